@@ -1,0 +1,8 @@
+"""The one exception that is meant for the person at the keyboard."""
+
+
+class UserError(Exception):
+    """Something that the user can mend: a setting, a row, a file.
+
+    The message says what was wrong, where, and what to do; it is shown without a traceback.
+    """
