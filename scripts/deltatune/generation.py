@@ -1,0 +1,74 @@
+"""What a system says: greedy answers to prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Answer:
+    """text: decoded without special tokens. tokens: how many were made, eos not counted.
+    finished: whether eos was reached. cut: prompt tokens left out because the context is full."""
+
+    text: str
+    tokens: int
+    finished: bool
+    cut: int
+
+
+def batch_plan(lengths: list[int], batch_size: int) -> list[list[int]]:
+    """Indices in batches of like length, longest first, so that running short of memory shows
+    at once. The plan depends on the prompts alone: base and tuned get the same one."""
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+
+
+@torch.inference_mode()
+def answer(
+    model,
+    tokenizer,
+    prompts: list[str],
+    *,
+    max_new_tokens: int,
+    batch_size: int,
+    progress: Callable[[str], None] = print,
+) -> list[Answer]:
+    """Continue each prompt greedily until eos or `max_new_tokens`, in the order given.
+
+    A prompt that leaves no room for the answer in the model's context loses its first tokens,
+    which is counted in `Answer.cut`.
+    """
+    context = model.config.max_position_embeddings
+    room = max(1, context - max_new_tokens)
+    bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    encoded = [tokenizer(p, add_special_tokens=False)["input_ids"] for p in prompts]
+    kept = [ids[-(room - len(bos)) :] for ids in encoded]
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    answers: dict[int, Answer] = {}
+    plan = batch_plan([len(ids) for ids in kept], batch_size)
+    for number, batch in enumerate(plan):
+        rows = [bos + kept[i] for i in batch]
+        width = max(map(len, rows))
+        ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows])
+        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+        made = model.generate(
+            input_ids=ids.to(model.device),
+            attention_mask=mask.to(model.device),
+            max_new_tokens=min(max_new_tokens, context - width),
+            do_sample=False,
+            num_beams=1,
+            use_cache=True,
+            pad_token_id=pad,
+            eos_token_id=tokenizer.eos_token_id,
+        )[:, width:].tolist()
+        for i, tokens in zip(batch, made, strict=True):
+            finished = tokenizer.eos_token_id in tokens
+            if finished:
+                tokens = tokens[: tokens.index(tokenizer.eos_token_id)]
+            text = tokenizer.decode(tokens, skip_special_tokens=True)
+            answers[i] = Answer(text, len(tokens), finished, len(encoded[i]) - len(kept[i]))
+        progress(f"{len(answers)}/{len(prompts)} answers, batch {number + 1}/{len(plan)}")
+    return [answers[i] for i in range(len(prompts))]

@@ -1,0 +1,91 @@
+"""A stage's record of what it made: hashes, counts, settings, versions, seconds, memory.
+
+Two kinds of file leave a stage beside its results. `manifest.json` is for people and for the
+report; its seconds differ from run to run, so no computing stage depends on it. `*.sha256` lists
+the hashes of what was made, in the format of sha256sum; later stages depend on that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import resource
+import sys
+import time
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_START = time.monotonic()
+
+
+def write(path: str | Path, packages: Iterable[str] = (), **content: Any) -> None:
+    """Write manifest.json with the content and what the process has used until now.
+
+    packages: distributions whose versions belong to the record.
+    seconds: wall time since the library was loaded; peak_memory_gb: resident memory of this
+    process, GPU memory apart.
+    """
+    record = {
+        **content,
+        "seconds": round(time.monotonic() - _START, 2),
+        "peak_memory_gb": round(_peak_memory() / 1e9, 3),
+        "versions": {"python": platform.python_version(), **versions(packages)},
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+    if gpu := _peak_gpu_memory():
+        record["peak_gpu_memory_gb"] = round(gpu / 1e9, 3)
+    Path(path).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Installed versions; a package that is not there is left out."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def file_hash(path: str | Path) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_hashes(folder: str | Path, path: str | Path, pattern: str = "*") -> dict[str, str]:
+    """Write `hash  folder/file` lines for the files of a folder, as `sha256sum -c` reads them.
+
+    The names are relative to the folder that `path` stands in. Returns name -> hash.
+    """
+    folder, path = Path(folder), Path(path)
+    files = sorted(f for f in folder.rglob(pattern) if f.is_file() and not f.name.startswith("."))
+    hashes = {f"{folder.name}/{f.relative_to(folder).as_posix()}": file_hash(f) for f in files}
+    path.write_text("".join(f"{value}  {name}\n" for name, value in hashes.items()))
+    return hashes
+
+
+def read_hashes(path: str | Path) -> dict[str, str]:
+    """Name -> hash, from a file that `write_hashes` wrote."""
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    return {name: value for value, name in (line.split("  ", 1) for line in lines)}
+
+
+def _peak_memory() -> int:
+    """Bytes of resident memory at their highest; ru_maxrss counts KiB on Linux, bytes on macOS."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _peak_gpu_memory() -> int:
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return 0
+    return torch.cuda.max_memory_allocated()

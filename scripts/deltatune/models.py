@@ -1,0 +1,47 @@
+"""Bases and tuned systems, loaded from folders. Safetensors only, no code from a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from deltatune.compute import Compute
+from deltatune.quantisation import load_arguments
+
+
+def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
+    return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+
+
+def load_base(folder: str | Path, quantisation: str, compute: Compute) -> PreTrainedModel:
+    """The untuned model, quantised, on its device, in evaluation mode.
+
+    The key-value cache is off: with it on, packed documents see each other.
+    """
+    model = AutoModelForCausalLM.from_pretrained(
+        str(folder),
+        use_safetensors=True,
+        trust_remote_code=False,
+        attn_implementation="sdpa",
+        **load_arguments(quantisation, compute),
+    )
+    model.config.use_cache = False
+    return model.eval()
+
+
+def load_system(
+    folder: str | Path, quantisation: str, compute: Compute, adapter: str | Path | None = None
+) -> PreTrainedModel:
+    """A base, or a tuned system where an adapter folder is given, ready to be evaluated."""
+    model = load_base(folder, quantisation, compute)
+    if adapter is None:
+        return model
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(model, str(adapter), is_trainable=False).eval()

@@ -1,0 +1,26 @@
+"""How the weights of a base are held."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deltatune.compute import Compute
+
+
+def load_arguments(quantisation: str, compute: Compute) -> dict[str, Any]:
+    """Arguments for `AutoModelForCausalLM.from_pretrained`.
+
+    nf4: 4-bit NormalFloat with double quantisation (Dettmers et al. 2023, QLoRA); embeddings,
+    norms and output layer stay in the compute precision.
+    """
+    arguments: dict[str, Any] = {"dtype": compute.dtype, "device_map": {"": compute.device}}
+    if quantisation == "nf4":
+        from transformers import BitsAndBytesConfig
+
+        arguments["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=compute.dtype,
+        )
+    return arguments

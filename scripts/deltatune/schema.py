@@ -1,0 +1,39 @@
+"""The pieces that every part of the settings is made of."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def _name(value: str) -> str:
+    """Names become folders and wildcards: nothing that could leave results/ or split a path."""
+    if not NAME.fullmatch(value) or ".." in value or len(value) > 80:
+        raise ValueError(
+            f"'{value}' cannot be a name: use at most 80 letters, digits, '-', '_' or '.', "
+            "beginning with a letter or digit and without '..'"
+        )
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Section(BaseModel):
+    """A part of config.yaml: unknown keys are errors, values cannot be changed afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+def near(word: Any, words: Iterable[str]) -> str:
+    """` (did you mean 'x'?)` for the nearest of `words`, or nothing."""
+    match = difflib.get_close_matches(str(word), list(words), n=1, cutoff=0.6)
+    return f" (did you mean '{match[0]}'?)" if match else ""

@@ -1,0 +1,447 @@
+"""The typed model of config.yaml: the one source of truth for every setting.
+
+`load(config)` validates the mapping that Snakemake read, fills the defaults and returns a
+`Settings`. Whatever is wrong comes back as one `UserError` that lists each wrong key with its
+path and, where one is near, the key or name that was probably meant.
+
+A kind of task brings its own settings: `deltatune.tasks.<kind>.Settings`, found by the name
+that stands under `tasks.<name>.kind`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from deltatune import metrics, tasks
+from deltatune.errors import UserError
+from deltatune.schema import Name, Section, Seed, Share, near
+
+# ---------------------------------------------------------------- datasets
+
+
+class Chunks(Section):
+    max_words: int = Field(200, ge=8, le=100_000)
+    """Longest chunk of a plain text, in words; chunks end with a sentence."""
+
+
+class Dataset(Section):
+    columns: dict[str, str | list[str]] = {}
+    """Field of the task -> column of the file, or several columns to join with a space.
+    Empty: every column under its own name."""
+    chunks: Chunks = Chunks()
+    """How a plain text is cut; other formats ignore it."""
+
+
+class SampleDataset(Dataset):
+    source: Literal["sample"]
+    name: Literal["instructions", "prose", "news"]
+    """Which of the sets in data/sample."""
+
+
+class FileDataset(Dataset):
+    source: Literal["file"]
+    path: str = Field(min_length=1)
+    """The file, relative to the folder that snakemake is run in."""
+    format: Literal["csv", "tsv", "json", "jsonl", "parquet", "txt"] | None = None
+    """Only needed where the file's suffix does not say it."""
+
+
+AnyDataset = Annotated[SampleDataset | FileDataset, Field(discriminator="source")]
+
+# ---------------------------------------------------------------- models
+
+
+class Architecture(Section):
+    vocab_size: int = Field(2048, ge=300, le=65_536)
+    """Pieces of the byte-level BPE tokenizer, the 256 bytes and the special ones included."""
+    hidden_size: int = Field(256, ge=16)
+    """Width of the residual stream."""
+    intermediate_size: int = Field(704, ge=16)
+    """Width of the gated feed-forward layer."""
+    layers: int = Field(4, ge=1)
+    """Transformer blocks."""
+    heads: int = Field(8, ge=1)
+    """Attention heads; they divide hidden_size."""
+    kv_heads: int = Field(4, ge=1)
+    """Key and value heads (grouped-query attention); they divide heads."""
+    context: int = Field(512, ge=32)
+    """Longest sequence, in tokens."""
+
+    @model_validator(mode="after")
+    def _divides(self) -> Architecture:
+        if self.hidden_size % self.heads or (self.hidden_size // self.heads) % 2:
+            raise ValueError(
+                f"hidden_size ({self.hidden_size}) must be an even multiple of "
+                f"heads ({self.heads})"
+            )
+        if self.heads % self.kv_heads:
+            raise ValueError(f"kv_heads ({self.kv_heads}) must divide heads ({self.heads})")
+        return self
+
+
+class PretrainModel(Section):
+    """A small Mistral, built here from the training text of some tasks."""
+
+    source: Literal["pretrain"]
+    corpus: list[str] = Field(min_length=1)
+    """Tasks whose training split is the text; validation and test are never read."""
+    architecture: Architecture = Architecture()
+    """Size of the model and its tokenizer."""
+    steps: int = Field(300, ge=1)
+    """Optimiser steps."""
+    batch_tokens: int = Field(4096, ge=64)
+    """Tokens of one optimiser step."""
+    sequence_length: int = Field(256, ge=16)
+    """Tokens of one training sequence."""
+    learning_rate: float = Field(3e-3, gt=0)
+    """Peak of the one-cycle schedule."""
+    seed: Seed = 0
+    """Fixes the initial weights and the order of the text."""
+    threads: int = Field(2, ge=1, le=256)
+    """CPU threads; part of the result, because sums round differently with another number."""
+
+
+class LocalModel(Section):
+    """A Hugging Face folder on this machine."""
+
+    source: Literal["local"]
+    path: str = Field(min_length=1)
+    """The folder with config.json, the tokenizer and weights as safetensors."""
+
+
+AnyModel = Annotated[PretrainModel | LocalModel, Field(discriminator="source")]
+
+# ---------------------------------------------------------------- experiments
+
+
+class Lora(Section):
+    """peft's LoraConfig, by the names that papers use."""
+
+    rank: int = Field(8, ge=1)
+    """Rank of the update, `r`."""
+    alpha: float = Field(16, gt=0)
+    """Scale of the update: alpha / rank."""
+    dropout: float = Field(0.05, ge=0, lt=1)
+    """Dropout before the update."""
+    targets: list[str] | Literal["all-linear"] = ["q_proj", "v_proj"]
+    """Names of the linear layers that are adapted, or all-linear."""
+    bias: Literal["none", "all", "lora_only"] = "none"
+    """Which biases are trained."""
+    use_rslora: bool = False
+    """Scale by alpha / sqrt(rank) instead (rank-stabilised LoRA)."""
+    use_dora: bool = False
+    """Weight-decomposed LoRA."""
+    init_lora_weights: bool | Literal["gaussian", "orthogonal"] = True
+    """How the update starts."""
+    modules_to_save: list[str] | None = None
+    """Layers that are trained whole and stored with the adapter."""
+    layers_to_transform: list[int] | None = None
+    """Only these transformer blocks; none for all."""
+    rank_pattern: dict[str, int] = {}
+    """Layer name or pattern -> another rank."""
+    alpha_pattern: dict[str, float] = {}
+    """Layer name or pattern -> another alpha."""
+
+
+class Training(Section):
+    epochs: float = Field(3, gt=0, le=1000)
+    """Passes over the packed training rows."""
+    learning_rate: float = Field(2e-4, gt=0)
+    """Peak learning rate."""
+    batch_size: int = Field(4, ge=1)
+    """Packed rows of one forward pass."""
+    gradient_accumulation: int = Field(1, ge=1)
+    """Forward passes of one optimiser step."""
+    schedule: Literal[
+        "linear", "cosine", "constant", "constant_with_warmup", "inverse_sqrt", "polynomial"
+    ] = "cosine"
+    """Course of the learning rate."""
+    warmup: Share = 0.03
+    """Share of the steps in which the learning rate rises."""
+    optimiser: str = "adamw_torch"
+    """Any optimiser name of transformers.Trainer."""
+    weight_decay: float = Field(0.0, ge=0)
+    """Decoupled weight decay."""
+    max_grad_norm: float = Field(1.0, gt=0)
+    """Gradients are clipped to this norm."""
+    evaluations: int = Field(4, ge=1)
+    """How often the validation loss is measured during training."""
+    threads: int = Field(1, ge=1, le=256)
+    """CPU threads where there is no GPU; part of the result, as sums round differently."""
+
+
+class Experiment(Section):
+    model: str
+    """Name of the base under models."""
+    task: str
+    """Name of the task under tasks."""
+    quantisation: Literal["nf4", "none"] = "nf4"
+    """How the base is held, in training and in evaluation."""
+    lora: Lora = Lora()
+    """The adapter."""
+    training: Training = Training()
+    """The optimisation."""
+
+
+class Statistics(Section):
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    """Coverage of the intervals."""
+    resamples: int = Field(9999, ge=99, le=1_000_000)
+    """Bootstrap resamples and permutations."""
+    seed: Seed = 0
+    """Fixes the resampling."""
+
+
+class Report(Section):
+    title: str = "What the tuning changed"
+    """Heading of the page."""
+    examples: int = Field(60, ge=1, le=1000)
+    """Examples shown for each experiment, chosen from the best, the worst and the middle."""
+
+
+# ---------------------------------------------------------------- the whole
+
+
+def _task(value: Any) -> Any:
+    """Choose the settings class of a task by its kind."""
+    if isinstance(value, tasks.TaskSettings):
+        return value
+    if not isinstance(value, Mapping):
+        raise ValueError("expected a mapping with `kind` and `dataset`")
+    kind = value.get("kind")
+    if kind not in tasks.available():
+        raise ValueError(
+            f"kind: {kind!r} is no kind of task{near(kind, tasks.available())}; "
+            f"there are {', '.join(tasks.available())}"
+        )
+    return tasks.load(kind).Settings.model_validate(dict(value))
+
+
+class Settings(Section):
+    """All of config.yaml."""
+
+    run: list[str] | Literal["all"] = "all"
+    """The experiments to run and compare."""
+    seeds: list[Seed] = Field([1], min_length=1)
+    """Training seeds; tuned figures are means over them."""
+    datasets: dict[Name, AnyDataset]
+    """Raw records by name."""
+    models: dict[Name, AnyModel]
+    """Untuned models by name."""
+    tasks: dict[Name, Any]
+    """A dataset with a kind, a split, a prompt and metrics, by name."""
+    experiments: dict[Name, Experiment] = Field(min_length=1)
+    """One model tuned on one task, by name."""
+    statistics: Statistics = Statistics()
+    """How base and tuned are compared."""
+    report: Report = Report()
+    """What the page shows."""
+
+    @property
+    def chosen(self) -> dict[str, Experiment]:
+        """The experiments to run, in the order of `run`."""
+        names = self.experiments if self.run == "all" else dict.fromkeys(self.run)
+        return {name: self.experiments[name] for name in names}
+
+
+def load(config: Mapping[str, Any], folder: Path = Path(".")) -> Settings:
+    """Validate the mapping from config.yaml.
+
+    folder: where relative paths start, and data/sample lies.
+    Raises UserError with one line for each thing that is wrong.
+    """
+    problems: list[str] = []
+    typed: dict[str, Any] = {}
+    raw_tasks = config.get("tasks")
+    for name, raw in (raw_tasks if isinstance(raw_tasks, Mapping) else {}).items():
+        try:
+            typed[str(name)] = _task(raw)
+        except ValidationError as error:
+            model = tasks.load(raw["kind"]).Settings
+            problems += [_describe(e, ("tasks", str(name)), model) for e in error.errors()]
+        except ValueError as error:
+            problems.append(f"tasks.{name}.{error}")
+    try:
+        settings = Settings.model_validate({**config, "tasks": typed or raw_tasks})
+    except ValidationError as error:
+        problems = [_describe(e, (), Settings) for e in error.errors()] + problems
+        settings = None
+    if settings and not problems:
+        problems = [*_references(settings), *_files(settings, folder)]
+    if problems:
+        lines = "\n".join(f"  - {problem}" for problem in dict.fromkeys(problems))
+        raise UserError(f"config.yaml cannot be used as it is:\n{lines}")
+    return settings
+
+
+# ---------------------------------------------------------------- messages
+
+
+def _fields_at(model: type[BaseModel], path: tuple) -> list[str]:
+    """The keys that a section knows, for near matches; [] where the path leaves the model."""
+    options: list[type[BaseModel]] = [model]
+    for part in path:
+        found: list[type[BaseModel]] = []
+        for option in options:
+            field = option.model_fields.get(str(part))
+            if field is not None:
+                found += _models_in(field.annotation)
+            elif str(part) in {_tag(option), option.__name__}:
+                found.append(option)
+        # A dict's own key, or the tag of a discriminated union, stays where it is.
+        options = found or options
+    tagged = [o for o in options if _tag(o) in map(str, path)] or options
+    return sorted({name for option in tagged for name in option.model_fields})
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    inner = getattr(annotation, "__args__", ())
+    return [model for argument in inner for model in _models_in(argument)]
+
+
+def _tag(model: type[BaseModel]) -> str | None:
+    field = model.model_fields.get("source")
+    values = getattr(field.annotation, "__args__", ()) if field else ()
+    return values[0] if values else None
+
+
+def _describe(error: dict, prefix: tuple, model: type[BaseModel]) -> str:
+    """One line for one pydantic error: where it is, what is wrong, what was probably meant."""
+    place = tuple(error["loc"])
+    # pydantic puts the chosen member of a union into the path; the file has no such key.
+    tags = {"sample", "file", "pretrain", "local"}
+    shown = [
+        str(part)
+        for i, part in enumerate(place)
+        if not (i == 2 and place[0] in ("datasets", "models") and part in tags)
+        and not re.fullmatch(r"(list|literal|str|bool|dict|constrained)\b.*\[.*\]|str|bool", str(part))
+    ]
+    where = ".".join([*prefix, *shown]) or "config.yaml"
+    kind, message = error["type"], error["msg"]
+    if kind == "extra_forbidden":
+        known = _fields_at(model, place[:-1])
+        return f"{where}: unknown key{near(place[-1], known)}; known here: {', '.join(known)}"
+    if kind == "missing":
+        return f"{where}: this key is needed"
+    if kind == "union_tag_invalid":
+        return (
+            f"{where}.source: {error['ctx']['tag']!r} is no source"
+            f"{near(error['ctx']['tag'], re.findall(r'[a-z]+', error['ctx']['expected_tags']))}; "
+            f"there are {error['ctx']['expected_tags']}"
+        )
+    if kind == "union_tag_not_found":
+        return f"{where}.source: this key is needed"
+    if kind == "value_error":
+        return f"{where}: {error['ctx']['error']}"
+    if kind == "literal_error":
+        options = re.findall(r"'([^']+)'", error["ctx"]["expected"])
+        return f"{where}: {error['input']!r} is not one of {error['ctx']['expected']}" + near(
+            error["input"], options
+        )
+    return f"{where}: {message[0].lower()}{message[1:]} (it is {_short(error['input'])})"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _references(settings: Settings) -> Iterable[str]:
+    """Names that point nowhere, and settings that are each right but wrong together."""
+
+    def unknown(where: str, name: str, section: str, names: Iterable[str]) -> str:
+        names = list(names)
+        return (
+            f"{where}: no {section.rstrip('s')} is called '{name}'{near(name, names)}; "
+            f"{section} has {', '.join(names) or 'none'}"
+        )
+
+    if settings.run != "all":
+        for name in settings.run:
+            if name not in settings.experiments:
+                yield unknown("run", name, "experiments", settings.experiments)
+        if not settings.run:
+            yield "run: name at least one experiment, or write `all`"
+    if len(set(settings.seeds)) < len(settings.seeds):
+        yield f"seeds: {settings.seeds} names a seed twice"
+    for name, task in settings.tasks.items():
+        where = f"tasks.{name}"
+        if task.dataset not in settings.datasets:
+            yield unknown(f"{where}.dataset", task.dataset, "datasets", settings.datasets)
+        outputs = tasks.load(task.kind).OUTPUTS
+        known = metrics.available(outputs)
+        for metric in task.metrics:
+            if metric not in known:
+                yield (
+                    f"{where}.metrics: '{metric}' is no metric of {outputs}{near(metric, known)}; "
+                    f"there are {', '.join(known)}"
+                )
+        if task.main_metric not in task.metrics:
+            yield f"{where}.main_metric: '{task.main_metric}' is not among metrics {task.metrics}"
+    for name, model in settings.models.items():
+        if isinstance(model, PretrainModel):
+            for task in model.corpus:
+                if task not in settings.tasks:
+                    yield unknown(f"models.{name}.corpus", task, "tasks", settings.tasks)
+            if model.sequence_length > model.architecture.context:
+                yield (
+                    f"models.{name}.sequence_length: {model.sequence_length} is more than "
+                    f"architecture.context ({model.architecture.context})"
+                )
+    for name, experiment in settings.experiments.items():
+        where = f"experiments.{name}"
+        if experiment.model not in settings.models:
+            yield unknown(f"{where}.model", experiment.model, "models", settings.models)
+        if experiment.task not in settings.tasks:
+            yield unknown(f"{where}.task", experiment.task, "tasks", settings.tasks)
+        if experiment.model in settings.models and experiment.task in settings.tasks:
+            yield from _fits(settings, where, experiment)
+
+
+def _fits(settings: Settings, where: str, experiment: Experiment) -> Iterable[str]:
+    """A model built here must be long enough for the task and must not have read its test."""
+    model, task = settings.models[experiment.model], settings.tasks[experiment.task]
+    if not isinstance(model, PretrainModel):
+        return
+    if task.max_length > model.architecture.context:
+        yield (
+            f"tasks.{experiment.task}.max_length: {task.max_length} is more than the context of "
+            f"models.{experiment.model} ({model.architecture.context})"
+        )
+    if experiment.task in model.corpus:
+        return
+    for other in model.corpus:
+        if other in settings.tasks and settings.tasks[other].dataset == task.dataset:
+            yield (
+                f"{where}: models.{experiment.model}.corpus reads dataset '{task.dataset}' as task "
+                f"'{other}', so it may have read test records of '{experiment.task}'; put "
+                f"'{experiment.task}' into the corpus instead of '{other}', or use another model"
+            )
+
+
+def _files(settings: Settings, folder: Path) -> Iterable[str]:
+    """Files and folders that the chosen experiments need and that are not there."""
+    used_tasks = {experiment.task for experiment in settings.chosen.values()}
+    for experiment in settings.chosen.values():
+        model = settings.models[experiment.model]
+        if isinstance(model, PretrainModel):
+            used_tasks.update(model.corpus)
+        elif not (folder / model.path / "config.json").is_file():
+            yield (
+                f"models.{experiment.model}.path: there is no config.json in '{model.path}'; give "
+                "the folder that save_pretrained wrote"
+            )
+    for name in dict.fromkeys(settings.tasks[task].dataset for task in used_tasks):
+        dataset = settings.datasets[name]
+        if isinstance(dataset, FileDataset) and not (folder / dataset.path).is_file():
+            around = Path(folder / dataset.path).parent
+            files = [p.name for p in around.iterdir()] if around.is_dir() else []
+            hint = near(Path(dataset.path).name, files)
+            yield f"datasets.{name}.path: there is no file '{dataset.path}'{hint}"

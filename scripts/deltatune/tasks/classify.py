@@ -1,0 +1,86 @@
+"""Texts that belong to one of a few classes, told by the likelihood of each label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from deltatune.prompts import Document, render_labels
+from deltatune.schema import Section, near
+from deltatune.tasks import Split, TaskSettings, missing
+
+OUTPUTS = "labels"
+TEXT_FIELDS = ("text",)
+LABEL_FIELD = "label"
+OVERFLOW = "truncate"
+
+
+class Evaluation(Section):
+    batch_size: int = Field(32, ge=1)
+    """Texts that are scored together, sorted by length."""
+    max_examples: int | None = Field(None, ge=2)
+    """Evaluate only so many test records, spread evenly over the test split."""
+
+
+class Settings(TaskSettings):
+    labels: list[str] | dict[str | int, str]
+    """The classes. A list holds their names, and a record may have the name or the number (from
+    0); a mapping has what stands in the data on the left and the name on the right."""
+    prompt: str = "{text}\n\nCategory:"
+    """What stands before the label; {text} and {labels} are filled in."""
+    split: Split = Split(method="stratified")
+    evaluation: Evaluation = Evaluation()
+    """How labels are scored."""
+    metrics: list[str] = ["accuracy", "macro_f1", "accuracy_calibrated"]
+    main_metric: str = "accuracy"
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Settings:
+        names = label_names(self.labels)
+        if len(names) < 2:
+            raise ValueError(f"labels: a classification needs two or more classes, not {names}")
+        if isinstance(self.labels, list) and len(names) < len(self.labels):
+            raise ValueError(f"labels: {self.labels} names a class twice")
+        if any(not name.strip() for name in names):
+            raise ValueError("labels: a class has an empty name")
+        return self
+
+
+def label_names(labels: list[str] | dict[Any, str]) -> list[str]:
+    """The names of the classes in their order, each once."""
+    return list(dict.fromkeys(labels if isinstance(labels, list) else labels.values()))
+
+
+def _label(raw: str, labels: list[str] | dict[Any, str]) -> str | None:
+    raw = raw.strip()
+    if isinstance(labels, dict):
+        return {str(key): name for key, name in labels.items()}.get(raw)
+    if raw in labels:
+        return raw
+    return labels[int(raw)] if raw.isdecimal() and int(raw) < len(labels) else None
+
+
+def check(record: dict[str, Any], task: dict[str, Any]) -> tuple[str, str] | None:
+    bad = missing(record, ("text", "label"))
+    if bad:
+        return bad
+    if _label(record["label"], task["labels"]) is None:
+        allowed = task["labels"]
+        names = list(allowed) if isinstance(allowed, list) else [str(key) for key in allowed]
+        shown = record["label"].strip()[:60]
+        return "label", f"unknown label '{shown}'{near(shown, names)}"
+    return None
+
+
+def clean(record: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
+    return {"text": record["text"].strip(), "label": _label(record["label"], task["labels"])}
+
+
+def document(record: dict[str, Any], task: dict[str, Any]) -> Document:
+    prompt = render_labels(task["prompt"], record["text"], label_names(task["labels"]))
+    return Document(prompt=prompt, completion=f" {record['label']}")
+
+
+def plain_text(record: dict[str, Any]) -> str:
+    return record["text"]

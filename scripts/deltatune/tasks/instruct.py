@@ -1,0 +1,51 @@
+"""Instructions with an optional input, answered in free text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from deltatune.prompts import Document, render
+from deltatune.schema import Section
+from deltatune.tasks import TaskSettings, missing
+
+OUTPUTS = "answers"
+TEXT_FIELDS = ("instruction", "input", "output")
+LABEL_FIELD = None
+OVERFLOW = "truncate"
+
+
+class Evaluation(Section):
+    max_new_tokens: int = Field(128, ge=1)
+    """An answer is cut here if it has not ended by itself."""
+    batch_size: int = Field(32, ge=1)
+    """Prompts that are answered together, sorted by length."""
+    max_examples: int | None = Field(None, ge=2)
+    """Evaluate only so many test records, spread evenly over the test split."""
+
+
+class Settings(TaskSettings):
+    prompt: str | dict[str, str] = "alpaca"
+    """Name of a template, or one of your own: {with_input: ..., without_input: ...}."""
+    evaluation: Evaluation = Evaluation()
+    """How answers are made."""
+    metrics: list[str] = ["rouge_l", "bleu", "exact_match", "token_f1", "bertscore"]
+    main_metric: str = "rouge_l"
+
+
+def check(record: dict[str, Any], task: dict[str, Any]) -> tuple[str, str] | None:
+    return missing(record, ("instruction", "output"))
+
+
+def clean(record: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
+    return {field: (record.get(field) or "").strip() for field in TEXT_FIELDS}
+
+
+def document(record: dict[str, Any], task: dict[str, Any]) -> Document:
+    return Document(prompt=render(task["prompt"], record), completion=record["output"])
+
+
+def plain_text(record: dict[str, Any]) -> str:
+    # The answers alone: a base that has read the language, and not yet how it is asked.
+    return record["output"]
