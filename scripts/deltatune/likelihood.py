@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 
 from deltatune.generation import batch_plan
@@ -163,3 +164,22 @@ def _score_batch(model, rows: list[list[int]], end_ids, end_mask, pad: int) -> n
         rest = (logs * ends_mask[:, 1:]).sum(1)
         total = total + rest.view(len(rows), count)
     return total.cpu().numpy()
+
+
+def choose(
+    questions: pd.DataFrame, scores: np.ndarray, empty: np.ndarray, labels: list[str]
+) -> pd.DataFrame:
+    """The likeliest label of each text, as it is and calibrated.
+
+    questions: id, text, label. scores: log-likelihoods [texts, labels]. empty: the same after
+    prompts without content [prompts, labels]; their mean probability is what a system prefers
+    before it has read anything, and calibration divides by it (Zhao et al. 2021, "Calibrate
+    Before Use").
+    """
+    prior = np.log(np.exp(empty - empty.max()).mean(axis=0))
+    names = np.array(labels, dtype=object)
+    return questions[["id", "text", "label"]].assign(
+        predicted=names[scores.argmax(axis=1)],
+        predicted_calibrated=names[(scores - prior).argmax(axis=1)],
+        logprobs=list(scores),
+    )

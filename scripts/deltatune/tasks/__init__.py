@@ -10,6 +10,7 @@ A kind is a module with
     check(record, task)      (field, reason) for a record that cannot be used, else None
     clean(record, task)      the record with its fields in the task's own terms
     document(record, task)   the Document (prompt and completion) that is trained on
+    questions(test, task)    what is asked of a system: a frame of id, prompt and what judges it
     plain_text(record)       the text that a base may be pre-trained on: no prompt, no label
 
 `task` is the settings as a plain dict, so that a stage depends on just the keys that it is given.
@@ -22,11 +23,14 @@ import importlib
 import pkgutil
 from functools import cache
 from types import ModuleType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from deltatune.schema import Section, Seed, Share
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Split(Section):
@@ -74,6 +78,13 @@ def available() -> list[str]:
 @cache
 def load(kind: str) -> ModuleType:
     return importlib.import_module(f"{__name__}.{kind}")
+
+
+def spread(frame: pd.DataFrame, count: int | None) -> pd.DataFrame:
+    """At most `count` rows, evenly spaced, in their order."""
+    if count is None or count >= len(frame):
+        return frame
+    return frame.iloc[[i * len(frame) // count for i in range(count)]]
 
 
 def missing(record: dict[str, Any], fields: tuple[str, ...]) -> tuple[str, str] | None:

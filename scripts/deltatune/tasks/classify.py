@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
 from deltatune.prompts import Document, render_labels
 from deltatune.schema import Section, near
-from deltatune.tasks import Split, TaskSettings, missing
+from deltatune.tasks import Split, TaskSettings, missing, spread
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 OUTPUTS = "labels"
 TEXT_FIELDS = ("text",)
@@ -80,6 +83,24 @@ def clean(record: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
 def document(record: dict[str, Any], task: dict[str, Any]) -> Document:
     prompt = render_labels(task["prompt"], record["text"], label_names(task["labels"]))
     return Document(prompt=prompt, completion=f" {record['label']}")
+
+
+def questions(test: pd.DataFrame, task: dict[str, Any]) -> pd.DataFrame:
+    """id, prompt, text, label."""
+    chosen = spread(test, task["evaluation"]["max_examples"])
+    prompts = [document(record, task).prompt for record in chosen.to_dict("records")]
+    return chosen[["id", "text", "label"]].assign(prompt=prompts)
+
+
+def completions(task: dict[str, Any]) -> list[str]:
+    """What follows the prompt for each label, in the order of the labels."""
+    return [f" {name}" for name in label_names(task["labels"])]
+
+
+def empty_prompts(task: dict[str, Any]) -> list[str]:
+    """Prompts without content, for contextual calibration (Zhao et al. 2021)."""
+    names = label_names(task["labels"])
+    return [render_labels(task["prompt"], text, names) for text in ("N/A", "[MASK]", "")]
 
 
 def plain_text(record: dict[str, Any]) -> str:

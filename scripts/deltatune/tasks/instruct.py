@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from deltatune.prompts import Document, render
 from deltatune.schema import Section
-from deltatune.tasks import TaskSettings, missing
+from deltatune.tasks import TaskSettings, missing, spread
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 OUTPUTS = "answers"
 TEXT_FIELDS = ("instruction", "input", "output")
@@ -44,6 +47,13 @@ def clean(record: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
 
 def document(record: dict[str, Any], task: dict[str, Any]) -> Document:
     return Document(prompt=render(task["prompt"], record), completion=record["output"])
+
+
+def questions(test: pd.DataFrame, task: dict[str, Any]) -> pd.DataFrame:
+    """id, prompt, reference."""
+    chosen = spread(test, task["evaluation"]["max_examples"])
+    prompts = [document(record, task).prompt for record in chosen.to_dict("records")]
+    return chosen[["id"]].assign(prompt=prompts, reference=chosen["output"])
 
 
 def plain_text(record: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
 from pydantic import Field
 
 from deltatune.prompts import Document
@@ -45,6 +46,18 @@ def clean(record: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
 
 def document(record: dict[str, Any], task: dict[str, Any]) -> Document:
     return Document(prompt="", completion=record["text"])
+
+
+def questions(test: pd.DataFrame, task: dict[str, Any]) -> pd.DataFrame:
+    """id, prompt, reference: the fixed prompts, which have no right answer."""
+    prompts = task["evaluation"]["continuations"]
+    return pd.DataFrame({"id": range(1, len(prompts) + 1), "prompt": prompts, "reference": ""})
+
+
+def texts(test: pd.DataFrame) -> list[tuple[str, str]]:
+    """(chapter, its text) in order; chunks of a chapter are joined as paragraphs."""
+    groups = test.groupby((test["chapter"] != test["chapter"].shift()).cumsum(), sort=False)
+    return [(g["chapter"].iloc[0], "\n\n".join(g["text"])) for _, g in groups]
 
 
 def plain_text(record: dict[str, Any]) -> str:

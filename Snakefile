@@ -1,0 +1,44 @@
+# deltatune: from raw records to a report on what the tuning changed.
+# Settings are in config.yaml; `snakemake --configfile FILE` takes another file in its place.
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+if not workflow.config_settings.configfiles:
+
+    configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/models.smk"
+include: "rules/tokens.smk"
+include: "rules/train.smk"
+include: "rules/evaluate.smk"
+include: "rules/compare.smk"
+include: "rules/report.smk"
+
+
+report: "report/workflow.rst"
+
+
+rule all:
+    default_target: True
+    input:
+        "results/comparison.csv",
+        "results/report.html",
+        "results/figures/forest.svg",
+        expand("results/figures/losses/{experiment}.svg", experiment=flow.experiments),
+        expand(
+            "results/figures/differences/{experiment}.svg", experiment=flow.experiments
+        ),
+        expand(
+            "results/figures/confusion/{experiment}.svg",
+            experiment=flow.of_outputs("labels"),
+        ),
+
+
+onsuccess:
+    print("The report is results/report.html", file=sys.stderr)

@@ -1,0 +1,55 @@
+# Tuned against base, example by example.
+
+
+rule compare_systems:
+    input:
+        base=lambda w: flow.evaluated(w.experiment, "scores.parquet", w.task)["base"],
+        tuned=lambda w: flow.evaluated(w.experiment, "scores.parquet", w.task)["tuned"],
+    output:
+        comparison="results/comparisons/{experiment}/{task}.csv",
+    params:
+        settings=lambda w: flow.comparison(w.experiment, w.task),
+        code=lambda w: flow.metrics_code("compare_systems", w.task),
+    log:
+        "results/logs/compare_systems/{experiment}/{task}.log",
+    benchmark:
+        "results/benchmarks/compare_systems/{experiment}/{task}.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    conda:
+        "../envs/evaluate.yaml"
+    message:
+        "Comparing {wildcards.experiment} with its base on {wildcards.task}"
+    script:
+        "../scripts/compare_systems.py"
+
+
+rule join_comparisons:
+    input:
+        comparisons=[
+            f"results/comparisons/{name}/{experiment.task}.csv"
+            for name, experiment in flow.experiments.items()
+        ],
+    output:
+        comparison=report(
+            "results/comparison.csv",
+            caption="../report/comparison.rst",
+            category="Comparison",
+            labels={"table": "all experiments and metrics"},
+        ),
+    params:
+        code=flow.code("join_comparisons"),
+    log:
+        "results/logs/join_comparisons.log",
+    benchmark:
+        "results/benchmarks/join_comparisons.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/evaluate.yaml"
+    message:
+        "Joining the comparisons, with p-values adjusted for their number"
+    script:
+        "../scripts/join_comparisons.py"

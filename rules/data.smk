@@ -1,0 +1,109 @@
+# Raw records -> clean, disjoint splits.
+
+
+rule fetch_dataset:
+    input:
+        source=lambda w: flow.source(w.dataset),
+    output:
+        records="results/datasets/{dataset}/records.parquet",
+        rejects="results/datasets/{dataset}/rejects.csv",
+        manifest="results/datasets/{dataset}/manifest.json",
+    params:
+        settings=lambda w: flow.dataset(w.dataset),
+        code=flow.code("fetch_dataset"),
+    log:
+        "results/logs/fetch_dataset/{dataset}.log",
+    benchmark:
+        "results/benchmarks/fetch_dataset/{dataset}.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    # Bad data should stop a run before it has trained anything.
+    priority: 100
+    conda:
+        "../envs/data.yaml"
+    message:
+        "Reading dataset {wildcards.dataset}"
+    script:
+        "../scripts/fetch_dataset.py"
+
+
+rule chunk_text:
+    input:
+        records="results/datasets/{dataset}/records.parquet",
+    output:
+        chunks="results/datasets/{dataset}/{dataset}_chunks.csv",
+    params:
+        settings=lambda w: flow.section("datasets")[w.dataset]["chunks"],
+        code=flow.code("chunk_text"),
+    log:
+        "results/logs/chunk_text/{dataset}.log",
+    benchmark:
+        "results/benchmarks/chunk_text/{dataset}.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    priority: 100
+    conda:
+        "../envs/data.yaml"
+    message:
+        "Cutting the text of {wildcards.dataset} into chunks"
+    script:
+        "../scripts/chunk_text.py"
+
+
+rule split_dataset:
+    input:
+        records=lambda w: flow.records(w.task),
+    output:
+        train="results/tasks/{task}/train.parquet",
+        validation="results/tasks/{task}/validation.parquet",
+        test="results/tasks/{task}/test.parquet",
+        excluded=report(
+            "results/tasks/{task}/excluded.csv",
+            caption="../report/excluded.rst",
+            category="Data",
+            labels={"task": "{task}", "table": "records left out"},
+        ),
+        manifest="results/tasks/{task}/manifest.json",
+    params:
+        settings=lambda w: flow.task(w.task, "labels", "split"),
+        code=lambda w: flow.kind_code("split_dataset", w.task),
+    log:
+        "results/logs/split_dataset/{task}.log",
+    benchmark:
+        "results/benchmarks/split_dataset/{task}.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    priority: 100
+    conda:
+        "../envs/data.yaml"
+    message:
+        "Splitting the records of task {wildcards.task}"
+    script:
+        "../scripts/split_dataset.py"
+
+
+rule fit_baseline:
+    input:
+        train="results/tasks/{task}/train.parquet",
+        test="results/tasks/{task}/test.parquet",
+    output:
+        scores="results/tasks/{task}/baseline.json",
+    params:
+        settings=lambda w: {"confidence": flow.section("statistics")["confidence"]},
+        code=flow.code("fit_baseline"),
+    log:
+        "results/logs/fit_baseline/{task}.log",
+    benchmark:
+        "results/benchmarks/fit_baseline/{task}.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    conda:
+        "../envs/evaluate.yaml"
+    message:
+        "Fitting TF-IDF and logistic regression on task {wildcards.task}"
+    script:
+        "../scripts/fit_baseline.py"

@@ -1,0 +1,113 @@
+# What a system says and believes about a task's test split, base and tuned alike.
+
+
+rule generate_answers:
+    input:
+        unpack(lambda w: flow.system(w.system)),
+        test="results/tasks/{task}/test.parquet",
+        model=lambda w: ancient(flow.model_folder(w.system)),
+    output:
+        answers="results/evaluations/{task}/{system}/answers.parquet",
+        manifest="results/evaluations/{task}/{system}/answers.json",
+    params:
+        settings=lambda w: flow.evaluation(
+            w.task, w.system, "labels", "prompt", "max_length", "evaluation"
+        ),
+        code=lambda w: flow.kind_code("generate_answers", w.task),
+    log:
+        "results/logs/generate_answers/{task}/{system}.log",
+    benchmark:
+        "results/benchmarks/generate_answers/{task}/{system}.tsv"
+    resources:
+        mem_mb=3000,
+        runtime=240,
+        gpu=lambda w: flow.needs_gpu(flow.base_of(w.system)[0]),
+    conda:
+        "../envs/evaluate.yaml"
+    message:
+        "Asking {wildcards.system} about {wildcards.task}"
+    script:
+        "../scripts/generate_answers.py"
+
+
+rule score_text:
+    input:
+        unpack(lambda w: flow.system(w.system)),
+        test="results/tasks/{task}/test.parquet",
+        model=lambda w: ancient(flow.model_folder(w.system)),
+    output:
+        text="results/evaluations/{task}/{system}/text.parquet",
+        manifest="results/evaluations/{task}/{system}/text.json",
+    params:
+        settings=lambda w: flow.evaluation(
+            w.task, w.system, "max_length", "evaluation"
+        ),
+        code=lambda w: flow.kind_code("score_text", w.task),
+    log:
+        "results/logs/score_text/{task}/{system}.log",
+    benchmark:
+        "results/benchmarks/score_text/{task}/{system}.tsv"
+    resources:
+        mem_mb=3000,
+        runtime=240,
+        gpu=lambda w: flow.needs_gpu(flow.base_of(w.system)[0]),
+    conda:
+        "../envs/evaluate.yaml"
+    message:
+        "Scoring the text of {wildcards.task} with {wildcards.system}"
+    script:
+        "../scripts/score_text.py"
+
+
+rule score_labels:
+    input:
+        unpack(lambda w: flow.system(w.system)),
+        test="results/tasks/{task}/test.parquet",
+        model=lambda w: ancient(flow.model_folder(w.system)),
+    output:
+        labels="results/evaluations/{task}/{system}/labels.parquet",
+        manifest="results/evaluations/{task}/{system}/labels.json",
+    params:
+        settings=lambda w: flow.evaluation(
+            w.task, w.system, "labels", "prompt", "max_length", "evaluation"
+        ),
+        code=lambda w: flow.kind_code("score_labels", w.task),
+    log:
+        "results/logs/score_labels/{task}/{system}.log",
+    benchmark:
+        "results/benchmarks/score_labels/{task}/{system}.tsv"
+    resources:
+        mem_mb=3000,
+        runtime=240,
+        gpu=lambda w: flow.needs_gpu(flow.base_of(w.system)[0]),
+    conda:
+        "../envs/evaluate.yaml"
+    message:
+        "Scoring the labels of {wildcards.task} with {wildcards.system}"
+    script:
+        "../scripts/score_labels.py"
+
+
+rule compute_metrics:
+    input:
+        outputs=lambda w: flow.outputs(w.task, w.system),
+    output:
+        scores="results/evaluations/{task}/{system}/scores.parquet",
+        metrics="results/evaluations/{task}/{system}/metrics.json",
+        table="results/evaluations/{task}/{system}/metrics.csv",
+    params:
+        settings=lambda w: flow.task(w.task, "labels", "metrics"),
+        code=lambda w: flow.metrics_code("compute_metrics", w.task),
+    log:
+        "results/logs/compute_metrics/{task}/{system}.log",
+    benchmark:
+        "results/benchmarks/compute_metrics/{task}/{system}.tsv"
+    resources:
+        mem_mb=3000,
+        runtime=120,
+    conda:
+        "../envs/evaluate.yaml"
+    message:
+        "Computing the metrics of {wildcards.system} on {wildcards.task}"
+    script:
+        "../scripts/compute_metrics.py"

@@ -1,0 +1,58 @@
+# Untuned models, each an ordinary Hugging Face folder with the hashes of its files beside it.
+
+
+rule pretrain_model:
+    input:
+        corpus=lambda w: flow.corpus(w.model),
+    output:
+        model=directory("results/models/{model}/model"),
+        weights="results/models/{model}/weights.sha256",
+        tokenizer="results/models/{model}/tokenizer.sha256",
+        manifest="results/models/{model}/manifest.json",
+    params:
+        settings=lambda w: flow.model(w.model),
+        code=lambda w: flow.model_code("pretrain_model", w.model),
+    wildcard_constraints:
+        model=flow.models_from("pretrain"),
+    log:
+        "results/logs/pretrain_model/{model}.log",
+    benchmark:
+        "results/benchmarks/pretrain_model/{model}.tsv"
+    threads: lambda w: flow.section("models")[w.model]["threads"]
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    priority: 50
+    conda:
+        "../envs/train.yaml"
+    message:
+        "Training the base model {wildcards.model} from scratch"
+    script:
+        "../scripts/pretrain_model.py"
+
+
+rule fetch_model:
+    output:
+        model=directory("results/models/{model}/model"),
+        weights="results/models/{model}/weights.sha256",
+        tokenizer="results/models/{model}/tokenizer.sha256",
+        manifest="results/models/{model}/manifest.json",
+    params:
+        settings=lambda w: flow.model(w.model),
+        code=lambda w: flow.model_code("fetch_model", w.model),
+    wildcard_constraints:
+        model=flow.models_from("local"),
+    log:
+        "results/logs/fetch_model/{model}.log",
+    benchmark:
+        "results/benchmarks/fetch_model/{model}.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    priority: 50
+    conda:
+        "../envs/data.yaml"
+    message:
+        "Fetching the base model {wildcards.model}"
+    script:
+        "../scripts/fetch_model.py"

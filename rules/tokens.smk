@@ -1,0 +1,28 @@
+# Text -> packed rows of tokens, for one task and one model's tokenizer.
+
+
+rule tokenize_split:
+    input:
+        records="results/tasks/{task}/{split}.parquet",
+        model=ancient("results/models/{model}/model"),
+        tokenizer="results/models/{model}/tokenizer.sha256",
+    output:
+        shards=directory("results/tokens/{task}/{model}/{split}"),
+        hashes="results/tokens/{task}/{model}/{split}.sha256",
+        manifest="results/tokens/{task}/{model}/{split}.json",
+    params:
+        settings=lambda w: flow.task(w.task, "labels", "prompt", "max_length"),
+        code=lambda w: flow.kind_code("tokenize_split", w.task),
+    log:
+        "results/logs/tokenize_split/{task}/{model}/{split}.log",
+    benchmark:
+        "results/benchmarks/tokenize_split/{task}/{model}/{split}.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    conda:
+        "../envs/train.yaml"
+    message:
+        "Tokenising {wildcards.split} of {wildcards.task} for {wildcards.model}"
+    script:
+        "../scripts/tokenize_split.py"

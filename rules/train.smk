@@ -1,0 +1,36 @@
+# One adapter for each experiment and seed.
+
+
+rule train_adapter:
+    input:
+        model=lambda w: ancient(
+            f"results/models/{flow.experiment(w.experiment).model}/model"
+        ),
+        weights=lambda w: f"results/models/{flow.experiment(w.experiment).model}/weights.sha256",
+        train=lambda w: flow.tokens(w.experiment, "train"),
+        validation=lambda w: flow.tokens(w.experiment, "validation"),
+    output:
+        adapter=directory("results/experiments/{experiment}/seed-{seed}/adapter"),
+        hashes="results/experiments/{experiment}/seed-{seed}/adapter.sha256",
+        losses="results/experiments/{experiment}/seed-{seed}/loss.csv",
+        manifest="results/experiments/{experiment}/seed-{seed}/manifest.json",
+    params:
+        settings=lambda w: flow.training(w.experiment, w.seed),
+        code=flow.code("train_adapter"),
+    log:
+        "results/logs/train_adapter/{experiment}/seed-{seed}.log",
+    benchmark:
+        "results/benchmarks/train_adapter/{experiment}/seed-{seed}.tsv"
+    threads: lambda w: flow.experiment(w.experiment).training.threads
+    resources:
+        mem_mb=3000,
+        runtime=720,
+        gpu=lambda w: flow.needs_gpu(flow.experiment(w.experiment).model),
+    # The longest jobs first, so that evaluation fills the cores behind them.
+    priority: 20
+    conda:
+        "../envs/train.yaml"
+    message:
+        "Training {wildcards.experiment}, seed {wildcards.seed}"
+    script:
+        "../scripts/train_adapter.py"

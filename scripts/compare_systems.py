@@ -1,0 +1,14 @@
+"""Compare the tuned systems of an experiment with their base on one task."""
+
+from deltatune import runlog
+
+with runlog.stage(snakemake):
+    import pandas as pd
+    from deltatune import scoring
+
+    settings = snakemake.params.settings
+    scoring.compare(
+        pd.read_parquet(snakemake.input.base),
+        [pd.read_parquet(path) for path in snakemake.input.tuned],
+        settings,
+    ).to_csv(snakemake.output.comparison, index=False, lineterminator="\n")

@@ -1,0 +1,24 @@
+"""Loading what is to be evaluated, a base or a tuned system, in one and the same way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from deltatune import compute, models
+
+PACKAGES = ("torch", "transformers", "peft", "bitsandbytes")
+
+
+def load(inputs: Any, quantisation: str, threads: int = 1) -> tuple[compute.Compute, Any, Any]:
+    """(compute, model, tokenizer) from a rule's inputs.
+
+    inputs: `model`, the base's folder, and for a tuned system `adapter`, the hash file that
+    stands beside the adapter's folder. Evaluation draws nothing at random; the seed is there for
+    completeness. One thread, so that evaluations run side by side and give the same sums.
+    """
+    machine = compute.prepare(seed=0, threads=threads)
+    hashes = getattr(inputs, "adapter", None)
+    adapter = Path(hashes).with_suffix("") if hashes else None
+    model = models.load_system(inputs.model, quantisation, machine, adapter)
+    return machine, model, models.load_tokenizer(inputs.model)

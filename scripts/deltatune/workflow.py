@@ -1,0 +1,225 @@
+"""What each rule reads and which settings it depends on.
+
+The rules ask here instead of reaching into the config, so that a stage's parameters hold exactly
+what changes its result. Paths are relative to the folder that snakemake runs in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from deltatune import digest, settings, tasks
+from deltatune.settings import Experiment, FileDataset, PretrainModel, SampleDataset
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = "results"
+SAMPLES = {"instructions": "instructions.json", "prose": "prose.txt", "news": "news.csv"}
+SPLITS = ("train", "validation", "test")
+
+#: Names may hold dots and dashes, so wildcards are bounded by what config.yaml allows.
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+SYSTEM = rf"base/{NAME}/[a-z0-9]+|tuned/{NAME}/seed-\d+"
+
+
+class Flow:
+    """The settings, seen from the rules. `w` is always the rule's wildcards."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.settings = settings.load(config)
+        self._version = self.settings.model_dump(mode="json")
+
+    # ------------------------------------------------------------ what is run
+
+    @property
+    def experiments(self) -> dict[str, Experiment]:
+        return self.settings.chosen
+
+    @property
+    def tasks(self) -> list[str]:
+        """Tasks of the chosen experiments, each once."""
+        return list(dict.fromkeys(e.task for e in self.experiments.values()))
+
+    def of_outputs(self, outputs: str) -> list[str]:
+        """Chosen experiments whose own task yields answers, text or labels."""
+        return [n for n, e in self.experiments.items() if self._outputs(e.task) == outputs]
+
+    def experiment(self, name: str) -> Experiment:
+        return self.settings.experiments[name]
+
+    def kind(self, task: str) -> str:
+        return self.settings.tasks[task].kind
+
+    def _outputs(self, task: str) -> str:
+        return tasks.load(self.kind(task)).OUTPUTS
+
+    # ------------------------------------------------------------ params
+
+    def code(self, script: str, *plugins: str) -> str:
+        """The fingerprint of a script and of all it imports, see `digest`."""
+        return digest.code_digest(ROOT / "scripts" / f"{script}.py", plugins)
+
+    def kind_code(self, script: str, task: str) -> str:
+        return self.code(script, f"deltatune.tasks.{self.kind(task)}")
+
+    def metrics_code(self, script: str, task: str) -> str:
+        found = self.settings.tasks[task].metrics
+        outputs = self._outputs(task)
+        return self.code(script, *(f"deltatune.metrics.{outputs}.{name}" for name in found))
+
+    def dataset(self, name: str) -> dict:
+        """What fetch_dataset depends on, the file's content apart."""
+        chosen = self._version["datasets"][name]
+        kept = ("columns", "format")
+        return {"dataset": name} | {key: chosen[key] for key in kept if key in chosen}
+
+    def task(self, name: str, *keys: str) -> dict:
+        """The named keys of a task, where its kind has them."""
+        task = self._version["tasks"][name]
+        return {"task": name} | {key: task[key] for key in ("kind", *keys) if key in task}
+
+    def model(self, name: str) -> dict:
+        """What making a model depends on, the kinds of its corpus's tasks included."""
+        chosen = {"model": name, **self._version["models"][name]}
+        if self.is_pretrained_here(name):
+            chosen["corpus"] = {task: self.kind(task) for task in chosen["corpus"]}
+        return chosen
+
+    def model_code(self, script: str, name: str) -> str:
+        kinds = dict.fromkeys(self.model(name).get("corpus", {}).values())
+        return self.code(script, *(f"deltatune.tasks.{kind}" for kind in kinds))
+
+    def training(self, experiment: str, seed: str) -> dict:
+        chosen = self._version["experiments"][experiment]
+        keys = ("model", "quantisation", "lora", "training")
+        return {key: chosen[key] for key in keys} | {"seed": int(seed)}
+
+    def evaluation(self, task: str, system: str, *keys: str) -> dict:
+        """What an evaluation depends on: the same for a base and for what was tuned from it."""
+        _, quantisation = self.base_of(system)
+        return self.task(task, *keys) | {"quantisation": quantisation}
+
+    def comparison(self, experiment: str, task: str) -> dict:
+        model, quantisation = self.base_of(self.base(experiment))
+        return {
+            "experiment": experiment,
+            "model": model,
+            "quantisation": quantisation,
+            "seeds": self.settings.seeds,
+            "statistics": self.section("statistics"),
+            **self.task(task, "labels", "metrics"),
+        }
+
+    def summary(self) -> dict:
+        """What the report says of each experiment, with the choices that it should show."""
+        return {
+            name: {
+                "task": e.task,
+                "kind": self.kind(e.task),
+                "model": e.model,
+                "quantisation": e.quantisation,
+                "main_metric": self.settings.tasks[e.task].main_metric,
+                "settings": {"lora": e.lora.model_dump(), "training": e.training.model_dump()},
+                "seeds": self.settings.seeds,
+            }
+            for name, e in self.experiments.items()
+        }
+
+    def section(self, name: str) -> dict:
+        return self._version[name]
+
+    # ------------------------------------------------------------ inputs
+
+    def source(self, dataset: str) -> str:
+        """The file that a dataset comes from."""
+        chosen = self.settings.datasets[dataset]
+        if isinstance(chosen, SampleDataset):
+            path = ROOT / "data" / "sample" / SAMPLES[chosen.name]
+            return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+        return chosen.path
+
+    def is_text(self, dataset: str) -> bool:
+        """Whether a dataset is one plain text, which has to be chunked."""
+        chosen = self.settings.datasets[dataset]
+        if isinstance(chosen, FileDataset) and chosen.format:
+            return chosen.format == "txt"
+        return Path(self.source(dataset)).suffix.lower() in (".txt", ".text")
+
+    def records(self, task: str) -> str:
+        """The records that a task splits: the dataset's own, or its chunks."""
+        name = self.settings.tasks[task].dataset
+        file = f"{name}_chunks.csv" if self.is_text(name) else "records.parquet"
+        return f"{RESULTS}/datasets/{name}/{file}"
+
+    def corpus(self, model: str) -> list[str]:
+        tasks_ = self.settings.models[model].corpus
+        return [f"{RESULTS}/tasks/{task}/train.parquet" for task in tasks_]
+
+    def is_pretrained_here(self, model: str) -> bool:
+        return isinstance(self.settings.models[model], PretrainModel)
+
+    def models_from(self, *sources: str) -> str:
+        """A wildcard constraint: the models of these sources, or nothing at all."""
+        names = [n for n, m in self.settings.models.items() if m.source in sources]
+        return "|".join(map(re.escape, names)) or "(?!)"
+
+    def base_of(self, system: str) -> tuple[str, str]:
+        """Model and quantisation under a system."""
+        kind, name, rest = system.split("/")
+        if kind == "base":
+            return name, rest
+        experiment = self.experiment(name)
+        return experiment.model, experiment.quantisation
+
+    def system(self, system: str) -> dict[str, str]:
+        """The hash files of the weights that a system is made of."""
+        model, _ = self.base_of(system)
+        files = {"weights": f"{RESULTS}/models/{model}/weights.sha256"}
+        kind, name, rest = system.split("/")
+        if kind == "tuned":
+            files["adapter"] = f"{RESULTS}/experiments/{name}/{rest}/adapter.sha256"
+        return files
+
+    def model_folder(self, system: str) -> str:
+        return f"{RESULTS}/models/{self.base_of(system)[0]}/model"
+
+    def tokens(self, experiment: str, split: str) -> str:
+        """The hash file of the packed rows that an experiment reads."""
+        chosen = self.experiment(experiment)
+        return f"{RESULTS}/tokens/{chosen.task}/{chosen.model}/{split}.sha256"
+
+    def outputs(self, task: str, system: str) -> str:
+        """The file that the metrics of a task judge."""
+        return f"{RESULTS}/evaluations/{task}/{system}/{self._outputs(task)}.parquet"
+
+    # ------------------------------------------------------------ systems and their results
+
+    def base(self, experiment: str) -> str:
+        chosen = self.experiment(experiment)
+        return f"base/{chosen.model}/{chosen.quantisation}"
+
+    def tuned(self, experiment: str) -> list[str]:
+        return [f"tuned/{experiment}/seed-{seed}" for seed in self.settings.seeds]
+
+    def evaluated(self, experiment: str, file: str, task: str | None = None) -> dict[str, Any]:
+        """{"base": path, "tuned": [paths]} of one file of the evaluations of an experiment."""
+        task = task or self.experiment(experiment).task
+        folder = f"{RESULTS}/evaluations/{task}"
+        return {
+            "base": f"{folder}/{self.base(experiment)}/{file}",
+            "tuned": [f"{folder}/{system}/{file}" for system in self.tuned(experiment)],
+        }
+
+    def runs(self, experiment: str, file: str) -> list[str]:
+        """One file of each training run of an experiment."""
+        return [
+            f"{RESULTS}/experiments/{experiment}/seed-{seed}/{file}" for seed in self.settings.seeds
+        ]
+
+    # ------------------------------------------------------------ resources
+
+    def needs_gpu(self, model: str) -> int:
+        """A model of a few million parameters is as fast on the CPU; a real one needs a GPU."""
+        return 0 if self.is_pretrained_here(model) else 1

@@ -1,0 +1,37 @@
+"""Ask a system the questions of a task."""
+
+from deltatune import runlog
+
+with runlog.stage(snakemake) as terminal:
+    import pandas as pd
+    from deltatune import generation, manifest, systems, tasks
+
+    settings = snakemake.params.settings
+    machine, model, tokenizer = systems.load(snakemake.input, settings["quantisation"])
+    kind = tasks.load(settings["kind"])
+    questions = kind.questions(pd.read_parquet(snakemake.input.test), settings)
+    evaluation = settings["evaluation"]
+    answers = generation.answer(
+        model,
+        tokenizer,
+        questions["prompt"].tolist(),
+        max_new_tokens=evaluation["max_new_tokens"],
+        batch_size=evaluation["batch_size"],
+        progress=terminal.progress,
+    )
+    questions.assign(
+        answer=[a.text for a in answers],
+        answer_tokens=[a.tokens for a in answers],
+        finished=[a.finished for a in answers],
+        prompt_tokens_cut=[a.cut for a in answers],
+    ).to_parquet(snakemake.output.answers, index=False)
+    manifest.write(
+        snakemake.output.manifest,
+        packages=systems.PACKAGES,
+        settings=settings,
+        device=machine.device,
+        examples=len(answers),
+        unfinished=sum(not a.finished for a in answers),
+        empty=sum(not a.text.strip() for a in answers),
+        prompts_cut=sum(a.cut > 0 for a in answers),
+    )

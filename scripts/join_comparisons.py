@@ -1,0 +1,10 @@
+"""One table of all comparisons, with p-values adjusted for how many there are."""
+
+from deltatune import runlog
+
+with runlog.stage(snakemake):
+    import pandas as pd
+    from deltatune import scoring
+
+    tables = [pd.read_csv(path) for path in snakemake.input.comparisons]
+    scoring.join(tables).to_csv(snakemake.output.comparison, index=False, lineterminator="\n")

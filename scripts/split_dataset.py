@@ -1,0 +1,33 @@
+"""Clean the records of a task and divide them into training, validation and test."""
+
+from deltatune import runlog
+
+with runlog.stage(snakemake) as terminal:
+    from pathlib import Path
+
+    import pandas as pd
+    from deltatune import manifest, splitting, tasks
+
+    settings = snakemake.params.settings
+    kind = tasks.load(settings["kind"])
+    where = f"tasks.{settings['task']}"
+    path = Path(snakemake.input.records)
+    if path.suffix == ".csv":
+        records = pd.read_csv(path, dtype={"chapter": str, "text": str}, keep_default_na=False)
+    else:
+        records = pd.read_parquet(path)
+    split, counts = splitting.prepare(records, kind, settings, where)
+    for name in ("train", "validation", "test"):
+        getattr(split, name).to_parquet(snakemake.output[name], index=False)
+    split.excluded.to_csv(snakemake.output.excluded, index=False, lineterminator="\n")
+    if len(split.excluded):
+        terminal.say(
+            f"{where}: {len(split.excluded)} of {len(records)} records left out; "
+            f"reasons in {snakemake.output.excluded}"
+        )
+    manifest.write(
+        snakemake.output.manifest,
+        packages=["pandas", "scikit-learn", "datasketch"],
+        settings=settings,
+        **counts,
+    )

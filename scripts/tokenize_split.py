@@ -1,0 +1,36 @@
+"""Render, tokenise and pack one split for one model's tokenizer."""
+
+from deltatune import runlog
+
+with runlog.stage(snakemake) as terminal:
+    from pathlib import Path
+
+    import pandas as pd
+    from deltatune import manifest, models, tasks, tokens
+
+    settings = snakemake.params.settings
+    kind = tasks.load(settings["kind"])
+    tokenizer = models.load_tokenizer(snakemake.input.model)
+    records = pd.read_parquet(snakemake.input.records)
+    documents = [kind.document(record, settings) for record in records.to_dict("records")]
+    encoded = tokens.encode(documents, tokenizer, settings["max_length"], kind.OVERFLOW)
+    columns = tokens.pack(encoded, settings["max_length"], tokens.pad_id(tokenizer))
+    folder = Path(snakemake.output.shards)
+    tokens.write_shards(columns, folder)
+    figures = tokens.summary(encoded, columns)
+    ids = records["id"].tolist()
+    figures["dropped"] = [{"id": ids[i], "reason": why} for i, why in figures["dropped"]]
+    if figures["dropped"] or figures["truncated"]:
+        terminal.say(
+            f"tasks.{settings['task']}.max_length ({settings['max_length']}): in "
+            f"{snakemake.wildcards.split}, {figures['truncated']} documents are cut and "
+            f"{len(figures['dropped'])} left out"
+        )
+    hashes = manifest.write_hashes(folder, snakemake.output.hashes)
+    manifest.write(
+        snakemake.output.manifest,
+        packages=["transformers", "tokenizers", "datasets"],
+        settings=settings,
+        hashes=hashes,
+        **figures,
+    )
