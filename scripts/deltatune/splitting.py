@@ -1,0 +1,437 @@
+"""Records as training, validation and test, without the same text on both sides.
+
+The order of work: the first `max_records`, exact duplicates out, the split, then records of
+validation and test that nearly repeat a training record (and of test that nearly repeat one of
+validation) out. All of it is decided by the records, their order and the seed alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from deltatune.errors import UserError
+from deltatune.rejects import COLUMNS, excerpt
+
+Method = Literal["random", "stratified", "contiguous"]
+BATCH = 10_000
+
+
+@dataclass(frozen=True)
+class Split:
+    """Three frames of records (id, fields), what was left out, and the counts for a manifest.
+
+    excluded: row, field, reason, excerpt. counts: {"records", "beyond_max_records", "train",
+    "validation", "test": numbers of records, "excluded": {reason without row number: number},
+    "labels": {split: {label: number}} where there is a label field}.
+    """
+
+    train: pd.DataFrame
+    validation: pd.DataFrame
+    test: pd.DataFrame
+    excluded: pd.DataFrame
+    counts: dict[str, Any]
+
+
+def clean_records(
+    records: pd.DataFrame, check: Callable[[dict[str, Any]], tuple[str, str] | None]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Part the records that a task can use from those that it cannot.
+
+    records: `row` (or `id`) and fields. check: gets a record as a dict, with None where a value
+    is missing, and returns None or (field, reason).
+
+    Returns (kept, rejected): the good records as they came, with a new index, and a frame of
+    row, field, reason, excerpt of the field.
+    """
+    number = _number_column(records)
+    good: list[bool] = []
+    rejected: list[tuple[int, str, str, str]] = []
+    for record in _as_dicts(records):
+        fault = check(record)
+        good.append(fault is None)
+        if fault is not None:
+            field, reason = fault
+            rejected.append((int(record[number]), field, reason, excerpt(record.get(field))))
+    kept = records[np.array(good, dtype=bool)].reset_index(drop=True)
+    return kept, _excluded(rejected)
+
+
+def split_records(
+    records: pd.DataFrame,
+    *,
+    method: Method,
+    validation: float,
+    test: float,
+    max_records: int | None,
+    seed: int,
+    text_fields: Sequence[str],
+    label_field: str | None,
+    near_duplicate_threshold: float | None,
+    where: str = "split",
+) -> Split:
+    """Divide records into training, validation and test.
+
+    records: `id` (or `row`, which is renamed), unique integers; the fields; for prose `chapter`.
+    method: "random" or "stratified" by the label (both scikit-learn's train_test_split: the test
+    first, then the validation from what remains), or "contiguous": in the order of id, the last
+    records are the test and those before them the validation. A contiguous cut moves to the
+    nearest change of `chapter` if the part then differs by at most half from what was asked.
+    validation, test: a share of the records in (0, 1), rounded up as scikit-learn does, or a
+    number of records from 1 on. max_records: only the first so many, by id.
+    text_fields: what tells two records apart. Records whose text is the same after NFKC, case
+    folding and single spaces are left out but for the first ("duplicate of row 3"), or, with
+    another label, as "conflicting label with row 3". near_duplicate_threshold: Jaccard
+    similarity of the sets of word 3-grams from which a record of validation or test is left out;
+    MinHash finds the candidates, the exact similarity decides; None keeps them.
+    where: path of the split in config.yaml, such as "tasks.news.split", for messages.
+
+    All frames are in the order of id, training too: who trains must shuffle.
+    Raises UserError where a split would be empty, a class too small to stratify, or all labels
+    the same, and names the setting to change.
+    """
+    number = _number_column(records)
+    for field in [*text_fields, *([label_field] if label_field else [])]:
+        if field not in records.columns:
+            raise ValueError(f"no field '{field}' among {list(records.columns)}")
+    if near_duplicate_threshold is not None and not 0 < near_duplicate_threshold <= 1:
+        raise UserError(f"{where}.near_duplicates: {near_duplicate_threshold} is not in (0, 1]")
+    records = records.rename(columns={number: "id"}).sort_values("id", kind="stable")
+    if records["id"].duplicated().any():
+        raise ValueError("records carry the same id twice")
+    total = len(records)
+    records = records.head(total if max_records is None else max_records).reset_index(drop=True)
+    beyond = total - len(records)
+
+    texts = _texts(records, text_fields)
+    labels = records[label_field].tolist() if label_field else None
+    ids = records["id"].tolist()
+    reasons = _duplicates(ids, texts, labels)  # position -> reason, of all that is left out
+    positions = np.array([i for i in range(len(ids)) if i not in reasons], dtype=np.int64)
+    used = len(positions)
+    sizes = _sizes(used, validation, test, where, _story(total, beyond, len(reasons)))
+    kept_labels = [labels[i] for i in positions] if labels else None
+    if kept_labels and len(set(kept_labels)) < 2:
+        raise UserError(
+            f"{where}: all {used} records carry the label '{excerpt(kept_labels[0])}'; nothing "
+            "can be told apart. Add records of another class, or take more with max_records"
+        )
+
+    if method == "contiguous":
+        chapters = records["chapter"].fillna("").to_numpy() if "chapter" in records else None
+        known = None if chapters is None else chapters[positions]
+        parts = _cut(used, *sizes, known)
+    else:
+        strata = None
+        if method == "stratified":
+            if kept_labels is None:
+                raise UserError(f"{where}.method: this task has no label to stratify by")
+            strata = np.array(kept_labels, dtype=object)
+            _check_strata(kept_labels, sizes, where)
+        parts = _shuffle(used, *sizes, seed, strata, where)
+    train, held_validation, held_test = (positions[np.sort(part)] for part in parts)
+
+    if near_duplicate_threshold is not None:
+        near = _near_duplicates(texts, train, held_validation, held_test, near_duplicate_threshold)
+        reasons |= {
+            i: f"near duplicate of {split} row {ids[other]}" for i, (split, other) in near.items()
+        }
+        before = {"validation": held_validation, "test": held_test}
+        held_validation, held_test = (
+            np.array([i for i in part if i not in near], dtype=np.int64) for part in before.values()
+        )
+        for (name, part), after in zip(before.items(), (held_validation, held_test), strict=True):
+            if not len(after):
+                raise UserError(
+                    f"{where}.near_duplicates: all {len(part)} records of the {name} split are "
+                    "near duplicates of earlier ones; raise the threshold, or write `null` to keep "
+                    "them, or give data that repeats itself less"
+                )
+
+    frames = {
+        name: records.iloc[part].reset_index(drop=True)
+        for name, part in (
+            ("train", train),
+            ("validation", held_validation),
+            ("test", held_test),
+        )
+    }
+    rows = []
+    for i, reason in sorted(reasons.items()):
+        field = label_field if reason.startswith("conflicting") else text_fields[0]
+        rows.append((ids[i], field, reason, excerpt(_none(records.at[i, field]))))
+    counts: dict[str, Any] = {"records": total, "beyond_max_records": beyond}
+    counts |= {name: len(frame) for name, frame in frames.items()}
+    kinds = Counter(re.sub(r"( of| with)? row \d+$", "", reason) for reason in reasons.values())
+    counts["excluded"] = dict(sorted(kinds.items()))
+    if label_field:
+        counts["labels"] = {
+            name: dict(sorted(Counter(map(str, frame[label_field])).items()))
+            for name, frame in frames.items()
+        }
+    return Split(**frames, excluded=_excluded(rows), counts=counts)
+
+
+# ---------------------------------------------------------------- frames
+
+
+def _number_column(records: pd.DataFrame) -> str:
+    for name in ("id", "row"):
+        if name in records.columns:
+            return name
+    raise ValueError(f"records have neither id nor row: {list(records.columns)}")
+
+
+def _as_dicts(records: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Records as dicts, null as None (pandas would give NaN), a batch in memory at a time."""
+    for start in range(0, len(records), BATCH):
+        part = records.iloc[start : start + BATCH].astype(object)
+        yield from part.where(part.notna(), None).to_dict("records")
+
+
+def _none(value: Any) -> Any:
+    return None if pd.isna(value) else value
+
+
+def _excluded(rows: list[tuple[int, str, str, str]]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    return frame.astype({"row": "int64", "field": "str", "reason": "str", "excerpt": "str"})
+
+
+def _story(total: int, beyond: int, left_out: int) -> str:
+    parts = [f"{total} usable records"]
+    if beyond:
+        parts.append(f"{beyond} of them beyond max_records")
+    if left_out:
+        parts.append(f"{left_out} duplicates")
+    return ", ".join(parts)
+
+
+# ---------------------------------------------------------------- duplicates
+
+# Scripts without spaces: each character counts as a word.
+_CHARACTERS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0002ffff"
+_WORD = re.compile(rf"[{_CHARACTERS}]|[^\W{_CHARACTERS}]+")
+_PERMUTATIONS = 128
+
+
+def _texts(records: pd.DataFrame, fields: Sequence[str]) -> list[str]:
+    """Each record's text for comparison: fields normalised, joined by a character of their own."""
+    columns = [records[field].tolist() for field in fields]
+    return [
+        "\x1f".join(_normalise(value) if isinstance(value, str) else "" for value in values)
+        for values in zip(*columns, strict=True)
+    ]
+
+
+def _normalise(text: str) -> str:
+    """NFKC, case folded, white space single: texts that differ only in this are the same."""
+    if not text.isascii():
+        # Folding can undo the normal form (and the other way round), hence twice.
+        text = unicodedata.normalize("NFKC", text).casefold()
+        text = unicodedata.normalize("NFKC", text)
+    return " ".join(text.casefold().split())
+
+
+def _duplicates(ids: list[int], texts: list[str], labels: list[Any] | None) -> dict[int, str]:
+    """Position -> reason, for each text that stood there before."""
+    seen: dict[bytes, int] = {}
+    reasons = {}
+    for i, text in enumerate(texts):
+        key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        first = seen.setdefault(key, i)
+        if first != i:
+            same = labels is None or labels[i] == labels[first]
+            what = "duplicate of" if same else "conflicting label with"
+            reasons[i] = f"{what} row {ids[first]}"
+    return reasons
+
+
+def _shingles(text: str) -> frozenset[str]:
+    """The set of word 3-grams; shorter texts are one shingle, texts without a word none."""
+    words = _WORD.findall(text) or text.split()
+    if not words:
+        return frozenset()
+    return frozenset(" ".join(words[i : i + 3]) for i in range(max(1, len(words) - 2)))
+
+
+def _near_duplicates(
+    texts: list[str], train: np.ndarray, validation: np.ndarray, test: np.ndarray, threshold: float
+) -> dict[int, tuple[str, int]]:
+    """Position in validation or test -> (split, position) of the first text that it repeats.
+
+    Only the held-out texts are indexed and the training texts pass by, so memory grows with the
+    smaller part. MinHash proposes pairs and their exact similarity decides.
+    """
+    from datasketch import MinHash, MinHashLSH
+
+    blank = MinHash(num_perm=_PERMUTATIONS, seed=1)
+    index = MinHashLSH(num_perm=_PERMUTATIONS, params=_bands(threshold))
+
+    @lru_cache(maxsize=1024)
+    def shingles(position: int) -> frozenset[str]:
+        return _shingles(texts[position])
+
+    def sketch(position: int) -> Any:
+        minhash = blank.copy()
+        grams = [gram.encode("utf-8", "surrogatepass") for gram in shingles(position)]
+        for start in range(0, len(grams), 10_000):  # one huge text must not fill the memory
+            minhash.update_batch(grams[start : start + 10_000])
+        return minhash
+
+    sketches = {}
+    for position in (*validation.tolist(), *test.tolist()):
+        if shingles(position):
+            sketches[position] = sketch(position)
+            index.insert(position, sketches[position], check_duplication=False)
+
+    found: dict[int, tuple[str, int]] = {}
+    in_test = set(test.tolist())
+
+    def sweep(split: str, positions: np.ndarray, among: set[int] | None) -> None:
+        for position in positions.tolist():
+            if position in found or not shingles(position):
+                continue
+            minhash = sketches.get(position) or sketch(position)
+            for other in index.query(minhash):
+                if (among is None or other in among) and _similar(
+                    shingles(position), shingles(other), threshold
+                ):
+                    found[other] = (split, position)
+                    index.remove(other)
+
+    sweep("training", train, None)
+    sweep("validation", validation, in_test)
+    return found
+
+
+def _bands(threshold: float) -> tuple[int, int]:
+    """(bands, rows of a band) of the index.
+
+    A pair of similarity s shares at least one of b bands of r rows with probability
+    1 - (1 - s^r)^b (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, 3.4.2). The r here
+    is the largest, so the one that proposes least in vain, for which a pair just at the threshold
+    is missed once in ten thousand times or less; datasketch's own choice misses one in 50.
+    """
+    rows = max(
+        r
+        for r in range(1, _PERMUTATIONS // 2 + 1)  # datasketch wants two bands
+        if r == 1 or (1 - threshold**r) ** (_PERMUTATIONS // r) <= 1e-4
+    )
+    return _PERMUTATIONS // rows, rows
+
+
+def _similar(a: frozenset[str], b: frozenset[str], threshold: float) -> bool:
+    """Whether |a ∩ b| / |a ∪ b| reaches the threshold (Jaccard)."""
+    if min(len(a), len(b)) < threshold * max(len(a), len(b)):
+        return False
+    shared = len(a & b)
+    return shared >= threshold * (len(a) + len(b) - shared)
+
+
+# ---------------------------------------------------------------- the split
+
+
+def _sizes(n: int, validation: float, test: float, where: str, story: str) -> tuple[int, int]:
+    """Numbers of validation and test records out of n, so that all three splits have some."""
+    sizes = []
+    for name, asked in (("validation", validation), ("test", test)):
+        if not (0 < asked < 1 or (asked >= 1 and float(asked).is_integer())):
+            raise UserError(
+                f"{where}.{name}: {asked} is neither a share between 0 and 1 nor a number of "
+                "records; no split may be empty"
+            )
+        # 1e-9: 0.07 * 100 is a little more than 7.
+        sizes.append(ceil(asked * n - 1e-9) if asked < 1 else int(asked))
+    if n < 3:
+        raise UserError(
+            f"{where}: {n} of {story} are left to split, and training, validation and test need "
+            "one each; give more data, or raise max_records"
+        )
+    if sum(sizes) >= n:
+        raise UserError(
+            f"{where}: validation ({sizes[0]}) and test ({sizes[1]}) leave nothing of the {n} "
+            f"records for training ({story}); lower {where}.validation or {where}.test"
+        )
+    return sizes[0], sizes[1]
+
+
+def _check_strata(labels: list[Any], sizes: tuple[int, int], where: str) -> None:
+    counts = Counter(labels)
+    rare, members = min(counts.items(), key=lambda item: (item[1], str(item[0])))
+    if members < 3:
+        raise UserError(
+            f"{where}.method: stratified needs three records of each label, one for each split, "
+            f"and '{excerpt(rare)}' has {members}; use method: random, or leave that label out"
+        )
+    for name, size in zip(("validation", "test"), sizes, strict=True):
+        if size < len(counts):
+            raise UserError(
+                f"{where}.{name}: {size} records cannot hold {len(counts)} labels; raise it to "
+                f"{len(counts)} or more, or use method: random"
+            )
+
+
+def _shuffle(
+    n: int, validation: int, test: int, seed: int, strata: np.ndarray | None, where: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    # Imported here: it takes more than a second, and a contiguous split has no use for it.
+    from sklearn.model_selection import train_test_split
+
+    def part(positions: np.ndarray, size: int) -> list[np.ndarray]:
+        try:
+            return train_test_split(
+                positions,
+                test_size=size,
+                random_state=seed,
+                stratify=None if strata is None else strata[positions],
+            )
+        except ValueError as error:
+            raise UserError(
+                f"{where}.method: {error} Use method: random, or change {where}.validation or "
+                f"{where}.test"
+            ) from None
+
+    rest, held_test = part(np.arange(n), test)
+    train, held_validation = part(rest, validation)
+    return train, held_validation, held_test
+
+
+def _cut(
+    n: int, validation: int, test: int, chapters: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Training, validation, test as runs of positions, cut between chapters where that is near."""
+    changes = (
+        np.array([], dtype=np.int64)
+        if chapters is None
+        else np.flatnonzero(chapters[1:] != chapters[:-1]) + 1
+    )
+    test_start = _nearest(changes, n, test, lowest=2)
+    validation_start = _nearest(changes, test_start, validation, lowest=1)
+    order = np.arange(n)
+    return (
+        order[:validation_start],
+        order[validation_start:test_start],
+        order[test_start:],
+    )
+
+
+def _nearest(changes: np.ndarray, end: int, size: int, lowest: int) -> int:
+    """Where a part of about `size` records that stops before `end` begins.
+
+    lowest: records before it that earlier parts need at least. Of two changes equally near the
+    earlier one is taken.
+    """
+    start = max(end - size, lowest)
+    near = [c for c in changes.tolist() if lowest <= c < end and abs(end - c - size) <= size / 2]
+    return min(near, key=lambda c: (abs(c - start), c), default=start)

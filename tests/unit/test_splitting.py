@@ -1,0 +1,381 @@
+"""Splits: reproducible, disjoint, without the same text on both sides."""
+
+import random
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from deltatune.errors import UserError
+from deltatune.rejects import COLUMNS
+from deltatune.sources import read_records
+from deltatune.splitting import clean_records, split_records
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+def _frame(n, **columns):
+    texts = [f"record number {i} speaks of subject {i * 7919 % 1009}" for i in range(n)]
+    return pd.DataFrame({"id": range(1, n + 1), "text": texts, **columns})
+
+
+def _split(records, **changes):
+    options = {
+        "method": "random",
+        "validation": 0.1,
+        "test": 0.2,
+        "max_records": None,
+        "seed": 0,
+        "text_fields": ["text"],
+        "label_field": "label" if "label" in records else None,
+        "near_duplicate_threshold": None,
+        "where": "tasks.news.split",
+    }
+    return split_records(records, **(options | changes))
+
+
+def _ids(split):
+    return [getattr(split, name)["id"].tolist() for name in ("train", "validation", "test")]
+
+
+def _fails(records, **changes):
+    with pytest.raises(UserError) as error:
+        _split(records, **changes)
+    message = str(error.value)
+    assert message.startswith("tasks.news.split")
+    return message
+
+
+# ---------------------------------------------------------------- cleaning
+
+
+def test_clean_records_parts_good_from_bad():
+    records = pd.DataFrame(
+        {"row": [3, 5, 9], "text": ["a", None, "x" * 100], "label": ["1", "2", None]}
+    )
+    seen = []
+
+    def check(record):
+        seen.append(record)
+        if record["text"] is None:
+            return "text", "missing"
+        return ("text", "too long") if len(record["text"]) > 50 else None
+
+    kept, rejected = clean_records(records, check)
+    assert kept.to_dict("records") == [{"row": 3, "text": "a", "label": "1"}]
+    assert rejected.to_dict("records") == [
+        {"row": 5, "field": "text", "reason": "missing", "excerpt": ""},
+        {"row": 9, "field": "text", "reason": "too long", "excerpt": "x" * 79 + "…"},
+    ]
+    # A missing value is None for a check, whatever pandas makes of it.
+    assert seen[2]["label"] is None and seen[0] == {"row": 3, "text": "a", "label": "1"}
+
+
+def test_clean_records_of_nothing_and_of_all():
+    records = pd.DataFrame({"id": [1, 2], "text": ["a", "b"]})
+    kept, rejected = clean_records(records, lambda record: None)
+    pd.testing.assert_frame_equal(kept, records)
+    assert list(rejected.columns) == COLUMNS and len(rejected) == 0
+    kept, rejected = clean_records(records, lambda record: ("text", "bad"))
+    assert len(kept) == 0 and list(kept.columns) == ["id", "text"]
+    assert rejected["row"].tolist() == [1, 2]
+
+
+# ---------------------------------------------------------------- the split
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    n=st.integers(3, 60),
+    method=st.sampled_from(["random", "contiguous"]),
+    validation=st.one_of(st.floats(0.01, 0.9), st.integers(1, 20)),
+    test=st.one_of(st.floats(0.01, 0.9), st.integers(1, 20)),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_every_record_is_in_one_split_and_none_is_empty(n, method, validation, test, seed):
+    records = _frame(n)
+    try:
+        split = _split(records, method=method, validation=validation, test=test, seed=seed)
+    except UserError:
+        wanted = sum(np.ceil(x * n) if x < 1 else x for x in (validation, test))
+        assert wanted >= n
+        return
+    parts = _ids(split)
+    assert all(parts) and all(part == sorted(part) for part in parts)
+    assert sorted(chain(*parts)) == list(range(1, n + 1))
+    assert len(parts[2]) == (np.ceil(test * n - 1e-9) if test < 1 else test)
+    again = _split(
+        records.sample(frac=1, random_state=1),
+        method=method,
+        validation=validation,
+        test=test,
+        seed=seed,
+    )
+    assert _ids(again) == parts  # the order of the frame does not matter, id does
+
+
+def test_the_seed_decides_and_the_test_is_scikit_learns_own():
+    from sklearn.model_selection import train_test_split
+
+    records = _frame(100)
+    one, two = _ids(_split(records, seed=1)), _ids(_split(records, seed=2))
+    assert one != two
+    expected = train_test_split(np.arange(1, 101), test_size=0.2, random_state=1)[1]
+    assert one[2] == sorted(expected.tolist())
+
+
+def test_a_row_column_is_taken_for_the_id():
+    split = _split(_frame(20).rename(columns={"id": "row"}))
+    assert list(split.train.columns) == ["id", "text"]
+
+
+def test_absolute_sizes_and_max_records_take_the_first():
+    split = _split(_frame(50), validation=3, test=4, max_records=20)
+    assert [len(part) for part in _ids(split)] == [13, 3, 4]
+    assert max(chain(*_ids(split))) == 20
+    assert split.counts["beyond_max_records"] == 30 and split.counts["records"] == 50
+    assert len(_split(_frame(50), max_records=500).train) == 35
+
+
+def test_stratified_keeps_the_shares_of_the_labels():
+    labels = ["a"] * 80 + ["b"] * 20
+    split = _split(_frame(100, label=labels), method="stratified")
+    assert split.counts["labels"] == {
+        "train": {"a": 56, "b": 14},
+        "validation": {"a": 8, "b": 2},
+        "test": {"a": 16, "b": 4},
+    }
+
+
+def test_contiguous_takes_the_last_records():
+    assert _ids(_split(_frame(10), method="contiguous")) == [list(range(1, 8)), [8], [9, 10]]
+
+
+def test_contiguous_cuts_between_chapters_where_that_is_near():
+    chapters = ["1"] * 40 + ["2"] * 25 + ["3"] * 12 + ["4"] * 23
+    split = _split(_frame(100, chapter=chapters), method="contiguous")
+    # Asked for 20 and 10; the changes of chapter make it 23 and 12.
+    assert [len(part) for part in _ids(split)] == [65, 12, 23]
+    assert set(split.test["chapter"]) == {"4"} and set(split.validation["chapter"]) == {"3"}
+    # One chapter of 60 at the end is too far from 20: the cut is at the record.
+    far = ["1"] * 40 + ["2"] * 60
+    assert [len(p) for p in _ids(_split(_frame(100, chapter=far), method="contiguous"))] == [
+        70,
+        10,
+        20,
+    ]
+    # Half of what was asked is still near, one record more is not.
+    for last, size in ((30, 30), (31, 20)):
+        chapters = ["1"] * (100 - last) + ["2"] * last
+        assert len(_split(_frame(100, chapter=chapters), method="contiguous").test) == size
+    tie = ["1"] * 78 + ["2"] * 4 + ["3"] * 18
+    assert len(_split(_frame(100, chapter=tie), method="contiguous").test) == 22
+
+
+def test_contiguous_leaves_something_for_training():
+    chapters = [str(i) for i in range(4)]
+    parts = _ids(_split(_frame(4, chapter=chapters), method="contiguous", validation=1, test=2))
+    assert [len(part) for part in parts] == [1, 1, 2]
+    chapters = ["1", None, None, "2"]
+    assert all(_ids(_split(_frame(4, chapter=chapters), method="contiguous", validation=1, test=1)))
+
+
+# ---------------------------------------------------------------- duplicates
+
+
+def test_exact_duplicates_are_left_out_before_the_split():
+    records = _frame(20)
+    records.loc[5, "text"] = "  Record NUMBER 0\n speaks of  subject 0 "
+    records.loc[9, "text"] = "ﬁne Straße"
+    records.loc[10, "text"] = "fine STRASSE"
+    split = _split(records)
+    assert split.excluded.to_dict("records") == [
+        {
+            "row": 6,
+            "field": "text",
+            "reason": "duplicate of row 1",
+            "excerpt": "Record NUMBER 0 speaks of subject 0",
+        },
+        {"row": 11, "field": "text", "reason": "duplicate of row 10", "excerpt": "fine STRASSE"},
+    ]
+    assert split.counts["excluded"] == {"duplicate": 2}
+    assert sorted(chain(*_ids(split))) == [i for i in range(1, 21) if i not in (6, 11)]
+
+
+def test_the_same_text_with_another_label_is_a_conflict():
+    records = _frame(20, label=["a", "b"] * 10)
+    records.loc[[4, 5, 6], "text"] = records.loc[2, "text"]
+    split = _split(records, method="stratified")
+    assert split.excluded[["row", "field", "reason"]].values.tolist() == [
+        [5, "text", "duplicate of row 3"],
+        [6, "label", "conflicting label with row 3"],
+        [7, "text", "duplicate of row 3"],
+    ]
+    assert split.excluded["excerpt"][1] == "b"
+    assert split.counts["excluded"] == {"conflicting label": 1, "duplicate": 2}
+
+
+def test_fields_are_compared_one_by_one():
+    records = pd.DataFrame(
+        {"id": range(4), "a": ["x y", "x", None, "x y"], "b": ["z", "y z", "x y z", None]}
+    )
+    assert _split(records, text_fields=["a", "b"], validation=1, test=1).counts["excluded"] == {}
+
+
+def test_only_duplicates():
+    records = _frame(10).assign(text="all the same")
+    message = _fails(records)
+    assert "1 of 10 usable records, 9 duplicates are left" in message
+
+
+_BASE = (
+    "the quick brown fox jumps over the lazy dog while seven wizards quietly box up forty large "
+    "liquor jugs for the queen of some faraway northern country where snow never melts in spring"
+)
+
+
+def test_near_duplicates_of_training_leave_the_held_out_splits():
+    records = _frame(10)
+    records.loc[0, "text"] = _BASE  # training
+    records.loc[7, "text"] = _BASE.replace("spring", "March")  # validation
+    records.loc[8, "text"] = "Another text that stands in the test alone, and stays there."
+    records.loc[9, "text"] = _BASE.replace("quick", "slow")  # test
+    options = {"method": "contiguous", "validation": 2, "test": 2}
+    split = _split(records, **options, near_duplicate_threshold=0.8)
+    assert _ids(split) == [[1, 2, 3, 4, 5, 6], [7], [9]]
+    assert split.excluded["row"].tolist() == [8, 10]
+    assert split.excluded["reason"].tolist() == ["near duplicate of training row 1"] * 2
+    assert split.counts["excluded"] == {"near duplicate of training": 2}
+    assert (split.counts["train"], split.counts["validation"], split.counts["test"]) == (6, 1, 1)
+    assert _ids(_split(records, **options, near_duplicate_threshold=0.99)) == [
+        [1, 2, 3, 4, 5, 6],
+        [7, 8],
+        [9, 10],
+    ]
+
+
+def test_near_duplicates_of_validation_leave_the_test():
+    records = _frame(10)
+    records.loc[6, "text"] = _BASE
+    records.loc[9, "text"] = _BASE.replace("spring", "March")
+    split = _split(records, method="contiguous", validation=2, test=2, near_duplicate_threshold=0.8)
+    assert split.excluded["reason"].tolist() == ["near duplicate of validation row 7"]
+    assert _ids(split)[1:] == [[7, 8], [9]]
+
+
+def test_near_duplicates_that_empty_a_split_stop():
+    records = _frame(10).assign(text=[f"{_BASE} {i}" for i in range(10)])
+    assert "tasks.news.split.near_duplicates: all" in _fails(records, near_duplicate_threshold=0.8)
+    for wrong in (0, 1.5, -1):
+        assert "not in (0, 1]" in _fails(records, near_duplicate_threshold=wrong)
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.5, 0.85])
+def test_near_duplicates_are_those_that_comparing_all_pairs_finds(threshold):
+    draw = random.Random(3)
+    vocabulary = [f"w{i}" for i in range(300)]
+    texts = []
+    for i in range(300):
+        words = draw.choices(vocabulary, k=draw.randint(1, 30))
+        if i and draw.random() < 0.5:
+            words = draw.choice(texts).split()
+            for _ in range(draw.randint(0, 2)):
+                words[draw.choice([0, -1, len(words) // 2])] = draw.choice(vocabulary)
+        texts.append(" ".join(words))
+    records = pd.DataFrame({"id": range(300), "text": texts})
+
+    def grams(text):
+        words = text.split()
+        return {tuple(words[i : i + 3]) for i in range(max(1, len(words) - 2))}
+
+    def alike(a, b):
+        a, b = grams(texts[a]), grams(texts[b])
+        return len(a & b) / len(a | b) >= threshold
+
+    train, validation, test = _ids(_split(records))
+    kept = [v for v in validation if not any(alike(t, v) for t in train)]
+    kept_test = [x for x in test if not any(alike(t, x) for t in (*train, *kept))]
+    split = _split(records, near_duplicate_threshold=threshold)
+    assert _ids(split) == [train, kept, kept_test]
+    assert len(kept) + len(kept_test) < len(validation) + len(test)
+
+
+def test_texts_without_words_or_spaces():
+    records = _frame(12)
+    records.loc[[0, 9, 10], "text"] = ["!!!", "???", "🎉"]
+    records.loc[[1, 11], "text"] = [
+        "吾輩は猫である。名前はまだ無い。",
+        "吾輩は猫である。名前はもう無い。",
+    ]
+    split = _split(records, method="contiguous", validation=1, test=3, near_duplicate_threshold=0.5)
+    assert split.excluded["reason"].tolist() == ["near duplicate of training row 2"]
+    records = _frame(12)
+    records.loc[3, "text"] = "x " * 50_000
+    assert len(_split(records, near_duplicate_threshold=0.5).train) == 7
+
+
+# ---------------------------------------------------------------- what stops
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_too_few_records(n):
+    assert f"{n} of {n} usable records are left" in _fails(_frame(n))
+    assert "beyond max_records" in _fails(_frame(30), max_records=n)
+
+
+def test_no_records():
+    empty = pd.DataFrame({"id": pd.Series(dtype="int64"), "text": pd.Series(dtype="str")})
+    assert "0 of 0 usable records" in _fails(empty)
+
+
+@pytest.mark.parametrize("wrong", [0, 0.0, -1, -0.5, 1.5, float("nan")])
+def test_sizes_that_mean_nothing(wrong):
+    assert _fails(_frame(30), validation=wrong).startswith("tasks.news.split.validation: ")
+    assert _fails(_frame(30), test=wrong).startswith("tasks.news.split.test: ")
+
+
+def test_sizes_that_leave_no_training():
+    assert "leave nothing of the 30 records" in _fails(_frame(30), validation=0.5, test=0.5)
+    assert "lower tasks.news.split.validation" in _fails(_frame(30), validation=10, test=20)
+
+
+def test_labels_that_cannot_be_split():
+    message = _fails(_frame(30, label=["a"] * 30))
+    assert "all 30 records carry the label 'a'" in message
+    message = _fails(_frame(30, label=["a"] * 29 + ["rare"]), method="stratified")
+    assert message.startswith("tasks.news.split.method: ") and "'rare' has 1" in message
+    message = _fails(_frame(30, label=list("abc") * 10), method="stratified", test=2)
+    assert message.startswith("tasks.news.split.test: 2 records cannot hold 3 labels")
+    assert "no label to stratify by" in _fails(_frame(30), method="stratified")
+    # Three of a class can still be too few for the second of two splits.
+    labels = ["a"] * 20 + ["b"] * 3
+    message = _fails(_frame(23, label=labels), method="stratified", validation=2, test=16)
+    assert "method: random" in message
+
+
+def test_mistakes_of_the_caller_are_no_user_errors():
+    with pytest.raises(ValueError, match="twice"):
+        _split(pd.concat([_frame(10), _frame(10)]))
+    with pytest.raises(ValueError, match="no field"):
+        _split(_frame(10), text_fields=["texts"])
+    with pytest.raises(ValueError, match="neither id nor row"):
+        _split(_frame(10).drop(columns="id"))
+
+
+# ---------------------------------------------------------------- real data
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the extracts of published data are not here")
+def test_real_news(tmp_path):
+    columns = {"text": ["title", "description"], "label": "label"}
+    out = tmp_path / "r.parquet"
+    read_records(DATA / "ag_news.csv", None, columns, out, tmp_path / "x.csv", "datasets.news")
+    records = pd.read_parquet(out)
+    options = {"method": "stratified", "near_duplicate_threshold": 0.85, "max_records": 2000}
+    split = _split(records, **options)
+    assert sum(map(len, _ids(split))) + len(split.excluded) == 2000
+    assert {len(part) for part in split.counts["labels"].values()} == {4}
+    pd.testing.assert_frame_equal(split.excluded, _split(records, **options).excluded)
