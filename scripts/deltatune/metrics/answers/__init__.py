@@ -1,0 +1,1 @@
+"""Metrics of what a model answers (instruct tasks): columns answer and reference."""

@@ -1,0 +1,29 @@
+"""Exact match after SQuAD's normalisation, from 0 to 1."""
+
+import numpy as np
+import pandas as pd
+
+from deltatune.metrics.base import ANSWERS, MeanMetric, texts
+from deltatune.metrics.squad import normalise
+
+
+class ExactMatch(MeanMetric):
+    """The share of answers equal to their reference once both are normalised as in SQuAD 2.0.
+
+    Two texts that are both empty after normalisation match.
+    """
+
+    title = "Exact match"
+    higher_is_better = True
+    inputs = ANSWERS
+
+    def scores(self, outputs: pd.DataFrame) -> np.ndarray:
+        """Give 1 or 0 for each answer."""
+        pairs = zip(texts(outputs, "answer"), texts(outputs, "reference"), strict=True)
+        return np.array(
+            [normalise(answer) == normalise(reference) for answer, reference in pairs], np.float64
+        )
+
+    def signature(self) -> str:
+        """Say the normalisation."""
+        return "nrefs:1|norm:squad (lower case, no ASCII punctuation, no a/an/the)|agg:mean"

