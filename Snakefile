@@ -21,6 +21,7 @@ include: "rules/compare.smk"
 include: "rules/report.smk"
 
 
+
 report: "report/workflow.rst"
 
 

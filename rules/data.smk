@@ -67,7 +67,7 @@ rule split_dataset:
         ),
         manifest="results/tasks/{task}/manifest.json",
     params:
-        settings=lambda w: flow.task(w.task, "labels", "split"),
+        settings=lambda w: flow.raw_task(w.task, "labels", "split"),
         code=lambda w: flow.kind_code("split_dataset", w.task),
     log:
         "results/logs/split_dataset/{task}.log",

@@ -15,7 +15,7 @@ with runlog.stage(snakemake) as terminal:
         "rejects": Path(snakemake.output.rejects),
         "where": where,
     }
-    if sources.file_format(source, settings.get("format"), where) == "txt":
+    if settings["text"]:
         counts = sources.read_text(source, **files)
     else:
         counts = sources.read_records(source, settings.get("format"), settings["columns"], **files)

@@ -6,7 +6,7 @@ with runlog.stage(snakemake) as terminal:
     from pathlib import Path
 
     import pandas as pd
-    from deltatune import manifest, splitting, tasks
+    from deltatune import manifest, preparing, tasks
 
     settings = snakemake.params.settings
     kind = tasks.load(settings["kind"])
@@ -16,7 +16,7 @@ with runlog.stage(snakemake) as terminal:
         records = pd.read_csv(path, dtype={"chapter": str, "text": str}, keep_default_na=False)
     else:
         records = pd.read_parquet(path)
-    split, counts = splitting.prepare(records, kind, settings, where)
+    split, counts = preparing.prepare(records, kind, settings, where)
     for name in ("train", "validation", "test"):
         getattr(split, name).to_parquet(snakemake.output[name], index=False)
     split.excluded.to_csv(snakemake.output.excluded, index=False, lineterminator="\n")

@@ -14,17 +14,15 @@ with runlog.stage(snakemake) as terminal:
     records = pd.read_parquet(snakemake.input.records)
     documents = [kind.document(record, settings) for record in records.to_dict("records")]
     encoded = tokens.encode(documents, tokenizer, settings["max_length"], kind.OVERFLOW)
-    columns = tokens.pack(encoded, settings["max_length"], tokens.pad_id(tokenizer))
+    columns = tokens.pack(encoded, settings["max_length"])
     folder = Path(snakemake.output.shards)
-    tokens.write_shards(columns, folder)
+    tokens.write_shards(columns, folder, shard_rows=4096)
     figures = tokens.summary(encoded, columns)
-    ids = records["id"].tolist()
-    figures["dropped"] = [{"id": ids[i], "reason": why} for i, why in figures["dropped"]]
     if figures["dropped"] or figures["truncated"]:
         terminal.say(
             f"tasks.{settings['task']}.max_length ({settings['max_length']}): in "
             f"{snakemake.wildcards.split}, {figures['truncated']} documents are cut and "
-            f"{len(figures['dropped'])} left out"
+            f"{figures['dropped']} left out"
         )
     hashes = manifest.write_hashes(folder, snakemake.output.hashes)
     manifest.write(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from deltatune.tokenising import begin, end, padding, text_ids
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -43,10 +45,9 @@ def answer(
     """
     context = model.config.max_position_embeddings
     room = max(1, context - max_new_tokens)
-    bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-    encoded = [tokenizer(p, add_special_tokens=False)["input_ids"] for p in prompts]
+    bos, eos, pad = begin(tokenizer), end(tokenizer), padding(tokenizer)
+    encoded = text_ids(prompts, tokenizer)
     kept = [ids[-(room - len(bos)) :] for ids in encoded]
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     answers: dict[int, Answer] = {}
     plan = batch_plan([len(ids) for ids in kept], batch_size)
     for number, batch in enumerate(plan):
@@ -62,12 +63,12 @@ def answer(
             num_beams=1,
             use_cache=True,
             pad_token_id=pad,
-            eos_token_id=tokenizer.eos_token_id,
+            eos_token_id=eos,
         )[:, width:].tolist()
         for i, tokens in zip(batch, made, strict=True):
-            finished = tokenizer.eos_token_id in tokens
+            finished = eos in tokens
             if finished:
-                tokens = tokens[: tokens.index(tokenizer.eos_token_id)]
+                tokens = tokens[: tokens.index(eos)]
             text = tokenizer.decode(tokens, skip_special_tokens=True)
             answers[i] = Answer(text, len(tokens), finished, len(encoded[i]) - len(kept[i]))
         progress(f"{len(answers)}/{len(prompts)} answers, batch {number + 1}/{len(plan)}")

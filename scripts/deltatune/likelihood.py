@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import pandas as pd
 import torch
 
 from deltatune.generation import batch_plan
+from deltatune.tokenising import begin, continuation_ids, padding, text_ids
 
 
 @dataclass(frozen=True)
@@ -33,21 +35,27 @@ def windows(text: str, tokenizer, context: int) -> list[Window]:
     that much before it. bos stands first, no eos is added. The stretches scored add up to the
     text, byte for byte.
     """
-    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    encoded = tokenizer(
+        text,
+        add_special_tokens=False,
+        split_special_tokens=True,
+        return_offsets_mapping=True,
+        verbose=False,
+    )
     ids, offsets = encoded["input_ids"], [start for start, _ in encoded["offset_mapping"]]
     if not ids:
         return []
-    bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    bos = begin(tokenizer)
     size = context - len(bos)
     stride = max(1, context // 2)
     # Without a bos the first token has nothing before it and cannot be scored.
     edges = [0 if bos else 1, *range(size, len(ids), stride), len(ids)]
     found = []
-    for begin, end in zip(edges, edges[1:], strict=False):
-        if begin >= end:
+    for start, stop in itertools.pairwise(edges):
+        if start >= stop:
             continue
-        first = offsets[begin] if begin else 0
-        last = offsets[end] if end < len(ids) else len(text)
+        first = offsets[start] if start else 0
+        last = offsets[stop] if stop < len(ids) else len(text)
         stretch = text[first:last]
         # A word belongs to the stretch that it begins in.
         words = len(stretch.split())
@@ -55,8 +63,8 @@ def windows(text: str, tokenizer, context: int) -> list[Window]:
             words -= 1
         found.append(
             Window(
-                ids=bos + ids[max(0, end - size) : end],
-                scored=end - begin,
+                ids=bos + ids[max(0, stop - size) : stop],
+                scored=stop - start,
                 words=words,
                 bytes=len(stretch.encode("utf-8")),
             )
@@ -74,7 +82,7 @@ def score_windows(
     progress: Callable[[str], None] = print,
 ) -> np.ndarray:
     """Negative log-likelihood of the scored tokens of each window: float64 [windows], nats."""
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    pad = padding(tokenizer)
     totals = np.zeros(len(parts))
     done = 0
     for batch in batch_plan([len(part.ids) for part in parts], batch_size):
@@ -83,11 +91,11 @@ def score_windows(
         ids = torch.tensor([parts[i].ids + [pad] * (width - len(parts[i].ids)) for i in batch])
         logits = model(input_ids=ids.to(model.device), use_cache=False).logits.float()
         for row, i in enumerate(batch):
-            end = len(parts[i].ids)
-            begin = end - parts[i].scored
-            target = ids[row, begin:end].to(logits.device)
+            stop = len(parts[i].ids)
+            start = stop - parts[i].scored
+            target = ids[row, start:stop].to(logits.device)
             nll = torch.nn.functional.cross_entropy(
-                logits[row, begin - 1 : end - 1], target, reduction="none"
+                logits[row, start - 1 : stop - 1], target, reduction="none"
             )
             totals[i] = nll.double().sum().item()
         done += len(batch)
@@ -111,23 +119,19 @@ def score_completions(
     The prompt is read once and its key-value cache shared by all completions. A prompt longer
     than the room that max_length leaves loses its first tokens, as in training.
     """
-    bos = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-    ends = [tokenizer(c, add_special_tokens=False)["input_ids"] for c in completions]
+    bos = begin(tokenizer)
+    ends = continuation_ids(completions, tokenizer)
     longest = max(map(len, ends))
     room = max_length - len(bos) - longest - 1
-    encoded = [
-        bos + tokenizer(p, add_special_tokens=False)["input_ids"][-room:] for p in prompts
-    ]
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    encoded = [bos + ids[-room:] for ids in text_ids(prompts, tokenizer)]
+    pad = padding(tokenizer)
     end_ids = torch.tensor([e + [pad] * (longest - len(e)) for e in ends]).to(model.device)
     end_mask = torch.tensor([[1] * len(e) + [0] * (longest - len(e)) for e in ends])
     end_mask = end_mask.to(model.device)
     scores = np.zeros((len(prompts), len(completions)))
     done = 0
     for batch in batch_plan([len(ids) for ids in encoded], batch_size):
-        scores[batch] = _score_batch(
-            model, [encoded[i] for i in batch], end_ids, end_mask, pad
-        )
+        scores[batch] = _score_batch(model, [encoded[i] for i in batch], end_ids, end_mask, pad)
         done += len(batch)
         progress(f"{done}/{len(prompts)} texts")
     return scores
@@ -153,9 +157,7 @@ def _score_batch(model, rows: list[list[int]], end_ids, end_mask, pad: int) -> n
         # The last token of a completion predicts nothing that is scored.
         logits = model(
             input_ids=ends[:, :-1],
-            attention_mask=torch.cat(
-                [mask.repeat_interleave(count, 0), ends_mask[:, :-1]], dim=1
-            ),
+            attention_mask=torch.cat([mask.repeat_interleave(count, 0), ends_mask[:, :-1]], dim=1),
             position_ids=after + torch.arange(longest - 1, device=model.device),
             past_key_values=cache,
             use_cache=True,

@@ -19,7 +19,9 @@ def link(source: Path, target: Path, where: str) -> dict:
     weights = sorted(source.glob("*.safetensors"))
     if not weights:
         pickles = [*source.glob("*.bin"), *source.glob("*.pt"), *source.glob("*.pth")]
-        found = f"only {pickles[0].name}, which can run code when it is loaded" if pickles else "none"
+        found = (
+            f"only {pickles[0].name}, which can run code when it is loaded" if pickles else "none"
+        )
         raise UserError(
             f"{where}: '{source}' must hold the weights as .safetensors, but there is {found}. "
             "Save the model again with safe_serialization=True."

@@ -9,9 +9,21 @@ import pandas as pd
 
 from deltatune import metrics, statistics
 
-COLUMNS = (
-    "experiment task model metric higher_is_better n base tuned delta ci_low ci_high p_value p_holm"
-).split()
+COLUMNS = [
+    "experiment",
+    "task",
+    "model",
+    "metric",
+    "higher_is_better",
+    "n",
+    "base",
+    "tuned",
+    "delta",
+    "ci_low",
+    "ci_high",
+    "p_value",
+    "p_holm",
+]
 
 #: With fewer chapters than this a resample of chapters says little; windows are resampled then.
 MIN_CLUSTERS = 8
@@ -22,21 +34,22 @@ def judge(outputs: pd.DataFrame, kind: str, task: dict) -> tuple[pd.DataFrame, d
 
     outputs: a frame of answers, text or labels; kind: which of them. Returns (scores, figures):
     scores has id, cluster and, for each metric m, its value on the example alone and the sums
-    m_statistics that it is made from; figures maps the metric to value, n, title and signature.
+    m_statistics that it is made from; figures maps the metric to value, n, direction, title, signature and caveats.
     """
     scores = pd.DataFrame({"id": outputs["id"], "cluster": _clusters(outputs)})
     figures = {}
     for name in task["metrics"]:
         metric = metrics.load(kind, name, task)
         sums = metric.statistics(outputs)
-        scores[name] = metric.aggregate(sums)
+        scores[name] = metric.per_example(sums)
         scores[f"{name}_statistics"] = list(sums)
         figures[name] = {
-            "value": float(metric.aggregate(sums.sum(axis=0))),
+            "value": metric.corpus(sums),
             "n": len(outputs),
             "higher_is_better": metric.higher_is_better,
             "title": metric.title,
             "signature": metric.signature(),
+            "caveats": metric.caveats(outputs),
         }
         print(f"{name}: {figures[name]['value']:.6g} (n = {len(outputs)})")
     return scores, figures
@@ -59,10 +72,8 @@ def compare(base: pd.DataFrame, tuned: Sequence[pd.DataFrame], settings: dict) -
         if not base["id"].equals(other["id"]):
             raise ValueError("base and tuned were not evaluated on the same examples")
     clusters, names = pd.factorize(base["cluster"])
-    kind = metrics.outputs_of(settings["kind"])
-    unit = {"answers": "examples", "labels": "examples", "text": "windows"}[kind]
-    if len(names) < len(base):
-        unit = "chapters"
+    kind = settings["outputs"]
+    unit = "chapters" if len(names) < len(base) else "windows" if kind == "text" else "examples"
     options = settings["statistics"]
     rows = []
     for name in settings["metrics"]:

@@ -57,13 +57,13 @@ AnyDataset = Annotated[SampleDataset | FileDataset, Field(discriminator="source"
 
 
 class Architecture(Section):
-    vocab_size: int = Field(2048, ge=300, le=65_536)
+    vocab_size: int = Field(1536, ge=300, le=65_536)
     """Pieces of the byte-level BPE tokenizer, the 256 bytes and the special ones included."""
     hidden_size: int = Field(256, ge=16)
     """Width of the residual stream."""
     intermediate_size: int = Field(704, ge=16)
     """Width of the gated feed-forward layer."""
-    layers: int = Field(4, ge=1)
+    layers: int = Field(3, ge=1)
     """Transformer blocks."""
     heads: int = Field(8, ge=1)
     """Attention heads; they divide hidden_size."""
@@ -76,8 +76,7 @@ class Architecture(Section):
     def _divides(self) -> Architecture:
         if self.hidden_size % self.heads or (self.hidden_size // self.heads) % 2:
             raise ValueError(
-                f"hidden_size ({self.hidden_size}) must be an even multiple of "
-                f"heads ({self.heads})"
+                f"hidden_size ({self.hidden_size}) must be an even multiple of heads ({self.heads})"
             )
         if self.heads % self.kv_heads:
             raise ValueError(f"kv_heads ({self.kv_heads}) must divide heads ({self.heads})")
@@ -92,11 +91,11 @@ class PretrainModel(Section):
     """Tasks whose training split is the text; validation and test are never read."""
     architecture: Architecture = Architecture()
     """Size of the model and its tokenizer."""
-    steps: int = Field(300, ge=1)
+    steps: int = Field(220, ge=1)
     """Optimiser steps."""
-    batch_tokens: int = Field(4096, ge=64)
+    batch_tokens: int = Field(2048, ge=64)
     """Tokens of one optimiser step."""
-    sequence_length: int = Field(256, ge=16)
+    sequence_length: int = Field(128, ge=16)
     """Tokens of one training sequence."""
     learning_rate: float = Field(3e-3, gt=0)
     """Peak of the one-cycle schedule."""
@@ -272,7 +271,8 @@ def load(config: Mapping[str, Any], folder: Path = Path(".")) -> Settings:
         problems = [_describe(e, (), Settings) for e in error.errors()] + problems
         settings = None
     if settings and not problems:
-        problems = [*_references(settings), *_files(settings, folder)]
+        # Files are looked for only once every name points somewhere.
+        problems = list(_references(settings)) or list(_files(settings, folder))
     if problems:
         lines = "\n".join(f"  - {problem}" for problem in dict.fromkeys(problems))
         raise UserError(f"config.yaml cannot be used as it is:\n{lines}")
@@ -321,7 +321,9 @@ def _describe(error: dict, prefix: tuple, model: type[BaseModel]) -> str:
         str(part)
         for i, part in enumerate(place)
         if not (i == 2 and place[0] in ("datasets", "models") and part in tags)
-        and not re.fullmatch(r"(list|literal|str|bool|dict|constrained)\b.*\[.*\]|str|bool", str(part))
+        and not re.fullmatch(
+            r"(list|literal|str|bool|dict|constrained)\b.*\[.*\]|str|bool", str(part)
+        )
     ]
     where = ".".join([*prefix, *shown]) or "config.yaml"
     kind, message = error["type"], error["msg"]

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 from typing import Any, Literal
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -93,7 +94,7 @@ def split_records(
     folding and single spaces are left out but for the first ("duplicate of row 3"), or, with
     another label, as "conflicting label with row 3". near_duplicate_threshold: Jaccard
     similarity of the sets of word 3-grams from which a record of validation or test is left out;
-    MinHash finds the candidates, the exact similarity decides; None keeps them.
+    it is exact, and None keeps them.
     where: path of the split in config.yaml, such as "tasks.news.split", for messages.
 
     All frames are in the order of id, training too: who trains must shuffle.
@@ -222,7 +223,6 @@ def _story(total: int, beyond: int, left_out: int) -> str:
 # Scripts without spaces: each character counts as a word.
 _CHARACTERS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0002ffff"
 _WORD = re.compile(rf"[{_CHARACTERS}]|[^\W{_CHARACTERS}]+")
-_PERMUTATIONS = 128
 
 
 def _texts(records: pd.DataFrame, fields: Sequence[str]) -> list[str]:
@@ -270,65 +270,56 @@ def _near_duplicates(
 ) -> dict[int, tuple[str, int]]:
     """Position in validation or test -> (split, position) of the first text that it repeats.
 
+    Every pair at or above the threshold t is found, by prefix filtering (Bayardo, Ma, Srikant,
+    Scaling Up All Pairs Similarity Search, WWW 2007): with the shingles of all texts in one
+    order, rarest first, two such sets of n and m shingles share one among the first
+    n - ceil(t n) + 1 and m - ceil(t m) + 1. So only those are indexed, and what a template
+    repeats in every record proposes no pair; MinHash would propose nearly all of them.
+
     Only the held-out texts are indexed and the training texts pass by, so memory grows with the
-    smaller part. MinHash proposes pairs and their exact similarity decides.
+    smaller part.
     """
-    from datasketch import MinHash, MinHashLSH
+    held_out = [*validation.tolist(), *test.tolist()]
 
-    blank = MinHash(num_perm=_PERMUTATIONS, seed=1)
-    index = MinHashLSH(num_perm=_PERMUTATIONS, params=_bands(threshold))
-
-    @lru_cache(maxsize=1024)
+    @lru_cache(maxsize=4096)
     def shingles(position: int) -> frozenset[str]:
         return _shingles(texts[position])
 
-    def sketch(position: int) -> Any:
-        minhash = blank.copy()
-        grams = [gram.encode("utf-8", "surrogatepass") for gram in shingles(position)]
-        for start in range(0, len(grams), 10_000):  # one huge text must not fill the memory
-            minhash.update_batch(grams[start : start + 10_000])
-        return minhash
+    # A checksum stands for a shingle in the index; two with the same one only cost a comparison.
+    def checksums(position: int) -> list[tuple[str, int]]:
+        return [(g, crc32(g.encode("utf-8", "surrogatepass"))) for g in shingles(position)]
 
-    sketches = {}
-    for position in (*validation.tolist(), *test.tolist()):
-        if shingles(position):
-            sketches[position] = sketch(position)
-            index.insert(position, sketches[position], check_duplication=False)
+    frequency = Counter(checksum for i in held_out for _, checksum in checksums(i))
+
+    def rarest(position: int) -> list[int]:
+        grams = [(frequency[c], c, gram) for gram, c in checksums(position)]
+        length = len(grams) - ceil(threshold * len(grams) - 1e-9) + 1
+        return [checksum for _, checksum, _ in sorted(grams)[:length]]
+
+    index: dict[int, list[int]] = {}
+    for position in held_out:
+        for checksum in rarest(position):
+            index.setdefault(checksum, []).append(position)
 
     found: dict[int, tuple[str, int]] = {}
-    in_test = set(test.tolist())
 
-    def sweep(split: str, positions: np.ndarray, among: set[int] | None) -> None:
-        for position in positions.tolist():
-            if position in found or not shingles(position):
-                continue
-            minhash = sketches.get(position) or sketch(position)
-            for other in index.query(minhash):
-                if (among is None or other in among) and _similar(
-                    shingles(position), shingles(other), threshold
-                ):
-                    found[other] = (split, position)
-                    index.remove(other)
+    def sweep(split: str, position: int, among: set[int]) -> None:
+        proposed: set[int] = set()
+        for checksum in rarest(position):
+            if checksum in index:
+                index[checksum] = [i for i in index[checksum] if i not in found]
+                proposed.update(index[checksum])
+        for other in proposed & among:
+            if _similar(shingles(position), shingles(other), threshold):
+                found[other] = (split, position)
 
-    sweep("training", train, None)
-    sweep("validation", validation, in_test)
+    everything, only_test = set(held_out), set(test.tolist())
+    for position in train.tolist():
+        sweep("training", position, everything)
+    for position in validation.tolist():
+        if position not in found:
+            sweep("validation", position, only_test)
     return found
-
-
-def _bands(threshold: float) -> tuple[int, int]:
-    """(bands, rows of a band) of the index.
-
-    A pair of similarity s shares at least one of b bands of r rows with probability
-    1 - (1 - s^r)^b (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, 3.4.2). The r here
-    is the largest, so the one that proposes least in vain, for which a pair just at the threshold
-    is missed once in ten thousand times or less; datasketch's own choice misses one in 50.
-    """
-    rows = max(
-        r
-        for r in range(1, _PERMUTATIONS // 2 + 1)  # datasketch wants two bands
-        if r == 1 or (1 - threshold**r) ** (_PERMUTATIONS // r) <= 1e-4
-    )
-    return _PERMUTATIONS // rows, rows
 
 
 def _similar(a: frozenset[str], b: frozenset[str], threshold: float) -> bool:

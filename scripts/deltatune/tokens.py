@@ -39,7 +39,7 @@ class Encoded:
     documents: int = 0
     """How many documents were given."""
     truncated: list[int] = field(default_factory=list)
-    """Documents whose end was cut off."""
+    """Documents that lost tokens: the end of the completion, or the beginning of the prompt."""
     split: list[int] = field(default_factory=list)
     """Documents that became more than one piece."""
     dropped: list[tuple[int, str]] = field(default_factory=list)
@@ -50,7 +50,7 @@ def encode(
     documents: Iterable[Document],
     tokenizer: Any,
     max_length: int,
-    overflow: Literal["truncate", "split"],
+    overflow: Literal["truncate", "shorten_prompt", "split"],
 ) -> Encoded:
     """Tokenise documents as [bos] prompt completion eos, with labels on completion and eos.
 
@@ -60,15 +60,16 @@ def encode(
     packed row, from the document before.
 
     A document of more than max_length tokens loses the end of its completion and with it eos. If
-    not even one token of the completion fits, it is dropped. With overflow "split" a text without
+    not even one token of the completion fits, it is dropped. With overflow "shorten_prompt" the
+    prompt loses its first tokens instead, and the completion nothing. With overflow "split" a text without
     a prompt loses nothing instead: it becomes consecutive pieces, each with bos, the last with
     eos and at least one token of the text. Some texts that would fit are split too, if rows of
     whole ones would be more than 2% padding (see cutting.py).
 
     Raises UserError if the tokenizer has no end-of-sequence token or max_length is below 3.
     """
-    if overflow not in ("truncate", "split"):
-        raise ValueError(f"overflow is 'truncate' or 'split', not {overflow!r}")
+    if overflow not in ("truncate", "shorten_prompt", "split"):
+        raise ValueError(f"overflow is truncate, shorten_prompt or split, not {overflow!r}")
     if max_length < 3:
         raise UserError(f"max_length: {max_length} tokens cannot hold a document; use 3 or more.")
     bos, eos = begin(tokenizer), end(tokenizer)
@@ -83,6 +84,11 @@ def encode(
             continue
         if not prompt and overflow == "split":
             texts.append(len(encoded.ids))
+        elif overflow == "shorten_prompt" and len(bos) + len(answer) < max_length:
+            kept = max_length - len(bos) - len(answer)
+            if len(prompt) > kept:
+                encoded.truncated.append(number)
+                given = [*bos, *prompt[-kept:]]
         elif len(given) >= max_length:
             encoded.dropped.append((number, NO_ROOM))
             continue

@@ -154,9 +154,7 @@ class _History:
         started = time.monotonic()
         for split, rows in self._splits.items():
             loss = mean_loss(self._model, rows, self._batch_size)
-            self.rows.append(
-                {"step": step, "epoch": round(epoch, 4), "split": split, "loss": loss}
-            )
+            self.rows.append({"step": step, "epoch": round(epoch, 4), "split": split, "loss": loss})
         self.seconds += time.monotonic() - started
 
     def ends(self) -> dict[str, dict[str, float]]:

@@ -73,12 +73,20 @@ class Flow:
         """What fetch_dataset depends on, the file's content apart."""
         chosen = self._version["datasets"][name]
         kept = ("columns", "format")
-        return {"dataset": name} | {key: chosen[key] for key in kept if key in chosen}
+        fields = {key: chosen[key] for key in kept if key in chosen}
+        return {"dataset": name, "text": self.is_text(name), **fields}
 
-    def task(self, name: str, *keys: str) -> dict:
-        """The named keys of a task, where its kind has them."""
+    def raw_task(self, name: str, *keys: str) -> dict:
+        """The named keys of a task, where its kind has them, as config.yaml has them."""
         task = self._version["tasks"][name]
         return {"task": name} | {key: task[key] for key in ("kind", *keys) if key in task}
+
+    def task(self, name: str, *keys: str) -> dict:
+        """The same behind the split, where labels are names whatever stands in the data."""
+        task = self.raw_task(name, *keys)
+        if "labels" in task:
+            task["labels"] = tasks.load(task["kind"]).label_names(task["labels"])
+        return task
 
     def model(self, name: str) -> dict:
         """What making a model depends on, the kinds of its corpus's tasks included."""
@@ -108,24 +116,15 @@ class Flow:
             "model": model,
             "quantisation": quantisation,
             "seeds": self.settings.seeds,
+            "outputs": self._outputs(task),
             "statistics": self.section("statistics"),
             **self.task(task, "labels", "metrics"),
         }
 
-    def summary(self) -> dict:
-        """What the report says of each experiment, with the choices that it should show."""
-        return {
-            name: {
-                "task": e.task,
-                "kind": self.kind(e.task),
-                "model": e.model,
-                "quantisation": e.quantisation,
-                "main_metric": self.settings.tasks[e.task].main_metric,
-                "settings": {"lora": e.lora.model_dump(), "training": e.training.model_dump()},
-                "seeds": self.settings.seeds,
-            }
-            for name, e in self.experiments.items()
-        }
+    def main_metric(self, experiment: str) -> dict:
+        task = self.settings.tasks[self.experiment(experiment).task]
+        unit = "windows" if self._outputs(self.experiment(experiment).task) == "text" else "examples"
+        return {"metric": task.main_metric, "unit": unit}
 
     def section(self, name: str) -> dict:
         return self._version[name]
@@ -137,7 +136,9 @@ class Flow:
         chosen = self.settings.datasets[dataset]
         if isinstance(chosen, SampleDataset):
             path = ROOT / "data" / "sample" / SAMPLES[chosen.name]
-            return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+            return (
+                str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+            )
         return chosen.path
 
     def is_text(self, dataset: str) -> bool:
@@ -217,6 +218,97 @@ class Flow:
         return [
             f"{RESULTS}/experiments/{experiment}/seed-{seed}/{file}" for seed in self.settings.seeds
         ]
+
+    # ------------------------------------------------------------ the report
+
+    def report_plan(self) -> dict[str, Any]:
+        """Experiments, tasks, models and jobs of the report, with the files that tell of them."""
+        experiments = {name: self._report_experiment(name) for name in self.experiments}
+        models = {
+            e.model: f"{RESULTS}/models/{e.model}/manifest.json" for e in self.experiments.values()
+        }
+        jobs = {
+            "pretrain_model": {m: p for m, p in models.items() if self.is_pretrained_here(m)},
+            "train_adapter": {
+                f"{name}, seed {seed}": path
+                for name, e in experiments.items()
+                for seed, path in zip(e["seeds"], e["files"]["runs"], strict=True)
+            },
+            "evaluate": {
+                f"{name}, {system}": path
+                for name in experiments
+                for system, path in self._evaluation_jobs(name)
+            },
+        }
+        return {
+            "experiments": experiments,
+            "tasks": {task: {"files": self._task_files(task)} for task in self.tasks},
+            "models": models,
+            "jobs": {stage: found for stage, found in jobs.items() if found},
+        }
+
+    def report_files(self) -> list[str]:
+        """All files of the plan, each once."""
+
+        def paths(node: Any) -> list[str]:
+            if isinstance(node, Mapping):
+                return [path for value in node.values() for path in paths(value)]
+            return [path for value in node for path in paths(value)] if isinstance(
+                node, list
+            ) else [node]
+
+        plan = self.report_plan()
+        files = [
+            *(e["files"] for e in plan["experiments"].values()),
+            *(t["files"] for t in plan["tasks"].values()),
+            plan["models"],
+            plan["jobs"],
+        ]
+        return list(dict.fromkeys(paths(files)))
+
+    def _report_experiment(self, name: str) -> dict[str, Any]:
+        e = self.experiment(name)
+        outputs = self._outputs(e.task)
+        files = {
+            "comparison": f"{RESULTS}/comparisons/{name}/{e.task}.csv",
+            "metrics": self.evaluated(name, "metrics.json")["base"],
+            "losses": self.runs(name, "loss.csv"),
+            "runs": self.runs(name, "manifest.json"),
+            "scores": self.evaluated(name, "scores.parquet"),
+        }
+        # Prose is judged by its likelihood, and continued from fixed prompts beside that.
+        for kind in {outputs, "answers"} if outputs == "text" else {outputs}:
+            files[kind] = self.evaluated(name, f"{kind}.parquet")
+        task = self.task(e.task, "labels")
+        return {
+            "task": e.task,
+            "kind": self.kind(e.task),
+            "model": e.model,
+            "quantisation": e.quantisation,
+            "main_metric": self.settings.tasks[e.task].main_metric,
+            "settings": {"lora": e.lora.model_dump(), "training": e.training.model_dump()},
+            "seeds": self.settings.seeds,
+            **({"labels": task["labels"]} if "labels" in task else {}),
+            "files": dict(sorted(files.items())),
+        }
+
+    def _evaluation_jobs(self, experiment: str) -> list[tuple[str, str]]:
+        file = f"{self._outputs(self.experiment(experiment).task)}.json"
+        paths = self.evaluated(experiment, file)
+        seeds = [f"seed {seed}" for seed in self.settings.seeds]
+        return [("base", paths["base"]), *zip(seeds, paths["tuned"], strict=True)]
+
+    def _task_files(self, task: str) -> dict[str, Any]:
+        models = [e.model for e in self.experiments.values() if e.task == task]
+        tokens = f"{RESULTS}/tokens/{task}/{models[0]}"
+        files = {
+            "dataset": f"{RESULTS}/datasets/{self.settings.tasks[task].dataset}/manifest.json",
+            "split": f"{RESULTS}/tasks/{task}/manifest.json",
+            "tokens": {split: f"{tokens}/{split}.json" for split in ("train", "validation")},
+        }
+        if self._outputs(task) == "labels":
+            files["baseline"] = f"{RESULTS}/tasks/{task}/baseline.json"
+        return files
 
     # ------------------------------------------------------------ resources
 

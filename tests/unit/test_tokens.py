@@ -414,3 +414,14 @@ def test_the_loss_of_a_batch_is_the_mean_over_learnt_tokens(model, encoded):
             targets = torch.tensor(labels[1:].astype(np.int64))
             total += torch.nn.functional.cross_entropy(alone[:-1], targets, reduction="sum").item()
     assert packed == pytest.approx(total / summary(encoded, columns)["supervised_tokens"], rel=1e-5)
+
+
+def test_a_shortened_prompt_keeps_its_end_and_the_whole_completion(tokenizer):
+    long = Document(prompt="word " * 200 + "Category:", completion=" World")
+    whole = encode([long], tokenizer, 4096, "shorten_prompt")
+    assert not whole.truncated
+    ids, cut = whole.ids[0].tolist(), encode([long], tokenizer, 32, "shorten_prompt")
+    assert cut.truncated == [0]
+    assert cut.ids[0].tolist() == [ids[0], *ids[-31:]]
+    supervised = [label for label in whole.labels[0].tolist() if label != -100]
+    assert [label for label in cut.labels[0].tolist() if label != -100] == supervised

@@ -5,6 +5,7 @@ no character of a generated text is ever taken for markup.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from difflib import SequenceMatcher
 from itertools import pairwise
@@ -19,7 +20,9 @@ PREVIEW = 600
 KEPT = (4000, 2000, 1000, PREVIEW)
 """Characters of a text that are kept at all: the first of these that fits the page's budget."""
 COMPARED = 400
-"""Words of a text that are compared with the reference; difflib is quadratic in the worst case."""
+"""Words of a text that are compared with the reference; nothing beyond is marked."""
+REPEATS = 8000
+"""Pairs of equal words, one of each text, above which they are compared as bags."""
 TIE = 1e-9
 
 _INVISIBLE = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f\ufeff]")
@@ -60,12 +63,9 @@ def differing(text: str, reference: str, limit: int = COMPARED) -> list[tuple[st
     tokens, other = words(text), words(reference)
     ours = [(i, token.casefold()) for i, token in enumerate(tokens) if not token.isspace()][:limit]
     theirs = [token.casefold() for token in other if not token.isspace()][:limit]
-    matcher = SequenceMatcher(None, [token for _, token in ours], theirs, autojunk=False)
     differs = [False] * len(tokens)
-    for operation, start, end, _, _ in matcher.get_opcodes():
-        if operation in ("replace", "delete"):
-            for index, _ in ours[start:end]:
-                differs[index] = True
+    for place in _differing_places([token for _, token in ours], theirs):
+        differs[ours[place][0]] = True
     for (before, _), (after, _) in pairwise(ours):
         if differs[before] and differs[after]:
             differs[before:after] = [True] * (after - before)
@@ -76,6 +76,24 @@ def differing(text: str, reference: str, limit: int = COMPARED) -> list[tuple[st
         else:
             pieces.append((token, flag))
     return pieces
+
+
+def _differing_places(ours: list[str], theirs: list[str]) -> list[int]:
+    """Places in `ours` that are no part of the longest common stretches with `theirs`.
+
+    Where words repeat without end ("the the the …", as an untuned model writes), difflib would
+    take half a second a text: then a word differs if the others do not have it at all.
+    """
+    counts = Counter(theirs)
+    if sum(counts[token] for token in ours) > REPEATS:
+        return [place for place, token in enumerate(ours) if token not in counts]
+    matcher = SequenceMatcher(None, ours, theirs, autojunk=False)
+    return [
+        place
+        for operation, start, end, _, _ in matcher.get_opcodes()
+        if operation in ("replace", "delete")
+        for place in range(start, end)
+    ]
 
 
 def markup(pieces: list[tuple[str, bool]], css: str) -> Markup:

@@ -4,6 +4,7 @@ A kind is a module with
 
     OUTPUTS        what an evaluation yields and its metrics judge: "answers", "text" or "labels"
     TEXT_FIELDS    the fields whose text tells two records apart
+    OPTIONAL_FIELDS  those of them that a record may lack; none if it is left out
     LABEL_FIELD    the field that a stratified split balances, or None
     OVERFLOW       "truncate" or "split": what becomes of a document longer than max_length
     Settings       its part of config.yaml, a TaskSettings with defaults of its own
@@ -21,12 +22,14 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Callable
 from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from deltatune.errors import UserError
 from deltatune.schema import Section, Seed, Share
 
 if TYPE_CHECKING:
@@ -78,6 +81,14 @@ def available() -> list[str]:
 @cache
 def load(kind: str) -> ModuleType:
     return importlib.import_module(f"{__name__}.{kind}")
+
+
+def valid(check: Callable[[Any], Any], value: Any) -> Any:
+    """Run a check that raises UserError inside a validator, so that its message gets the key."""
+    try:
+        return check(value)
+    except UserError as error:
+        raise ValueError(str(error).removeprefix("prompt: ")) from None
 
 
 def spread(frame: pd.DataFrame, count: int | None) -> pd.DataFrame:

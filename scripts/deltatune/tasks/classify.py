@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from deltatune.prompts import Document, render_labels
+from deltatune.prompts import Document, label_template, render_labels
 from deltatune.schema import Section, near
-from deltatune.tasks import Split, TaskSettings, missing, spread
+from deltatune.tasks import Split, TaskSettings, missing, spread, valid
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 OUTPUTS = "labels"
 TEXT_FIELDS = ("text",)
 LABEL_FIELD = "label"
-OVERFLOW = "truncate"
+# The end of the prompt asks for the label, and the label is all there is to learn.
+OVERFLOW = "shorten_prompt"
 
 
 class Evaluation(Section):
@@ -37,6 +38,11 @@ class Settings(TaskSettings):
     """How labels are scored."""
     metrics: list[str] = ["accuracy", "macro_f1", "accuracy_calibrated"]
     main_metric: str = "accuracy"
+
+    @field_validator("prompt")
+    @classmethod
+    def _renders(cls, prompt: str) -> str:
+        return valid(label_template, prompt)
 
     @model_validator(mode="after")
     def _distinct(self) -> Settings:

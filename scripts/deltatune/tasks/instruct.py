@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from deltatune.prompts import Document, render
+from deltatune.prompts import Document, instruction_template, render
 from deltatune.schema import Section
-from deltatune.tasks import TaskSettings, missing, spread
+from deltatune.tasks import TaskSettings, missing, spread, valid
 
 if TYPE_CHECKING:
     import pandas as pd
 
 OUTPUTS = "answers"
 TEXT_FIELDS = ("instruction", "input", "output")
+OPTIONAL_FIELDS = ("input",)
 LABEL_FIELD = None
 OVERFLOW = "truncate"
 
@@ -35,6 +36,11 @@ class Settings(TaskSettings):
     """How answers are made."""
     metrics: list[str] = ["rouge_l", "bleu", "exact_match", "token_f1", "bertscore"]
     main_metric: str = "rouge_l"
+
+    @field_validator("prompt")
+    @classmethod
+    def _renders(cls, prompt: str | dict[str, str]) -> str | dict[str, str]:
+        return valid(instruction_template, prompt) and prompt
 
 
 def check(record: dict[str, Any], task: dict[str, Any]) -> tuple[str, str] | None:

@@ -1,0 +1,41 @@
+# `make demo` runs the default pipeline, `make test` the tests. Both set up what they need.
+
+PYTHON ?= python3
+CORES ?= all
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/.run
+	$(BIN)/snakemake --cores $(CORES)
+	@echo
+	@cat results/verdict.txt
+	@echo "The report: $(CURDIR)/results/report.html"
+
+test: $(VENV)/.test lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+
+clean:
+	rm -rf results/[!R]* .snakemake
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "deltatune needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements.txt constraints.txt | $(VENV)/bin/python
+	@echo "Installing what the pipeline needs into $(VENV); the first time takes some minutes."
+	$(PIP) --requirement requirements.txt
+	@touch $@
+
+$(VENV)/.test: requirements-test.txt $(VENV)/.run
+	$(PIP) --requirement requirements-test.txt
+	@touch $@

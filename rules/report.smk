@@ -1,0 +1,149 @@
+# Figures, and the page for the person who asked.
+
+
+rule plot_forest:
+    input:
+        comparison="results/comparison.csv",
+    output:
+        figure=report(
+            "results/figures/forest.svg",
+            caption="../report/forest.rst",
+            category="Comparison",
+            labels={"figure": "differences with intervals"},
+        ),
+    params:
+        settings={"confidence": flow.section("statistics")["confidence"]},
+        code=flow.code("plot_forest"),
+    log:
+        "results/logs/plot_forest.log",
+    benchmark:
+        "results/benchmarks/plot_forest.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/report.yaml"
+    message:
+        "Drawing all differences"
+    script:
+        "../scripts/plot_forest.py"
+
+
+rule plot_losses:
+    input:
+        losses=lambda w: flow.runs(w.experiment, "loss.csv"),
+    output:
+        figure=report(
+            "results/figures/losses/{experiment}.svg",
+            caption="../report/losses.rst",
+            category="Training",
+            labels={"experiment": "{experiment}", "figure": "loss"},
+        ),
+    params:
+        settings=lambda w: {"experiment": w.experiment, "seeds": flow.settings.seeds},
+        code=flow.code("plot_losses"),
+    log:
+        "results/logs/plot_losses/{experiment}.log",
+    benchmark:
+        "results/benchmarks/plot_losses/{experiment}.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/report.yaml"
+    message:
+        "Drawing the losses of {wildcards.experiment}"
+    script:
+        "../scripts/plot_losses.py"
+
+
+rule plot_differences:
+    input:
+        base=lambda w: flow.evaluated(w.experiment, "scores.parquet")["base"],
+        tuned=lambda w: flow.evaluated(w.experiment, "scores.parquet")["tuned"],
+        metrics=lambda w: flow.evaluated(w.experiment, "metrics.json")["base"],
+    output:
+        figure=report(
+            "results/figures/differences/{experiment}.svg",
+            caption="../report/differences.rst",
+            category="Comparison",
+            labels={"experiment": "{experiment}", "figure": "example by example"},
+        ),
+    params:
+        settings=lambda w: flow.main_metric(w.experiment),
+        code=flow.code("plot_differences"),
+    log:
+        "results/logs/plot_differences/{experiment}.log",
+    benchmark:
+        "results/benchmarks/plot_differences/{experiment}.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/report.yaml"
+    message:
+        "Drawing the differences of {wildcards.experiment}"
+    script:
+        "../scripts/plot_differences.py"
+
+
+rule plot_confusion:
+    input:
+        base=lambda w: flow.evaluated(w.experiment, "labels.parquet")["base"],
+        tuned=lambda w: flow.evaluated(w.experiment, "labels.parquet")["tuned"][0],
+    output:
+        figure=report(
+            "results/figures/confusion/{experiment}.svg",
+            caption="../report/confusion.rst",
+            category="Comparison",
+            labels={"experiment": "{experiment}", "figure": "confusion matrices"},
+        ),
+    params:
+        settings=lambda w: flow.task(flow.experiment(w.experiment).task, "labels"),
+        code=flow.code("plot_confusion"),
+    log:
+        "results/logs/plot_confusion/{experiment}.log",
+    benchmark:
+        "results/benchmarks/plot_confusion/{experiment}.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/report.yaml"
+    message:
+        "Drawing the confusion matrices of {wildcards.experiment}"
+    script:
+        "../scripts/plot_confusion.py"
+
+
+rule render_report:
+    input:
+        comparison="results/comparison.csv",
+        files=flow.report_files(),
+        template="report/page.html.j2",
+        style="report/style.css",
+    output:
+        page=report(
+            "results/report.html",
+            caption="../report/page.rst",
+            category="Report",
+            labels={"page": "what the tuning changed"},
+        ),
+        verdict="results/verdict.txt",
+    params:
+        settings={name: flow.section(name) for name in ("report", "statistics")},
+        plan=flow.report_plan(),
+        code=flow.code("render_report"),
+    log:
+        "results/logs/render_report.log",
+    benchmark:
+        "results/benchmarks/render_report.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    conda:
+        "../envs/report.yaml"
+    message:
+        "Writing the report"
+    script:
+        "../scripts/render_report.py"

@@ -1,0 +1,101 @@
+"""From raw records to the splits of a task: what its kind refuses, and how much may be refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+
+from deltatune.errors import UserError
+from deltatune.splitting import Split, clean_records, split_records
+
+
+def prepare(records: pd.DataFrame, kind: ModuleType, task: dict, where: str) -> tuple[Split, dict]:
+    """Clean and split the records of one task.
+
+    records: `row` and fields. kind: a module of deltatune.tasks. task: its settings. where: the
+    task's path in config.yaml. Returns (split, counts); `excluded` of the split has the unusable
+    records too. Raises UserError where too many records are unusable or a class has none.
+    """
+    _require_fields(records, kind, where)
+    kept, rejected = clean_records(records, lambda record: kind.check(record, task))
+    options = task["split"]
+    if len(rejected) > options["max_rejected"] * len(records):
+        raise UserError(_too_many(rejected, len(records), options["max_rejected"], where))
+    rows = [
+        {"id": record["row"], **kind.clean(_without_missing(record), task)}
+        for record in kept.to_dict("records")
+    ]
+    cleaned = pd.DataFrame(rows)
+    if kind.LABEL_FIELD:
+        _require_labels(cleaned[kind.LABEL_FIELD], kind.label_names(task["labels"]), where)
+    split = split_records(
+        cleaned,
+        method=options["method"],
+        validation=options["validation"],
+        test=options["test"],
+        max_records=options["max_records"],
+        seed=options["seed"],
+        text_fields=kind.TEXT_FIELDS,
+        label_field=kind.LABEL_FIELD,
+        near_duplicate_threshold=options["near_duplicates"],
+        where=f"{where}.split",
+    )
+    reasons = Counter(_reason(reason) for reason in rejected["reason"])
+    counts = {**split.counts, "records": len(records), "rejected": dict(sorted(reasons.items()))}
+    excluded = pd.concat([rejected, split.excluded], ignore_index=True).sort_values("row")
+    parts = {name: getattr(split, name) for name in ("train", "validation", "test")}
+    return Split(**parts, excluded=excluded, counts=counts), counts
+
+
+def _without_missing(record: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: None if value is None or value != value else value for key, value in record.items()
+    }
+
+
+def _reason(reason: str) -> str:
+    """A reason without what it quotes, so that equal faults are counted together."""
+    return reason.split(" '")[0]
+
+
+def _require_fields(records: pd.DataFrame, kind: ModuleType, where: str) -> None:
+    optional = set(getattr(kind, "OPTIONAL_FIELDS", ()))
+    needed = [*kind.TEXT_FIELDS, *([kind.LABEL_FIELD] if kind.LABEL_FIELD else [])]
+    absent = [field for field in needed if field not in records and field not in optional]
+    if absent:
+        there = ", ".join(field for field in records.columns if field != "row")
+        raise UserError(
+            f"{where}: its records need {', '.join(f'`{field}`' for field in absent)}, and the "
+            f"dataset has {there}. Say under the dataset's `columns` which column holds it, such "
+            f"as `columns: {{{absent[0]}: {records.columns[-1]}}}`."
+        )
+
+
+def _require_labels(found: pd.Series, names: list[str], where: str) -> None:
+    absent = [name for name in names if name not in set(found)]
+    if absent:
+        raise UserError(
+            f"{where}.labels: no record is labelled {', '.join(map(repr, absent))}; a class "
+            "without examples can be neither learnt nor tested. Take it out of the list, or check "
+            "how it is written in the data."
+        )
+
+
+def _too_many(rejected: pd.DataFrame, total: int, allowed: float, where: str) -> str:
+    lines = [
+        f"{where}: {len(rejected)} of {total} records cannot be used, more than the "
+        f"{allowed:.0%} that split.max_rejected allows:"
+    ]
+    for (field, reason), rows in rejected.groupby(["field", "reason"], sort=False)["row"]:
+        lines.append(f"  - {field}: {reason}, {len(rows)} records, the first is row {rows.iloc[0]}")
+        if len(lines) > 6:
+            lines.append("  - and more")
+            break
+    if rejected["reason"].str.startswith("unknown label").any():
+        lines.append(f"Add the label to {where}.labels, or correct the rows.")
+    else:
+        lines.append("Correct the rows or the dataset's `columns`, or raise split.max_rejected.")
+    return "\n".join(lines)

@@ -1,0 +1,102 @@
+"""The table of settings and the JSON Schema in docs/, written from the typed model.
+
+`python -m deltatune.settings_docs` in scripts/ rewrites both; a test fails when they are old.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from deltatune import settings, tasks
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+INTRODUCTION = """# Settings
+
+Every key of config.yaml with its default. A key that is not listed here is refused, with the
+nearest one that exists. `docs/config.schema.json` says the same to an editor that knows YAML
+schemas. This page is written from the typed model (`scripts/deltatune/settings.py` and
+`scripts/deltatune/tasks/`): `cd scripts && python -m deltatune.settings_docs`.
+
+Write `1.0e-4`, not `1e-4`, if other programs read the file too: YAML takes the second for text.
+Here both are numbers.
+"""
+
+
+def page() -> str:
+    """docs/settings.md."""
+    parts = [INTRODUCTION, _table("Top level", settings.Settings)]
+    parts += [
+        _section("datasets", {"sample": settings.SampleDataset, "file": settings.FileDataset}),
+        _section("models", {"pretrain": settings.PretrainModel, "local": settings.LocalModel}),
+    ]
+    for kind in tasks.available():
+        parts.append(_table(f"tasks.NAME, kind: {kind}", tasks.load(kind).Settings))
+    parts.append(_table("experiments.NAME", settings.Experiment))
+    parts += [_table("statistics", settings.Statistics), _table("report", settings.Report)]
+    return "\n".join(parts)
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of config.yaml; a task is one of the kinds that are there."""
+    whole = settings.Settings.model_json_schema()
+    kinds = []
+    for kind in tasks.available():
+        part = tasks.load(kind).Settings.model_json_schema(ref_template=f"#/$defs/{kind}.{{model}}")
+        inner = part.pop("$defs", {})
+        whole["$defs"] |= {f"{kind}.{name}": value for name, value in inner.items()}
+        part["properties"]["kind"] = {"const": kind, "type": "string"}
+        whole["$defs"][f"task.{kind}"] = part
+        kinds.append({"$ref": f"#/$defs/task.{kind}"})
+    whole["properties"]["tasks"]["additionalProperties"] = {"oneOf": kinds}
+    return whole
+
+
+def write(folder: Path = DOCS) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "settings.md").write_text(page(), encoding="utf-8")
+    text = json.dumps(schema(), indent=1, ensure_ascii=False)
+    (folder / "config.schema.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _section(name: str, sources: dict[str, type[BaseModel]]) -> str:
+    return "\n".join(_table(f"{name}.NAME, source: {s}", model) for s, model in sources.items())
+
+
+def _table(title: str, model: type[BaseModel]) -> str:
+    lines = [f"## {title}\n", "| key | default | what it is |", "|---|---|---|"]
+    lines += _rows(model, "")
+    return "\n".join(lines) + "\n"
+
+
+def _rows(model: type[BaseModel], prefix: str) -> list[str]:
+    rows = []
+    for name, field in model.model_fields.items():
+        key = f"{prefix}{name}"
+        inner = field.annotation
+        is_section = isinstance(inner, type) and issubclass(inner, BaseModel)
+        # `from __future__ import annotations` keeps nothing else: a section's own keys follow it.
+        default = "" if is_section else _default(field)
+        about = (field.description or "").replace("\n", " ").replace("|", "\\|")
+        rows.append(f"| `{key}` | {default} | {about} |")
+        if is_section:
+            rows += _rows(inner, f"{key}.")
+    return rows
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "needed"
+    value = field.get_default(call_default_factory=True)
+    if value is PydanticUndefined or isinstance(value, BaseModel):
+        return ""
+    return f"`{json.dumps(value, ensure_ascii=False)}`".replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    write()

@@ -1,0 +1,25 @@
+"""Write the page that says what the tuning changed."""
+
+from deltatune import runlog
+
+with runlog.stage(snakemake):
+    from pathlib import Path
+
+    from deltatune.reporting import collect, page, verdict
+
+    data = collect.report_data(
+        Path(snakemake.input.comparison), snakemake.params.plan, snakemake.params.settings
+    )
+    html = page.render(data, Path(snakemake.input.template))
+    Path(snakemake.output.page).write_text(html, encoding="utf-8")
+    said = verdict.summarise(
+        data.comparison,
+        data.details,
+        data.experiments,
+        data.metrics,
+        data.baselines,
+        data.resamples,
+        data.confidence,
+    )
+    lines = [said.overall, *(f"- {one.experiment}: {one.text}" for one in said.verdicts)]
+    Path(snakemake.output.verdict).write_text("\n".join(lines) + "\n", encoding="utf-8")

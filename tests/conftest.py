@@ -1,0 +1,105 @@
+"""What tests share: a copy of the project to run in, and snakemake started as a user starts it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
+PARTS = ["Snakefile", "config.yaml", "rules", "scripts", "envs", "profiles", "report", "data"]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with the real extracts; tests that need it are skipped where it is missing."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"the real extracts are not there: {SHARED_DATA.name} beside the project")
+    return SHARED_DATA
+
+
+def copy_project(folder: Path) -> Path:
+    """A fresh copy of what the pipeline is made of, with no results."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, folder / part, ignore=ignored)
+        else:
+            shutil.copy2(source, folder / part)
+    return folder
+
+
+def run_snakemake(
+    folder: Path, *arguments: str, timeout: float = 1800, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """snakemake in a folder, without a network; output and errors together in stdout."""
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", *arguments],
+        cwd=folder,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+    )
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return copy_project(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def default_config() -> dict:
+    return yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+@pytest.fixture
+def edit_config(project: Path) -> Callable[[Callable[[dict], None]], None]:
+    """Change config.yaml of the project by a function of the parsed mapping."""
+
+    def edit(change: Callable[[dict], None]) -> None:
+        path = project / "config.yaml"
+        config = yaml.safe_load(path.read_text())
+        change(config)
+        path.write_text(yaml.safe_dump(config, sort_keys=False))
+
+    return edit
+
+
+def small(config: dict) -> dict:
+    """The default made so small that all of it runs in a minute: what it learns is not the point."""
+    config["seeds"] = [1]
+    model = config["models"]["tiny-mistral"]
+    model["architecture"] = {
+        "vocab_size": 600,
+        "hidden_size": 48,
+        "intermediate_size": 96,
+        "layers": 2,
+        "heads": 4,
+        "kv_heads": 2,
+    }
+    model |= {"steps": 10, "batch_tokens": 512, "sequence_length": 64, "threads": 1}
+    for task in config["tasks"].values():
+        task["split"] = {**task.get("split", {}), "max_records": 60}
+        if task["kind"] == "instruct":
+            task["evaluation"] = {"max_new_tokens": 8, "max_examples": 8}
+            task["metrics"] = ["rouge_l", "exact_match"]
+        if task["kind"] == "prose":
+            task["evaluation"] = {"max_new_tokens": 4, "context": 64}
+        if task["kind"] == "classify":
+            task["evaluation"] = {"max_examples": 12}
+    for experiment in config["experiments"].values():
+        experiment["lora"] = {"rank": 2, "targets": ["q_proj"]}
+        experiment["training"] = {"epochs": 1, "evaluations": 1, "batch_size": 4}
+    config["statistics"] = {"resamples": 199}
+    return config
