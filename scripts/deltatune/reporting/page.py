@@ -94,7 +94,8 @@ class ReportData:
     """One row a job; peak_memory_gb and tokens_per_second may be NaN."""
 
     provenance: dict = field(default_factory=dict)
-    """Versions, commit, digests, hardware, seeds: a dict of values, lists and dicts."""
+    """Versions, commit, digests, seeds: a dict of values, lists and dicts. A text under "hardware"
+    (or "machine") is also said at the top of the page."""
 
     caveats: list[str] = field(default_factory=list)
     """What a reader must know; the page adds what the numbers themselves give away."""
@@ -219,7 +220,7 @@ def subtitle(data: ReportData) -> str:
     ]
     if models:
         parts.append(", ".join(models) if len(models) <= 3 else f"{len(models)} models")
-    hardware = data.provenance.get("hardware")
+    hardware = data.provenance.get("hardware") or data.provenance.get("machine")
     if isinstance(hardware, str) and hardware:
         parts.append(hardware)
     return " · ".join(parts)
@@ -434,8 +435,7 @@ def baseline_rows(data: ReportData, experiment: Mapping) -> list[dict]:
 def loss_views(data: ReportData) -> list[dict]:
     result = []
     for number, name in enumerate(data.experiments):
-        curves = data.losses[data.losses["experiment"] == name]
-        final = data.final_losses[data.final_losses["experiment"] == name]
+        curves, final = _of(data.losses, name, LOSSES), _of(data.final_losses, name, FINAL_LOSSES)
         if curves.empty and final.empty:
             continue
         view = {"name": name, "svg": None, "rows": final_rows(final)}
@@ -451,6 +451,11 @@ def loss_views(data: ReportData) -> list[dict]:
             view["steps"] = verdict.format_count(curves["step"].max())
         result.append(view)
     return result
+
+
+def _of(frame: pd.DataFrame, name: str, columns: list[str]) -> pd.DataFrame:
+    """The rows of one experiment; a frame without rows may lack its columns."""
+    return frame[frame["experiment"] == name] if len(frame) else _empty(columns)
 
 
 def final_rows(final: pd.DataFrame) -> list[dict]:
