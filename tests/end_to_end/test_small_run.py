@@ -1,0 +1,174 @@
+"""The whole way on the default made small: results, no-op, repetition, reports, extensions."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import textwrap
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import copy_project, run_snakemake
+
+COLUMNS = (
+    "experiment,task,model,metric,higher_is_better,n,base,tuned,delta,ci_low,ci_high,p_value,p_holm"
+).split(",")
+
+
+def jobs(output: str) -> dict[str, int]:
+    """Rule -> number of jobs, from the table that snakemake prints first."""
+    table = output.split("Job stats:")[1].split("\n\n")[0]
+    found = re.findall(r"^(\w+)\s+(\d+)$", table, flags=re.MULTILINE)
+    return {rule: int(count) for rule, count in found if rule not in ("total", "all")}
+
+
+def identities(project: Path) -> dict[str, str]:
+    """What must come out the same: hash files, tables, scores."""
+    files = [
+        *project.glob("results/**/*.sha256"),
+        project / "results/comparison.csv",
+        *project.glob("results/evaluations/**/metrics.csv"),
+    ]
+    return {str(f.relative_to(project)): f.read_text() for f in files}
+
+
+@pytest.fixture
+def finished(small_run: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run that a test may change."""
+    shutil.copytree(small_run, tmp_path / "project", symlinks=True)
+    return tmp_path / "project"
+
+
+def test_comparison_has_one_row_for_each_experiment_and_metric(small_run):
+    table = pd.read_csv(small_run / "results/comparison.csv")
+    assert list(table.columns) == COLUMNS
+    assert not table.duplicated(["experiment", "metric"]).any()
+    assert set(table["experiment"]) == {"instructions-qlora", "prose-qlora", "news-qlora"}
+    assert (table["delta"] - (table["tuned"] - table["base"])).abs().max() < 1e-9
+    assert (table["p_holm"] >= table["p_value"] - 1e-12).all()
+
+
+def test_nothing_is_to_be_done_a_second_time(small_run):
+    done = run_snakemake(small_run, "--cores", "1")
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stdout
+
+
+def test_everything_again_gives_the_same(small_run, tmp_path):
+    project = copy_project(tmp_path / "again")
+    shutil.copy2(small_run / "config.yaml", project / "config.yaml")
+    done = run_snakemake(project, "--cores", "1")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert identities(project) == identities(small_run)
+
+
+def test_a_base_is_evaluated_once(small_run):
+    bases = sorted(p.parent for p in small_run.glob("results/evaluations/*/base/**/metrics.json"))
+    assert len(bases) == 3
+
+
+def test_workflow_report_as_page_and_archive(small_run, tmp_path):
+    for name in ("r.html", "r.zip"):
+        path = tmp_path / name
+        done = run_snakemake(small_run, "--report", str(path))
+        assert done.returncode == 0, done.stdout[-3000:]
+        assert path.stat().st_size > 10_000
+    with zipfile.ZipFile(tmp_path / "r.zip") as archive:
+        names = " ".join(archive.namelist())
+    assert "report.html" in names and "forest.svg" in names
+
+
+def test_a_metric_and_an_experiment_are_added_in_one_place_each(finished):
+    metric = finished / "scripts/deltatune/metrics/answers/ends_with_stop.py"
+    metric.write_text(
+        textwrap.dedent(
+            '''
+            """Share of answers that end with a full stop."""
+
+            import numpy as np
+
+            from deltatune.metrics.base import ANSWERS, MeanMetric, texts
+
+
+            class EndsWithStop(MeanMetric):
+                title = "Ends with a stop"
+                higher_is_better = True
+                inputs = ANSWERS
+
+                def scores(self, outputs):
+                    return np.array([t.strip().endswith(".") for t in texts(outputs, "answer")])
+
+                def signature(self):
+                    return "answer ends with a full stop"
+            '''
+        )
+    )
+    path = finished / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    config["tasks"]["instructions"]["metrics"].append("ends_with_stop")
+    wider = {**config["experiments"]["instructions-qlora"], "lora": {"rank": 3}}
+    config["experiments"]["instructions-wider"] = wider
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+
+    planned = run_snakemake(finished, "-n")
+    assert jobs(planned.stdout) == {
+        "train_adapter": 1,  # the new experiment alone
+        "generate_answers": 1,
+        "compute_metrics": 3,  # the base and both experiments, for the new metric
+        "compare_systems": 2,
+        "join_comparisons": 1,
+        "plot_forest": 1,
+        "plot_losses": 1,
+        "plot_differences": 2,
+        "render_report": 1,
+    }
+    done = run_snakemake(finished, "--cores", "2")
+    assert done.returncode == 0, done.stdout[-3000:]
+    table = pd.read_csv(finished / "results/comparison.csv")
+    added = table[table["metric"] == "ends_with_stop"]
+    assert set(added["experiment"]) == {"instructions-qlora", "instructions-wider"}
+    assert "Ends with a stop" in (finished / "results/report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        # A longer answer is a new answer of every system, and trains nothing.
+        (
+            ("tasks", "instructions", "evaluation", "max_new_tokens"),
+            9,
+            {"generate_answers", "compute_metrics", "compare_systems"},
+        ),
+        # Another rank trains and evaluates the tuned system; base and tokens stay.
+        (
+            ("experiments", "news-qlora", "lora", "rank"),
+            3,
+            {"train_adapter", "score_labels", "compute_metrics", "compare_systems"},
+        ),
+        (("report", "title"), "Another title", set()),
+    ],
+)
+def test_an_edit_runs_what_depends_on_it(finished, key, value, expected):
+    path = finished / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    section = config
+    for part in key[:-1]:
+        section = section.setdefault(part, {})
+    section[key[-1]] = value
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    late = {"join_comparisons", "plot_forest", "plot_losses", "plot_differences", "plot_confusion"}
+    planned = set(jobs(run_snakemake(finished, "-n").stdout))
+    assert planned - late == expected | {"render_report"}
+
+
+def test_a_comment_and_a_touch_run_nothing(finished):
+    path = finished / "config.yaml"
+    path.write_text("# a comment\n" + path.read_text())
+    module = finished / "scripts/deltatune/training.py"
+    module.write_text(module.read_text() + "\n# a comment\n")
+    for file in [*finished.glob("scripts/*.py"), *finished.glob("data/sample/*")]:
+        file.touch()
+    assert "Nothing to be done" in run_snakemake(finished, "-n").stdout
