@@ -270,11 +270,12 @@ def _near_duplicates(
 ) -> dict[int, tuple[str, int]]:
     """Position in validation or test -> (split, position) of the first text that it repeats.
 
-    Every pair at or above the threshold t is found, by prefix filtering (Bayardo, Ma, Srikant,
-    Scaling Up All Pairs Similarity Search, WWW 2007): with the shingles of all texts in one
-    order, rarest first, two such sets of n and m shingles share one among the first
-    n - ceil(t n) + 1 and m - ceil(t m) + 1. So only those are indexed, and what a template
-    repeats in every record proposes no pair; MinHash would propose nearly all of them.
+    Every pair at or above the threshold t is found, by prefix and position (Xiao, Wang, Lin, Yu,
+    Efficient Similarity Joins for Near Duplicate Detection, WWW 2008). Sets of n and m shingles
+    with a Jaccard similarity of t share at least o = t / (1 + t) * (n + m) of them; so with all
+    shingles in one order, rarest first, they share one among the first n - o + 1 of the one and
+    the first m - o + 1 of the other. What a template repeats in every record comes last in that
+    order and proposes no pair, where MinHash would propose nearly all of them.
 
     Only the held-out texts are indexed and the training texts pass by, so memory grows with the
     smaller part.
@@ -291,35 +292,56 @@ def _near_duplicates(
 
     frequency = Counter(checksum for i in held_out for _, checksum in checksums(i))
 
-    def rarest(position: int) -> list[int]:
-        grams = [(frequency[c], c, gram) for gram, c in checksums(position)]
-        length = len(grams) - ceil(threshold * len(grams) - 1e-9) + 1
-        return [checksum for _, checksum, _ in sorted(grams)[:length]]
+    def rarest(position: int) -> tuple[list[int], int]:
+        """The shingles that any similar text can be found by, and the number of all."""
+        grams = sorted((frequency[c], c, gram) for gram, c in checksums(position))
+        first = len(grams) - _at_least(threshold * len(grams)) + 1
+        return [checksum for _, checksum, _ in grams[:first]], len(grams)
 
-    index: dict[int, list[int]] = {}
+    # checksum -> size of the text -> {position: rank of the shingle in it}, by rank.
+    index: dict[int, dict[int, dict[int, int]]] = {}
+    entries = []
     for position in held_out:
-        for checksum in rarest(position):
-            index.setdefault(checksum, []).append(position)
+        grams, size = rarest(position)
+        entries += [(rank, position, checksum, size) for rank, checksum in enumerate(grams)]
+    for rank, position, checksum, size in sorted(entries):
+        index.setdefault(checksum, {}).setdefault(size, {})[position] = rank
+    del entries
 
     found: dict[int, tuple[str, int]] = {}
 
     def sweep(split: str, position: int, among: set[int]) -> None:
-        proposed: set[int] = set()
-        for checksum in rarest(position):
-            if checksum in index:
-                index[checksum] = [i for i in index[checksum] if i not in found]
-                proposed.update(index[checksum])
-        for other in proposed & among:
+        proposed = set()
+        grams, n = rarest(position)
+        for rank, checksum in enumerate(grams):
+            for m, others in index.get(checksum, {}).items():
+                overlap = _at_least(threshold / (1 + threshold) * (n + m))
+                if rank > n - overlap or overlap > m:
+                    continue
+                for other, other_rank in others.items():
+                    if other_rank > m - overlap:
+                        break
+                    if other in among:
+                        proposed.add(other)
+        for other in proposed:
             if _similar(shingles(position), shingles(other), threshold):
                 found[other] = (split, position)
+                grams, m = rarest(other)
+                for checksum in grams:
+                    index[checksum][m].pop(other, None)
 
-    everything, only_test = set(held_out), set(test.tolist())
+    among, only_test = set(held_out), set(test.tolist())
     for position in train.tolist():
-        sweep("training", position, everything)
+        sweep("training", position, among)
     for position in validation.tolist():
         if position not in found:
             sweep("validation", position, only_test)
     return found
+
+
+def _at_least(value: float) -> int:
+    """The smallest whole number that is not below a value, give or take its rounding error."""
+    return ceil(value - 1e-9)
 
 
 def _similar(a: frozenset[str], b: frozenset[str], threshold: float) -> bool:
@@ -342,8 +364,7 @@ def _sizes(n: int, validation: float, test: float, where: str, story: str) -> tu
                 f"{where}.{name}: {asked} is neither a share between 0 and 1 nor a number of "
                 "records; no split may be empty"
             )
-        # 1e-9: 0.07 * 100 is a little more than 7.
-        sizes.append(ceil(asked * n - 1e-9) if asked < 1 else int(asked))
+        sizes.append(_at_least(asked * n) if asked < 1 else int(asked))
     if n < 3:
         raise UserError(
             f"{where}: {n} of {story} are left to split, and training, validation and test need "

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import datasets
-import evaluate
 import numpy as np
 import pandas as pd
 
 from deltatune.errors import UserError
+from deltatune.metrics.light_evaluate import evaluate
 
 ANSWERS = {"predictions": ("answer", "string"), "references": ("reference", "string")}
 LABELS = {"predictions": ("predicted", "string"), "references": ("label", "string")}
