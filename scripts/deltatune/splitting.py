@@ -346,10 +346,8 @@ def _at_least(value: float) -> int:
 
 def _similar(a: frozenset[str], b: frozenset[str], threshold: float) -> bool:
     """Whether |a ∩ b| / |a ∪ b| reaches the threshold (Jaccard)."""
-    if min(len(a), len(b)) < threshold * max(len(a), len(b)):
-        return False
     shared = len(a & b)
-    return shared >= threshold * (len(a) + len(b) - shared)
+    return shared >= _at_least(threshold * (len(a) + len(b) - shared))
 
 
 # ---------------------------------------------------------------- the split

@@ -1,12 +1,14 @@
 """Splits: reproducible, disjoint, without the same text on both sides."""
 
 import random
+from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from deltatune import splitting
 from deltatune.errors import UserError
 from deltatune.rejects import COLUMNS
 from deltatune.sources import read_records
@@ -301,6 +303,53 @@ def test_near_duplicates_are_those_that_comparing_all_pairs_finds(threshold):
     split = _split(records, near_duplicate_threshold=threshold)
     assert _ids(split) == [train, kept, kept_test]
     assert len(kept) + len(kept_test) < len(validation) + len(test)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=9), min_size=6, max_size=25),
+    st.sampled_from([0.05, 0.3, 0.5, 0.55, 0.6, 0.75, 0.8, 0.9, 1.0]),
+)
+def test_no_near_duplicate_is_missed(texts, threshold):
+    n = len(texts)
+    grams = [{tuple(t[i : i + 3]) for i in range(max(1, len(t) - 2))} for t in texts]
+    train, validation, test = np.arange(n - 4), np.arange(n - 4, n - 2), np.arange(n - 2, n)
+
+    def first(x, among):
+        # Compared as fractions: 11 of 20 is 0.55, whatever 0.55 * 20 is in floating point.
+        share = Fraction(str(threshold))
+        return next(
+            (int(i) for i in among if len(grams[i] & grams[x]) >= share * len(grams[i] | grams[x])),
+            None,
+        )
+
+    expected = {}
+    for x in (*validation, *test):
+        if (i := first(x, train)) is not None:
+            expected[int(x)] = ("training", i)
+    kept = [v for v in validation if v not in expected]
+    for x in test:
+        if x not in expected and (i := first(x, kept)) is not None:
+            expected[int(x)] = ("validation", i)
+    joined = [" ".join(text) for text in texts]
+    assert splitting._near_duplicates(joined, train, validation, test, threshold) == expected
+
+
+def test_a_template_does_not_make_every_pair_a_candidate(monkeypatch):
+    draw = random.Random(1)
+    template = " ".join(f"word{i}" for i in range(30))
+    texts = [
+        f"{template} {' '.join(str(draw.getrandbits(40)) for _ in range(3))}" for _ in range(600)
+    ]
+    compared = []
+    similar = splitting._similar
+    monkeypatch.setattr(splitting, "_similar", lambda *pair: compared.append(1) or similar(*pair))
+    # Each pair shares 28 of 34 shingles: 0.82.
+    records = pd.DataFrame({"id": range(600), "text": texts})
+    assert _split(records, near_duplicate_threshold=0.83).counts["excluded"] == {}
+    assert len(compared) < 600
+    with pytest.raises(UserError, match="near_duplicates: all"):
+        _split(records, near_duplicate_threshold=0.82)
 
 
 def test_texts_without_words_or_spaces():
