@@ -41,11 +41,12 @@ def answer(
     """Continue each prompt greedily until eos or `max_new_tokens`, in the order given.
 
     A prompt that leaves no room for the answer in the model's context loses its first tokens,
-    which is counted in `Answer.cut`.
+    which is counted in `Answer.cut`. The last one always stays: where `max_new_tokens` is as much as
+    the context, an answer gets what the bos and that token leave.
     """
-    context = model.config.max_position_embeddings
-    room = max(1, context - max_new_tokens)
     bos, eos, pad = begin(tokenizer), end(tokenizer), padding(tokenizer)
+    context = model.config.max_position_embeddings
+    room = max(len(bos) + 1, context - max_new_tokens)
     encoded = text_ids(prompts, tokenizer)
     kept = [ids[-(room - len(bos)) :] for ids in encoded]
     answers: dict[int, Answer] = {}
@@ -58,7 +59,7 @@ def answer(
         made = model.generate(
             input_ids=ids.to(model.device),
             attention_mask=mask.to(model.device),
-            max_new_tokens=min(max_new_tokens, context - width),
+            max_new_tokens=min(max_new_tokens, context - room),
             do_sample=False,
             num_beams=1,
             use_cache=True,

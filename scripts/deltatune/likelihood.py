@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from deltatune.errors import UserError
 from deltatune.generation import batch_plan
 from deltatune.tokenising import begin, continuation_ids, padding, text_ids
 
@@ -117,12 +118,19 @@ def score_completions(
     """Log-likelihood of every completion after every prompt: float64 [prompts, completions].
 
     The prompt is read once and its key-value cache shared by all completions. A prompt longer
-    than the room that max_length leaves loses its first tokens, as in training.
+    than the room that max_length leaves loses its first tokens, as in training. Raises UserError
+    where the longest completion leaves no room for a token of the prompt.
     """
     bos = begin(tokenizer)
     ends = continuation_ids(completions, tokenizer)
     longest = max(map(len, ends))
     room = max_length - len(bos) - longest - 1
+    if room < 1:
+        raise UserError(
+            f"max_length: {max_length} tokens leave no room for a text beside the label "
+            f"'{completions[ends.index(max(ends, key=len))].strip()}' ({longest} tokens); raise it "
+            "or shorten the label."
+        )
     encoded = [bos + ids[-room:] for ids in text_ids(prompts, tokenizer)]
     pad = padding(tokenizer)
     end_ids = torch.tensor([e + [pad] * (longest - len(e)) for e in ends]).to(model.device)
@@ -178,7 +186,8 @@ def choose(
     before it has read anything, and calibration divides by it (Zhao et al. 2021, "Calibrate
     Before Use").
     """
-    prior = np.log(np.exp(empty - empty.max()).mean(axis=0))
+    # In logarithms, because a long label can be too unlikely for a float. A constant changes nothing.
+    prior = np.logaddexp.reduce(empty, axis=0)
     names = np.array(labels, dtype=object)
     return questions[["id", "text", "label"]].assign(
         predicted=names[scores.argmax(axis=1)],

@@ -7,6 +7,7 @@ from pathlib import Path
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    GenerationConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -22,7 +23,9 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
 def load_base(folder: str | Path, quantisation: str, compute: Compute) -> PreTrainedModel:
     """The untuned model, quantised, on its device, in evaluation mode.
 
-    The key-value cache is off: with it on, packed documents see each other.
+    The key-value cache is off: with it on, packed documents see each other. The model's own
+    generation_config is left out: published models bring sampling and repetition penalties, which
+    would go on working behind greedy decoding.
     """
     model = AutoModelForCausalLM.from_pretrained(
         str(folder),
@@ -32,6 +35,7 @@ def load_base(folder: str | Path, quantisation: str, compute: Compute) -> PreTra
         **load_arguments(quantisation, compute),
     )
     model.config.use_cache = False
+    model.generation_config = GenerationConfig()
     return model.eval()
 
 

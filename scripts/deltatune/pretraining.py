@@ -12,6 +12,7 @@ from tokenizers.models import BPE
 from transformers import MistralConfig, MistralForCausalLM, PreTrainedTokenizerFast
 
 from deltatune.errors import UserError
+from deltatune.tokenising import text_ids
 
 SPECIAL = ["<unk>", "<s>", "</s>"]
 
@@ -52,6 +53,7 @@ def pretrain(
     settings: the fields of `settings.PretrainModel`. Returns counts and losses (nats a token)
     for the manifest. Raises UserError where the texts are shorter than one training sequence.
     """
+    torch.manual_seed(settings["seed"])
     shape = settings["architecture"]
     tokenizer = train_tokenizer(texts, shape["vocab_size"])
     config = MistralConfig(
@@ -68,7 +70,7 @@ def pretrain(
         pad_token_id=tokenizer.pad_token_id,
     )
     model = MistralForCausalLM(config)
-    documents = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    documents = text_ids(texts, tokenizer)
     bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
     stream = torch.tensor([i for ids in documents for i in (bos, *ids, eos)])
     length = settings["sequence_length"]
@@ -85,7 +87,7 @@ def pretrain(
         "parameters": sum(p.numel() for p in model.parameters()),
         "vocabulary": len(tokenizer),
         "corpus_tokens": len(stream),
-        "trained_tokens": settings["steps"] * settings["batch_tokens"] // length * length,
+        "trained_tokens": settings["steps"] * _rows(settings) * length,
         "first_loss": losses[0],
         "last_loss": sum(losses[-10:]) / len(losses[-10:]),
     }
@@ -94,7 +96,6 @@ def pretrain(
 def _optimise(model, stream, settings: dict, progress: Callable[[str], None]) -> list[float]:
     """AdamW under a one-cycle schedule over random windows of the token stream."""
     steps, length = settings["steps"], settings["sequence_length"]
-    rows = max(1, settings["batch_tokens"] // length)
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=settings["learning_rate"], betas=(0.9, 0.95), weight_decay=0.1
     )
@@ -102,11 +103,14 @@ def _optimise(model, stream, settings: dict, progress: Callable[[str], None]) ->
         optimiser,
         max_lr=settings["learning_rate"],
         total_steps=steps,
-        pct_start=min(0.1, max(1, steps // 10) / steps),
+        # A tenth of the steps to warm up. OneCycleLR divides by zero where that is one step.
+        pct_start=min(0.1, steps // 10 / steps) if steps >= 20 else 0.5 / steps,
     )
     model.train()
     losses = []
-    for step, batch in enumerate(_batches(stream, rows, length, steps, settings["seed"])):
+    for step, batch in enumerate(
+        _batches(stream, _rows(settings), length, steps, settings["seed"])
+    ):
         loss = model(input_ids=batch, labels=batch, use_cache=False).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -120,6 +124,11 @@ def _optimise(model, stream, settings: dict, progress: Callable[[str], None]) ->
             )
         progress(f"step {step + 1}/{steps}, loss {losses[-1]:.3f}")
     return losses
+
+
+def _rows(settings: dict) -> int:
+    """Sequences of one optimiser step."""
+    return max(1, settings["batch_tokens"] // settings["sequence_length"])
 
 
 def _batches(

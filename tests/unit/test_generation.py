@@ -1,0 +1,167 @@
+import json
+
+import pytest
+import tiny
+import torch
+from deltatune.compute import Compute
+from deltatune.generation import answer, batch_plan
+from deltatune.models import load_base, load_tokenizer
+from deltatune.tokenising import begin, text_ids
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import PreTrainedTokenizerFast
+
+PROMPTS = [
+    "The",
+    "She wrote three letters to her sister",
+    "Prices fell",
+    "A lantern, a ladder and a locked door:",
+    "Name a river. The Danube flows into the Black Sea",
+    "the night",
+    "2850 kilometres",
+]
+NEW = 10
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny.model()
+
+
+@torch.inference_mode()
+def greedy(model, ids: list[int], count: int, eos: int) -> tuple[list[int], bool]:
+    """Greedy decoding in its plainest form: whole rows, no cache, no padding."""
+    made: list[int] = []
+    for _ in range(count):
+        logits = model(input_ids=torch.tensor([ids + made]), use_cache=False).logits
+        token = int(logits[0, -1].argmax())
+        if token == eos:
+            return made, True
+        made.append(token)
+    return made, False
+
+
+def ask(model, tokenizer, prompts=PROMPTS, batch_size=3, max_new_tokens=NEW):
+    return answer(
+        model,
+        tokenizer,
+        prompts,
+        max_new_tokens=max_new_tokens,
+        batch_size=batch_size,
+        progress=lambda text: None,
+    )
+
+
+@pytest.fixture(scope="module")
+def ending(model):
+    """A tokenizer whose eos is a token that this model says in some answers and not in others."""
+    plain = tiny.tokenizer()
+    rows = [begin(plain) + ids for ids in text_ids(PROMPTS, plain)]
+    said = [greedy(model, row, NEW, eos=-1)[0] for row in rows]
+    inner = {token for tokens in said for token in tokens[1:]}
+    some = next(t for t in sorted(inner) if 0 < sum(t in tokens for tokens in said) < len(said))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=plain.backend_tokenizer,
+        unk_token="<unk>",
+        bos_token="<s>",
+        eos_token=plain.convert_ids_to_tokens(some),
+        pad_token="<unk>",
+    )
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 32])
+def test_batches_say_what_one_by_one_says_in_the_order_of_the_prompts(model, ending, batch_size):
+    answers = ask(model, ending, batch_size=batch_size)
+    finished = set()
+    for prompt, given_ in zip(PROMPTS, answers, strict=True):
+        ids = begin(ending) + text_ids([prompt], ending)[0]
+        made, ended = greedy(model, ids, NEW, ending.eos_token_id)
+        assert given_.text == ending.decode(made, skip_special_tokens=True)
+        assert (given_.tokens, given_.finished, given_.cut) == (len(made), ended, 0)
+        finished.add(ended)
+    assert finished == {True, False}
+
+
+def test_without_a_bos(model):
+    tokenizer = tiny.without_bos()
+    for prompt, given_ in zip(PROMPTS, ask(model, tokenizer), strict=True):
+        made, _ = greedy(model, text_ids([prompt], tokenizer)[0], NEW, tokenizer.eos_token_id)
+        assert given_.text == tokenizer.decode(made, skip_special_tokens=True)
+
+
+@pytest.mark.parametrize("max_new_tokens", [10, 62, 63, 64, 500])
+def test_a_prompt_longer_than_the_context_loses_its_beginning(model, max_new_tokens):
+    """64 tokens of context: however much is asked for, a token of the prompt stays and the rest of
+    the context is for the answer."""
+    tokenizer = tiny.tokenizer()
+    long = " ".join(tiny.TEXTS)
+    ids = text_ids([long], tokenizer)[0]
+    kept = max(1, 64 - max_new_tokens - 1)
+    new = min(max_new_tokens, 64 - 1 - kept)
+    found, short = ask(model, tokenizer, [long, "The"], max_new_tokens=max_new_tokens)
+    made, _ = greedy(model, begin(tokenizer) + ids[-kept:], new, tokenizer.eos_token_id)
+    assert found.cut == len(ids) - kept
+    assert found.tokens == len(made)
+    assert found.text == tokenizer.decode(made, skip_special_tokens=True)
+    assert short.cut == 0
+    # How long an answer may be does not depend on what it shares a batch with.
+    assert ask(model, tokenizer, ["The"], max_new_tokens=max_new_tokens) == [short]
+
+
+def test_a_model_s_own_generation_settings_do_not_count(tmp_path):
+    """Published models bring a generation_config with a temperature or a repetition penalty; a
+    base and what is tuned from it are both decoded greedily and nothing else."""
+    folder = tiny.saved(tmp_path / "model")
+    machine = Compute("cpu", torch.float32, "a test")
+    plain = ask(tiny.model(), tiny.tokenizer())
+    settings = {
+        "do_sample": True,
+        "temperature": 0.1,
+        "repetition_penalty": 9.0,
+        "no_repeat_ngram_size": 2,
+        "min_new_tokens": 5,
+        "max_length": 20,
+        "suppress_tokens": list(range(50, 350)),
+    }
+    (folder / "generation_config.json").write_text(json.dumps(settings))
+    model = load_base(folder, "none", machine)
+    assert ask(model, load_tokenizer(folder)) == plain
+
+
+def test_text_that_looks_like_the_end_is_text(model):
+    tokenizer = tiny.tokenizer()
+    prompt = "The river </s> had"
+    (found,) = ask(model, tokenizer, [prompt])
+    ids = begin(tokenizer) + text_ids([prompt], tokenizer)[0]
+    assert tokenizer.eos_token_id not in ids
+    assert found.tokens == len(greedy(model, ids, NEW, tokenizer.eos_token_id)[0])
+
+
+@given(st.lists(st.integers(0, 50), max_size=40), st.integers(1, 9))
+def test_the_plan_holds_each_prompt_once_longest_first(lengths, size):
+    plan = batch_plan(lengths, size)
+    order = [i for batch in plan for i in batch]
+    assert sorted(order) == list(range(len(lengths)))
+    assert [lengths[i] for i in order] == sorted(lengths, reverse=True)
+    assert all(len(batch) == size for batch in plan[:-1])
+    assert all(batch for batch in plan)
+
+
+def test_base_and_tuned_get_the_same_batches():
+    """The plan is made from the prompts, whatever the model says."""
+    tokenizer = tiny.tokenizer()
+    seen = []
+    for seed in (0, 1):
+        model = tiny.model(seed)
+        shapes: list = []
+        real = model.generate
+
+        def generate(*, real=real, shapes=shapes, **arguments):
+            shapes.append(arguments["input_ids"].tolist())
+            return real(**arguments)
+
+        model.generate = generate
+        ask(model, tokenizer)
+        seen.append(shapes)
+    assert seen[0] == seen[1]
+    assert len(seen[0]) == 3
