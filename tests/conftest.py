@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import subprocess
@@ -77,7 +78,7 @@ def edit_config(project: Path) -> Callable[[Callable[[dict], None]], None]:
 
 
 def small(config: dict) -> dict:
-    """The default made so small that all of it runs in a minute: what it learns is not the point."""
+    """The default so small that all of it runs in a minute; what it learns is not the point."""
     config["seeds"] = [1]
     model = config["models"]["tiny-mistral"]
     model["architecture"] = {
@@ -103,3 +104,17 @@ def small(config: dict) -> dict:
         experiment["training"] = {"epochs": 1, "evaluations": 1, "batch_size": 4}
     config["statistics"] = {"resamples": 199}
     return config
+
+
+def write_config(project: Path, config: dict) -> None:
+    (project / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory, default_config) -> Path:
+    """A project folder in which the default made small has run to its end; only to be read."""
+    project = copy_project(tmp_path_factory.mktemp("small") / "project")
+    write_config(project, small(copy.deepcopy(default_config)))
+    done = run_snakemake(project, "--cores", "2")
+    assert done.returncode == 0, done.stdout[-5000:]
+    return project

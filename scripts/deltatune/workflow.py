@@ -123,7 +123,8 @@ class Flow:
 
     def main_metric(self, experiment: str) -> dict:
         task = self.settings.tasks[self.experiment(experiment).task]
-        unit = "windows" if self._outputs(self.experiment(experiment).task) == "text" else "examples"
+        outputs = self._outputs(self.experiment(experiment).task)
+        unit = "windows" if outputs == "text" else "examples"
         return {"metric": task.main_metric, "unit": unit}
 
     def section(self, name: str) -> dict:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import pandas as pd
-from conftest import copy_project, run_snakemake, small
+import copy
 
-from end_to_end.conftest import write_config
+import pandas as pd
+from conftest import copy_project, run_snakemake, small, write_config
 
 
 def real_config(default: dict, data) -> dict:
     """The default with each sample set replaced by the real one of its kind."""
-    config = small(default)
+    config = small(copy.deepcopy(default))
     config["datasets"] = {
         "alpaca": {"source": "file", "path": str(data / "alpaca.json")},
         "frankenstein": {"source": "file", "path": str(data / "frankenstein.txt")},
