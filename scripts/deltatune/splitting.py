@@ -236,11 +236,7 @@ def _texts(records: pd.DataFrame, fields: Sequence[str]) -> list[str]:
 
 def _normalise(text: str) -> str:
     """NFKC, case folded, white space single: texts that differ only in this are the same."""
-    if not text.isascii():
-        # Folding can undo the normal form (and the other way round), hence twice.
-        text = unicodedata.normalize("NFKC", text).casefold()
-        text = unicodedata.normalize("NFKC", text)
-    return " ".join(text.casefold().split())
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def _duplicates(ids: list[int], texts: list[str], labels: list[Any] | None) -> dict[int, str]:

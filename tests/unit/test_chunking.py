@@ -69,6 +69,8 @@ def test_headings_name_the_chapter_and_leave_the_text(heading, chapter):
         "Introduction to the matter",
         "preface",
         "as I said in\nChapter 4\nand say again",
+        "I read in\nChapter 4\nThat was good.",
+        "I read it.\nChapter 4\nis the best.",
         "12",
     ],
 )
@@ -181,9 +183,7 @@ def test_a_chunk_never_crosses_a_chapter():
 
 def test_a_sentence_that_is_too_long_is_split_and_counted():
     frame = chunk_text(["Short one.", "a b c d e f g h i j.", "End of it."], 4)
-    assert frame["text"].tolist() == ["Short one.", "a b c d", "e f g h", "i j.", "End of it."] or (
-        frame["text"].tolist() == ["Short one.", "a b c d", "e f g h", "i j."]
-    )
+    assert frame["text"].tolist() == ["Short one.", "a b c d", "e f g h", "i j.", "End of it."]
     assert frame.attrs["split_sentences"] == 1
 
 

@@ -181,6 +181,9 @@ def test_contiguous_leaves_something_for_training():
     chapters = [str(i) for i in range(4)]
     parts = _ids(_split(_frame(4, chapter=chapters), method="contiguous", validation=1, test=2))
     assert [len(part) for part in parts] == [1, 1, 2]
+    chapters = ["1", "2", "2", "2"]
+    parts = _ids(_split(_frame(4, chapter=chapters), method="contiguous", validation=1, test=2))
+    assert [len(part) for part in parts] == [1, 1, 2]
     chapters = ["1", None, None, "2"]
     assert all(_ids(_split(_frame(4, chapter=chapters), method="contiguous", validation=1, test=1)))
 
@@ -266,6 +269,17 @@ def test_near_duplicates_of_validation_leave_the_test():
     split = _split(records, method="contiguous", validation=2, test=2, near_duplicate_threshold=0.8)
     assert split.excluded["reason"].tolist() == ["near duplicate of validation row 7"]
     assert _ids(split)[1:] == [[7, 8], [9]]
+
+
+def test_a_record_that_is_left_out_takes_no_other_with_it():
+    records = _frame(10)
+    words = _BASE.split()
+    records.loc[0, "text"] = " ".join(words)
+    records.loc[7, "text"] = " ".join(words[2:])  # near the training record
+    records.loc[9, "text"] = " ".join(words[4:])  # near the one before, not the first
+    split = _split(records, method="contiguous", validation=3, test=1, near_duplicate_threshold=0.9)
+    assert split.excluded["row"].tolist() == [8]
+    assert _ids(split)[1:] == [[7, 9], [10]]
 
 
 def test_near_duplicates_that_empty_a_split_stop():
@@ -396,6 +410,8 @@ def test_labels_that_cannot_be_split():
     assert "all 30 records carry the label 'a'" in message
     message = _fails(_frame(30, label=["a"] * 29 + ["rare"]), method="stratified")
     assert message.startswith("tasks.news.split.method: ") and "'rare' has 1" in message
+    message = _fails(_frame(30, label=["a"] * 28 + ["rare"] * 2), method="stratified")
+    assert "'rare' has 2" in message
     message = _fails(_frame(30, label=list("abc") * 10), method="stratified", test=2)
     assert message.startswith("tasks.news.split.test: 2 records cannot hold 3 labels")
     assert "no label to stratify by" in _fails(_frame(30), method="stratified")
