@@ -33,6 +33,7 @@ rule chunk_text:
         records="results/datasets/{dataset}/records.parquet",
     output:
         chunks="results/datasets/{dataset}/{dataset}_chunks.csv",
+        manifest="results/datasets/{dataset}/chunks.json",
     params:
         settings=lambda w: flow.section("datasets")[w.dataset]["chunks"],
         code=flow.code("chunk_text"),

@@ -4,9 +4,18 @@ from deltatune import runlog
 
 with runlog.stage(snakemake):
     import pandas as pd
-    from deltatune import chunking
+    from deltatune import chunking, manifest
 
     paragraphs = pd.read_parquet(snakemake.input.records, columns=["text"])["text"]
     chunks = chunking.chunk_text(paragraphs, **snakemake.params.settings)
     chunks.to_csv(snakemake.output.chunks, index=False, lineterminator="\n")
-    print(f"{len(chunks)} chunks in {chunks['chapter'].nunique()} chapters")
+    manifest.write(
+        snakemake.output.manifest,
+        packages=["pandas"],
+        settings=snakemake.params.settings,
+        paragraphs=len(paragraphs),
+        chunks=len(chunks),
+        chapters=chunks["chapter"].nunique(),
+        headings_left_out=chunks.attrs["headings"],
+        sentences_cut=chunks.attrs["split_sentences"],
+    )

@@ -27,7 +27,7 @@ with runlog.stage(snakemake) as terminal:
         )
     manifest.write(
         snakemake.output.manifest,
-        packages=["pandas", "scikit-learn", "datasketch"],
+        packages=["pandas", "scikit-learn"],
         settings=settings,
         **counts,
     )

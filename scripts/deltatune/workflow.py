@@ -272,7 +272,7 @@ class Flow:
         outputs = self._outputs(e.task)
         files = {
             "comparison": f"{RESULTS}/comparisons/{name}/{e.task}.csv",
-            "metrics": self.evaluated(name, "metrics.json")["base"],
+            "metrics": self.evaluated(name, "metrics.json"),
             "losses": self.runs(name, "loss.csv"),
             "runs": self.runs(name, "manifest.json"),
             "scores": self.evaluated(name, "scores.parquet"),
@@ -287,6 +287,7 @@ class Flow:
             "model": e.model,
             "quantisation": e.quantisation,
             "main_metric": self.settings.tasks[e.task].main_metric,
+            "built_here": self.is_pretrained_here(e.model),
             "settings": {"lora": e.lora.model_dump(), "training": e.training.model_dump()},
             "seeds": self.settings.seeds,
             **({"labels": task["labels"]} if "labels" in task else {}),

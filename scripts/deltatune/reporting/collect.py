@@ -14,6 +14,14 @@ from deltatune.reporting import reading
 from deltatune.reporting.page import ReportData
 
 
+#: Counts in the manifest of generate_answers -> what they mean.
+ANSWER_FAULTS = {
+    "empty": "answers are empty",
+    "unfinished": "answers were cut at max_new_tokens before they ended",
+    "prompts_cut": "prompts did not fit the context and lost their beginning",
+}
+
+
 def report_data(comparison: Path, plan: dict[str, Any], options: dict[str, Any]) -> ReportData:
     """Read a run's results.
 
@@ -32,7 +40,7 @@ def report_data(comparison: Path, plan: dict[str, Any], options: dict[str, Any])
         metrics={
             metric: figures
             for e in experiments.values()
-            for metric, figures in manifest.read(e["files"]["metrics"])["metrics"].items()
+            for metric, figures in manifest.read(e["files"]["metrics"]["base"])["metrics"].items()
         },
         details=details,
         losses=pd.concat(
@@ -57,6 +65,7 @@ def report_data(comparison: Path, plan: dict[str, Any], options: dict[str, Any])
         data={name: task_counts(task) for name, task in plan["tasks"].items()},
         costs=costs(plan),
         provenance=provenance(plan),
+        caveats=caveats(plan),
         downloads={"comparison.csv": comparison.read_text(encoding="utf-8")},
         resamples=options["statistics"]["resamples"],
         confidence=options["statistics"]["confidence"],
@@ -143,6 +152,35 @@ def costs(plan: dict[str, Any]) -> pd.DataFrame:
             )
     frame = pd.DataFrame(rows)
     return frame.astype({"tokens_per_second": "float64"})
+
+
+def caveats(plan: dict[str, Any]) -> list[str]:
+    """What the manifests know that a reader of the figures must know too."""
+    said = []
+    for name, experiment in plan["experiments"].items():
+        if experiment["built_here"]:
+            said.append(
+                f"{experiment['model']} is a tiny model, trained from scratch in this run: what "
+                "it gains on these data says nothing of what a real model would gain."
+            )
+        systems = ["base", *(f"seed {seed}" for seed in experiment["seeds"])]
+        paths = experiment["files"]["metrics"]
+        for system, path in zip(systems, [paths["base"], *paths["tuned"]], strict=True):
+            found = manifest.read(path)["metrics"].values()
+            lines = dict.fromkeys(line for figures in found for line in figures["caveats"])
+            said += [f"{name}, {system}: {line}." for line in lines]
+            facts = manifest.read(plan["jobs"]["evaluate"][f"{name}, {system}"])
+            for key, text in ANSWER_FAULTS.items():
+                if facts.get(key):
+                    said.append(f"{name}, {system}: {facts[key]} of {facts['examples']} {text}.")
+    for task, files in plan["tasks"].items():
+        split = manifest.read(files["files"]["split"])
+        if not split["excluded"]:
+            said.append(
+                f"Leakage, {task}: no test or validation record is a duplicate or near duplicate "
+                "of a training record."
+            )
+    return list(dict.fromkeys(said))
 
 
 def provenance(plan: dict[str, Any]) -> dict[str, Any]:
