@@ -41,8 +41,8 @@ def answer(
     """Continue each prompt greedily until eos or `max_new_tokens`, in the order given.
 
     A prompt that leaves no room for the answer in the model's context loses its first tokens,
-    which is counted in `Answer.cut`. The last one always stays: where `max_new_tokens` is as much as
-    the context, an answer gets what the bos and that token leave.
+    which is counted in `Answer.cut`. The last one always stays: where `max_new_tokens` is as much
+    as the context, an answer gets what the bos and that token leave.
     """
     bos, eos, pad = begin(tokenizer), end(tokenizer), padding(tokenizer)
     context = model.config.max_position_embeddings

@@ -186,7 +186,8 @@ def choose(
     before it has read anything, and calibration divides by it (Zhao et al. 2021, "Calibrate
     Before Use").
     """
-    # In logarithms, because a long label can be too unlikely for a float. A constant changes nothing.
+    # In logarithms: a long label can be too unlikely for a float. The constant of the mean is left
+    # out, since it is the same for all labels.
     prior = np.logaddexp.reduce(empty, axis=0)
     names = np.array(labels, dtype=object)
     return questions[["id", "text", "label"]].assign(

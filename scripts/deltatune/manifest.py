@@ -37,7 +37,8 @@ def write(path: str | Path, packages: Iterable[str] = (), **content: Any) -> Non
     }
     if gpu := _peak_gpu_memory():
         record["peak_gpu_memory_gb"] = round(gpu / 1e9, 3)
-    Path(path).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    Path(path).write_text(text, encoding="utf-8")
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -68,7 +69,8 @@ def write_hashes(folder: str | Path, path: str | Path, pattern: str = "*") -> di
     folder, path = Path(folder), Path(path)
     files = sorted(f for f in folder.rglob(pattern) if f.is_file() and not f.name.startswith("."))
     hashes = {f"{folder.name}/{f.relative_to(folder).as_posix()}": file_hash(f) for f in files}
-    path.write_text("".join(f"{value}  {name}\n" for name, value in hashes.items()))
+    lines = [f"{value}  {name}\n" for name, value in hashes.items()]
+    path.write_text("".join(lines), encoding="utf-8")
     return hashes
 
 

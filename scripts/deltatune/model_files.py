@@ -31,12 +31,24 @@ def link(source: Path, target: Path, where: str) -> dict:
             f"{where}: '{source}' has no tokenizer.json or tokenizer.model; save the tokenizer "
             "into the same folder with tokenizer.save_pretrained."
         )
-    config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    if (source / "adapter_config.json").is_file():
+        raise UserError(
+            f"{where}: '{source}' holds an adapter, which would be loaded with its base as if both "
+            "were the base. Give the folder of the base, or merge the adapter into it."
+        )
+    try:
+        config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+        architecture = (config.get("architectures") or ["unknown"])[0]
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{where}: config.json in '{source}' cannot be read ({error}); give the folder that "
+            "save_pretrained wrote."
+        ) from None
     target.mkdir(parents=True)
     for pattern in WANTED:
         for file in sorted(source.glob(pattern)):
             (target / file.name).symlink_to(file.resolve())
     return {
-        "architecture": (config.get("architectures") or ["unknown"])[0],
+        "architecture": architecture,
         "weight_bytes": sum(file.stat().st_size for file in weights),
     }

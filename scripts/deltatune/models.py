@@ -13,7 +13,7 @@ from transformers import (
 )
 
 from deltatune.compute import Compute
-from deltatune.quantisation import load_arguments
+from deltatune.quantisation import load_arguments, use_plain_products
 
 
 def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
@@ -34,6 +34,7 @@ def load_base(folder: str | Path, quantisation: str, compute: Compute) -> PreTra
         attn_implementation="sdpa",
         **load_arguments(quantisation, compute),
     )
+    use_plain_products(model)
     model.config.use_cache = False
     model.generation_config = GenerationConfig()
     return model.eval()

@@ -108,9 +108,8 @@ def _optimise(model, stream, settings: dict, progress: Callable[[str], None]) ->
     )
     model.train()
     losses = []
-    for step, batch in enumerate(
-        _batches(stream, _rows(settings), length, steps, settings["seed"])
-    ):
+    batches = _batches(stream, _rows(settings), length, steps, settings["seed"])
+    for step, batch in enumerate(batches):
         loss = model(input_ids=batch, labels=batch, use_cache=False).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -24,3 +24,16 @@ def load_arguments(quantisation: str, compute: Compute) -> dict[str, Any]:
             bnb_4bit_compute_dtype=compute.dtype,
         )
     return arguments
+
+
+def use_plain_products(model: Any) -> None:
+    """Multiply by 4-bit weights in the compute precision, on every CPU in the same way.
+
+    On CPUs with AVX512-BF16, bitsandbytes 0.50 packs a layer's weights for a bf16 kernel the first
+    time it is used in evaluation mode. The weights stay packed, and that kernel has no gradient:
+    after one measurement of the validation loss, nothing would be learnt below the last layer. It
+    also rounds to bf16, and needs sizes that are multiples of 64.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False

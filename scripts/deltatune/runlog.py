@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ class Terminal:
     def say(self, text: str) -> None:
         """Print to the terminal and to the log."""
         print(text, flush=True)
-        os.write(self._descriptor, (text.rstrip("\n") + "\n").encode())
+        self._show(text.rstrip("\n"))
 
     def progress(self, text: str, every: float = 10.0) -> None:
         """Print to the log always, to the terminal at most once in `every` seconds."""
@@ -37,7 +37,12 @@ class Terminal:
         now = time.monotonic()
         if now - self._last >= every:
             self._last = now
-            os.write(self._descriptor, f"  {self._stage}: {text}\n".encode())
+            self._show(f"  {self._stage}: {text}")
+
+    def _show(self, text: str) -> None:
+        # A terminal that has been closed is no reason to lose hours of work.
+        with suppress(OSError):
+            os.write(self._descriptor, f"{text}\n".encode())
 
 
 @contextmanager

@@ -57,8 +57,16 @@ def train(
 
     Returns the loss history (step, epoch, split, loss in nats a supervised token) and figures
     for the manifest. Step 0 is the base itself, since a fresh adapter changes nothing.
-    Raises UserError where the loss stops being a number, or no layer is called as a target.
+    Raises UserError where the loss stops being a number, no layer is called as a target, or there
+    are no rows.
     """
+    for name, rows in (("training", train_rows), ("validation", validation_rows)):
+        if not len(rows):
+            raise UserError(
+                f"There is no {name} row: every document was left out for its length. Raise the "
+                "task's `max_length`."
+            )
+    torch.manual_seed(seed)
     try:
         model = get_peft_model(model, lora_config(lora, base))
     except ValueError as error:
@@ -88,6 +96,8 @@ def train(
             eval_strategy="no",
             save_strategy="no",
             logging_steps=max(1, steps // 50),
+            # It would hide a loss that is not a number behind the mean of the others.
+            logging_nan_inf_filter=False,
             disable_tqdm=True,
             report_to="none",
             remove_unused_columns=False,
@@ -101,19 +111,26 @@ def train(
     started = time.monotonic()
     trainer.train()
     seconds = time.monotonic() - started - history.seconds
-    _save(model, output)
+    _save(model, base, output)
     shutil.rmtree(scratch, ignore_errors=True)
     row_length = len(train_rows[0]["input_ids"])
-    trained = steps * per_step * row_length
     return pd.DataFrame(history.rows), {
         "trainable_parameters": trainable,
         "steps": steps,
         "rows": len(train_rows),
         "row_length": row_length,
         "training_seconds": round(seconds, 2),
-        "tokens_per_second": round(trained / seconds, 1),
+        "tokens_per_second": round(
+            rows_seen(len(train_rows), per_step, steps) * row_length / seconds, 1
+        ),
         "losses": history.ends(),
     }
+
+
+def rows_seen(rows: int, per_step: int, steps: int) -> int:
+    """Rows of all steps, where the last step of an epoch takes what is left of it."""
+    epochs, rest = divmod(steps, math.ceil(rows / per_step))
+    return epochs * rows + rest * per_step
 
 
 @torch.no_grad()
@@ -154,6 +171,7 @@ class _History:
         started = time.monotonic()
         for split, rows in self._splits.items():
             loss = mean_loss(self._model, rows, self._batch_size)
+            _require_number(loss, f"{split} loss", step)
             self.rows.append({"step": step, "epoch": round(epoch, 4), "split": split, "loss": loss})
         self.seconds += time.monotonic() - started
 
@@ -182,18 +200,21 @@ class _History:
                 if loss is None:
                     return
                 loss = float(loss)
-                if not math.isfinite(loss):
-                    raise UserError(
-                        f"The training loss is no longer a number at step {state.global_step}. "
-                        "Lower `training.learning_rate` or `training.max_grad_norm`, or raise "
-                        "`training.warmup`."
-                    )
+                _require_number(loss, "training loss", state.global_step)
                 history._progress(f"step {state.global_step}/{steps}, loss {loss:.3f}")
 
         return Callback()
 
 
-def _save(model, output: Path) -> None:
+def _require_number(loss: float, name: str, step: int) -> None:
+    if not math.isfinite(loss):
+        raise UserError(
+            f"The {name} is no longer a number at step {step}. Lower `training.learning_rate` or "
+            "`training.max_grad_norm`, or raise `training.warmup`."
+        )
+
+
+def _save(model, base: str, output: Path) -> None:
     """Save the adapter; the same settings must give the same bytes."""
     model.save_pretrained(str(output), safe_serialization=True)
     # peft keeps target_modules in a set, whose order changes from process to process.
@@ -202,6 +223,8 @@ def _save(model, output: Path) -> None:
     for key in ("target_modules", "modules_to_save", "exclude_modules"):
         if isinstance(config.get(key), list):
             config[key] = sorted(config[key])
+    # peft writes where the model was loaded from, which may be a path on this machine.
+    config["base_model_name_or_path"] = base
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     # An empty model card, which would only ask to be filled in.
     (output / "README.md").unlink(missing_ok=True)

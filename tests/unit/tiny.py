@@ -43,8 +43,8 @@ def model(seed: int = 0, spread: float = 0.3, **changes) -> MistralForCausalLM:
     torch.manual_seed(seed)
     shape = {
         "vocab_size": len(tokenizer()),
-        "hidden_size": 32,
-        "intermediate_size": 48,
+        "hidden_size": 64,
+        "intermediate_size": 64,
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,

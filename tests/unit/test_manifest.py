@@ -1,0 +1,73 @@
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from deltatune import manifest
+
+
+def test_hashes_are_those_of_sha256sum(tmp_path):
+    folder = tmp_path / "model"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "b.txt").write_bytes(b"two\n")
+    (folder / "a with space.txt").write_bytes(b"one\n")
+    (folder / "deep" / "tokenizer.json").write_bytes(b"{}")
+    (folder / ".hidden").write_bytes(b"not listed")
+    returned = manifest.write_hashes(folder, tmp_path / "weights.sha256")
+    assert list(returned) == ["model/a with space.txt", "model/b.txt", "model/deep/tokenizer.json"]
+    assert manifest.read_hashes(tmp_path / "weights.sha256") == returned
+    checked = subprocess.run(
+        ["sha256sum", "-c", "weights.sha256"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    (folder / "b.txt").write_bytes(b"three\n")
+    checked = subprocess.run(
+        ["sha256sum", "-c", "weights.sha256"], cwd=tmp_path, capture_output=True
+    )
+    assert checked.returncode == 1
+
+
+def test_hashes_of_some_files_do_not_change_with_others(tmp_path):
+    """A new weight must not tokenise again."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / "model.safetensors").write_text("1")
+    file = tmp_path / "tokenizer.sha256"
+    manifest.write_hashes(folder, file, "tokenizer*")
+    before = file.read_bytes()
+    (folder / "model.safetensors").write_text("2")
+    manifest.write_hashes(folder, file, "tokenizer*")
+    assert file.read_bytes() == before
+    (folder / "tokenizer.json").write_text("{ }")
+    manifest.write_hashes(folder, file, "tokenizer*")
+    assert file.read_bytes() != before
+
+
+def test_a_manifest_tells_content_versions_seconds_and_memory(tmp_path):
+    path = tmp_path / "manifest.json"
+    manifest.write(path, ["numpy", "no-such-package"], settings={"b": 1, "a": "Übung"}, count=3)
+    found = manifest.read(path)
+    assert list(found)[:2] == ["settings", "count"]
+    assert found["settings"] == {"b": 1, "a": "Übung"}
+    assert "Übung" in path.read_text(encoding="utf-8")
+    assert set(found["versions"]) == {"python", "numpy"}
+    assert re.fullmatch(r"[\d.]+", found["versions"]["numpy"])
+    assert found["seconds"] > 0
+    # A process with pytest in it holds between 10 MB and 100 GB: KiB and bytes are told apart.
+    assert 0.01 < found["peak_memory_gb"] < 100
+    assert "peak_gpu_memory_gb" in found or not manifest._peak_gpu_memory()
+
+
+def test_the_file_is_utf_8_whatever_the_locale(tmp_path):
+    script = "from deltatune import manifest; manifest.write('m.json', title='\\xdcbung \\u2603')"
+    environment = os.environ | {
+        "LC_ALL": "POSIX",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONPATH": str(Path(manifest.__file__).parents[1]),
+    }
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True)
+    assert json.loads((tmp_path / "m.json").read_bytes().decode("utf-8"))["title"] == "Übung ☃"

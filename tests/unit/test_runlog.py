@@ -1,0 +1,145 @@
+"""Each test runs a small script in a process of its own, as Snakemake does."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+HEAD = """
+import sys
+sys.path.insert(0, {scripts!r})
+from types import SimpleNamespace
+snakemake = SimpleNamespace(rule="make_it", wildcards=["news", "train"], log=[{log!r}])
+from deltatune import runlog
+from deltatune.errors import UserError
+"""
+
+
+@pytest.fixture
+def script(tmp_path):
+    """Run a script's text: (exit status, what the terminal shows, what the log holds)."""
+    log = tmp_path / "logs" / "deep" / "make_it.log"
+
+    def run(body):
+        head = HEAD.format(scripts=str(SCRIPTS), log=str(log))
+        done = subprocess.run(
+            [sys.executable, "-c", head + textwrap.dedent(body)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return done.returncode, done.stdout + done.stderr, log.read_text(encoding="utf-8")
+
+    return run
+
+
+def test_output_of_every_kind_goes_to_the_log_and_comes_back_afterwards(script):
+    status, shown, log = script("""
+        import ctypes, os, subprocess, warnings
+        print("before")
+        with runlog.stage(snakemake) as terminal:
+            print("from print")
+            print("from stderr", file=sys.stderr)
+            os.write(1, b"from os.write\\n")
+            c = ctypes.CDLL(None)
+            c.puts(b"from C")
+            c.fflush(None)
+            subprocess.run(["echo", "from a child"])
+            warnings.warn("from a warning")
+        print("after")
+    """)
+    assert status == 0
+    assert shown == "before\nafter\n"
+    for said in ("print", "stderr", "os.write", "C", "a child", "a warning"):
+        assert f"from {said}" in log
+
+
+def test_a_user_error_is_its_message_and_exit_status_1(script):
+    status, shown, log = script("""
+        with runlog.stage(snakemake):
+            print("half done")
+            raise UserError("tasks.news.labels: no record is labelled 'Wörld'.")
+        print("not reached")
+    """)
+    assert status == 1
+    assert "deltatune: make_it stopped.\ntasks.news.labels: no record is labelled 'Wörld'." in shown
+    assert "Traceback" not in shown + log
+    assert "not reached" not in shown + log
+    assert "half done" in log
+    assert "tasks.news.labels" in log
+
+
+def test_an_unexpected_error_leaves_its_traceback_in_the_log_alone(script):
+    status, shown, log = script("""
+        def deep():
+            raise KeyError("x" * 1000)
+        with runlog.stage(snakemake):
+            deep()
+    """)
+    assert status == 1
+    assert "Traceback" in log and "in deep" in log and "KeyError" in log
+    assert "Traceback" not in shown
+    assert "make_it news, train failed unexpectedly (KeyError: 'xxx" in shown
+    assert "make_it.log" in shown
+    assert len(shown) < 700
+
+
+def test_an_interrupt_is_not_swallowed(script):
+    status, shown, _ = script("""
+        with runlog.stage(snakemake):
+            raise KeyboardInterrupt
+    """)
+    assert status not in (0, 1)
+    assert "KeyboardInterrupt" in shown
+
+
+def test_progress_is_throttled_on_the_terminal_and_whole_in_the_log(script):
+    status, shown, log = script("""
+        with runlog.stage(snakemake) as terminal:
+            clock = [100.0]
+            runlog.time = SimpleNamespace(monotonic=lambda: clock[0])
+            for second in range(25):
+                terminal.progress(f"step {second}")
+                clock[0] += 1
+            terminal.say("done")
+    """)
+    assert status == 0
+    assert [line for line in log.splitlines() if "step" in line] == [f"step {i}" for i in range(25)]
+    lines = shown.splitlines()
+    assert lines == [f"  make_it news, train: step {i}" for i in (0, 10, 20)] + ["done"]
+    assert "done" in log
+
+
+def test_a_closed_terminal_does_not_stop_the_work(tmp_path):
+    """Someone pipes the run into `head`, or closes the window over ssh."""
+    log = tmp_path / "make_it.log"
+    head = HEAD.format(scripts=str(SCRIPTS), log=str(log))
+    body = """
+import os
+with runlog.stage(snakemake) as terminal:
+    terminal.progress("one")
+    terminal.say("two")
+    print("three")
+os._exit(0)
+"""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([sys.executable, "-c", head + body], stderr=writing, timeout=60)
+    os.close(writing)
+    assert done.returncode == 0
+    assert log.read_text().split() == ["one", "two", "three"]
+
+
+def test_it_imports_nothing_heavy():
+    """Every script pays for it, before its log is open."""
+    code = (
+        f"import sys, json; sys.path.insert(0, {str(SCRIPTS)!r}); import deltatune.runlog;"
+        "print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "pandas", "numpy", "pydantic"} & set(json.loads(done.stdout))

@@ -1,0 +1,339 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny
+import torch
+from deltatune import compute, manifest, models, training
+from deltatune.errors import UserError
+from deltatune.prompts import Document
+from deltatune.settings import Lora, Training
+from deltatune.tokens import encode, pack
+from safetensors.torch import load_file
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*`?use_cache.*")
+BASE = "results/models/tiny/model"
+LENGTH = 32
+
+
+def rows(count: int, seed: int = 0):
+    """Packed rows of prompts with answers, some of them unequal in supervised tokens."""
+    from datasets import Dataset
+
+    draw = np.random.default_rng(seed)
+    words = " ".join(tiny.TEXTS).split()
+    documents = [
+        Document(
+            " ".join(draw.choice(words, 3)) + ":",
+            " " + " ".join(draw.choice(words, int(draw.integers(1, 5)))),
+        )
+        for _ in range(count)
+    ]
+    columns = pack(encode(documents, tiny.tokenizer(), LENGTH, "truncate"), LENGTH)
+    return Dataset.from_dict({name: list(values) for name, values in columns.items()})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tiny.saved(tmp_path_factory.mktemp("base") / "model")
+
+
+@pytest.fixture(scope="module")
+def data():
+    return rows(20), rows(6, seed=1)
+
+
+def base(folder, quantisation="nf4", seed=3):
+    machine = compute.prepare(seed, 1)
+    return machine, models.load_base(folder, quantisation, machine)
+
+
+def run(folder, data, output, *, quantisation="nf4", lora=None, seed=3, **changes):
+    machine, model = base(folder, quantisation, seed)
+    train_rows, validation_rows = data
+    return training.train(
+        model,
+        train_rows,
+        validation_rows,
+        lora=Lora(**{"rank": 2, "alpha": 4, "dropout": 0.1, **(lora or {})}).model_dump(),
+        training=Training(
+            **{"epochs": 1, "learning_rate": 1e-2, "batch_size": 2, "evaluations": 2, **changes}
+        ).model_dump(),
+        seed=seed,
+        compute=machine,
+        base=BASE,
+        output=output,
+        scratch=output.with_name("scratch"),
+        progress=lambda text: None,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(folder, data, tmp_path_factory):
+    """One QLoRA run: (folder of the adapter, losses, figures)."""
+    output = tmp_path_factory.mktemp("run") / "adapter"
+    return output, *run(folder, data, output)
+
+
+def hashes(folder):
+    return manifest.write_hashes(folder, folder.with_suffix(".sha256"))
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(
+    trained, folder, data, tmp_path
+):
+    output, losses, _ = trained
+    torch.rand(5)
+    again, _ = run(folder, data, tmp_path / "adapter")
+    assert hashes(tmp_path / "adapter") == hashes(output)
+    pd.testing.assert_frame_equal(again, losses)
+    run(folder, data, tmp_path / "other" / "adapter", seed=4)
+    weights = "adapter/adapter_model.safetensors"
+    assert hashes(tmp_path / "other" / "adapter")[weights] != hashes(output)[weights]
+
+
+def test_only_lora_parameters_change(folder, data, tmp_path):
+    machine, model = base(folder, "none")
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    training.train(
+        model,
+        *data,
+        lora=Lora(rank=2, dropout=0).model_dump(),
+        training=Training(epochs=1, learning_rate=1e-2, batch_size=2).model_dump(),
+        seed=0,
+        compute=machine,
+        base=BASE,
+        output=tmp_path / "adapter",
+        scratch=tmp_path / "scratch",
+        progress=lambda text: None,
+    )
+    after = {n.replace(".base_layer", ""): v for n, v in model.state_dict().items()}
+    lora = {n for n in after if ".lora_" in n}
+    assert set(after) - lora == set(before)
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    # Both layers, q and v, A and B: nothing else is trained, and B has left zero.
+    assert len(lora) == 2 * 2 * 2
+    assert all(after[name].abs().sum() > 0 for name in lora)
+    saved = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    assert len(saved) == len(lora)
+
+
+def test_what_is_saved_gives_the_loss_of_the_last_step(trained, folder, data):
+    output, losses, figures = trained
+    machine, _ = base(folder)
+    tuned = models.load_system(folder, "nf4", machine, output)
+    assert not any(p.requires_grad for p in tuned.parameters())
+    last = losses[losses["split"] == "validation"]["loss"].iloc[-1]
+    assert training.mean_loss(tuned, data[1], 2) == pytest.approx(last, abs=1e-6)
+    assert figures["losses"]["validation"]["tuned"] == last
+
+
+def test_step_0_is_the_base(trained, folder, data):
+    _, losses, figures = trained
+    _, model = base(folder)
+    first = losses[(losses["split"] == "validation") & (losses["step"] == 0)]["loss"].item()
+    assert first == pytest.approx(training.mean_loss(model, data[1], 2), abs=1e-9)
+    assert figures["losses"]["validation"]["base"] == first
+
+
+def test_the_history(trained, data):
+    _, losses, figures = trained
+    assert list(losses.columns) == ["step", "epoch", "split", "loss"]
+    steps = -(-len(data[0]) // 2)
+    assert figures["steps"] == steps
+    assert losses["split"].tolist() == ["train", "validation"] * 3
+    assert losses["step"].tolist() == [s for s in (0, round(steps / 2), steps) for _ in range(2)]
+    assert losses["epoch"].iloc[-1] == 1
+    train = losses[losses["split"] == "train"]["loss"].tolist()
+    assert train[-1] < train[0]
+    assert not losses["loss"].isna().any()
+
+
+def test_the_figures_count_what_was_trained(trained, folder, data):
+    output, _, figures = trained
+    saved = load_file(output / "adapter_model.safetensors")
+    assert figures["trainable_parameters"] == sum(value.numel() for value in saved.values())
+    assert (figures["rows"], figures["row_length"]) == (
+        len(data[0]),
+        len(data[0][0]["input_ids"]),
+    )
+    seconds, tokens = figures["training_seconds"], len(data[0]) * figures["row_length"]
+    assert figures["tokens_per_second"] == pytest.approx(tokens / seconds, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("rows_", "per_step", "steps", "seen"),
+    [(10, 4, 3, 10), (10, 4, 6, 20), (10, 4, 7, 24), (4, 4, 2, 8), (3, 8, 2, 6)],
+)
+def test_the_last_step_of_an_epoch_may_see_fewer_rows(rows_, per_step, steps, seen):
+    assert training.rows_seen(rows_, per_step, steps) == seen
+
+
+def test_the_adapter_names_its_base_by_the_path_in_results(trained):
+    output, _, _ = trained
+    config = json.loads((output / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == BASE
+    assert config["target_modules"] == ["q_proj", "v_proj"]
+    assert (config["r"], config["lora_alpha"], config["lora_dropout"]) == (2, 4, 0.1)
+    assert {file.name for file in output.iterdir()} == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    }
+    assert not output.with_name("scratch").exists()
+
+
+def test_every_field_of_the_settings_reaches_peft():
+    """A renamed or unknown field would be an error of LoraConfig, a lost one would go unseen."""
+    changed = {
+        "rank": 3,
+        "alpha": 5,
+        "dropout": 0.2,
+        "targets": ["k_proj"],
+        "bias": "lora_only",
+        "use_rslora": True,
+        "use_dora": True,
+        "init_lora_weights": "gaussian",
+        "modules_to_save": ["lm_head"],
+        "layers_to_transform": [1],
+        "rank_pattern": {"k_proj": 4},
+        "alpha_pattern": {"k_proj": 8},
+    }
+    assert set(changed) == set(Lora.model_fields)
+    config = training.lora_config(Lora(**changed).model_dump(), BASE)
+    names = {"rank": "r", "alpha": "lora_alpha", "dropout": "lora_dropout"}
+    for key, value in changed.items():
+        name = names.get(key, "target_modules" if key == "targets" else key)
+        found = getattr(config, name)
+        assert (sorted(found) if isinstance(found, set) else found) == value
+    assert config.base_model_name_or_path == BASE
+
+
+# ---------------------------------------------------------------- the loss
+
+
+def by_hand(model, rows_) -> tuple[float, float]:
+    """(mean over all supervised tokens, mean of the means of the rows), row by row, each document
+    of a packed row alone."""
+    sums, counts = [], []
+    for row in rows_:
+        starts = [i for i, position in enumerate(row["position_ids"]) if position == 0]
+        total, count = 0.0, 0
+        for start, stop in zip(starts, [*starts[1:], len(row["labels"])], strict=True):
+            logs = tiny.log_probabilities(model, row["input_ids"][start:stop])
+            for i, label in enumerate(row["labels"][start + 1 : stop]):
+                if label != -100:
+                    total -= logs[i, label].item()
+                    count += 1
+        sums.append(total)
+        counts.append(count)
+    return sum(sums) / sum(counts), float(np.mean(np.array(sums) / counts))
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_every_supervised_token_weighs_the_same(data, batch_size):
+    model = tiny.model()
+    expected, of_rows = by_hand(model, data[1])
+    assert abs(expected - of_rows) > 1e-3, "the rows do not tell the two means apart"
+    assert training.mean_loss(model, data[1], batch_size) == pytest.approx(expected, abs=1e-5)
+
+
+def test_measuring_leaves_the_mode_and_the_generator_as_they_were(data):
+    model = tiny.model().train()
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    training.mean_loss(model, data[1], 2)
+    assert model.training
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+# ---------------------------------------------------------------- refusals
+
+
+def test_an_unknown_target_is_refused(folder, data, tmp_path):
+    with pytest.raises(UserError, match=r"lora:.*query_proj"):
+        run(folder, data, tmp_path / "adapter", lora={"targets": ["query_proj"]})
+
+
+def test_a_loss_that_is_no_number_is_refused(folder, data, tmp_path):
+    with pytest.raises(UserError, match=r"training loss is no longer a number.*learning_rate"):
+        run(
+            folder,
+            data,
+            tmp_path / "adapter",
+            quantisation="none",
+            learning_rate=3e38,
+            schedule="constant",
+            warmup=0,
+            evaluations=1,
+        )
+    assert not (tmp_path / "adapter").exists()
+
+
+def test_a_measured_loss_that_is_no_number_is_refused(folder, data, tmp_path):
+    machine, model = base(folder, "none")
+    model.lm_head.weight.data[5] = float("nan")
+    with pytest.raises(UserError, match="train loss is no longer a number at step 0"):
+        training.train(
+            model,
+            *data,
+            lora=Lora().model_dump(),
+            training=Training().model_dump(),
+            seed=0,
+            compute=machine,
+            base=BASE,
+            output=tmp_path / "adapter",
+            scratch=tmp_path / "scratch",
+            progress=lambda text: None,
+        )
+    assert not (tmp_path / "adapter").exists()
+
+
+def test_no_rows_to_train_on_is_refused(folder, data, tmp_path):
+    train_rows, validation_rows = data
+    for empty in ((train_rows.select([]), validation_rows), (train_rows, train_rows.select([]))):
+        with pytest.raises(UserError, match="max_length"):
+            run(folder, empty, tmp_path / "adapter")
+
+
+# ---------------------------------------------------------------- the quantised base
+
+
+def gradients(folder, measured: bool) -> dict[str, torch.Tensor]:
+    """Of an adapter that has left its beginning, with or without a measurement before."""
+    from peft import get_peft_model
+
+    _, model = base(folder)
+    lora = Lora(rank=2, dropout=0, init_lora_weights=False).model_dump()
+    torch.manual_seed(0)
+    model = get_peft_model(model, training.lora_config(lora, BASE))
+    ids = torch.tensor([list(range(3, 40))])
+    if measured:
+        with torch.no_grad():
+            model.eval()(input_ids=ids, use_cache=False)
+    model.train()(input_ids=ids, labels=ids, use_cache=False).loss.backward()
+    return {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
+
+
+def test_a_measurement_does_not_change_what_is_learnt(folder):
+    """bitsandbytes can pack the weights in evaluation mode for a kernel that has no gradient."""
+    untouched, measured = gradients(folder, False), gradients(folder, True)
+    assert all(gradient is not None and gradient.any() for gradient in untouched.values())
+    for name, gradient in untouched.items():
+        assert measured[name] is not None, f"{name} gets no gradient after a measurement"
+        torch.testing.assert_close(measured[name], gradient)
+
+
+@pytest.mark.parametrize("hidden_size", [64, 48])
+def test_nf4_is_the_dequantised_weight_in_the_compute_precision(tmp_path, hidden_size):
+    """On every CPU alike, and for sizes that are no multiple of bitsandbytes' blocks."""
+    _, model = base(tiny.saved(tmp_path / "model", hidden_size=hidden_size))
+    layer = model.model.layers[0].mlp.down_proj
+    from bitsandbytes.functional import dequantize_4bit
+
+    weight = dequantize_4bit(layer.weight.data, layer.weight.quant_state)
+    x = torch.randn(3, 5, weight.shape[1])
+    with torch.inference_mode():
+        found = layer(x)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, x @ weight.T, rtol=1e-5, atol=1e-5)
