@@ -3,13 +3,14 @@
 Snakemake's own `code` trigger sees the mtime of the script alone, so a fresh checkout re-trains
 and an edit in an imported module goes unseen. Here a stage's fingerprint covers its script and
 every module of the library that it imports, directly or not, and only what they mean: comments,
-layout and docstrings are left out.
+layout and docstrings are left out, those of attributes too.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -20,16 +21,19 @@ def code_digest(script: Path, plugins: tuple[str, ...] = ()) -> str:
     """sha256 over a script and all library modules that it reaches.
 
     plugins: modules that are found by name at run time ("deltatune.tasks.prose"), which no
-    import statement shows.
+    import statement shows. Raises ValueError for a plugin that is not there.
     """
+    for plugin in plugins:
+        if _file(plugin) is None:
+            raise ValueError(f"there is no module {plugin}")
     files = {script.resolve(): None}
-    todo = [*_imports(script.resolve()), *filter(None, map(_file, plugins))]
+    todo = [*_imports(script.resolve()), *_files(plugins)]
     while todo:
         file = todo.pop()
         if file not in files:
             files[file] = None
             todo += _imports(file)
-    lines = sorted(f"{_label(file)} {_meaning(file)}" for file in files)
+    lines = sorted(f"{_label(file)} {_parsed(_text(file))[1]}" for file in files)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
@@ -50,37 +54,42 @@ def _file(module: str) -> Path | None:
     return None
 
 
+def _files(names: Iterable[str]) -> list[Path]:
+    """Files of the library behind module names, with the packages that they lie in."""
+    prefixes = {".".join(n.split(".")[: i + 1]) for n in names for i in range(n.count(".") + 1)}
+    return sorted(found for name in prefixes if (found := _file(name)))
+
+
+def _imports(file: Path) -> list[Path]:
+    return _files(_parsed(_text(file))[0])
+
+
 @cache
-def _imports(file: Path) -> tuple[Path, ...]:
-    """Files of the library that a file imports, anywhere in it, packages on the way included."""
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8")
+
+
+@cache
+def _parsed(text: str) -> tuple[frozenset[str], str]:
+    """(what a module imports, anywhere in it; sha256 of its syntax tree without docstrings)."""
+    tree = ast.parse(text)
     names: set[str] = set()
-    for node in ast.walk(_tree(file)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    prefixes = {".".join(n.split(".")[: i + 1]) for n in names for i in range(n.count(".") + 1)}
-    return tuple(sorted(found for name in prefixes if (found := _file(name))))
-
-
-@cache
-def _tree(file: Path) -> ast.Module:
-    return ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
-
-
-@cache
-def _meaning(file: Path) -> str:
-    """sha256 of a file's syntax tree without docstrings and positions."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
+        # A string that stands alone does nothing, below a field of a class as little as at the top.
         body = getattr(node, "body", None)
-        if (
-            isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef)
-            and body
-            and isinstance(body[0], ast.Expr)
-            and isinstance(body[0].value, ast.Constant)
-            and isinstance(body[0].value.value, str)
-        ):
-            node.body = body[1:]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+        if isinstance(body, list):
+            node.body = [line for line in body if not _is_docstring(line)]
+    return frozenset(names), hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )

@@ -20,6 +20,8 @@ def prepare(records: pd.DataFrame, kind: ModuleType, task: dict, where: str) -> 
     records too. Raises UserError where too many records are unusable or a class has none.
     """
     _require_fields(records, kind, where)
+    if records.empty:
+        raise UserError(f"{where}: its dataset has no record; see what the source holds.")
     kept, rejected = clean_records(records, lambda record: kind.check(record, task))
     options = task["split"]
     if len(rejected) > options["max_rejected"] * len(records):

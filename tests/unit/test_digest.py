@@ -1,0 +1,170 @@
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from deltatune import digest
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+
+@pytest.fixture
+def copy(tmp_path, monkeypatch):
+    """A copy of scripts/ that digests look into."""
+    folder = tmp_path / "scripts"
+    shutil.copytree(SCRIPTS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(digest, "LIBRARY", folder / "deltatune")
+    return folder
+
+
+def digests(folder: Path, plugins: tuple[str, ...] = ()) -> dict[str, str]:
+    """Script -> digest, read anew as by another call of snakemake."""
+    digest._text.cache_clear()
+    return {p.stem: digest.code_digest(p, plugins) for p in sorted(folder.glob("*.py"))}
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    assert before.keys() == after.keys()
+    return {name for name in before if before[name] != after[name]}
+
+
+def append(file: Path, text: str) -> None:
+    file.write_text(file.read_text(encoding="utf-8") + text, encoding="utf-8")
+
+
+# Worked out by hand from the imports; an addition here is a stage that runs again more often.
+REACH = {
+    "training.py": {"train_adapter"},
+    "quantisation.py": {"train_adapter", "generate_answers", "score_text", "score_labels"},
+    "packing.py": {"tokenize_split", "train_adapter"},
+    "splitting.py": {"split_dataset"},
+    "chunking.py": {"chunk_text"},
+    "sources.py": {"fetch_dataset"},
+    "model_files.py": {"fetch_model"},
+    "pretraining.py": {"pretrain_model"},
+    "likelihood.py": {"score_text", "score_labels"},
+    "generation.py": {"generate_answers", "score_text", "score_labels"},
+    "systems.py": {"generate_answers", "score_text", "score_labels"},
+    "statistics.py": {"compute_metrics", "compare_systems", "join_comparisons", "fit_baseline"},
+    "baselines.py": {"fit_baseline"},
+    "reporting/page.py": {"render_report"},
+}
+
+
+@pytest.mark.parametrize("module", REACH)
+def test_an_edit_is_seen_by_exactly_the_scripts_that_reach_the_module(copy, module):
+    before = digests(copy)
+    append(copy / "deltatune" / module, "\nEDITED = 1\n")
+    found = changed(before, digests(copy))
+    assert found >= REACH[module]
+    unseen = {"train_adapter", "pretrain_model", "split_dataset", "fetch_dataset"}
+    assert not found & (unseen - REACH[module])
+
+
+def test_nothing_expensive_depends_on_the_settings_or_the_report(copy):
+    before = digests(copy)
+    for module in ("settings.py", "settings_docs.py", "workflow.py", "digest.py"):
+        append(copy / "deltatune" / module, "\nEDITED = 1\n")
+    assert changed(before, digests(copy)) == set()
+    for file in (copy / "deltatune" / "reporting").glob("*.py"):
+        append(file, "\nEDITED = 1\n")
+    assert changed(before, digests(copy)) == {
+        name for name in before if name.startswith(("plot_", "render_"))
+    }
+
+
+def test_runlog_is_seen_by_all(copy):
+    before = digests(copy)
+    append(copy / "deltatune" / "runlog.py", "\nEDITED = 1\n")
+    assert changed(before, digests(copy)) == set(before)
+
+
+def test_a_script_sees_its_own_edit_alone(copy):
+    before = digests(copy)
+    append(copy / "score_text.py", "\nprint()\n")
+    assert changed(before, digests(copy)) == {"score_text"}
+
+
+def test_comments_docstrings_layout_and_dates_are_not_seen(copy):
+    before = digests(copy)
+    module = copy / "deltatune" / "training.py"
+    text = module.read_text(encoding="utf-8")
+    assert '"""A LoRA adapter on a frozen' in text
+    text = text.replace('"""A LoRA adapter on a frozen', '"""An adapter on a frozen')
+    text = text.replace("    Raises UserError where", "    Other words. Raises UserError where")
+    text = text.replace("\n\n\ndef ", "\n\n\n# Another comment.\n\ndef ")
+    text = text.replace("        model=model,\n", "        model=model,  # adapted\n")
+    module.write_text(text + "\n\n\n", encoding="utf-8")
+    classes = copy / "deltatune" / "tokens.py"
+    text = classes.read_text(encoding="utf-8")
+    assert '"""The id to fill rows with."""' in text
+    classes.write_text(text.replace("The id to fill rows with.", "Fills."), encoding="utf-8")
+    for file in copy.rglob("*.py"):
+        os.utime(file, (1, 1))
+    assert changed(before, digests(copy)) == set()
+
+
+def test_a_string_that_is_used_is_seen(copy):
+    before = digests(copy)
+    module = copy / "deltatune" / "tokens.py"
+    text = module.read_text(encoding="utf-8")
+    assert 'NO_TEXT = "' in text
+    module.write_text(text.replace('NO_TEXT = "', 'NO_TEXT = "so: '), encoding="utf-8")
+    assert changed(before, digests(copy)) == {"tokenize_split", "train_adapter"}
+
+
+def test_a_revert_gives_the_first_digest_back(copy):
+    before = digests(copy)
+    module = copy / "deltatune" / "tokens.py"
+    text = module.read_text(encoding="utf-8")
+    append(module, "\nEDITED = 1\n")
+    assert changed(before, digests(copy))
+    module.write_text(text, encoding="utf-8")
+    assert digests(copy) == before
+
+
+def test_the_folder_that_the_project_lies_in_does_not_matter(copy):
+    there = digests(copy)
+    digest.LIBRARY = SCRIPTS / "deltatune"  # monkeypatch puts it back
+    assert digests(SCRIPTS) == there
+
+
+def test_a_plugin_is_seen_with_what_it_imports(copy):
+    plugin = ("deltatune.tasks.classify",)
+    before, without = digests(copy, plugin), digests(copy)
+    assert before["tokenize_split"] != without["tokenize_split"]
+    append(copy / "deltatune" / "tasks" / "classify.py", "\nEDITED = 1\n")
+    assert "tokenize_split" in changed(before, digests(copy, plugin))
+    assert changed(without, digests(copy)) == set()
+    # What only the plugin imports, and the packages that it lies in.
+    for module in ("prompts.py", "tasks/__init__.py", "__init__.py"):
+        before = digests(copy, plugin)
+        append(copy / "deltatune" / module, "\nEDITED = 1\n")
+        assert "compute_metrics" in changed(before, digests(copy, plugin)), module
+
+
+def test_one_metric_does_not_judge_another_again(copy):
+    bleu, rouge = ("deltatune.metrics.answers.bleu",), ("deltatune.metrics.answers.rouge_l",)
+    before = digests(copy, rouge)
+    append(copy / "deltatune" / "metrics" / "answers" / "bleu.py", "\nEDITED = 1\n")
+    assert changed(before, digests(copy, rouge)) == set()
+    assert digests(copy, bleu)["compute_metrics"] != before["compute_metrics"]
+
+
+def test_a_plugin_that_is_not_there_is_an_error(copy):
+    with pytest.raises(ValueError, match=r"deltatune\.tasks\.clasify"):
+        digests(copy, ("deltatune.tasks.clasify",))
+
+
+def test_the_library_imports_in_ways_that_a_digest_sees():
+    """A relative import, or a name put together at run time, would go unseen. The two modules that
+    look for plugins are known, and their rules name the plugins."""
+    import ast
+
+    for file in SCRIPTS.rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)):
+            assert not (isinstance(node, ast.ImportFrom) and node.level), file
+        if "import_module" in text or "__import__" in text:
+            name = file.relative_to(SCRIPTS / "deltatune").as_posix()
+            assert name in {"tasks/__init__.py", "metrics/__init__.py"}

@@ -1,0 +1,146 @@
+import pandas as pd
+import pytest
+from deltatune import tasks
+from deltatune.errors import UserError
+from deltatune.preparing import prepare
+from deltatune.tasks import Split
+
+WORDS = ["amber", "birch", "cedar", "dune", "ember", "fjord", "grove", "heath", "islet", "jetty"]
+LABELS = ["World", "Sports"]
+WHERE = "tasks.news"
+
+
+def news(count=40, **columns) -> pd.DataFrame:
+    rows = range(1, count + 1)
+    records = {
+        "row": list(rows),
+        "text": [
+            f" {WORDS[i % 10]} {WORDS[i // 10 % 10]} stands alone in field {i} of the {i}th map "
+            for i in rows
+        ],
+        "label": [LABELS[i % 2] for i in rows],
+    }
+    return pd.DataFrame(records | columns)
+
+
+def settings(**changes):
+    split = Split(**{"method": "stratified", "near_duplicates": None, **changes}).model_dump()
+    return {"labels": LABELS, "split": split}
+
+
+def split_of(records, **changes):
+    return prepare(records, tasks.load("classify"), settings(**changes), WHERE)
+
+
+def test_each_record_lands_in_one_split_and_in_the_task_s_own_terms():
+    records = news(label=[["0", "1"][i % 2] for i in range(40)])
+    split, counts = split_of(records)
+    parts = [split.train, split.validation, split.test]
+    ids = [i for part in parts for i in part["id"]]
+    assert sorted(ids) == list(range(1, 41))
+    assert [len(part) for part in parts] == [28, 4, 8]
+    whole = pd.concat(parts).set_index("id")
+    assert set(whole["label"]) == set(LABELS)
+    assert (whole["text"] == whole["text"].str.strip()).all()
+    assert whole.loc[1, "label"] == "World"
+    assert counts["records"] == 40
+    assert counts["rejected"] == {}
+    assert (counts["train"], counts["validation"], counts["test"]) == (28, 4, 8)
+
+
+def test_what_is_left_out_has_row_field_reason_and_a_count():
+    records = news(100)
+    records.loc[3, "label"] = "Wrld"
+    records.loc[5, "label"] = "Sport"
+    records.loc[7, "text"] = None
+    records.loc[8, "text"] = "   "
+    records.loc[20, "text"] = records.loc[18, "text"]
+    split, counts = split_of(records)
+    assert counts["rejected"] == {"empty": 1, "missing": 1, "unknown label": 2}
+    excluded = split.excluded
+    assert list(excluded.columns) == ["row", "field", "reason", "excerpt"]
+    assert excluded["row"].tolist() == [4, 6, 8, 9, 21]
+    assert excluded["field"].tolist() == ["label", "label", "text", "text", "text"]
+    assert excluded["reason"].iloc[0] == "unknown label 'Wrld' (did you mean 'World'?)"
+    assert excluded["reason"].iloc[-1] == "duplicate of row 19"
+    assert counts["train"] + counts["validation"] + counts["test"] + len(excluded) == 100
+
+
+@pytest.mark.parametrize(("bad", "refused"), [(2, False), (3, True)])
+def test_a_larger_share_than_allowed_stops_the_run(bad, refused):
+    records = news(40)
+    records.loc[: bad - 1, "label"] = "Sci/Tech"
+    if not refused:
+        assert split_of(records)[1]["rejected"] == {"unknown label": bad}
+        return
+    with pytest.raises(UserError) as caught:
+        split_of(records)
+    told = str(caught.value)
+    assert "tasks.news: 3 of 40 records cannot be used, more than the 5%" in told
+    assert "label: unknown label 'Sci/Tech', 3 records, the first is row 1" in told
+    assert "Add the label to tasks.news.labels" in told
+
+
+def test_many_faults_are_told_in_a_few_lines():
+    records = news(40)
+    records.loc[:19, "label"] = [f"kind{i}" for i in range(20)]
+    with pytest.raises(UserError) as caught:
+        split_of(records)
+    assert len(str(caught.value).splitlines()) < 12
+    assert "and more" in str(caught.value)
+
+
+def test_faults_that_are_no_labels_point_to_the_columns():
+    records = news(40)
+    records.loc[:9, "text"] = ""
+    with pytest.raises(UserError, match="Correct the rows or the dataset's `columns`"):
+        split_of(records)
+
+
+def test_a_missing_field_names_what_there_is():
+    records = news().rename(columns={"label": "class"})
+    with pytest.raises(UserError) as caught:
+        split_of(records)
+    assert "need `label`, and the dataset has text, class" in str(caught.value)
+    assert "columns: {label: class}" in str(caught.value)
+
+
+def test_an_optional_field_may_be_missing():
+    texts = news(30)["text"]
+    records = pd.DataFrame({"row": range(1, 31), "instruction": texts, "output": texts + "!"})
+    kind = tasks.load("instruct")
+    task = {"split": Split(near_duplicates=None).model_dump()}
+    split, _ = prepare(records, kind, task, "tasks.answers")
+    assert (split.train["input"] == "").all()
+    # A cell without a value is the same as no column.
+    records["input"] = [None, "x"] * 15
+    split, counts = prepare(records, kind, task, "tasks.answers")
+    assert counts["rejected"] == {}
+    assert set(split.train["input"]) == {"", "x"}
+
+
+def test_a_class_without_records_is_refused():
+    records = news(label=["World"] * 40)
+    with pytest.raises(UserError, match=r"tasks\.news\.labels: no record is labelled 'Sports'"):
+        split_of(records)
+
+
+@pytest.mark.parametrize("kind", ["classify", "instruct", "prose"])
+def test_a_dataset_without_records_is_refused(kind):
+    fields = {"classify": ["text", "label"], "instruct": ["instruction", "output"]}
+    records = pd.DataFrame({n: [] for n in ["row", *fields.get(kind, ["text", "chapter"])]})
+    with pytest.raises(UserError, match=r"tasks\.news: .*no record"):
+        prepare(records, tasks.load(kind), settings(), WHERE)
+
+
+def test_all_unusable_records_are_refused_even_where_many_may_be():
+    records = news(10, label=["x"] * 10)
+    with pytest.raises(UserError, match="cannot be used"):
+        split_of(records, max_rejected=0.99)
+
+
+def test_the_same_records_give_the_same_splits():
+    first, second = split_of(news())[0], split_of(news())[0]
+    pd.testing.assert_frame_equal(first.test, second.test)
+    other = split_of(news(), seed=1)[0]
+    assert set(other.test["id"]) != set(first.test["id"])
