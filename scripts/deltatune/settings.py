@@ -211,11 +211,11 @@ def _task(value: Any) -> Any:
     if isinstance(value, tasks.TaskSettings):
         return value
     if not isinstance(value, Mapping):
-        raise ValueError("expected a mapping with `kind` and `dataset`")
+        raise ValueError(": expected a mapping with `kind` and `dataset`")
     kind = value.get("kind")
     if kind not in tasks.available():
         raise ValueError(
-            f"kind: {kind!r} is no kind of task{near(kind, tasks.available())}; "
+            f".kind: {kind!r} is no kind of task{near(kind, tasks.available())}; "
             f"there are {', '.join(tasks.available())}"
         )
     return tasks.load(kind).Settings.model_validate(dict(value))
@@ -264,9 +264,9 @@ def load(config: Mapping[str, Any], folder: Path = Path(".")) -> Settings:
             model = tasks.load(raw["kind"]).Settings
             problems += [_describe(e, ("tasks", str(name)), model) for e in error.errors()]
         except ValueError as error:
-            problems.append(f"tasks.{name}.{error}")
+            problems.append(f"tasks.{name}{error}")
     try:
-        settings = Settings.model_validate({**config, "tasks": typed or raw_tasks})
+        settings = Settings.model_validate({**config, **({"tasks": typed} if typed else {})})
     except ValidationError as error:
         problems = [_describe(e, (), Settings) for e in error.errors()] + problems
         settings = None
@@ -322,7 +322,8 @@ def _describe(error: dict, prefix: tuple, model: type[BaseModel]) -> str:
         for i, part in enumerate(place)
         if not (i == 2 and place[0] in ("datasets", "models") and part in tags)
         and not re.fullmatch(
-            r"(list|literal|str|bool|dict|constrained)\b.*\[.*\]|str|bool", str(part)
+            r"(list|literal|str|bool|dict|constrained)\b.*\[.*\]|(constrained-)?(str|bool|int|float)",
+            str(part),
         )
     ]
     where = ".".join([*prefix, *shown]) or "config.yaml"
@@ -417,15 +418,44 @@ def _fits(settings: Settings, where: str, experiment: Experiment) -> Iterable[st
             f"tasks.{experiment.task}.max_length: {task.max_length} is more than the context of "
             f"models.{experiment.model} ({model.architecture.context})"
         )
-    if experiment.task in model.corpus:
-        return
+    context, evaluation = model.architecture.context, getattr(task, "evaluation", None)
+    window = getattr(evaluation, "context", None)
+    if window and window > context:
+        yield (
+            f"tasks.{experiment.task}.evaluation.context: {window} is more than the context of "
+            f"models.{experiment.model} ({context})"
+        )
+    answer = getattr(evaluation, "max_new_tokens", 0)
+    if answer > context - 2:
+        yield (
+            f"tasks.{experiment.task}.evaluation.max_new_tokens: {answer} leaves no room for a "
+            f"prompt in the context of models.{experiment.model} ({context})"
+        )
     for other in model.corpus:
-        if other in settings.tasks and settings.tasks[other].dataset == task.dataset:
+        if _reads_the_test(settings, other, experiment.task):
             yield (
                 f"{where}: models.{experiment.model}.corpus reads dataset '{task.dataset}' as task "
                 f"'{other}', so it may have read test records of '{experiment.task}'; put "
                 f"'{experiment.task}' into the corpus instead of '{other}', or use another model"
             )
+
+
+def _reads_the_test(settings: Settings, other: str, name: str) -> bool:
+    """Whether the training split of `other` may hold test records of the task `name`.
+
+    It does not where both split the same records in the same way.
+    """
+
+    def parts(task: str) -> tuple[Any, Any]:
+        found = settings.tasks.get(task)
+        dataset = settings.datasets.get(found.dataset) if found else None
+        if dataset is None:
+            return None, None
+        origin = dataset.model_dump(exclude={"columns", "chunks", "format"})
+        return origin, (dataset, found.kind, found.split, getattr(found, "labels", None))
+
+    (origin, split), (own_origin, own_split) = parts(other), parts(name)
+    return origin is not None and origin == own_origin and split != own_split
 
 
 def _files(settings: Settings, folder: Path) -> Iterable[str]:

@@ -82,11 +82,19 @@ def _rows(model: type[BaseModel], prefix: str) -> list[str]:
         is_section = isinstance(inner, type) and issubclass(inner, BaseModel)
         # `from __future__ import annotations` keeps nothing else: a section's own keys follow it.
         default = "" if is_section else _default(field)
-        about = (field.description or "").replace("\n", " ").replace("|", "\\|")
+        about = _about(model, name).replace("\n", " ").replace("|", "\\|")
         rows.append(f"| `{key}` | {default} | {about} |")
         if is_section:
             rows += _rows(inner, f"{key}.")
     return rows
+
+
+def _about(model: type[BaseModel], name: str) -> str:
+    """What a key is, told by the class that has it first where a kind has another default."""
+    if name == "source":
+        return "Where it comes from."
+    fields = (m.model_fields.get(name) for m in model.__mro__ if issubclass(m, BaseModel))
+    return next((field.description for field in fields if field and field.description), "")
 
 
 def _default(field: FieldInfo) -> str:

@@ -25,7 +25,7 @@ import pkgutil
 from collections.abc import Callable
 from functools import cache
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -36,14 +36,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+Count = Annotated[int, Field(ge=1)]
+
+
 class Split(Section):
     """How records become training, validation and test."""
 
     method: Literal["random", "stratified", "contiguous"] = "random"
     """random, stratified by label, or contiguous: the last records in order are the test."""
-    validation: Share | int = 0.1
+    validation: Share | Count = 0.1
     """Share of the records, or their number."""
-    test: Share | int = 0.2
+    test: Share | Count = 0.2
     """Share of the records, or their number."""
     max_records: int | None = Field(None, ge=3)
     """Read only the first so many usable records."""

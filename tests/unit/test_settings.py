@@ -1,0 +1,278 @@
+import copy
+
+import pytest
+import yaml
+from conftest import ROOT, small
+from deltatune import settings
+from deltatune.errors import UserError
+
+
+@pytest.fixture
+def config(default_config):
+    return copy.deepcopy(default_config)
+
+
+def refused(config, folder=ROOT) -> list[str]:
+    """The lines of the refusal, one for each thing that is wrong."""
+    with pytest.raises(UserError) as caught:
+        settings.load(config, folder)
+    first, *lines = str(caught.value).splitlines()
+    assert first == "config.yaml cannot be used as it is:"
+    assert all(line.startswith("  - ") for line in lines)
+    return [line[4:] for line in lines]
+
+
+def put(config, path, value):
+    *parents, last = path.split(".")
+    for part in parents:
+        config = config.setdefault(part, {})
+    config[last] = value
+
+
+# ---------------------------------------------------------------- what is accepted
+
+
+def test_the_default_and_its_defaults(config):
+    found = settings.load(config, ROOT)
+    assert list(found.chosen) == list(config["experiments"])
+    assert found.tasks["prose"].metrics == ["perplexity", "word_perplexity", "bits_per_byte"]
+    assert found.tasks["news"].split.method == "stratified"
+    assert found.tasks["prose"].split.method == "contiguous"
+    assert found.models["tiny-mistral"].architecture.context == 512
+    assert found.statistics.resamples == 9999
+
+
+def test_what_is_loaded_can_be_loaded_again(config):
+    first = settings.load(config, ROOT)
+    again = settings.load(first.model_dump(mode="json"), ROOT)
+    assert again == first
+
+
+def test_the_small_default_of_the_tests(config):
+    settings.load(small(config), ROOT)
+
+
+def test_run_chooses_and_orders(config):
+    names = list(config["experiments"])
+    config["run"] = [names[2], names[0], names[2]]
+    assert list(settings.load(config, ROOT).chosen) == [names[2], names[0]]
+
+
+def test_numbers_as_yaml_gives_them(config):
+    """YAML reads 1e-4 as text."""
+    put(config, "experiments.news-qlora.training", yaml.safe_load("{learning_rate: 1e-4}"))
+    found = settings.load(config, ROOT).experiments["news-qlora"].training
+    assert found.learning_rate == 1e-4
+
+
+def test_settings_cannot_be_changed(config):
+    found = settings.load(config, ROOT)
+    with pytest.raises(ValueError, match="frozen"):
+        found.seeds = [3]
+
+
+def test_files_of_experiments_that_do_not_run_are_not_looked_for(config):
+    config["datasets"]["news"] = {"source": "file", "path": "missing.csv"}
+    config["models"]["big"] = {"source": "local", "path": "missing"}
+    config["experiments"]["big"] = {"model": "big", "task": "news"}
+    config["models"]["tiny-mistral"]["corpus"] = ["prose", "instructions"]
+    config["run"] = ["prose-qlora"]
+    settings.load(config, ROOT)
+    config["run"] = ["big"]
+    lines = refused(config)
+    assert lines == [
+        "models.big.path: there is no config.json in 'missing'; give the folder that "
+        "save_pretrained wrote",
+        "datasets.news.path: there is no file 'missing.csv'",
+    ]
+
+
+# ---------------------------------------------------------------- what is refused, and how
+
+FAULTS = [
+    ("sedes", [1], "sedes: unknown key (did you mean 'seeds'?); known here: "),
+    ("tasks.news.max_lenght", 9, "tasks.news.max_lenght: unknown key (did you mean 'max_length'?)"),
+    ("tasks.news.split.sed", 1, "tasks.news.split.sed: unknown key (did you mean 'seed'?)"),
+    ("tasks.prose.labels", ["a"], "tasks.prose.labels: unknown key"),
+    (
+        "experiments.news-qlora.lora.rnk",
+        4,
+        "experiments.news-qlora.lora.rnk: unknown key (did you mean 'rank'?)",
+    ),
+    (
+        "models.tiny-mistral.architecture.head",
+        4,
+        "models.tiny-mistral.architecture.head: unknown key (did you mean 'heads'?)",
+    ),
+    (
+        "models.tiny-mistral.step",
+        4,
+        "models.tiny-mistral.step: unknown key (did you mean 'steps'?)",
+    ),
+    ("datasets.news.nme", "x", "datasets.news.nme: unknown key (did you mean 'name'?)"),
+    ("datasets.news.source", "smple", "datasets.news.source: 'smple' is no source"),
+    ("datasets.news.name", "nws", "datasets.news.name: 'nws' is not one of "),
+    ("datasets.news", {}, "datasets.news.source: this key is needed"),
+    ("datasets.news", {"source": "sample"}, "datasets.news.name: this key is needed"),
+    ("models.tiny-mistral.steps", 0, "models.tiny-mistral.steps: input should be greater"),
+    (
+        "models.tiny-mistral.architecture",
+        {"heads": 7},
+        "models.tiny-mistral.architecture: hidden_size (256) must be an even multiple of heads (7)",
+    ),
+    (
+        "models.tiny-mistral.architecture",
+        {"kv_heads": 3},
+        "models.tiny-mistral.architecture: kv_heads (3) must divide heads (8)",
+    ),
+    (
+        "models.tiny-mistral.sequence_length",
+        1024,
+        "models.tiny-mistral.sequence_length: 1024 is more than architecture.context (512)",
+    ),
+    ("models.tiny-mistral.corpus", ["nws"], "models.tiny-mistral.corpus: no task is called 'nws'"),
+    (
+        "tasks.news.kind",
+        "clasify",
+        "tasks.news.kind: 'clasify' is no kind of task (did you mean 'cl",
+    ),
+    ("tasks.news.kind", None, "tasks.news.kind: None is no kind of task"),
+    ("tasks.news", None, "tasks.news: expected a mapping with `kind` and `dataset`"),
+    ("tasks.news.dataset", "nws", "tasks.news.dataset: no dataset is called 'nws' (did you mean"),
+    ("tasks.news.labels", ["World"], "tasks.news: labels: a classification needs two or more"),
+    (
+        "tasks.news.labels",
+        ["a", "b", "a"],
+        "tasks.news: labels: ['a', 'b', 'a'] names a class twice",
+    ),
+    ("tasks.news.labels", ["a", " "], "tasks.news: labels: a class has an empty name"),
+    ("tasks.news.prompt", "Category:", "tasks.news.prompt: the template does not use {text}"),
+    ("tasks.news.prompt", "{text} {x}", "tasks.news.prompt: unknown field {x}"),
+    ("tasks.instructions.prompt", "alpca", "tasks.instructions.prompt: no template is called 'alp"),
+    (
+        "tasks.news.metrics",
+        ["acuracy"],
+        "tasks.news.metrics: 'acuracy' is no metric of labels (did",
+    ),
+    ("tasks.news.metrics", [], "tasks.news.main_metric: 'accuracy' is not among metrics []"),
+    ("tasks.news.main_metric", "bleu", "tasks.news.main_metric: 'bleu' is not among metrics"),
+    ("tasks.news.split.method", "rndom", "tasks.news.split.method: 'rndom' is not one of "),
+    ("tasks.news.split.test", -2, "tasks.news.split.test: "),
+    ("tasks.news.split.test", 1.5, "tasks.news.split.test: "),
+    (
+        "tasks.news.max_length",
+        1024,
+        "tasks.news.max_length: 1024 is more than the context of models.",
+    ),
+    (
+        "tasks.prose.evaluation.context",
+        1024,
+        "tasks.prose.evaluation.context: 1024 is more than the context of models.tiny-mistral (",
+    ),
+    (
+        "tasks.instructions.evaluation.max_new_tokens",
+        512,
+        "tasks.instructions.evaluation.max_new_tokens: 512 leaves no room for a prompt in the "
+        "context of models.tiny-mistral (512)",
+    ),
+    ("experiments.news-qlora.model", "x", "experiments.news-qlora.model: no model is called 'x'"),
+    (
+        "experiments.news-qlora.task",
+        "new",
+        "experiments.news-qlora.task: no task is called 'new' (di",
+    ),
+    ("experiments.news-qlora.quantisation", "nf5", "experiments.news-qlora.quantisation: 'nf5' is"),
+    (
+        "experiments.news-qlora.training.warmup",
+        1,
+        "experiments.news-qlora.training.warmup: input sh",
+    ),
+    ("experiments", {}, "experiments: dictionary should have at least 1 item"),
+    ("run", ["nws-qlora"], "run: no experiment is called 'nws-qlora' (did you mean 'news-qlora'?)"),
+    ("run", [], "run: name at least one experiment"),
+    ("run", "news-qlora", "run: "),
+    ("seeds", [1, 1], "seeds: [1, 1] names a seed twice"),
+    ("seeds", [-1], "seeds.0: "),
+    ("seeds", [], "seeds: "),
+    ("tasks", None, "tasks: "),
+    ("models", [1], "models: input should be a valid dictionary"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "told"), FAULTS, ids=[f"{p}={v}" for p, v, _ in FAULTS])
+def test_a_fault_is_told_with_its_path(config, path, value, told):
+    # The experiments share a mapping in YAML; a fault must not spread by it.
+    config["experiments"] = {n: copy.deepcopy(e) for n, e in config["experiments"].items()}
+    put(config, path, value)
+    lines = refused(config)
+    assert any(line.startswith(told) for line in lines), lines
+    assert not any("[" in line.split(": ")[0] for line in lines), "a place that no file has"
+
+
+def test_all_faults_are_told_at_once(config):
+    for path, value in (("seeds", [-1]), ("tasks.news.max_lenght", 3), ("report.titel", "x")):
+        put(config, path, value)
+    lines = refused(config)
+    assert [line.split(":")[0] for line in lines] == [
+        "seeds.0",
+        "report.titel",
+        "tasks.news.max_lenght",
+    ]
+
+
+@pytest.mark.parametrize("section", ["datasets", "models", "tasks", "experiments"])
+@pytest.mark.parametrize("name", ["../x", "a/b", "", "a b", "a..b", ".hidden", "x" * 81, "é"])
+def test_a_name_that_is_no_folder_is_refused(config, section, name):
+    config[section][name] = copy.deepcopy(next(iter(config[section].values())))
+    (line,) = refused(config)
+    assert line.startswith(section)
+    assert "cannot be a name" in line
+
+
+@pytest.mark.parametrize("missing", ["datasets", "models", "tasks", "experiments"])
+def test_a_missing_section(config, missing):
+    del config[missing]
+    assert f"{missing}: this key is needed" in refused(config)
+
+
+def test_an_empty_config():
+    assert "experiments: this key is needed" in refused({})
+
+
+# ---------------------------------------------------------------- leaks
+
+
+def second_task(config, corpus, **changes):
+    """A second task on the news, and a base that has read `corpus`."""
+    config["tasks"]["again"] = copy.deepcopy(config["tasks"]["news"]) | changes
+    config["models"]["tiny-mistral"]["corpus"] = corpus
+    config["run"] = ["news-qlora"]
+    return config
+
+
+@pytest.mark.parametrize("corpus", [["again"], ["news", "again"], ["again", "news"]])
+def test_a_base_that_may_have_read_the_test_is_refused(config, corpus):
+    """Another split of the same records has other records in its test."""
+    second_task(config, corpus, split={"seed": 5})
+    lines = refused(config)
+    assert len(lines) == 1
+    assert lines[0].startswith("experiments.news-qlora: models.tiny-mistral.corpus reads dataset")
+    assert "'again'" in lines[0] and "test records of 'news'" in lines[0]
+
+
+def test_the_same_file_under_another_name_is_the_same_dataset(config):
+    config["datasets"]["copy"] = copy.deepcopy(config["datasets"]["news"])
+    second_task(config, ["news", "again"], dataset="copy", split={"seed": 5})
+    assert len(refused(config)) == 1
+
+
+def test_the_same_split_is_no_leak(config):
+    second_task(config, ["news", "again"], prompt="{text}\n\nWhat is it about?", max_length=128)
+    settings.load(config, ROOT)
+    config["models"]["tiny-mistral"]["corpus"] = ["again"]
+    settings.load(config, ROOT)
+
+
+def test_a_corpus_without_the_task_s_dataset_is_no_leak(config):
+    config["models"]["tiny-mistral"]["corpus"] = ["prose"]
+    settings.load(config, ROOT)
