@@ -11,7 +11,7 @@ rule generate_answers:
         manifest="results/evaluations/{task}/{system}/answers.json",
     params:
         settings=lambda w: flow.evaluation(
-            w.task, w.system, "labels", "prompt", "max_length", "evaluation"
+            w.task, w.system, "labels", "prompt", "chat", "max_length", "evaluation"
         ),
         code=lambda w: flow.kind_code("generate_answers", w.task),
     log:

@@ -11,7 +11,7 @@ rule tokenize_split:
         hashes="results/tokens/{task}/{model}/{split}.sha256",
         manifest="results/tokens/{task}/{model}/{split}.json",
     params:
-        settings=lambda w: flow.task(w.task, "labels", "prompt", "max_length"),
+        settings=lambda w: flow.task(w.task, "labels", "prompt", "chat", "max_length"),
         code=lambda w: flow.kind_code("tokenize_split", w.task),
     log:
         "results/logs/tokenize_split/{task}/{model}/{split}.log",

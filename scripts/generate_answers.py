@@ -5,21 +5,24 @@ from deltatune import runlog
 with runlog.stage(snakemake) as terminal:
     import pandas as pd
     from deltatune import generation, manifest, systems, tasks
+    from deltatune.tokenising import readable
 
     settings = snakemake.params.settings
     machine, model, tokenizer = systems.load(snakemake.input, settings["quantisation"])
     kind = tasks.load(settings["kind"])
     questions = kind.questions(pd.read_parquet(snakemake.input.test), settings)
     evaluation = settings["evaluation"]
+    prompts = questions["prompt"].tolist()
     answers = generation.answer(
         model,
         tokenizer,
-        questions["prompt"].tolist(),
+        prompts,
         max_new_tokens=evaluation["max_new_tokens"],
         batch_size=evaluation["batch_size"],
         progress=terminal.progress,
     )
     questions.assign(
+        prompt=[readable(prompt, tokenizer) for prompt in prompts],
         answer=[a.text for a in answers],
         answer_tokens=[a.tokens for a in answers],
         finished=[a.finished for a in answers],

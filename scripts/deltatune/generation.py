@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 import torch
 
-from deltatune.tokenising import begin, end, padding, text_ids
+from deltatune.prompts import Prompt
+from deltatune.tokenising import begin, end, padding, prompt_ids, stop
 
 
 @dataclass(frozen=True)
 class Answer:
     """text: decoded without special tokens. tokens: how many were made, eos not counted.
-    finished: whether eos was reached. cut: prompt tokens left out because the context is full."""
+    finished: whether eos, or the end of a turn, was reached. cut: prompt tokens left out because
+    the context is full."""
 
     text: str
     tokens: int
@@ -32,7 +34,7 @@ def batch_plan(lengths: list[int], batch_size: int) -> list[list[int]]:
 def answer(
     model,
     tokenizer,
-    prompts: list[str],
+    prompts: list[Prompt],
     *,
     max_new_tokens: int,
     batch_size: int,
@@ -40,14 +42,17 @@ def answer(
 ) -> list[Answer]:
     """Continue each prompt greedily until eos or `max_new_tokens`, in the order given.
 
+    In a chat an answer also ends with the token that ends a turn, which is what training taught.
+
     A prompt that leaves no room for the answer in the model's context loses its first tokens,
     which is counted in `Answer.cut`. The last one always stays: where `max_new_tokens` is as much
     as the context, an answer gets what the bos and that token leave.
     """
-    bos, eos, pad = begin(tokenizer), end(tokenizer), padding(tokenizer)
+    bos, pad = begin(tokenizer), padding(tokenizer)
+    stops = sorted({end(tokenizer), *(stop(prompt, tokenizer) for prompt in prompts)})
     context = model.config.max_position_embeddings
     room = max(len(bos) + 1, context - max_new_tokens)
-    encoded = text_ids(prompts, tokenizer)
+    encoded = [ids[len(bos) :] for ids in prompt_ids(prompts, tokenizer)]
     kept = [ids[-(room - len(bos)) :] for ids in encoded]
     answers: dict[int, Answer] = {}
     plan = batch_plan([len(ids) for ids in kept], batch_size)
@@ -64,12 +69,12 @@ def answer(
             num_beams=1,
             use_cache=True,
             pad_token_id=pad,
-            eos_token_id=eos,
+            eos_token_id=stops,
         )[:, width:].tolist()
         for i, tokens in zip(batch, made, strict=True):
-            finished = eos in tokens
-            if finished:
-                tokens = tokens[: tokens.index(eos)]
+            last = next((n for n, token in enumerate(tokens) if token in stops), len(tokens))
+            finished = last < len(tokens)
+            tokens = tokens[:last]
             text = tokenizer.decode(tokens, skip_special_tokens=True)
             answers[i] = Answer(text, len(tokens), finished, len(encoded[i]) - len(kept[i]))
         progress(f"{len(answers)}/{len(prompts)} answers, batch {number + 1}/{len(plan)}")

@@ -15,6 +15,12 @@ from typing import Any
 
 from deltatune.errors import UserError
 
+Messages = tuple[tuple[str, str], ...]
+"""A conversation: (role, text) of each message, the role "system", "user" or "assistant"."""
+
+Prompt = str | Messages
+"""Text that is given as it is, or a conversation that the model's chat template writes out."""
+
 
 @dataclass(frozen=True)
 class Document:
@@ -23,7 +29,7 @@ class Document:
     Running text has an empty prompt, and all of it is learnt.
     """
 
-    prompt: str
+    prompt: Prompt
     completion: str
 
 
@@ -46,6 +52,8 @@ TEMPLATES: dict[str, dict[str, str]] = {
         "with_input": ("### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n"),
         "without_input": "### Instruction:\n{instruction}\n\n### Response:\n",
     },
+    # Nothing around it: what a person would type.
+    "plain": {"with_input": "{instruction}\n\n{input}", "without_input": "{instruction}"},
 }
 
 # Variant of an instruction template: the fields it must name, which are all that it may name.
@@ -71,6 +79,11 @@ def render(
         )
     variant = "with_input" if _has_text(record.get("input")) else "without_input"
     return _fill(variants[variant], {field: record[field] for field in _VARIANTS[variant]})
+
+
+def conversation(text: str, system: str | None) -> Messages:
+    """A question to be answered, behind a system prompt where there is one."""
+    return ((("system", system),) if system else ()) + (("user", text),)
 
 
 def render_labels(template: str, text: str, labels: Iterable[str], where: str = "prompt") -> str:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from deltatune import chat_template
 from deltatune.errors import UserError
+from deltatune.prompts import Prompt
 
 
 def text_ids(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
@@ -46,9 +48,83 @@ def continuation_ids(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
     ]
 
 
-def prompt_ids(prompts: Sequence[str], tokenizer: Any) -> list[list[int]]:
-    """Ids of prompts with the beginning-of-sequence token first, if the tokenizer has one."""
-    return [begin(tokenizer) + ids for ids in text_ids(prompts, tokenizer)]
+def prompt_ids(prompts: Sequence[Prompt], tokenizer: Any) -> list[list[int]]:
+    """Ids of prompts with the beginning-of-sequence token first, if the tokenizer has one.
+
+    It stands there once, whether or not a chat template writes it.
+    """
+    bos = begin(tokenizer)
+    chats = [i for i, prompt in enumerate(prompts) if not isinstance(prompt, str)]
+    texts = [prompt if isinstance(prompt, str) else "" for prompt in prompts]
+    found = [bos + ids for ids in text_ids(texts, tokenizer)]
+    written = _chat_ids([chat_template.pieces(prompts[i], tokenizer) for i in chats], tokenizer)
+    for i, ids in zip(chats, written, strict=True):
+        found[i] = ids if ids[: len(bos)] == bos else bos + ids
+    return found
+
+
+def answer_ids(
+    prompts: Sequence[Prompt], answers: Sequence[str], tokenizer: Any
+) -> list[list[int]]:
+    """Ids of what a model should say after each prompt, with the token that ends it.
+
+    Behind the ids of the prompt they are what the model reads. Without a prompt the answer is a
+    document of its own.
+    """
+    found: list[list[int]] = [[] for _ in answers]
+    kinds = [not prompt if isinstance(prompt, str) else None for prompt in prompts]
+    for kind, encode in ((True, text_ids), (False, continuation_ids), (None, _chat_answer_ids)):
+        places = [i for i, one in enumerate(kinds) if one is kind]
+        for i, ids in zip(places, encode([answers[i] for i in places], tokenizer), strict=True):
+            found[i] = [*ids, stop(prompts[i], tokenizer)]
+    return found
+
+
+def stop(prompt: Prompt, tokenizer: Any) -> int:
+    """The id that ends an answer: of a turn where the chat template has one, or of a document."""
+    token = None if isinstance(prompt, str) else chat_template.ending(tokenizer).stop
+    return end(tokenizer) if token is None else token
+
+
+def readable(prompt: Prompt, tokenizer: Any) -> str:
+    """The prompt as a person reads it, special tokens of a chat template written out."""
+    return prompt if isinstance(prompt, str) else chat_template.readable(prompt, tokenizer)
+
+
+def _chat_ids(parted: Sequence[chat_template.Pieces], tokenizer: Any) -> list[list[int]]:
+    """Ids of conversations: special tokens by id, the text between them as one stretch each."""
+    first = [p[0] if p and isinstance(p[0], str) else "" for p in parted]
+    rest = [piece for p in parted for piece in p[1:] if isinstance(piece, str)]
+    starts = iter(text_ids(first, tokenizer))
+    behind = iter(_behind_special(rest, tokenizer))
+    found = []
+    for some in parted:
+        ids = list(next(starts))
+        for place, piece in enumerate(some):
+            if not isinstance(piece, str):
+                ids.append(piece)
+            elif place:
+                ids += next(behind)
+        found.append(ids)
+    return found
+
+
+def _chat_answer_ids(answers: Sequence[str], tokenizer: Any) -> list[list[int]]:
+    if not answers:
+        return []
+    ending = chat_template.ending(tokenizer)
+    prompt = chat_template.pieces((("user", "a"),), tokenizer)
+    encode = continuation_ids if isinstance(prompt[-1], str) else _behind_special
+    return encode([f"{ending.before}{text}{ending.after}" for text in answers], tokenizer)
+
+
+def _behind_special(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
+    """Ids of texts that follow a special token; some tokenizers begin them as they begin a
+    document, others do not."""
+    special = tokenizer.convert_ids_to_tokens(end(tokenizer))
+    whole = tokenizer(f"{special}a", add_special_tokens=False)["input_ids"]
+    afresh = whole[1:] == text_ids(["a"], tokenizer)[0]
+    return (text_ids if afresh else continuation_ids)(texts, tokenizer)
 
 
 def begin(tokenizer: Any) -> list[int]:

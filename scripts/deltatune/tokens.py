@@ -14,7 +14,7 @@ from deltatune.errors import UserError
 from deltatune.packing import pack_rows
 from deltatune.prompts import Document
 from deltatune.shards import Collator, read_shards, write_shards
-from deltatune.tokenising import begin, continuation_ids, end, padding, text_ids
+from deltatune.tokenising import answer_ids, begin, padding, prompt_ids
 
 __all__ = ["Collator", "Encoded", "encode", "pack", "read_shards", "summary", "write_shards"]
 
@@ -54,6 +54,9 @@ def encode(
 ) -> Encoded:
     """Tokenise documents as [bos] prompt completion eos, with labels on completion and eos.
 
+    In a chat the template's own marks stand around the prompt, and the token that ends a turn in
+    the place of eos where they differ.
+
     Prompt and completion are tokenised apart and their ids joined, so that the border between
     what is given and what is learnt is exact. Without a prompt all of the text is learnt. The
     first token of a piece never is, bos or not: a causal model predicts it from nothing, or, in a
@@ -61,10 +64,10 @@ def encode(
 
     A document of more than max_length tokens loses the end of its completion and with it eos. If
     not even one token of the completion fits, it is dropped. With overflow "shorten_prompt" the
-    prompt loses its first tokens instead, and the completion nothing. With overflow "split" a text without
-    a prompt loses nothing instead: it becomes consecutive pieces, each with bos, the last with
-    eos and at least one token of the text. Some texts that would fit are split too, if rows of
-    whole ones would be more than 2% padding (see cutting.py).
+    prompt loses its first tokens instead, and the completion nothing. With overflow "split" a text
+    without a prompt loses nothing instead: it becomes consecutive pieces, each with bos, the last
+    with eos and at least one token of the text. Some texts that would fit are split too, if rows
+    of whole ones would be more than 2% padding (see cutting.py).
 
     Raises UserError if the tokenizer has no end-of-sequence token or max_length is below 3.
     """
@@ -72,23 +75,22 @@ def encode(
         raise ValueError(f"overflow is truncate, shorten_prompt or split, not {overflow!r}")
     if max_length < 3:
         raise UserError(f"max_length: {max_length} tokens cannot hold a document; use 3 or more.")
-    bos, eos = begin(tokenizer), end(tokenizer)
+    bos = begin(tokenizer)
     encoded = Encoded(padding=padding(tokenizer))
     texts = []  # pieces that may be split
-    for number, (prompt, completion) in enumerate(_joined(documents, tokenizer)):
+    for number, (given, answer) in enumerate(_joined(documents, tokenizer)):
         encoded.documents += 1
-        answer = [*completion, eos]
-        given = [*bos, *prompt]
-        if not prompt and not completion:
+        prompt = len(given) - len(bos)
+        if not prompt and len(answer) == 1:
             encoded.dropped.append((number, NO_TEXT))
             continue
         if not prompt and overflow == "split":
             texts.append(len(encoded.ids))
         elif overflow == "shorten_prompt" and len(bos) + len(answer) < max_length:
             kept = max_length - len(bos) - len(answer)
-            if len(prompt) > kept:
+            if prompt > kept:
                 encoded.truncated.append(number)
-                given = [*bos, *prompt[-kept:]]
+                given = [*bos, *given[-kept:]]
         elif len(given) >= max_length:
             encoded.dropped.append((number, NO_ROOM))
             continue
@@ -145,14 +147,12 @@ def summary(encoded: Encoded, columns: Mapping[str, np.ndarray]) -> dict[str, An
 
 
 def _joined(documents: Iterable[Document], tokenizer: Any) -> Iterator[tuple[list[int], list[int]]]:
-    """(prompt ids, completion ids) of each document; a text without a prompt begins a document."""
+    """(ids that are given, bos first; ids that are learnt, eos last) of each document."""
     waiting = iter(documents)
     while batch := list(islice(waiting, _BATCH)):
-        prompts = text_ids([document.prompt for document in batch], tokenizer)
-        after = iter(continuation_ids([d.completion for d in batch if d.prompt], tokenizer))
-        alone = iter(text_ids([d.completion for d in batch if not d.prompt], tokenizer))
-        for document, prompt in zip(batch, prompts, strict=True):
-            yield prompt, next(after if document.prompt else alone)
+        prompts = [document.prompt for document in batch]
+        answers = answer_ids(prompts, [document.completion for document in batch], tokenizer)
+        yield from zip(prompt_ids(prompts, tokenizer), answers, strict=True)
 
 
 def _split(encoded: Encoded, texts: list[int], max_length: int, overhead: int) -> Encoded:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from deltatune.prompts import Document, instruction_template, render
+from deltatune.prompts import Document, conversation, instruction_template, render
 from deltatune.schema import Section
 from deltatune.tasks import TaskSettings, missing, spread, valid
 
@@ -29,13 +29,28 @@ class Evaluation(Section):
     """Evaluate only so many test records, spread evenly over the test split."""
 
 
+class Chat(Section):
+    system: str | None = Field(None, min_length=1)
+    """System prompt; before the question itself where the model's template has no place for it."""
+
+
 class Settings(TaskSettings):
     prompt: str | dict[str, str] = "alpaca"
-    """Name of a template, or one of your own: {with_input: ..., without_input: ...}."""
+    """Name of a template (alpaca, alpaca_short, plain), or one of your own: {with_input: ...,
+    without_input: ...}. In a chat it is what the user says, and plain unless it is given."""
+    chat: Chat | None = None
+    """Ask through the model's own chat template, `chat: {}` or with a system prompt; none to give
+    the prompt as it is."""
     evaluation: Evaluation = Evaluation()
     """How answers are made."""
     metrics: list[str] = ["rouge_l", "bleu", "exact_match", "token_f1", "bertscore"]
     main_metric: str = "rouge_l"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_in_a_chat(cls, task: Any) -> Any:
+        chats = isinstance(task, dict) and task.get("chat") is not None
+        return {"prompt": "plain", **task} if chats else task
 
     @field_validator("prompt")
     @classmethod
@@ -52,11 +67,14 @@ def clean(record: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
 
 
 def document(record: dict[str, Any], task: dict[str, Any]) -> Document:
-    return Document(prompt=render(task["prompt"], record), completion=record["output"])
+    prompt, chat = render(task["prompt"], record), task["chat"]
+    if chat is not None:
+        prompt = conversation(prompt, chat["system"])
+    return Document(prompt=prompt, completion=record["output"])
 
 
 def questions(test: pd.DataFrame, task: dict[str, Any]) -> pd.DataFrame:
-    """id, prompt, reference."""
+    """id, prompt (text, or messages in a chat), reference."""
     chosen = spread(test, task["evaluation"]["max_examples"])
     prompts = [document(record, task).prompt for record in chosen.to_dict("records")]
     return chosen[["id"]].assign(prompt=prompts, reference=chosen["output"])
