@@ -36,6 +36,8 @@ $(VENV)/.run: requirements.txt constraints.txt | $(VENV)/bin/python
 	$(PIP) --requirement requirements.txt
 	@touch $@
 
-$(VENV)/.test: requirements-test.txt $(VENV)/.run
+$(VENV)/.test: requirements-test.txt requirements-mistral-common.txt $(VENV)/.run
 	$(PIP) --requirement requirements-test.txt
+	rm -rf $(VENV)/mistral-common
+	$(PIP) --no-deps --target $(VENV)/mistral-common --requirement requirements-mistral-common.txt
 	@touch $@

@@ -1,0 +1,150 @@
+"""Training tokens made with the real tokenizers of Mistral-7B, beside Mistral's own encoder.
+
+mistral-common carries both. It lies apart from the environment (requirements-mistral-common.txt)
+and its encoder runs in a process of its own, so that nothing else here can see it.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from deltatune import models
+from deltatune.chat_template import readable
+from deltatune.prompts import Document, conversation, render
+from deltatune.tokenising import answer_ids, prompt_ids
+from deltatune.tokens import encode, pack
+
+FOLDER = Path(sys.prefix) / "mistral-common"
+FILES = {"v1": "tokenizer.model.v1", "v3": "mistral_instruct_tokenizer_240323.model.v3"}
+# The format of Mistral-7B-Instruct, marks as text (v1) and as tokens (v3); no system role.
+TURNS = (
+    "{{ bos_token }}{% for m in messages %}"
+    "{% if m.role not in ('user', 'assistant') %}{{ raise_exception('unknown role') }}{% endif %}"
+    "{% if m.role == 'user' %}{{ 'OPEN' ~ m.content ~ 'CLOSE' }}"
+    "{% else %}{{ ' ' ~ m.content ~ eos_token }}{% endif %}{% endfor %}"
+)
+TEMPLATES = {
+    "v1": TURNS.replace("OPEN", " [INST] ").replace("CLOSE", " [/INST]"),
+    "v3": TURNS.replace("OPEN", "[INST] ").replace("CLOSE", "[/INST]"),
+}
+ALPACA = render(
+    "alpaca", {"instruction": "Translate to French.", "input": "Good morning,\n\n“Bob”"}
+)
+TALKS = [
+    (("user", "Name a river."),),
+    (("user", ALPACA),),
+    # Two spaces in a row would differ: where there is only a tokenizer.model, as here,
+    # transformers 5.23 orders merges by id and not by score. Published models bring their merges.
+    (("user", "日本語 naïve 🚀\ttab"),),
+    (("user", "What is </s> for? And [INST], <s>, <unk> or [/INST]?"),),
+    (("user", "Name a river."), ("assistant", "The Danube."), ("user", "And its </s> spring?")),
+    (("user", "1 + 1?"), ("assistant", "2"), ("user", "2 + 2?"), ("assistant", "[4]"),
+     ("user", "And\nso on?")),
+]  # fmt: skip
+ANSWERS = ["The Danube.", "42", "« Bonjour »\n\n- un\n- deux", "It ends with </s> or [/INST]."]
+ENCODER = """
+import json, sys
+from mistral_common.protocol.instruct.messages import AssistantMessage, SystemMessage, UserMessage
+from mistral_common.protocol.instruct.request import ChatCompletionRequest
+from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
+
+KINDS = {"user": UserMessage, "assistant": AssistantMessage, "system": SystemMessage}
+asked = json.load(sys.stdin)
+found = {}
+for version in asked["versions"]:
+    tokenizer = getattr(MistralTokenizer, version)()
+    found[version] = [
+        tokenizer.encode_chat_completion(
+            ChatCompletionRequest(messages=[KINDS[role](content=text) for role, text in talk])
+        ).tokens
+        for talk in asked["talks"]
+    ]
+    found[version + " answers"] = [
+        tokenizer.instruct_tokenizer.encode_assistant_message(AssistantMessage(content=text), False)
+        for text in asked["answers"]
+    ]
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    """Ids by Mistral's own encoder: {version: of each of TALKS, "version answers": of ANSWERS}."""
+    if not (FOLDER / "mistral_common").is_dir():
+        pytest.skip("mistral-common is not there: see requirements-mistral-common.txt")
+    talks = [*TALKS, conversation("Name a river.", "Be kind.")]
+    done = subprocess.run(
+        [sys.executable, "-c", ENCODER],
+        input=json.dumps({"versions": list(FILES), "talks": talks, "answers": ANSWERS}),
+        env={**os.environ, "PYTHONPATH": str(FOLDER)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module", params=list(FILES))
+def version(request, encoder):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def tokenizer(version, tmp_path_factory):
+    """Loaded as the pipeline loads it, from the file that Mistral published."""
+    folder = tmp_path_factory.mktemp(version)
+    shutil.copy(FOLDER / "mistral_common" / "data" / FILES[version], folder / "tokenizer.model")
+    config = {
+        "tokenizer_class": "LlamaTokenizer",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "add_bos_token": True,
+        "chat_template": TEMPLATES[version],
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    return models.load_tokenizer(folder)
+
+
+def test_the_tokenizer_is_the_real_one(tokenizer, version):
+    assert len(tokenizer) == {"v1": 32_000, "v3": 32_768}[version]
+    if version == "v1":
+        ids = [1, 315, 28742, 28719, 8526, 315, 28742, 333, 3859, 264, 28705]
+        assert prompt_ids(["I'm afraid I've created a "], tokenizer) == [ids]
+
+
+@pytest.mark.parametrize("number", range(len(TALKS)))
+def test_instructions_have_the_ids_of_mistral_s_own_encoder(tokenizer, version, encoder, number):
+    assert prompt_ids([TALKS[number]], tokenizer) == [encoder[version][number]]
+
+
+def test_a_system_prompt_is_folded_in_as_mistral_folds_it(tokenizer, version, encoder):
+    talk = conversation("Name a river.", "Be kind.")
+    assert prompt_ids([talk], tokenizer) == [encoder[version][-1]]
+
+
+def test_answers_have_the_ids_of_mistral_s_own_encoder(tokenizer, version, encoder):
+    found = answer_ids([TALKS[0]] * len(ANSWERS), ANSWERS, tokenizer)
+    assert found == encoder[f"{version} answers"]
+
+
+@pytest.mark.parametrize("prompt", [TALKS[0], ALPACA, "Prices fell.\n\nCategory:", ""])
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_bos_once_eos_learnt_and_the_mask_exact(tokenizer, prompt, answer):
+    if isinstance(prompt, str) and prompt.endswith(":"):
+        answer = f" {answer}"
+    columns = pack(encode([Document(prompt, answer)], tokenizer, 512, "truncate"), 512)
+    ids, labels = columns["input_ids"][0].tolist(), columns["labels"][0].tolist()
+    (given,) = prompt_ids([prompt], tokenizer)
+    assert ids[: len(given)] == given
+    assert set(labels[: len(given)]) == {-100}
+    assert labels[len(given) :] == ids[len(given) :]
+    assert (ids.count(tokenizer.bos_token_id), ids.count(tokenizer.eos_token_id)) == (1, 1)
+    assert labels[-1] == tokenizer.eos_token_id
+    whole = tokenizer.decode(ids[1:-1], clean_up_tokenization_spaces=False)
+    before = prompt if isinstance(prompt, str) else f"{readable(prompt, tokenizer)[3:]} "
+    assert whole.strip() == f"{before}{answer}".strip()
