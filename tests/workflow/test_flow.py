@@ -1,0 +1,336 @@
+"""What each job depends on: the params of the rules as they stand in rules/, without snakemake."""
+
+from __future__ import annotations
+
+import copy
+import re
+from types import SimpleNamespace
+
+import pytest
+from conftest import ROOT
+from deltatune.workflow import NAME, SYSTEM, Flow
+
+BASE = "base/tiny-mistral/nf4"
+NEWS = [f"tuned/news-qlora/seed-{seed}" for seed in (1, 2)]
+
+
+@pytest.fixture
+def config(default_config):
+    config = copy.deepcopy(default_config)
+    # The experiments share mappings in YAML; a change of one must not reach the others.
+    config["experiments"] = {n: copy.deepcopy(e) for n, e in config["experiments"].items()}
+    return config
+
+
+@pytest.fixture
+def make(config, monkeypatch):
+    """A Flow of the default with changes: make(**{"seeds": [1]})."""
+    monkeypatch.chdir(ROOT)
+
+    def make(**changes):
+        changed = copy.deepcopy(config)
+        for path, value in changes.items():
+            *parents, last = path.split(".")
+            part = changed
+            for name in parents:
+                part = part.setdefault(name, {})
+            part[last] = value
+        return Flow(changed)
+
+    return make
+
+
+@pytest.fixture
+def flow(make):
+    return make()
+
+
+def rule_params() -> dict[str, str]:
+    """Rule -> the source of its `params`, apart from `code`."""
+    found = {}
+    for file in sorted((ROOT / "rules").glob("*.smk")):
+        for text in re.split(r"^rule ", file.read_text(), flags=re.M)[1:]:
+            name = text.split(":")[0]
+            params = re.search(r"^    params:\n(.*?)^    \w+:", text, flags=re.M | re.S)
+            if params:
+                found[name] = re.split(r"^        code=", params[1], flags=re.M)[0]
+    return found
+
+
+PARAMS = rule_params()
+
+
+def evaluate(flow: Flow, rule: str, wildcards: SimpleNamespace) -> dict:
+    params = eval(f"dict({PARAMS[rule]})", {"flow": flow})
+    return {k: v(wildcards) if callable(v) else v for k, v in params.items()}
+
+
+def jobs(flow: Flow) -> dict[str, dict]:
+    """`rule target` -> params, of every job behind the default target."""
+    found = {}
+
+    def job(rule, target="", **wildcards):
+        found[f"{rule} {target}".strip()] = evaluate(flow, rule, SimpleNamespace(**wildcards))
+
+    for name in flow.settings.datasets:
+        job("fetch_dataset", name, dataset=name)
+        if flow.is_text(name):
+            job("chunk_text", name, dataset=name)
+    for name in flow.settings.models:
+        job("pretrain_model", name, model=name)
+    for task in flow.tasks:
+        job("split_dataset", task, task=task)
+        job("tokenize_split", task, task=task)
+    for name, experiment in flow.experiments.items():
+        task, outputs = experiment.task, flow._outputs(experiment.task)
+        for seed in flow.settings.seeds:
+            job("train_adapter", f"{name} {seed}", experiment=name, seed=str(seed))
+        for system in (flow.base(name), *flow.tuned(name)):
+            rules = {
+                "answers": ["generate_answers"],
+                "text": ["score_text", "generate_answers"],
+                "labels": ["score_labels"],
+            }[outputs]
+            for rule in (*rules, "compute_metrics"):
+                job(rule, f"{task} {system}", task=task, system=system)
+        job("compare_systems", name, experiment=name, task=task)
+        job("plot_losses", name, experiment=name)
+        job("plot_differences", name, experiment=name)
+        if outputs == "labels":
+            job("plot_confusion", name, experiment=name)
+            job("fit_baseline", task, task=task)
+    for rule in ("join_comparisons", "plot_forest", "render_report"):
+        job(rule)
+    return found
+
+
+def changed(before: Flow, after: Flow) -> set[str]:
+    """Rules whose params differ in some job, or that have jobs which were not there."""
+    old, new = jobs(before), jobs(after)
+    return {name for name in new if old.get(name) != new[name]}
+
+
+def rules(names: set[str]) -> set[str]:
+    return {name.split(" ")[0] for name in names}
+
+
+# ---------------------------------------------------------------- the laws
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("experiments.news-qlora.lora.rank", 4, {"train_adapter", "render_report"}),
+        ("experiments.news-qlora.training.epochs", 1, {"train_adapter", "render_report"}),
+        ("tasks.news.prompt", "{text}\n\nLabel:", {"tokenize_split", "score_labels"}),
+        ("tasks.news.split.seed", 5, {"split_dataset"}),
+        ("tasks.news.metrics", ["accuracy"], {"compute_metrics", "compare_systems"}),
+        (
+            "tasks.news.main_metric",
+            "macro_f1",
+            {"plot_differences", "render_report"},
+        ),
+        ("tasks.news.evaluation.max_examples", 20, {"score_labels"}),
+        ("tasks.news.evaluation.batch_size", 4, {"score_labels"}),
+        ("tasks.instructions.evaluation.max_new_tokens", 8, {"generate_answers"}),
+        ("datasets.prose.chunks.max_words", 60, {"chunk_text"}),
+        ("datasets.news.columns", {"text": "title", "label": "label"}, {"fetch_dataset"}),
+        ("statistics.resamples", 999, {"compare_systems", "render_report"}),
+        ("statistics.seed", 1, {"compare_systems", "render_report"}),
+        (
+            "statistics.confidence",
+            0.9,
+            {"compare_systems", "render_report", "plot_forest", "fit_baseline"},
+        ),
+        ("report.title", "x", {"render_report"}),
+        ("models.tiny-mistral.steps", 3, {"pretrain_model"}),
+    ],
+)
+def test_a_setting_changes_the_stages_that_it_changes_and_no_others(
+    make, flow, path, value, expected
+):
+    found = changed(flow, make(**{path: value}))
+    assert rules(found) == expected
+    # And in them only what belongs to the experiment, the task or the dataset that it stands at.
+    shared = {"render_report", "plot_forest", "join_comparisons"}
+    if path.split(".")[0] in ("tasks", "experiments", "datasets"):
+        subject = path.split(".")[1].removesuffix("-qlora")
+        assert all(subject in name for name in found if name not in shared), found
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"experiments.news-qlora.lora": {"rank": 2, "targets": ["q_proj"]}},
+        {"experiments.news-qlora.training": {"epochs": 1, "learning_rate": 0.5, "threads": 2}},
+        {"seeds": [7, 8, 9]},
+        {"run": ["news-qlora"]},
+        {
+            "experiments.second": {
+                "model": "tiny-mistral",
+                "task": "news",
+                "lora": {"rank": 4},
+            }
+        },
+        {"statistics": {"resamples": 99}},
+        {"report": {"examples": 3}},
+    ],
+)
+def test_no_experiment_changes_the_evaluation_of_a_base(make, flow, changes):
+    """A base is evaluated once, for all experiments."""
+    evaluations = {"generate_answers", "score_text", "score_labels", "compute_metrics"}
+
+    def of_base(flow):
+        return {
+            name: params
+            for name, params in jobs(flow).items()
+            if name.split(" ")[0] in evaluations and name.endswith(BASE)
+        }
+
+    before, after = of_base(flow), of_base(make(**changes))
+    assert "score_labels news " + BASE in before
+    assert after.items() <= before.items()
+    assert make(**changes).system(BASE) == flow.system(BASE)
+
+
+def test_another_seed_trains_and_evaluates_only_what_is_new(make, flow):
+    found = changed(flow, make(seeds=[1, 2, 3]))
+    systems = {name for name in found if "seed-" in name or name.startswith("train_adapter")}
+    assert systems
+    assert all(name.endswith(("seed-3", " 3")) for name in systems)
+    assert rules(found - systems) == {"compare_systems", "plot_losses", "render_report"}
+
+
+def test_base_and_tuned_are_asked_in_the_same_way(flow):
+    found = jobs(flow)
+    for name, params in found.items():
+        if name.endswith(BASE):
+            task, rule = name.split(" ")[1], name.split(" ")[0]
+            tuned = [n for n in found if n.startswith(f"{rule} {task} tuned/")]
+            assert len(tuned) == 2
+            assert all(found[n] == params for n in tuned)
+
+
+def test_a_label_s_spelling_in_the_data_is_known_to_the_split_alone(make, flow):
+    names = ["World", "Sports", "Business", "Sci/Tech"]
+    other = make(**{"tasks.news.labels": {number: name for number, name in enumerate(names)}})
+    assert rules(changed(flow, other)) == {"split_dataset"}
+
+
+def test_params_are_plain_data_without_paths_of_this_machine(flow):
+    """Snakemake compares their reprs, and leaves objects that it does not know out."""
+
+    def plain(value):
+        if isinstance(value, dict):
+            return all(isinstance(k, str) and plain(v) for k, v in value.items())
+        if isinstance(value, list):
+            return all(map(plain, value))
+        return value is None or isinstance(value, str | int | float | bool)
+
+    for name, params in jobs(flow).items():
+        assert plain(params), name
+        assert str(ROOT) not in repr(params), name
+
+
+def test_every_rule_that_makes_a_file_by_a_script_has_its_code_in_its_params():
+    """Snakemake itself sees the date of the script and nothing else."""
+    seen = 0
+    for file in (ROOT / "rules").glob("*.smk"):
+        for text in re.split(r"^rule ", file.read_text(), flags=re.M)[1:]:
+            script = re.search(r'"\.\./scripts/(\w+)\.py"', text)
+            if script and "    output:" in text:
+                assert re.search(rf'^        code=.*code\("{script[1]}"', text, flags=re.M), text
+                seen += 1
+    assert seen > 15
+
+
+# ---------------------------------------------------------------- paths
+
+
+def test_the_way_of_the_data(flow):
+    assert flow.source("news") == "data/sample/news.csv"
+    assert flow.records("news") == "results/datasets/news/records.parquet"
+    assert flow.records("prose") == "results/datasets/prose/prose_chunks.csv"
+    assert flow.corpus("tiny-mistral") == [
+        f"results/tasks/{task}/train.parquet" for task in ("instructions", "prose", "news")
+    ]
+    assert flow.tokens("news-qlora", "train") == "results/tokens/news/tiny-mistral/train.sha256"
+    assert flow.outputs("news", BASE) == f"results/evaluations/news/{BASE}/labels.parquet"
+    assert flow.outputs("prose", BASE) == f"results/evaluations/prose/{BASE}/text.parquet"
+    assert flow.base("news-qlora") == BASE
+    assert flow.tuned("news-qlora") == NEWS
+    assert flow.of_outputs("labels") == ["news-qlora"]
+    assert flow.evaluated("news-qlora", "metrics.json") == {
+        "base": f"results/evaluations/news/{BASE}/metrics.json",
+        "tuned": [f"results/evaluations/news/{system}/metrics.json" for system in NEWS],
+    }
+
+
+def test_a_system_is_made_of_its_weights(flow):
+    weights = "results/models/tiny-mistral/weights.sha256"
+    assert flow.system(BASE) == {"weights": weights}
+    assert flow.system(NEWS[1]) == {
+        "weights": weights,
+        "adapter": "results/experiments/news-qlora/seed-2/adapter.sha256",
+    }
+    for system in (BASE, *NEWS):
+        assert flow.base_of(system) == ("tiny-mistral", "nf4")
+        assert flow.model_folder(system) == "results/models/tiny-mistral/model"
+
+
+def test_the_wildcards_take_what_the_settings_allow():
+    for name in ("news", "a.b-c_d", "7b"):
+        assert re.fullmatch(NAME, name)
+    for name in ("", "../x", "a/b", ".x"):
+        assert not re.fullmatch(NAME, name)
+    assert all(re.fullmatch(SYSTEM, system) for system in (BASE, *NEWS))
+    for system in ("base/x", "tuned/x/seed-", "tuned/x/1", "base/x/nf4/labels.parquet", "x"):
+        assert not re.fullmatch(SYSTEM, system)
+
+
+def test_each_model_has_one_rule_that_makes_it(flow):
+    pretrain, local = flow.models_from("pretrain"), flow.models_from("local")
+    assert re.fullmatch(pretrain, "tiny-mistral")
+    assert not re.fullmatch(local, "tiny-mistral")
+    assert not re.fullmatch(local, "")
+
+
+def test_a_dot_in_a_model_s_name_is_a_dot(make, config):
+    config["models"]["tiny.v2"] = copy.deepcopy(config["models"]["tiny-mistral"])
+    pattern = make().models_from("pretrain")
+    assert re.fullmatch(pattern, "tiny.v2")
+    assert not re.fullmatch(pattern, "tinyxv2")
+
+
+@pytest.mark.parametrize(
+    ("path", "format", "text"),
+    [
+        ("a.txt", None, True),
+        ("a.csv", None, False),
+        ("a.dat", "txt", True),
+        ("a.txt", "csv", False),
+    ],
+)
+def test_what_is_a_text(make, config, tmp_path, path, format, text):
+    (tmp_path / path).touch()
+    dataset = {"source": "file", "path": str(tmp_path / path), "format": format}
+    config["datasets"]["other"] = dataset
+    flow = make()
+    assert flow.is_text("other") is text
+    assert flow.source("other") == dataset["path"]
+    # The path is an input; as a param, a moved file would be read again for nothing.
+    assert dataset["path"] not in repr(flow.dataset("other"))
+
+
+def test_the_report_reads_results_alone_and_each_once(flow):
+    files = flow.report_files()
+    assert len(files) == len(set(files)) > 40
+    assert all(isinstance(f, str) and f.startswith("results/") for f in files)
+    assert {f"results/evaluations/prose/{BASE}/answers.parquet"} <= set(files)
+    plan = flow.report_plan()
+    assert list(plan["experiments"]) == list(flow.experiments)
+    assert list(plan["tasks"]) == flow.tasks
+
+
+def test_a_model_that_is_made_here_needs_no_gpu(flow):
+    assert flow.needs_gpu("tiny-mistral") == 0
