@@ -689,6 +689,52 @@ def test_nothing_but_a_comparison():
     assert "None were noted." in text
 
 
+PUBLISHED = {
+    "source": "A notebook <of 2024>.",
+    "metrics": {
+        "bleu": {"base": None, "tuned": 0.5093, "scale": 100},
+        "rouge_l": {"base": 0.25, "tuned": 0.6298, "scale": 1},
+        "exact_match": {"base": None, "tuned": 0.04, "scale": 1},
+    },
+    "differs": ["It sampled its answers.", "It saw the test set."],
+}
+
+
+def published(**changed) -> dict:
+    data = make_data()
+    data.experiments["ex"]["published"] = {**PUBLISHED, **changed}
+    data.metrics["bleu"] = {"title": "BLEU", "signature": ""}
+    return data
+
+
+def test_published_figures_stand_beside_ours_on_our_scale():
+    view = page.published_view(published(), "ex")
+    assert [(row["metric"], *row["theirs"], *row["ours"]) for row in view["rows"]] == [
+        ("BLEU", "–", "50.93 (0.5093 × 100)", "3.2", "41.7"),
+        ("ROUGE-L", "0.25", "0.6298", "0.12", "0.61"),
+        ("exact_match", "–", "0.04", "–", "–"),
+    ]
+    text = Reader(page.render(published(), TEMPLATE)).text
+    assert text.count("Beside published figures") == 1
+    assert "A notebook <of 2024>." in text
+    assert "BLEU – 50.93 (0.5093 × 100) 3.2 41.7 ROUGE-L 0.25 0.6298 0.12 0.61" in text
+    assert "It sampled its answers. It saw the test set." in text
+
+
+def test_a_recipe_without_figures_says_so_and_one_without_a_source_nothing():
+    text = Reader(page.render(published(metrics={}, differs=[]), TEMPLATE)).text
+    assert "A notebook <of 2024>. No figures were given." in text
+    assert "The method differs" not in text
+    assert "Published" not in Reader(page.render(make_data(), TEMPLATE)).text
+
+
+def test_published_figures_of_another_task_are_not_ours():
+    data = published()
+    data.comparison.loc[data.comparison["experiment"] == "ex", "task"] = "elsewhere"
+    view = page.published_view(data, "ex")
+    assert [row["ours"] for row in view["rows"]] == [["–", "–"]] * 3
+
+
 def test_unknown_numbers_leave_dashes():
     gaps = row(ci_low=np.nan, ci_high=np.nan, p_value=np.nan, p_holm=np.nan, n=np.nan)
     data = page.ReportData(pd.DataFrame([gaps]), {"ex": experiment()})

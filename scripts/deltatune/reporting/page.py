@@ -51,7 +51,8 @@ class ReportData:
 
     experiments: dict[str, dict]
     """name → {task, kind ("instruct" | "prose" | "classify"), model, quantisation, main_metric,
-    settings: {"lora": {…}, "training": {…}} (any nesting), seeds: [int, …]}"""
+    settings: {"lora": {…}, "training": {…}} (any nesting), seeds: [int, …], and perhaps
+    published: {source, metrics: {metric: {base, tuned, scale}}, differs: [sentence, …]}}"""
 
     metrics: dict[str, dict] = field(default_factory=dict)
     """metric → {title, signature}; a metric that is absent goes by its name."""
@@ -348,6 +349,7 @@ def experiment_view(data: ReportData, number: int, name: str) -> dict:
         "quantisation": experiment.get("quantisation") or "none",
         "seeds": [str(seed) for seed in experiment.get("seeds", [])],
         "settings": experiment.get("settings") or {},
+        "published": published_view(data, name),
         "unit": unit,
         "metric": title,
         "tally": None,
@@ -384,6 +386,38 @@ def experiment_view(data: ReportData, number: int, name: str) -> dict:
             for row in continued.to_dict("records")
         ]
     return view
+
+
+def published_view(data: ReportData, name: str) -> dict | None:
+    """What others reported of a recipe beside what came out here, and how the methods differ."""
+    published = data.experiments[name].get("published")
+    if not published:
+        return None
+    ours = data.comparison[
+        (data.comparison["experiment"] == name)
+        & (data.comparison["task"] == data.experiments[name].get("task"))
+    ].set_index("metric")
+    rows = []
+    for metric, theirs in published["metrics"].items():
+        row = ours.loc[metric].to_dict() if metric in ours.index else {}
+        decimals = verdict.decimals_for(row)
+        systems = ("base", "tuned")
+        rows.append(
+            {
+                "metric": _title(data, metric),
+                "theirs": [_printed_figure(theirs[s], theirs["scale"]) for s in systems],
+                "ours": [verdict.format_number(row.get(s), decimals) for s in systems],
+            }
+        )
+    return {"source": published["source"], "rows": rows, "differs": published["differs"]}
+
+
+def _printed_figure(value, scale: float) -> str:
+    """A figure as it was published, and on our scale where that is another."""
+    if not verdict.finite(value):
+        return verdict.NOTHING
+    figure = f"{value:,.6g}".replace("-", verdict.MINUS)
+    return figure if scale == 1 else f"{scale * value:,.6g} ({figure} × {scale:g})"
 
 
 def confusion_table(confusion: Mapping) -> dict | None:
