@@ -44,7 +44,6 @@ REACH = {
     "pretraining.py": {"pretrain_model"},
     "likelihood.py": {"score_text", "score_labels"},
     "generation.py": {"generate_answers", "score_text", "score_labels"},
-    "systems.py": {"generate_answers", "score_text", "score_labels"},
     "statistics.py": {"compute_metrics", "compare_systems", "join_comparisons", "fit_baseline"},
     "baselines.py": {"fit_baseline"},
     "reporting/page.py": {"render_report"},
@@ -110,7 +109,9 @@ def test_a_string_that_is_used_is_seen(copy):
     text = module.read_text(encoding="utf-8")
     assert 'NO_TEXT = "' in text
     module.write_text(text.replace('NO_TEXT = "', 'NO_TEXT = "so: '), encoding="utf-8")
-    assert changed(before, digests(copy)) == {"tokenize_split", "train_adapter"}
+    found = changed(before, digests(copy))
+    assert {"tokenize_split", "train_adapter"} <= found
+    assert not {"split_dataset", "pretrain_model", "compare_systems"} & found
 
 
 def test_a_revert_gives_the_first_digest_back(copy):

