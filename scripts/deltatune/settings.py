@@ -174,6 +174,26 @@ class Training(Section):
     """CPU threads where there is no GPU; part of the result, as sums round differently."""
 
 
+class PublishedFigure(Section):
+    base: float | None = None
+    """Before tuning, as it was printed."""
+    tuned: float | None = None
+    """After tuning, as it was printed."""
+    scale: float = Field(1, gt=0)
+    """What it is multiplied by to stand on the scale used here: 100 for a BLEU between 0 and 1."""
+
+
+class Published(Section):
+    """What others reported of the same recipe, for the report to set ours beside."""
+
+    source: str = Field(min_length=1)
+    """Where the figures come from, in words."""
+    metrics: dict[str, PublishedFigure] = {}
+    """Metric -> its published figures."""
+    differs: list[str] = []
+    """How their method differs from the one here, a sentence each."""
+
+
 class Experiment(Section):
     model: str
     """Name of the base under models."""
@@ -185,6 +205,8 @@ class Experiment(Section):
     """The adapter."""
     training: Training = Training()
     """The optimisation."""
+    published: Published | None = None
+    """Figures to compare with; no result depends on them."""
 
 
 class Statistics(Section):
@@ -406,6 +428,15 @@ def _references(settings: Settings) -> Iterable[str]:
             yield unknown(f"{where}.task", experiment.task, "tasks", settings.tasks)
         if experiment.model in settings.models and experiment.task in settings.tasks:
             yield from _fits(settings, where, experiment)
+        if experiment.published and experiment.task in settings.tasks:
+            measured = settings.tasks[experiment.task].metrics
+            for metric in experiment.published.metrics:
+                if metric not in measured:
+                    yield (
+                        f"{where}.published.metrics: '{metric}' is not measured on "
+                        f"'{experiment.task}'{near(metric, measured)}; its metrics are "
+                        f"{', '.join(measured)}"
+                    )
 
 
 def _fits(settings: Settings, where: str, experiment: Experiment) -> Iterable[str]:

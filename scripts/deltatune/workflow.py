@@ -290,6 +290,7 @@ class Flow:
             "built_here": self.is_pretrained_here(e.model),
             "settings": {"lora": e.lora.model_dump(), "training": e.training.model_dump()},
             "seeds": self.settings.seeds,
+            "published": e.published.model_dump() if e.published else None,
             **({"labels": task["labels"]} if "labels" in task else {}),
             "files": dict(sorted(files.items())),
         }
