@@ -14,12 +14,14 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from deltatune import metrics, tasks
+from deltatune import gpus, metrics, tasks
 from deltatune.errors import UserError
-from deltatune.schema import Name, Section, Seed, Share, near
+from deltatune.formats import SUFFIXES, TEXT_SUFFIXES
+from deltatune.schema import Name, RepoId, Revision, Section, Seed, Share, near
 
 # ---------------------------------------------------------------- datasets
 
@@ -51,9 +53,82 @@ class FileDataset(Dataset):
     """Only needed where the file's suffix does not say it."""
 
 
-AnyDataset = Annotated[SampleDataset | FileDataset, Field(discriminator="source")]
+class HubDataset(Dataset):
+    """A dataset of the Hugging Face Hub."""
+
+    source: Literal["hub"]
+    id: RepoId
+    """Its name there, such as tatsu-lab/alpaca."""
+    config: str | None = None
+    """One of its configurations, where it has several."""
+    split: str = Field("train", pattern=r"^\w+(\.\w+)*$")
+    """Which of its splits is read; the tasks split it anew."""
+    revision: Revision
+    """The commit or tag that is read, so that a run can be repeated."""
+
+
+class UrlDataset(Dataset):
+    """A file at an address."""
+
+    source: Literal["url"]
+    url: str
+    """http or https."""
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    """Checksum of the file, checked when it has arrived."""
+    format: Literal["csv", "tsv", "json", "jsonl", "parquet", "txt"] | None = None
+    """Only needed where the address does not end in a suffix that says it."""
+    gutenberg: bool | Literal["auto"] = "auto"
+    """Whether a text loses the header and footer of Project Gutenberg; auto: where they are."""
+
+    @model_validator(mode="after")
+    def _fetchable(self) -> UrlDataset:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"url: '{self.url}' must begin with https:// or http:// and a host")
+        if "@" in parts.netloc:
+            raise ValueError(
+                "url: an address with a name and password would stand in the manifest and the "
+                "report; download the file by hand and use `source: file`"
+            )
+        if self.format is None and self.suffix not in (*SUFFIXES, *TEXT_SUFFIXES):
+            raise ValueError(
+                f"format: this key is needed, as '{self.url}' does not end in .csv, .json, .txt "
+                "or another suffix that says it"
+            )
+        return self
+
+    @property
+    def suffix(self) -> str:
+        return Path(urlsplit(self.url).path).suffix.lower()
+
+
+AnyDataset = Annotated[
+    SampleDataset | FileDataset | HubDataset | UrlDataset, Field(discriminator="source")
+]
 
 # ---------------------------------------------------------------- models
+
+
+class Gptq(Section):
+    """How GPTQ quantises a model (Frantar et al. 2022): layer by layer, so that the layer's output
+    on some of a task's training text changes least."""
+
+    calibration: str
+    """Task whose packed training rows are that text."""
+    bits: Literal[2, 3, 4, 8] = 4
+    """Bits of a weight."""
+    group_size: Literal[-1, 16, 32, 64, 128, 256, 512, 1024] = 128
+    """Weights of a row that share a scale, or -1 for the whole row; it divides the width of
+    every layer."""
+    samples: int = Field(128, ge=1)
+    """Rows of calibration text, drawn at random."""
+    seed: Seed = 0
+    """Fixes which rows."""
+
+
+class Model(Section):
+    gptq: Gptq | None = None
+    """Needed by experiments with `quantisation: gptq`, ignored by the others."""
 
 
 class Architecture(Section):
@@ -83,7 +158,7 @@ class Architecture(Section):
         return self
 
 
-class PretrainModel(Section):
+class PretrainModel(Model):
     """A small Mistral, built here from the training text of some tasks."""
 
     source: Literal["pretrain"]
@@ -91,9 +166,9 @@ class PretrainModel(Section):
     """Tasks whose training split is the text; validation and test are never read."""
     architecture: Architecture = Architecture()
     """Size of the model and its tokenizer."""
-    steps: int = Field(220, ge=1)
+    steps: int = Field(440, ge=1)
     """Optimiser steps."""
-    batch_tokens: int = Field(2048, ge=64)
+    batch_tokens: int = Field(1024, ge=64)
     """Tokens of one optimiser step."""
     sequence_length: int = Field(128, ge=16)
     """Tokens of one training sequence."""
@@ -105,7 +180,7 @@ class PretrainModel(Section):
     """CPU threads; part of the result, because sums round differently with another number."""
 
 
-class LocalModel(Section):
+class LocalModel(Model):
     """A Hugging Face folder on this machine."""
 
     source: Literal["local"]
@@ -113,7 +188,17 @@ class LocalModel(Section):
     """The folder with config.json, the tokenizer and weights as safetensors."""
 
 
-AnyModel = Annotated[PretrainModel | LocalModel, Field(discriminator="source")]
+class HubModel(Model):
+    """A model of the Hugging Face Hub; weights as safetensors, no code from its repository."""
+
+    source: Literal["hub"]
+    id: RepoId
+    """Its name there, such as mistralai/Mistral-7B-v0.1."""
+    revision: Revision
+    """The commit or tag that is used, so that a run can be repeated."""
+
+
+AnyModel = Annotated[PretrainModel | LocalModel | HubModel, Field(discriminator="source")]
 
 # ---------------------------------------------------------------- experiments
 
@@ -147,13 +232,30 @@ class Lora(Section):
     """Layer name or pattern -> another alpha."""
 
 
+#: `transformers.training_args.OptimizerNames`, written out so that reading config.yaml does not
+#: import transformers; a test keeps the two equal.
+OPTIMISERS = frozenset(
+    """
+    adamw_torch adamw_torch_fused adamw_torch_xla adamw_torch_npu_fused adamw_torch_4bit
+    adamw_torch_8bit adamw_anyprecision adamw_bnb_8bit adamw_8bit paged_adamw_32bit
+    paged_adamw_8bit adafactor ademamix ademamix_8bit paged_ademamix_32bit paged_ademamix_8bit
+    lion_8bit lion_32bit paged_lion_32bit paged_lion_8bit sgd adagrad rmsprop rmsprop_bnb
+    rmsprop_bnb_8bit rmsprop_bnb_32bit galore_adamw galore_adamw_8bit galore_adafactor
+    galore_adamw_layerwise galore_adamw_8bit_layerwise galore_adafactor_layerwise lomo adalomo
+    grokadamw schedule_free_radam schedule_free_adamw schedule_free_sgd apollo_adamw
+    apollo_adamw_layerwise stable_adamw
+    """.split()
+)
+
+
 class Training(Section):
     epochs: float = Field(3, gt=0, le=1000)
     """Passes over the packed training rows."""
     learning_rate: float = Field(2e-4, gt=0)
     """Peak learning rate."""
     batch_size: int = Field(4, ge=1)
-    """Packed rows of one forward pass."""
+    """Packed rows of one forward pass. Where they do not fit into memory, training begins again
+    with fewer and as much more accumulation; the manifest says which were used."""
     gradient_accumulation: int = Field(1, ge=1)
     """Forward passes of one optimiser step."""
     schedule: Literal[
@@ -163,15 +265,33 @@ class Training(Section):
     warmup: Share = 0.03
     """Share of the steps in which the learning rate rises."""
     optimiser: str = "adamw_torch"
-    """Any optimiser name of transformers.Trainer."""
+    """Any optimiser name of transformers.Trainer. Those with `paged` move their state to the main
+    memory while the GPU's is full; without a GPU they are the same without that."""
     weight_decay: float = Field(0.0, ge=0)
     """Decoupled weight decay."""
     max_grad_norm: float = Field(1.0, gt=0)
     """Gradients are clipped to this norm."""
     evaluations: int = Field(4, ge=1)
     """How often the validation loss is measured during training."""
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    """What training computes in; adapters are fp32 always. auto: bf16 where the GPU has it, fp16
+    on older ones, fp32 on a CPU. A CPU computes in fp32 whatever is asked for, and says so.
+    Evaluation does not look at it: it is auto for base and tuned alike."""
+    activation_checkpointing: Literal["auto"] | bool = "auto"
+    """Whether activations are computed again on the way back instead of kept: less memory, about
+    a third more time. auto: on a GPU, for models of more than a thousand million parameters."""
     threads: int = Field(1, ge=1, le=256)
     """CPU threads where there is no GPU; part of the result, as sums round differently."""
+
+    @field_validator("optimiser")
+    @classmethod
+    def _known(cls, optimiser: str) -> str:
+        if optimiser not in OPTIMISERS:
+            raise ValueError(
+                f"'{optimiser}' is no optimiser of transformers.Trainer{near(optimiser, OPTIMISERS)}"
+                f"; there are {', '.join(sorted(OPTIMISERS))}"
+            )
+        return optimiser
 
 
 class PublishedFigure(Section):
@@ -199,8 +319,10 @@ class Experiment(Section):
     """Name of the base under models."""
     task: str
     """Name of the task under tasks."""
-    quantisation: Literal["nf4", "none"] = "nf4"
-    """How the base is held, in training and in evaluation."""
+    quantisation: Literal["nf4", "int8", "gptq", "none"] = "nf4"
+    """How the base is held, in training and in evaluation: nf4 (4-bit, bitsandbytes), int8
+    (LLM.int8, bitsandbytes), gptq (quantised once, on some of a task's text; needs
+    requirements-gptq.txt and `gptq` of the model), none (compute precision)."""
     lora: Lora = Lora()
     """The adapter."""
     training: Training = Training()
@@ -223,6 +345,23 @@ class Report(Section):
     """Heading of the page."""
     examples: int = Field(60, ge=1, le=1000)
     """Examples shown for each experiment, chosen from the best, the worst and the middle."""
+
+
+class Hardware(Section):
+    gpu: str | None = None
+    """A GPU by name, such as T4 or A100-40GB; none: the one that is there. Nothing but the plan
+    looks at it."""
+    memory_gb: float | None = Field(None, gt=0, le=10_000)
+    """Memory of the GPU in GB (10^9 bytes), in place of what is known of it."""
+
+    @model_validator(mode="after")
+    def _known(self) -> Hardware:
+        if self.gpu and not self.memory_gb and gpus.find(self.gpu) is None:
+            raise ValueError(
+                f"gpu: '{self.gpu}' is not among those known{near(self.gpu, gpus.KNOWN)}; say "
+                f"memory_gb too, or name one of {', '.join(gpus.KNOWN)}"
+            )
+        return self
 
 
 # ---------------------------------------------------------------- the whole
@@ -262,6 +401,8 @@ class Settings(Section):
     """How base and tuned are compared."""
     report: Report = Report()
     """What the page shows."""
+    hardware: Hardware = Hardware()
+    """The machine that `snakemake plan` plans for."""
 
     @property
     def chosen(self) -> dict[str, Experiment]:
@@ -338,7 +479,7 @@ def _describe(error: dict, prefix: tuple, model: type[BaseModel]) -> str:
     """One line for one pydantic error: where it is, what is wrong, what was probably meant."""
     place = tuple(error["loc"])
     # pydantic puts the chosen member of a union into the path; the file has no such key.
-    tags = {"sample", "file", "pretrain", "local"}
+    tags = {"sample", "file", "hub", "url", "pretrain", "local"}
     shown = [
         str(part)
         for i, part in enumerate(place)
@@ -420,6 +561,9 @@ def _references(settings: Settings) -> Iterable[str]:
                     f"models.{name}.sequence_length: {model.sequence_length} is more than "
                     f"architecture.context ({model.architecture.context})"
                 )
+        if model.gptq and model.gptq.calibration not in settings.tasks:
+            where = f"models.{name}.gptq.calibration"
+            yield unknown(where, model.gptq.calibration, "tasks", settings.tasks)
     for name, experiment in settings.experiments.items():
         where = f"experiments.{name}"
         if experiment.model not in settings.models:
@@ -437,6 +581,34 @@ def _references(settings: Settings) -> Iterable[str]:
                         f"'{experiment.task}'{near(metric, measured)}; its metrics are "
                         f"{', '.join(measured)}"
                     )
+            yield from _calibrates(settings, where, experiment)
+
+
+def _calibrates(settings: Settings, where: str, experiment: Experiment) -> Iterable[str]:
+    """GPTQ needs to be told its text, and that must not hold the task's test."""
+    if experiment.quantisation != "gptq":
+        return
+    name, model = experiment.model, settings.models[experiment.model]
+    if model.gptq is None:
+        yield (
+            f"{where}.quantisation: gptq needs models.{name}.gptq.calibration, the task on whose "
+            f"training text the model is quantised, such as '{experiment.task}'"
+        )
+        return
+    if isinstance(model, PretrainModel):
+        sizes = model.architecture.hidden_size, model.architecture.intermediate_size
+        if any(size % max(model.gptq.group_size, 32) for size in sizes):
+            yield (
+                f"models.{name}.gptq.group_size: {model.gptq.group_size} does not divide the "
+                f"widths {sizes[0]} and {sizes[1]} of models.{name}.architecture, which must be "
+                "multiples of 32 too"
+            )
+    if _reads_the_test(settings, model.gptq.calibration, experiment.task):
+        yield (
+            f"models.{name}.gptq.calibration: task '{model.gptq.calibration}' splits the same "
+            f"records in another way, so it may hold test records of '{experiment.task}'; write "
+            f"'{experiment.task}' there"
+        )
 
 
 def _fits(settings: Settings, where: str, experiment: Experiment) -> Iterable[str]:
@@ -496,7 +668,7 @@ def _files(settings: Settings, folder: Path) -> Iterable[str]:
         model = settings.models[experiment.model]
         if isinstance(model, PretrainModel):
             used_tasks.update(model.corpus)
-        elif not (folder / model.path / "config.json").is_file():
+        elif isinstance(model, LocalModel) and not (folder / model.path / "config.json").is_file():
             yield (
                 f"models.{experiment.model}.path: there is no config.json in '{model.path}'; give "
                 "the folder that save_pretrained wrote"
