@@ -34,7 +34,8 @@ def judge(outputs: pd.DataFrame, kind: str, task: dict) -> tuple[pd.DataFrame, d
 
     outputs: a frame of answers, text or labels; kind: which of them. Returns (scores, figures):
     scores has id, cluster and, for each metric m, its value on the example alone and the sums
-    m_statistics that it is made from; figures maps the metric to value, n, direction, title, signature and caveats.
+    m_statistics that it is made from; figures maps the metric to value, n, direction, title,
+    signature and caveats.
     """
     scores = pd.DataFrame({"id": outputs["id"], "cluster": _clusters(outputs)})
     figures = {}
