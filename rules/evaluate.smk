@@ -23,7 +23,7 @@ rule generate_answers:
         runtime=240,
         gpu=lambda w: flow.needs_gpu(flow.base_of(w.system)[0]),
     conda:
-        "../envs/evaluate.yaml"
+        lambda w: flow.environment("evaluate", flow.base_of(w.system)[1])
     message:
         "Asking {wildcards.system} about {wildcards.task}"
     script:
@@ -52,7 +52,7 @@ rule score_text:
         runtime=240,
         gpu=lambda w: flow.needs_gpu(flow.base_of(w.system)[0]),
     conda:
-        "../envs/evaluate.yaml"
+        lambda w: flow.environment("evaluate", flow.base_of(w.system)[1])
     message:
         "Scoring the text of {wildcards.task} with {wildcards.system}"
     script:
@@ -81,7 +81,7 @@ rule score_labels:
         runtime=240,
         gpu=lambda w: flow.needs_gpu(flow.base_of(w.system)[0]),
     conda:
-        "../envs/evaluate.yaml"
+        lambda w: flow.environment("evaluate", flow.base_of(w.system)[1])
     message:
         "Scoring the labels of {wildcards.task} with {wildcards.system}"
     script:

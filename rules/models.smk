@@ -41,7 +41,7 @@ rule fetch_model:
         settings=lambda w: flow.model(w.model),
         code=lambda w: flow.model_code("fetch_model", w.model),
     wildcard_constraints:
-        model=flow.models_from("local"),
+        model=flow.models_from("local", "hub"),
     log:
         "results/logs/fetch_model/{model}.log",
     benchmark:
@@ -56,3 +56,34 @@ rule fetch_model:
         "Fetching the base model {wildcards.model}"
     script:
         "../scripts/fetch_model.py"
+
+
+rule quantize_model:
+    input:
+        model=ancient("results/models/{model}/model"),
+        weights="results/models/{model}/weights.sha256",
+        calibration="results/tokens/{task}/{model}/train.sha256",
+    output:
+        model=directory("results/models/{model}/gptq-{task}/model"),
+        weights="results/models/{model}/gptq-{task}/weights.sha256",
+        manifest="results/models/{model}/gptq-{task}/manifest.json",
+    params:
+        settings=lambda w: flow.gptq(w.model),
+        code=flow.code("quantize_model"),
+    log:
+        "results/logs/quantize_model/{model}/gptq-{task}.log",
+    benchmark:
+        "results/benchmarks/quantize_model/{model}/gptq-{task}.tsv"
+    # gptqmodel needs a second worker, or waits for itself.
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=480,
+        gpu=lambda w: flow.needs_gpu(w.model),
+    priority: 40
+    conda:
+        "../envs/gptq.yaml"
+    message:
+        "Quantising {wildcards.model} with GPTQ on the training text of {wildcards.task}"
+    script:
+        "../scripts/quantize_model.py"

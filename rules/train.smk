@@ -3,10 +3,8 @@
 
 rule train_adapter:
     input:
-        model=lambda w: ancient(
-            f"results/models/{flow.experiment(w.experiment).model}/model"
-        ),
-        weights=lambda w: f"results/models/{flow.experiment(w.experiment).model}/weights.sha256",
+        model=lambda w: ancient(flow.model_folder(flow.base(w.experiment))),
+        weights=lambda w: flow.system(flow.base(w.experiment))["weights"],
         train=lambda w: flow.tokens(w.experiment, "train"),
         validation=lambda w: flow.tokens(w.experiment, "validation"),
     output:
@@ -29,7 +27,7 @@ rule train_adapter:
     # The longest jobs first, so that evaluation fills the cores behind them.
     priority: 20
     conda:
-        "../envs/train.yaml"
+        lambda w: flow.environment("train", flow.experiment(w.experiment).quantisation)
     message:
         "Training {wildcards.experiment}, seed {wildcards.seed}"
     script:

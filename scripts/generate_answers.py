@@ -4,7 +4,7 @@ from deltatune import runlog
 
 with runlog.stage(snakemake) as terminal:
     import pandas as pd
-    from deltatune import generation, manifest, systems, tasks
+    from deltatune import fitting, generation, manifest, systems, tasks
     from deltatune.tokenising import readable
 
     settings = snakemake.params.settings
@@ -13,13 +13,22 @@ with runlog.stage(snakemake) as terminal:
     questions = kind.questions(pd.read_parquet(snakemake.input.test), settings)
     evaluation = settings["evaluation"]
     prompts = questions["prompt"].tolist()
-    answers = generation.answer(
-        model,
-        tokenizer,
-        prompts,
-        max_new_tokens=evaluation["max_new_tokens"],
-        batch_size=evaluation["batch_size"],
-        progress=terminal.progress,
+
+    def answer(batch_size):
+        return generation.answer(
+            model,
+            tokenizer,
+            prompts,
+            max_new_tokens=evaluation["max_new_tokens"],
+            batch_size=batch_size,
+            progress=terminal.progress,
+        )
+
+    answers, batch_size = fitting.evaluate(
+        answer,
+        evaluation["batch_size"],
+        where=f"tasks.{settings['task']}.evaluation.batch_size",
+        say=terminal.say,
     )
     questions.assign(
         prompt=[readable(prompt, tokenizer) for prompt in prompts],
@@ -33,6 +42,8 @@ with runlog.stage(snakemake) as terminal:
         packages=systems.PACKAGES,
         settings=settings,
         device=machine.device,
+        dtype=str(machine.dtype),
+        batch_size_used=batch_size,
         examples=len(answers),
         unfinished=sum(not a.finished for a in answers),
         empty=sum(not a.text.strip() for a in answers),

@@ -4,32 +4,43 @@ from deltatune import runlog
 
 with runlog.stage(snakemake) as terminal:
     import pandas as pd
-    from deltatune import likelihood, manifest, systems, tasks
+    from deltatune import fitting, likelihood, manifest, systems, tasks
 
     settings = snakemake.params.settings
     machine, model, tokenizer = systems.load(snakemake.input, settings["quantisation"])
     kind = tasks.load(settings["kind"])
     questions = kind.questions(pd.read_parquet(snakemake.input.test), settings)
 
-    def score(prompts):
-        return likelihood.score_completions(
-            model,
-            tokenizer,
-            prompts,
-            kind.completions(settings),
-            max_length=settings["max_length"],
-            batch_size=settings["evaluation"]["batch_size"],
-            progress=terminal.progress,
-        )
+    def score(batch_size):
+        """Log-likelihoods after the texts, and after prompts without content."""
+        return [
+            likelihood.score_completions(
+                model,
+                tokenizer,
+                prompts,
+                kind.completions(settings),
+                max_length=settings["max_length"],
+                batch_size=batch_size,
+                progress=terminal.progress,
+            )
+            for prompts in (questions["prompt"].tolist(), kind.empty_prompts(settings))
+        ]
 
-    scores = score(questions["prompt"].tolist())
+    (scores, empty), batch_size = fitting.evaluate(
+        score,
+        settings["evaluation"]["batch_size"],
+        where=f"tasks.{settings['task']}.evaluation.batch_size",
+        say=terminal.say,
+    )
     names = kind.label_names(settings["labels"])
-    table = likelihood.choose(questions, scores, score(kind.empty_prompts(settings)), names)
+    table = likelihood.choose(questions, scores, empty, names)
     table.to_parquet(snakemake.output.labels, index=False)
     manifest.write(
         snakemake.output.manifest,
         packages=systems.PACKAGES,
         settings=settings,
         device=machine.device,
+        dtype=str(machine.dtype),
+        batch_size_used=batch_size,
         examples=len(table),
     )

@@ -4,7 +4,7 @@ from deltatune import runlog
 
 with runlog.stage(snakemake) as terminal:
     import pandas as pd
-    from deltatune import likelihood, manifest, systems, tasks
+    from deltatune import fitting, likelihood, manifest, systems, tasks
 
     settings = snakemake.params.settings
     machine, model, tokenizer = systems.load(snakemake.input, settings["quantisation"])
@@ -15,12 +15,21 @@ with runlog.stage(snakemake) as terminal:
         for chapter, text in kind.texts(pd.read_parquet(snakemake.input.test))
         for window in likelihood.windows(text, tokenizer, context)
     ]
-    nll = likelihood.score_windows(
-        model,
-        tokenizer,
-        [window for _, window in parts],
-        batch_size=settings["evaluation"]["batch_size"],
-        progress=terminal.progress,
+
+    def score(batch_size):
+        return likelihood.score_windows(
+            model,
+            tokenizer,
+            [window for _, window in parts],
+            batch_size=batch_size,
+            progress=terminal.progress,
+        )
+
+    nll, batch_size = fitting.evaluate(
+        score,
+        settings["evaluation"]["batch_size"],
+        where=f"tasks.{settings['task']}.evaluation.batch_size",
+        say=terminal.say,
     )
     table = pd.DataFrame(
         {
@@ -38,6 +47,8 @@ with runlog.stage(snakemake) as terminal:
         packages=systems.PACKAGES,
         settings=settings,
         device=machine.device,
+        dtype=str(machine.dtype),
+        batch_size_used=batch_size,
         windows=len(table),
         tokens=int(table["tokens"].sum()),
         bytes=int(table["bytes"].sum()),

@@ -5,10 +5,12 @@ from deltatune import runlog
 with runlog.stage(snakemake) as terminal:
     from pathlib import Path
 
-    from deltatune import compute, manifest, models, tokens, training
+    from deltatune import compute, manifest, models, systems, tokens, training
 
     settings = snakemake.params.settings
-    machine = compute.prepare(settings["seed"], settings["training"]["threads"])
+    machine = compute.prepare(
+        settings["seed"], settings["training"]["threads"], settings["training"]["precision"]
+    )
     output = Path(snakemake.output.adapter)
     rows = {
         name: tokens.read_shards(Path(snakemake.input[name]).with_suffix(""))
@@ -22,19 +24,22 @@ with runlog.stage(snakemake) as terminal:
         training=settings["training"],
         seed=settings["seed"],
         compute=machine,
-        base=snakemake.input.model,
+        base=settings["base"]["name"],
+        revision=settings["base"]["revision"],
         output=output,
         scratch=output.with_name("scratch"),
         progress=terminal.progress,
+        say=terminal.say,
     )
     losses.to_csv(snakemake.output.losses, index=False, lineterminator="\n")
     hashes = manifest.write_hashes(output, snakemake.output.hashes)
     manifest.write(
         snakemake.output.manifest,
-        packages=["torch", "transformers", "peft", "bitsandbytes", "accelerate"],
+        packages=[*systems.PACKAGES, "accelerate"],
         settings=settings,
         device=machine.device,
         dtype=str(machine.dtype),
+        precision=machine.reason,
         base=manifest.read_hashes(snakemake.input.weights),
         hashes=hashes,
         **figures,

@@ -14,6 +14,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import numpy as np
 import torch
 
+from deltatune.errors import UserError
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+
 
 @dataclass(frozen=True)
 class Compute:
@@ -24,10 +28,11 @@ class Compute:
     reason: str
 
 
-def prepare(seed: int, threads: int) -> Compute:
+def prepare(seed: int, threads: int, precision: str = "auto") -> Compute:
     """Seed every generator, pin what rounds differently, choose device and precision once.
 
-    threads: CPU threads; a fixed number, since sums are split by it.
+    threads: CPU threads; a fixed number, since sums are split by it. precision: auto, bf16, fp16
+    or fp32. Raises UserError for a precision that the GPU does not have.
     """
     random.seed(seed)
     np.random.seed(seed)
@@ -37,16 +42,32 @@ def prepare(seed: int, threads: int) -> Compute:
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
-    compute = _choose()
+    compute = choose(precision)
     print(f"compute: {compute.device}, {compute.dtype} ({compute.reason}), {threads} CPU threads")
     return compute
 
 
-def _choose() -> Compute:
+def choose(precision: str = "auto") -> Compute:
+    """The device and what it computes in.
+
+    On a CPU that is fp32 whatever is asked for: it has no gradient scaler for fp16, and emulates
+    bf16 on most processors, so a recipe for a GPU runs there as it is, slower and more exactly.
+    """
     if not torch.cuda.is_available():
-        return Compute("cpu", torch.float32, "no GPU; a CPU is exact and fast enough in fp32")
+        asked = "" if precision in ("auto", "fp32") else f"; {precision} is left to GPUs"
+        reason = f"no GPU; a CPU is exact and fast enough in fp32{asked}"
+        return Compute("cpu", torch.float32, reason)
     name = torch.cuda.get_device_name(0)
-    # The driver emulates bf16 on older cards, many times slower than fp16.
-    if torch.cuda.get_device_capability(0)[0] >= 8:
-        return Compute("cuda:0", torch.bfloat16, f"{name} computes bf16")
-    return Compute("cuda:0", torch.float16, f"{name} has no bf16")
+    # torch.cuda.is_bf16_supported also says yes where bf16 is emulated, many times slower than
+    # fp16; only compute capability 8 (Ampere) and newer have it in hardware.
+    has_bf16 = torch.cuda.get_device_capability(0)[0] >= 8
+    if precision == "auto":
+        if has_bf16:
+            return Compute("cuda:0", torch.bfloat16, f"{name} computes bf16")
+        return Compute("cuda:0", torch.float16, f"{name} has no bf16")
+    if precision == "bf16" and not has_bf16:
+        raise UserError(
+            f"training.precision: {name} has no bf16 in hardware. Write `auto` or `fp16`, or use a "
+            "GPU of the Ampere generation or newer."
+        )
+    return Compute("cuda:0", DTYPES[precision], f"{name}, as training.precision asks")

@@ -21,6 +21,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from deltatune import gpus, metrics, tasks
 from deltatune.errors import UserError
 from deltatune.formats import SUFFIXES, TEXT_SUFFIXES
+from deltatune.optimisers import OPTIMISERS
 from deltatune.schema import Name, RepoId, Revision, Section, Seed, Share, near
 
 # ---------------------------------------------------------------- datasets
@@ -232,22 +233,6 @@ class Lora(Section):
     """Layer name or pattern -> another alpha."""
 
 
-#: `transformers.training_args.OptimizerNames`, written out so that reading config.yaml does not
-#: import transformers; a test keeps the two equal.
-OPTIMISERS = frozenset(
-    """
-    adamw_torch adamw_torch_fused adamw_torch_xla adamw_torch_npu_fused adamw_torch_4bit
-    adamw_torch_8bit adamw_anyprecision adamw_bnb_8bit adamw_8bit paged_adamw_32bit
-    paged_adamw_8bit adafactor ademamix ademamix_8bit paged_ademamix_32bit paged_ademamix_8bit
-    lion_8bit lion_32bit paged_lion_32bit paged_lion_8bit sgd adagrad rmsprop rmsprop_bnb
-    rmsprop_bnb_8bit rmsprop_bnb_32bit galore_adamw galore_adamw_8bit galore_adafactor
-    galore_adamw_layerwise galore_adamw_8bit_layerwise galore_adafactor_layerwise lomo adalomo
-    grokadamw schedule_free_radam schedule_free_adamw schedule_free_sgd apollo_adamw
-    apollo_adamw_layerwise stable_adamw
-    """.split()
-)
-
-
 class Training(Section):
     epochs: float = Field(3, gt=0, le=1000)
     """Passes over the packed training rows."""
@@ -288,8 +273,8 @@ class Training(Section):
     def _known(cls, optimiser: str) -> str:
         if optimiser not in OPTIMISERS:
             raise ValueError(
-                f"'{optimiser}' is no optimiser of transformers.Trainer{near(optimiser, OPTIMISERS)}"
-                f"; there are {', '.join(sorted(OPTIMISERS))}"
+                f"'{optimiser}' is no optimiser of transformers.Trainer"
+                f"{near(optimiser, OPTIMISERS)}; there are {', '.join(OPTIMISERS)}"
             )
         return optimiser
 
@@ -319,6 +304,8 @@ class Experiment(Section):
     """Name of the base under models."""
     task: str
     """Name of the task under tasks."""
+    elsewhere: list[str] = []
+    """Other tasks that base and tuned are evaluated on, to see what the tuning cost there."""
     quantisation: Literal["nf4", "int8", "gptq", "none"] = "nf4"
     """How the base is held, in training and in evaluation: nf4 (4-bit, bitsandbytes), int8
     (LLM.int8, bitsandbytes), gptq (quantised once, on some of a task's text; needs
@@ -571,7 +558,14 @@ def _references(settings: Settings) -> Iterable[str]:
         if experiment.task not in settings.tasks:
             yield unknown(f"{where}.task", experiment.task, "tasks", settings.tasks)
         if experiment.model in settings.models and experiment.task in settings.tasks:
-            yield from _fits(settings, where, experiment)
+            yield from _fits(settings, where, experiment.model, experiment.task)
+        for task in experiment.elsewhere:
+            if task not in settings.tasks:
+                yield unknown(f"{where}.elsewhere", task, "tasks", settings.tasks)
+            elif task == experiment.task:
+                yield f"{where}.elsewhere: '{task}' is the task that it is tuned on"
+            elif experiment.model in settings.models:
+                yield from _fits(settings, where, experiment.model, task)
         if experiment.published and experiment.task in settings.tasks:
             measured = settings.tasks[experiment.task].metrics
             for metric in experiment.published.metrics:
@@ -611,35 +605,35 @@ def _calibrates(settings: Settings, where: str, experiment: Experiment) -> Itera
         )
 
 
-def _fits(settings: Settings, where: str, experiment: Experiment) -> Iterable[str]:
+def _fits(settings: Settings, where: str, model_name: str, task_name: str) -> Iterable[str]:
     """A model built here must be long enough for the task and must not have read its test."""
-    model, task = settings.models[experiment.model], settings.tasks[experiment.task]
+    model, task = settings.models[model_name], settings.tasks[task_name]
     if not isinstance(model, PretrainModel):
         return
     if task.max_length > model.architecture.context:
         yield (
-            f"tasks.{experiment.task}.max_length: {task.max_length} is more than the context of "
-            f"models.{experiment.model} ({model.architecture.context})"
+            f"tasks.{task_name}.max_length: {task.max_length} is more than the context of "
+            f"models.{model_name} ({model.architecture.context})"
         )
     context, evaluation = model.architecture.context, getattr(task, "evaluation", None)
     window = getattr(evaluation, "context", None)
     if window and window > context:
         yield (
-            f"tasks.{experiment.task}.evaluation.context: {window} is more than the context of "
-            f"models.{experiment.model} ({context})"
+            f"tasks.{task_name}.evaluation.context: {window} is more than the context of "
+            f"models.{model_name} ({context})"
         )
     answer = getattr(evaluation, "max_new_tokens", 0)
     if answer > context - 2:
         yield (
-            f"tasks.{experiment.task}.evaluation.max_new_tokens: {answer} leaves no room for a "
-            f"prompt in the context of models.{experiment.model} ({context})"
+            f"tasks.{task_name}.evaluation.max_new_tokens: {answer} leaves no room for a "
+            f"prompt in the context of models.{model_name} ({context})"
         )
     for other in model.corpus:
-        if _reads_the_test(settings, other, experiment.task):
+        if _reads_the_test(settings, other, task_name):
             yield (
-                f"{where}: models.{experiment.model}.corpus reads dataset '{task.dataset}' as task "
-                f"'{other}', so it may have read test records of '{experiment.task}'; put "
-                f"'{experiment.task}' into the corpus instead of '{other}', or use another model"
+                f"{where}: models.{model_name}.corpus reads dataset '{task.dataset}' as task "
+                f"'{other}', so it may have read test records of '{task_name}'; put "
+                f"'{task_name}' into the corpus instead of '{other}', or use another model"
             )
 
 
@@ -663,7 +657,9 @@ def _reads_the_test(settings: Settings, other: str, name: str) -> bool:
 
 def _files(settings: Settings, folder: Path) -> Iterable[str]:
     """Files and folders that the chosen experiments need and that are not there."""
-    used_tasks = {experiment.task for experiment in settings.chosen.values()}
+    used_tasks = {
+        task for e in settings.chosen.values() for task in (e.task, *e.elsewhere)
+    }
     for experiment in settings.chosen.values():
         model = settings.models[experiment.model]
         if isinstance(model, PretrainModel):

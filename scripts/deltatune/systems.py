@@ -7,7 +7,8 @@ from typing import Any
 
 from deltatune import compute, models
 
-PACKAGES = ("torch", "transformers", "peft", "bitsandbytes")
+#: Whose versions belong into the record of what was loaded; what is not installed is left out.
+PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "gptqmodel", "optimum")
 
 
 def load(inputs: Any, quantisation: str, threads: int = 1) -> tuple[compute.Compute, Any, Any]:

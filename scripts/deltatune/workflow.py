@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from deltatune import digest, settings, tasks
-from deltatune.settings import Experiment, FileDataset, PretrainModel, SampleDataset
+from deltatune.formats import TEXT_SUFFIXES
+from deltatune.settings import (
+    Experiment,
+    FileDataset,
+    HubDataset,
+    HubModel,
+    PretrainModel,
+    SampleDataset,
+    UrlDataset,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = "results"
@@ -72,9 +81,10 @@ class Flow:
     def dataset(self, name: str) -> dict:
         """What fetch_dataset depends on, the file's content apart."""
         chosen = self._version["datasets"][name]
-        kept = ("columns", "format")
-        fields = {key: chosen[key] for key in kept if key in chosen}
-        return {"dataset": name, "text": self.is_text(name), **fields}
+        # A file's content is an input; what is fetched is known by these settings alone.
+        apart = ("chunks", "path", "name")
+        fields = {key: value for key, value in chosen.items() if key not in apart}
+        return {"dataset": name, "text": self.is_text(name), "format": None, **fields}
 
     def raw_task(self, name: str, *keys: str) -> dict:
         """The named keys of a task, where its kind has them, as config.yaml has them."""
@@ -91,6 +101,8 @@ class Flow:
     def model(self, name: str) -> dict:
         """What making a model depends on, the kinds of its corpus's tasks included."""
         chosen = {"model": name, **self._version["models"][name]}
+        # What is done with it once it is there.
+        del chosen["gptq"]
         if self.is_pretrained_here(name):
             chosen["corpus"] = {task: self.kind(task) for task in chosen["corpus"]}
         return chosen
@@ -102,7 +114,20 @@ class Flow:
     def training(self, experiment: str, seed: str) -> dict:
         chosen = self._version["experiments"][experiment]
         keys = ("model", "quantisation", "lora", "training")
-        return {key: chosen[key] for key in keys} | {"seed": int(seed)}
+        base = self.base_name(chosen["model"])
+        return {key: chosen[key] for key in keys} | {"seed": int(seed), "base": base}
+
+    def base_name(self, model: str) -> dict[str, str | None]:
+        """What an adapter calls its base: {"name": id or folder, "revision"}."""
+        chosen = self.settings.models[model]
+        if isinstance(chosen, HubModel):
+            return {"name": chosen.id, "revision": chosen.revision}
+        return {"name": f"{RESULTS}/models/{model}/model", "revision": None}
+
+    def gptq(self, model: str) -> dict:
+        """What quantising a model depends on, its weights and the calibration text apart."""
+        chosen = self._version["models"][model]["gptq"]
+        return {"model": model} | {key: chosen[key] for key in chosen if key != "calibration"}
 
     def evaluation(self, task: str, system: str, *keys: str) -> dict:
         """What an evaluation depends on: the same for a base and for what was tuned from it."""
@@ -132,9 +157,11 @@ class Flow:
 
     # ------------------------------------------------------------ inputs
 
-    def source(self, dataset: str) -> str:
-        """The file that a dataset comes from."""
+    def source(self, dataset: str) -> str | list[str]:
+        """The file that a dataset comes from; none where it is fetched."""
         chosen = self.settings.datasets[dataset]
+        if isinstance(chosen, HubDataset | UrlDataset):
+            return []
         if isinstance(chosen, SampleDataset):
             path = ROOT / "data" / "sample" / SAMPLES[chosen.name]
             return (
@@ -145,9 +172,13 @@ class Flow:
     def is_text(self, dataset: str) -> bool:
         """Whether a dataset is one plain text, which has to be chunked."""
         chosen = self.settings.datasets[dataset]
-        if isinstance(chosen, FileDataset) and chosen.format:
+        if isinstance(chosen, HubDataset):
+            return False
+        if isinstance(chosen, FileDataset | UrlDataset) and chosen.format:
             return chosen.format == "txt"
-        return Path(self.source(dataset)).suffix.lower() in (".txt", ".text")
+        if isinstance(chosen, UrlDataset):
+            return chosen.suffix in TEXT_SUFFIXES
+        return Path(self.source(dataset)).suffix.lower() in TEXT_SUFFIXES
 
     def records(self, task: str) -> str:
         """The records that a task splits: the dataset's own, or its chunks."""
@@ -177,15 +208,29 @@ class Flow:
 
     def system(self, system: str) -> dict[str, str]:
         """The hash files of the weights that a system is made of."""
-        model, _ = self.base_of(system)
-        files = {"weights": f"{RESULTS}/models/{model}/weights.sha256"}
+        files = {"weights": self.weights(*self.base_of(system))}
         kind, name, rest = system.split("/")
         if kind == "tuned":
             files["adapter"] = f"{RESULTS}/experiments/{name}/{rest}/adapter.sha256"
         return files
 
     def model_folder(self, system: str) -> str:
-        return f"{RESULTS}/models/{self.base_of(system)[0]}/model"
+        return f"{self.held(*self.base_of(system))}/model"
+
+    def held(self, model: str, quantisation: str) -> str:
+        """The folder of a model as it is loaded: what bitsandbytes quantises, it quantises then;
+        GPTQ has done it before."""
+        gptq = self.settings.models[model].gptq
+        calibrated = f"/gptq-{gptq.calibration}" if quantisation == "gptq" else ""
+        return f"{RESULTS}/models/{model}{calibrated}"
+
+    def weights(self, model: str, quantisation: str) -> str:
+        """The hash file of the weights that are loaded."""
+        return f"{self.held(model, quantisation)}/weights.sha256"
+
+    def environment(self, usual: str, quantisation: str) -> str:
+        """The conda environment of a stage that loads a model, as a path from rules/."""
+        return f"../envs/{'gptq' if quantisation == 'gptq' else usual}.yaml"
 
     def tokens(self, experiment: str, split: str) -> str:
         """The hash file of the packed rows that an experiment reads."""
@@ -214,11 +259,49 @@ class Flow:
             "tuned": [f"{folder}/{system}/{file}" for system in self.tuned(experiment)],
         }
 
+    def comparisons(self, table: str) -> list[str]:
+        """The comparisons of a table: `comparison`, each experiment on its own task, or
+        `elsewhere`, on the other tasks that it names."""
+        if table == "comparison":
+            pairs = [(name, e.task) for name, e in self.experiments.items()]
+        else:
+            pairs = self._elsewhere()
+        return [f"{RESULTS}/comparisons/{name}/{task}.csv" for name, task in pairs]
+
+    def tables(self) -> list[str]:
+        """The tables of this run; elsewhere only if an experiment asks for it."""
+        names = ["comparison", *(["elsewhere"] if self._elsewhere() else [])]
+        return [f"{RESULTS}/{name}.csv" for name in names]
+
+    def _elsewhere(self) -> list[tuple[str, str]]:
+        return [(name, task) for name, e in self.experiments.items() for task in e.elsewhere]
+
     def runs(self, experiment: str, file: str) -> list[str]:
         """One file of each training run of an experiment."""
         return [
             f"{RESULTS}/experiments/{experiment}/seed-{seed}/{file}" for seed in self.settings.seeds
         ]
+
+    # ------------------------------------------------------------ merging
+
+    def merging(self, experiment: str) -> dict:
+        """What a merged model and the text that it is checked on depend on, the weights apart."""
+        chosen = self.experiment(experiment)
+        keys = ("labels", "prompt", "chat", "max_length")
+        return self.task(chosen.task, *keys) | {"quantisation": chosen.quantisation}
+
+    def merge_inputs(self, experiment: str, seed: str) -> dict[str, str]:
+        """Hash files and test text; nothing for GPTQ, which is refused (see `merging.check`)."""
+        chosen = self.experiment(experiment)
+        if chosen.quantisation == "gptq":
+            return {}
+        test = f"{RESULTS}/tasks/{chosen.task}/test.parquet"
+        return {**self.system(f"tuned/{experiment}/seed-{seed}"), "test": test}
+
+    def merge_model(self, experiment: str) -> str | list[str]:
+        if self.experiment(experiment).quantisation == "gptq":
+            return []
+        return self.model_folder(self.base(experiment))
 
     # ------------------------------------------------------------ the report
 
@@ -230,6 +313,11 @@ class Flow:
         }
         jobs = {
             "pretrain_model": {m: p for m, p in models.items() if self.is_pretrained_here(m)},
+            "quantize_model": {
+                e.model: f"{self.held(e.model, 'gptq')}/manifest.json"
+                for e in self.experiments.values()
+                if e.quantisation == "gptq"
+            },
             "train_adapter": {
                 f"{name}, seed {seed}": path
                 for name, e in experiments.items()
@@ -244,6 +332,13 @@ class Flow:
         return {
             "experiments": experiments,
             "tasks": {task: {"files": self._task_files(task)} for task in self.tasks},
+            "elsewhere": [
+                {
+                    "comparison": f"{RESULTS}/comparisons/{name}/{task}.csv",
+                    "metrics": self.evaluated(name, "metrics.json", task)["base"],
+                }
+                for name, task in self._elsewhere()
+            ],
             "models": models,
             "jobs": {stage: found for stage, found in jobs.items() if found},
         }
@@ -254,14 +349,17 @@ class Flow:
         def paths(node: Any) -> list[str]:
             if isinstance(node, Mapping):
                 return [path for value in node.values() for path in paths(value)]
-            return [path for value in node for path in paths(value)] if isinstance(
-                node, list
-            ) else [node]
+            return (
+                [path for value in node for path in paths(value)]
+                if isinstance(node, list)
+                else [node]
+            )
 
         plan = self.report_plan()
         files = [
             *(e["files"] for e in plan["experiments"].values()),
             *(t["files"] for t in plan["tasks"].values()),
+            plan["elsewhere"],
             plan["models"],
             plan["jobs"],
         ]
@@ -312,6 +410,38 @@ class Flow:
         if self._outputs(task) == "labels":
             files["baseline"] = f"{RESULTS}/tasks/{task}/baseline.json"
         return files
+
+    # ------------------------------------------------------------ the plan
+
+    def plan(self) -> dict[str, Any]:
+        """What `snakemake plan` tells of, and the files that it reads if they are there."""
+        return {
+            "experiments": [self._plan_of(name) for name in self.experiments],
+            "hardware": self.section("hardware"),
+            "presets": str(ROOT / "presets"),
+        }
+
+    def _plan_of(self, name: str) -> dict[str, Any]:
+        chosen = self._version["experiments"][name]
+        task, model = chosen["task"], chosen["model"]
+        dataset = self.settings.tasks[task].dataset
+        return {
+            "experiment": name,
+            "model": {"name": model, **self._version["models"][model]},
+            "task": {"task": task, **self._version["tasks"][task]},
+            "dataset": self._version["datasets"][dataset],
+            "text": self.is_text(dataset),
+            "path": self.source(dataset) or None,
+            "seeds": len(self.settings.seeds),
+            **{key: chosen[key] for key in ("quantisation", "lora", "training")},
+            "files": {
+                "model": f"{RESULTS}/models/{model}/model",
+                "tokens": f"{RESULTS}/tokens/{task}/{model}/train.json",
+                "split": f"{RESULTS}/tasks/{task}/manifest.json",
+                "train": f"{RESULTS}/tasks/{task}/train.parquet",
+                "records": self.records(task),
+            },
+        }
 
     # ------------------------------------------------------------ resources
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,21 @@ ANSWER_FAULTS = {
 }
 
 
-def report_data(comparison: Path, plan: dict[str, Any], options: dict[str, Any]) -> ReportData:
+def report_data(tables: Sequence[Path], plan: dict[str, Any], options: dict[str, Any]) -> ReportData:
     """Read a run's results.
 
+    tables: comparison.csv, and elsewhere.csv where there is one; each adjusts its own p-values.
     plan: what `workflow.Flow.report_plan` lists: experiments, tasks and models with their files.
     options: the sections `report` and `statistics` of the settings.
     """
     experiments = plan["experiments"]
-    table = pd.read_csv(comparison)
-    details = pd.concat([pd.read_csv(e["files"]["comparison"]) for e in experiments.values()])
+    table = pd.concat([pd.read_csv(path) for path in tables], ignore_index=True)
+    others = plan["elsewhere"]
+    paths = [*(e["files"]["comparison"] for e in experiments.values())]
+    paths += [other["comparison"] for other in others]
+    details = pd.concat([pd.read_csv(path) for path in paths], ignore_index=True)
+    judged = [e["files"]["metrics"]["base"] for e in experiments.values()]
+    judged += [other["metrics"] for other in others]
     data = ReportData(
         comparison=table,
         experiments={
@@ -39,8 +46,8 @@ def report_data(comparison: Path, plan: dict[str, Any], options: dict[str, Any])
         },
         metrics={
             metric: figures
-            for e in experiments.values()
-            for metric, figures in manifest.read(e["files"]["metrics"]["base"])["metrics"].items()
+            for path in judged
+            for metric, figures in manifest.read(path)["metrics"].items()
         },
         details=details,
         losses=pd.concat(
@@ -66,7 +73,7 @@ def report_data(comparison: Path, plan: dict[str, Any], options: dict[str, Any])
         costs=costs(plan),
         provenance=provenance(plan),
         caveats=caveats(plan),
-        downloads={"comparison.csv": comparison.read_text(encoding="utf-8")},
+        downloads={path.name: path.read_text(encoding="utf-8") for path in tables},
         resamples=options["statistics"]["resamples"],
         confidence=options["statistics"]["confidence"],
         title=options["report"]["title"],
@@ -173,6 +180,7 @@ def caveats(plan: dict[str, Any]) -> list[str]:
             for key, text in ANSWER_FAULTS.items():
                 if facts.get(key):
                     said.append(f"{name}, {system}: {facts[key]} of {facts['examples']} {text}.")
+        said += _batches(name, {s: plan["jobs"]["evaluate"][f"{name}, {s}"] for s in systems})
     for task, files in plan["tasks"].items():
         split = manifest.read(files["files"]["split"])
         if not split["excluded"]:
@@ -181,6 +189,19 @@ def caveats(plan: dict[str, Any]) -> list[str]:
                 "of a training record."
             )
     return list(dict.fromkeys(said))
+
+
+def _batches(name: str, jobs: dict[str, str]) -> list[str]:
+    """Base and tuned are evaluated in the same batches unless memory ran short for one of them."""
+    used = {system: manifest.read(path).get("batch_size_used") for system, path in jobs.items()}
+    if len(set(used.values())) == 1:
+        return []
+    sizes = ", ".join(f"{system}: {size}" for system, size in used.items())
+    return [
+        f"{name}: memory ran short, so that base and tuned were not evaluated in batches of the "
+        f"same size ({sizes}). In 4-bit or 16-bit precision that alone can change an answer; set "
+        "the task's evaluation.batch_size to the smallest of them to rule it out."
+    ]
 
 
 def provenance(plan: dict[str, Any]) -> dict[str, Any]:

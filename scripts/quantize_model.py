@@ -1,0 +1,36 @@
+"""Quantise a base with GPTQ, calibrated on a task's training text."""
+
+from deltatune import runlog
+
+with runlog.stage(snakemake) as terminal:
+    from pathlib import Path
+
+    from deltatune import compute, gptq, manifest, models, quantisation, systems, tokenising, tokens
+
+    settings = snakemake.params.settings
+    quantisation.require_gptq()
+    # A fixed number of threads, whatever the machine has to spare: sums are split by it.
+    machine = compute.prepare(settings["seed"], threads=2)
+    folder, output = Path(snakemake.input.model), Path(snakemake.output.model)
+    samples = gptq.calibration(
+        tokens.read_shards(Path(snakemake.input.calibration).with_suffix("")),
+        settings["samples"],
+        tokenising.padding(models.load_tokenizer(folder)),
+        settings["seed"],
+    )
+    if len(samples) < settings["samples"]:
+        terminal.say(
+            f"models.{settings['model']}.gptq.samples: there are {len(samples)} rows of training "
+            f"text to calibrate on, not {settings['samples']}"
+        )
+    facts = gptq.quantise(folder, samples, settings, machine, output)
+    hashes = manifest.write_hashes(output, snakemake.output.weights)
+    manifest.write(
+        snakemake.output.manifest,
+        packages=systems.PACKAGES,
+        settings=settings,
+        device=machine.device,
+        base=manifest.read_hashes(snakemake.input.weights),
+        hashes=hashes,
+        **facts,
+    )
