@@ -559,6 +559,7 @@ def _references(settings: Settings) -> Iterable[str]:
             yield unknown(f"{where}.task", experiment.task, "tasks", settings.tasks)
         if experiment.model in settings.models and experiment.task in settings.tasks:
             yield from _fits(settings, where, experiment.model, experiment.task)
+            yield from _calibrates(settings, where, experiment)
         for task in experiment.elsewhere:
             if task not in settings.tasks:
                 yield unknown(f"{where}.elsewhere", task, "tasks", settings.tasks)
@@ -575,11 +576,10 @@ def _references(settings: Settings) -> Iterable[str]:
                         f"'{experiment.task}'{near(metric, measured)}; its metrics are "
                         f"{', '.join(measured)}"
                     )
-            yield from _calibrates(settings, where, experiment)
 
 
 def _calibrates(settings: Settings, where: str, experiment: Experiment) -> Iterable[str]:
-    """GPTQ needs to be told its text, and that must not hold the task's test."""
+    """GPTQ needs to be told its text, and that must not hold a test that it is judged by."""
     if experiment.quantisation != "gptq":
         return
     name, model = experiment.model, settings.models[experiment.model]
@@ -597,12 +597,13 @@ def _calibrates(settings: Settings, where: str, experiment: Experiment) -> Itera
                 f"widths {sizes[0]} and {sizes[1]} of models.{name}.architecture, which must be "
                 "multiples of 32 too"
             )
-    if _reads_the_test(settings, model.gptq.calibration, experiment.task):
-        yield (
-            f"models.{name}.gptq.calibration: task '{model.gptq.calibration}' splits the same "
-            f"records in another way, so it may hold test records of '{experiment.task}'; write "
-            f"'{experiment.task}' there"
-        )
+    for task in (experiment.task, *experiment.elsewhere):
+        if _reads_the_test(settings, model.gptq.calibration, task):
+            yield (
+                f"models.{name}.gptq.calibration: task '{model.gptq.calibration}' splits the same "
+                f"records in another way, so it may hold test records of '{task}'; write '{task}' "
+                "there"
+            )
 
 
 def _fits(settings: Settings, where: str, model_name: str, task_name: str) -> Iterable[str]:
