@@ -24,3 +24,4 @@ wildcard_constraints:
     system=SYSTEM,
     seed=r"\d+",
     split="|".join(SPLITS),
+    table="comparison|elsewhere",

@@ -27,29 +27,26 @@ rule compare_systems:
 
 rule join_comparisons:
     input:
-        comparisons=[
-            f"results/comparisons/{name}/{experiment.task}.csv"
-            for name, experiment in flow.experiments.items()
-        ],
+        comparisons=lambda w: flow.comparisons(w.table),
     output:
         comparison=report(
-            "results/comparison.csv",
+            "results/{table}.csv",
             caption="../report/comparison.rst",
             category="Comparison",
-            labels={"table": "all experiments and metrics"},
+            labels={"table": "{table}"},
         ),
     params:
         code=flow.code("join_comparisons"),
     log:
-        "results/logs/join_comparisons.log",
+        "results/logs/join_comparisons/{table}.log",
     benchmark:
-        "results/benchmarks/join_comparisons.tsv"
+        "results/benchmarks/join_comparisons/{table}.tsv"
     resources:
         mem_mb=1000,
         runtime=10,
     conda:
         "../envs/evaluate.yaml"
     message:
-        "Joining the comparisons, with p-values adjusted for their number"
+        "Joining the rows of {wildcards.table}, with p-values adjusted for their number"
     script:
         "../scripts/join_comparisons.py"

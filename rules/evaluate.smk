@@ -11,7 +11,7 @@ rule generate_answers:
         manifest="results/evaluations/{task}/{system}/answers.json",
     params:
         settings=lambda w: flow.evaluation(
-            w.task, w.system, "labels", "prompt", "chat", "max_length", "evaluation"
+            "generate_answers", w.task, w.system, "labels", "prompt", "chat"
         ),
         code=lambda w: flow.kind_code("generate_answers", w.task),
     log:
@@ -39,9 +39,7 @@ rule score_text:
         text="results/evaluations/{task}/{system}/text.parquet",
         manifest="results/evaluations/{task}/{system}/text.json",
     params:
-        settings=lambda w: flow.evaluation(
-            w.task, w.system, "max_length", "evaluation"
-        ),
+        settings=lambda w: flow.evaluation("score_text", w.task, w.system, "max_length"),
         code=lambda w: flow.kind_code("score_text", w.task),
     log:
         "results/logs/score_text/{task}/{system}.log",
@@ -69,7 +67,7 @@ rule score_labels:
         manifest="results/evaluations/{task}/{system}/labels.json",
     params:
         settings=lambda w: flow.evaluation(
-            w.task, w.system, "labels", "prompt", "max_length", "evaluation"
+            "score_labels", w.task, w.system, "labels", "prompt", "max_length"
         ),
         code=lambda w: flow.kind_code("score_labels", w.task),
     log:

@@ -118,7 +118,7 @@ rule plot_confusion:
 
 rule render_report:
     input:
-        comparison="results/comparison.csv",
+        tables=flow.tables(),
         files=flow.report_files(),
         template="report/page.html.j2",
         style="report/style.css",

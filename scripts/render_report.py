@@ -8,7 +8,9 @@ with runlog.stage(snakemake):
     from deltatune.reporting import collect, page, verdict
 
     data = collect.report_data(
-        Path(snakemake.input.comparison), snakemake.params.plan, snakemake.params.settings
+        [Path(table) for table in snakemake.input.tables],
+        snakemake.params.plan,
+        snakemake.params.settings,
     )
     html = page.render(data, Path(snakemake.input.template))
     Path(snakemake.output.page).write_text(html, encoding="utf-8")

@@ -658,9 +658,7 @@ def _reads_the_test(settings: Settings, other: str, name: str) -> bool:
 
 def _files(settings: Settings, folder: Path) -> Iterable[str]:
     """Files and folders that the chosen experiments need and that are not there."""
-    used_tasks = {
-        task for e in settings.chosen.values() for task in (e.task, *e.elsewhere)
-    }
+    used_tasks = {task for e in settings.chosen.values() for task in (e.task, *e.elsewhere)}
     for experiment in settings.chosen.values():
         model = settings.models[experiment.model]
         if isinstance(model, PretrainModel):

@@ -28,6 +28,9 @@ RESULTS = "results"
 SAMPLES = {"instructions": "instructions.json", "prose": "prose.txt", "news": "news.csv"}
 SPLITS = ("train", "validation", "test")
 
+#: Stage -> the keys of a task's `evaluation` that it does not read.
+NOT_READ = {"generate_answers": ("context",), "score_text": ("continuations", "max_new_tokens")}
+
 #: Names may hold dots and dashes, so wildcards are bounded by what config.yaml allows.
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 SYSTEM = rf"base/{NAME}/[a-z0-9]+|tuned/{NAME}/seed-\d+"
@@ -129,10 +132,16 @@ class Flow:
         chosen = self._version["models"][model]["gptq"]
         return {"model": model} | {key: chosen[key] for key in chosen if key != "calibration"}
 
-    def evaluation(self, task: str, system: str, *keys: str) -> dict:
-        """What an evaluation depends on: the same for a base and for what was tuned from it."""
+    def evaluation(self, stage: str, task: str, system: str, *keys: str) -> dict:
+        """What an evaluation depends on: the same for a base and for what was tuned from it.
+
+        Prose is evaluated by two stages, which share a section of the settings and read each its
+        own part of it.
+        """
         _, quantisation = self.base_of(system)
-        return self.task(task, *keys) | {"quantisation": quantisation}
+        chosen = self.task(task, *keys, "evaluation")
+        read = {k: v for k, v in chosen["evaluation"].items() if k not in NOT_READ.get(stage, ())}
+        return chosen | {"evaluation": read, "quantisation": quantisation}
 
     def comparison(self, experiment: str, task: str) -> dict:
         model, quantisation = self.base_of(self.base(experiment))

@@ -13,9 +13,7 @@ import pytest
 import yaml
 from conftest import copy_project, run_snakemake
 
-COLUMNS = (
-    "experiment,task,model,metric,higher_is_better,n,base,tuned,delta,ci_low,ci_high,p_value,p_holm"
-).split(",")
+COLUMNS = ["experiment", "task", "model", "metric", "higher_is_better", "n", "base", "tuned", "delta", "ci_low", "ci_high", "p_value", "p_holm"]
 
 
 def jobs(output: str) -> dict[str, int]:
@@ -172,3 +170,15 @@ def test_a_comment_and_a_touch_run_nothing(finished):
     for file in [*finished.glob("scripts/*.py"), *finished.glob("data/sample/*")]:
         file.touch()
     assert "Nothing to be done" in run_snakemake(finished, "-n").stdout
+
+
+def test_what_tuning_costs_elsewhere_stands_in_a_table_of_its_own(small_run):
+    table = pd.read_csv(small_run / "results/elsewhere.csv")
+    assert list(table.columns) == COLUMNS
+    assert set(zip(table["experiment"], table["task"], strict=True)) == {
+        ("instructions-qlora", "prose"),
+        ("news-qlora", "prose"),
+    }
+    # The base is the one that the task's own experiment was compared with.
+    own = pd.read_csv(small_run / "results/comparison.csv").query("task == 'prose'")
+    assert table["base"].isin(own["base"]).all()

@@ -14,7 +14,6 @@ from deltatune import manifest
 from deltatune.reporting import reading
 from deltatune.reporting.page import ReportData
 
-
 #: Counts in the manifest of generate_answers -> what they mean.
 ANSWER_FAULTS = {
     "empty": "answers are empty",
@@ -23,7 +22,9 @@ ANSWER_FAULTS = {
 }
 
 
-def report_data(tables: Sequence[Path], plan: dict[str, Any], options: dict[str, Any]) -> ReportData:
+def report_data(
+    tables: Sequence[Path], plan: dict[str, Any], options: dict[str, Any]
+) -> ReportData:
     """Read a run's results.
 
     tables: comparison.csv, and elsewhere.csv where there is one; each adjusts its own p-values.
