@@ -13,7 +13,10 @@ import pytest
 import yaml
 from conftest import copy_project, run_snakemake
 
-COLUMNS = ["experiment", "task", "model", "metric", "higher_is_better", "n", "base", "tuned", "delta", "ci_low", "ci_high", "p_value", "p_holm"]
+COLUMNS = [
+    *("experiment", "task", "model", "metric", "higher_is_better", "n", "base", "tuned", "delta"),
+    *("ci_low", "ci_high", "p_value", "p_holm"),
+]
 
 
 def jobs(output: str) -> dict[str, int]:
