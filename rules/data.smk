@@ -17,13 +17,13 @@ rule fetch_dataset:
         "results/benchmarks/fetch_dataset/{dataset}.tsv"
     resources:
         mem_mb=2000,
-        runtime=30,
+        runtime=240,
     # Bad data should stop a run before it has trained anything.
     priority: 100
     conda:
         "../envs/data.yaml"
     message:
-        "Reading dataset {wildcards.dataset}"
+        "Fetching dataset {wildcards.dataset}"
     script:
         "../scripts/fetch_dataset.py"
 

@@ -1,30 +1,24 @@
-"""Read a dataset's file into records.parquet; what cannot be read goes to rejects.csv."""
+"""Bring a dataset's records into records.parquet; what cannot be read goes to rejects.csv."""
 
 from deltatune import runlog
 
 with runlog.stage(snakemake) as terminal:
     from pathlib import Path
 
-    from deltatune import manifest, sources
+    from deltatune import fetching, manifest
 
     settings = snakemake.params.settings
-    source = Path(snakemake.input.source)
-    where = f"datasets.{settings['dataset']}"
-    files = {
-        "write": Path(snakemake.output.records),
-        "rejects": Path(snakemake.output.rejects),
-        "where": where,
-    }
-    if settings["text"]:
-        counts = sources.read_text(source, **files)
-    else:
-        counts = sources.read_records(source, settings.get("format"), settings["columns"], **files)
-    if counts["rejected"]:
-        terminal.say(f"{where}: {counts['rejected']} of {counts['rows']} records rejected")
-    manifest.write(
-        snakemake.output.manifest,
-        packages=["pyarrow"],
-        settings=settings,
-        source_sha256=manifest.file_hash(source),
-        **counts,
+    source = snakemake.input.get("source")
+    facts = fetching.records(
+        settings,
+        Path(source) if source else None,
+        write=Path(snakemake.output.records),
+        rejects=Path(snakemake.output.rejects),
+        downloads=Path("results/downloads"),
+        progress=terminal.progress,
     )
+    if facts["rejected"]:
+        name = f"datasets.{settings['dataset']}"
+        terminal.say(f"{name}: {facts['rejected']} of {facts['rows']} records rejected")
+    packages = ["pyarrow", *(["datasets", "huggingface_hub"] if "commit" in facts else [])]
+    manifest.write(snakemake.output.manifest, packages=packages, settings=settings, **facts)

@@ -1,15 +1,15 @@
-"""Put a model that lies on this machine where the other stages look for it."""
+"""Put an untuned model where the other stages look for it: from this machine, or the hub."""
 
 from deltatune import runlog
 
-with runlog.stage(snakemake):
+with runlog.stage(snakemake) as terminal:
     from pathlib import Path
 
     from deltatune import manifest, model_files
 
     settings = snakemake.params.settings
     folder = Path(snakemake.output.model)
-    facts = model_files.link(Path(settings["path"]), folder, f"models.{settings['model']}.path")
+    facts = model_files.fetch(settings, folder, terminal.progress)
     hashes = manifest.write_hashes(folder, snakemake.output.weights)
     manifest.write_hashes(folder, snakemake.output.tokenizer, "tokenizer*")
     manifest.write(snakemake.output.manifest, settings=settings, hashes=hashes, **facts)

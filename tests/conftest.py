@@ -118,3 +118,31 @@ def small_run(tmp_path_factory, default_config) -> Path:
     done = run_snakemake(project, "--cores", "2")
     assert done.returncode == 0, done.stdout[-5000:]
     return project
+
+
+@pytest.fixture
+def hub():
+    """A hub on loopback, see standin_hub."""
+    from standin_hub import Hub
+
+    with Hub() as hub:
+        yield hub
+
+
+@pytest.fixture
+def fetch(tmp_path: Path, hub):
+    """A project folder with a cache of its own, into which the hub's things are fetched."""
+    from fetch_process import Fetch
+
+    folder = tmp_path / "fetched"
+    folder.mkdir()
+    return Fetch(folder, hub)
+
+
+@pytest.fixture
+def closed() -> str:
+    """An address on loopback where nothing answers."""
+    from standin_hub import Hub
+
+    with Hub() as hub:
+        return hub.url

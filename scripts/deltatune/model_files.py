@@ -2,40 +2,73 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from deltatune.errors import UserError
 
-WANTED = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")
+BESIDE = ("*.json", "*.model", "*.txt", "*.jinja")
+"""What is taken beside the weights: configuration, tokenizer, chat template."""
+_WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
+
+
+def fetch(settings: dict[str, Any], target: Path, progress: Callable[[str], None]) -> dict:
+    """Fill the folder `target` with links to the files of a model, from where its source says.
+
+    settings: as `workflow.Flow.model` gives them. Returns facts for the manifest. Raises UserError
+    that says what to do.
+    """
+    where = f"models.{settings['model']}"
+    if settings["source"] == "local":
+        return link(Path(settings["path"]), target, f"{where}.path")
+    from deltatune import hub
+
+    def wanted(names: list[str]) -> list[str]:
+        return choose(names, settings["id"], f"{where}.id")
+
+    folder, facts = hub.model(settings["id"], settings["revision"], wanted, where, progress)
+    return facts | link(folder, target, f"{where}.id")
+
+
+def choose(names: list[str], source: str, where: str) -> list[str]:
+    """Which of a model's files are taken; never one that can run code when it is loaded.
+
+    Where the weights lie twice, as with Mistral's own `consolidated.safetensors`, those that
+    transformers reads. Raises UserError naming `where` if something is missing.
+    """
+    weights = fnmatch.filter(names, "*.safetensors")
+    if not weights:
+        pickles = [name for name in names if name.endswith((".bin", ".pt", ".pth"))]
+        found = f"only {pickles[0]}, which can run code when it is loaded" if pickles else "none"
+        raise UserError(
+            f"{where}: '{source}' must hold the weights as .safetensors, but there is {found}. "
+            "Save the model again with safe_serialization=True."
+        )
+    if not {"tokenizer.json", "tokenizer.model"} & set(names):
+        raise UserError(
+            f"{where}: '{source}' has no tokenizer.json or tokenizer.model; save the tokenizer "
+            "into the same folder with tokenizer.save_pretrained."
+        )
+    if "adapter_config.json" in names:
+        raise UserError(
+            f"{where}: '{source}' holds an adapter, which would be loaded with its base as if both "
+            "were the base. Give the folder of the base, or merge the adapter into it."
+        )
+    weights = [name for name in weights if _WEIGHTS.fullmatch(name)] or weights
+    rest = {name for pattern in BESIDE for name in fnmatch.filter(names, pattern)}
+    return sorted({*weights, *rest})
 
 
 def link(source: Path, target: Path, where: str) -> dict:
     """Fill the folder `target` with links to the files of a local model.
 
-    Only weights as safetensors are taken: a pickle can run any code when it is loaded.
     Returns facts for the manifest. Raises UserError naming `where` if something is missing.
     """
-    weights = sorted(source.glob("*.safetensors"))
-    if not weights:
-        pickles = [*source.glob("*.bin"), *source.glob("*.pt"), *source.glob("*.pth")]
-        found = (
-            f"only {pickles[0].name}, which can run code when it is loaded" if pickles else "none"
-        )
-        raise UserError(
-            f"{where}: '{source}' must hold the weights as .safetensors, but there is {found}. "
-            "Save the model again with safe_serialization=True."
-        )
-    if not any((source / name).is_file() for name in ("tokenizer.json", "tokenizer.model")):
-        raise UserError(
-            f"{where}: '{source}' has no tokenizer.json or tokenizer.model; save the tokenizer "
-            "into the same folder with tokenizer.save_pretrained."
-        )
-    if (source / "adapter_config.json").is_file():
-        raise UserError(
-            f"{where}: '{source}' holds an adapter, which would be loaded with its base as if both "
-            "were the base. Give the folder of the base, or merge the adapter into it."
-        )
+    names = choose(sorted(file.name for file in source.iterdir()), str(source), where)
     try:
         config = json.loads((source / "config.json").read_text(encoding="utf-8"))
         architecture = (config.get("architectures") or ["unknown"])[0]
@@ -45,10 +78,9 @@ def link(source: Path, target: Path, where: str) -> dict:
             "save_pretrained wrote."
         ) from None
     target.mkdir(parents=True)
-    for pattern in WANTED:
-        for file in sorted(source.glob(pattern)):
-            (target / file.name).symlink_to(file.resolve())
+    for name in names:
+        (target / name).symlink_to((source / name).resolve())
     return {
         "architecture": architecture,
-        "weight_bytes": sum(file.stat().st_size for file in weights),
+        "weight_bytes": sum(file.stat().st_size for file in target.glob("*.safetensors")),
     }

@@ -22,6 +22,27 @@ def _name(value: str) -> str:
     return value
 
 
+def _repo_id(value: str) -> str:
+    """What the hub takes: `name` or `owner/name`."""
+    if not re.fullmatch(r"(?:[\w.-]{1,96}/)?[\w.-]{1,96}", value, re.ASCII) or ".." in value:
+        raise ValueError(f"'{value}' is no name on the hub; write owner/name")
+    return value
+
+
+def _pinned(value: str) -> str:
+    """A branch moves, and with it what a run was made of."""
+    if value in ("main", "master", "HEAD") or value.startswith("refs/"):
+        raise ValueError(
+            f"'{value}' changes with time; give a commit (40 hex digits, listed on the hub under "
+            "Files and versions, History) or a tag"
+        )
+    if not re.fullmatch(r"[\w.-]+(?:/[\w.-]+)*", value, re.ASCII) or ".." in value:
+        raise ValueError(f"'{value}' is no commit or tag")
+    return value
+
+
+RepoId = Annotated[str, AfterValidator(_repo_id)]
+Revision = Annotated[str, AfterValidator(_pinned)]
 Name = Annotated[str, AfterValidator(_name)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]

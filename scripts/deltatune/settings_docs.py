@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -32,8 +32,8 @@ def page() -> str:
     """docs/settings.md."""
     parts = [INTRODUCTION, _table("Top level", settings.Settings)]
     parts += [
-        _section("datasets", {"sample": settings.SampleDataset, "file": settings.FileDataset}),
-        _section("models", {"pretrain": settings.PretrainModel, "local": settings.LocalModel}),
+        _section("datasets", _by_source(settings.AnyDataset)),
+        _section("models", _by_source(settings.AnyModel)),
     ]
     for kind in tasks.available():
         parts.append(_table(f"tasks.NAME, kind: {kind}", tasks.load(kind).Settings))
@@ -62,6 +62,12 @@ def write(folder: Path = DOCS) -> None:
     (folder / "settings.md").write_text(page(), encoding="utf-8")
     text = json.dumps(schema(), indent=1, ensure_ascii=False)
     (folder / "config.schema.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _by_source(union: Any) -> dict[str, type[BaseModel]]:
+    """The members of a union, by their `source`."""
+    members = get_args(get_args(union)[0])
+    return {get_args(model.model_fields["source"].annotation)[0]: model for model in members}
 
 
 def _section(name: str, sources: dict[str, type[BaseModel]]) -> str:

@@ -15,24 +15,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deltatune.errors import UserError
+from deltatune.formats import SUFFIXES
 from deltatune.rejects import COLUMNS, excerpt
 
-SUFFIXES = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".json": "json",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-}
 BATCH = 10_000
 """Records that are held in memory at once."""
 BUFFER = 64 * 2**20
@@ -87,15 +78,36 @@ def read_records(
     Memory: a batch of records at a time, except json, which is loaded whole (use jsonl or
     parquet for large data). jsonl is read twice, since any line may bring another column.
     """
-    path, write, rejects = Path(path), Path(write), Path(rejects)
-    source = _open(path, format, where)
+    source = _open(Path(path), format, where)
+    return read_rows(source, str(path), columns, write, rejects, where)
+
+
+class Source(Protocol):
+    """Records of any origin."""
+
+    def names(self) -> list[str]:
+        """The columns."""
+
+    def rows(self, wanted: list[str]) -> Iterator[Row]:
+        """All records in order, each with the values of these columns or why there are none."""
+
+
+def read_rows(
+    source: Source,
+    named: str,
+    columns: dict[str, str | list[str]],
+    write: Path,
+    rejects: Path,
+    where: str = "datasets",
+) -> dict[str, Any]:
+    """Stream records into Parquet. named: what messages call the source; all else as above."""
     names = source.names()
-    mapping = _mapping(columns, names, path, where)
+    mapping = _mapping(columns, names, named, where)
     wanted = list(dict.fromkeys(column for group in mapping.values() for column in group))
     positions = {
         field: [wanted.index(column) for column in group] for field, group in mapping.items()
     }
-    with _Writer(write, rejects, list(mapping)) as out:
+    with _Writer(Path(write), Path(rejects), list(mapping)) as out:
         for values, reason, shown in source.rows(wanted):
             if values is None:
                 out.reject("", reason, shown)
@@ -109,7 +121,7 @@ def read_records(
                 texts.append(text)
             else:
                 out.keep(texts)
-        return out.finish(path, where)
+        return out.finish(named, where)
 
 
 def read_text(path: Path, write: Path, rejects: Path, where: str = "datasets") -> dict[str, Any]:
@@ -129,7 +141,7 @@ def read_text(path: Path, write: Path, rejects: Path, where: str = "datasets") -
                 out.reject("text", reason, paragraph)
             else:
                 out.keep([text])
-        return out.finish(path, where)
+        return out.finish(str(path), where)
 
 
 # ---------------------------------------------------------------- values
@@ -176,21 +188,21 @@ def _as_text(value: Any) -> tuple[str | None, str]:
 
 
 def _mapping(
-    columns: dict[str, str | list[str]], names: list[str], path: Path, where: str
+    columns: dict[str, str | list[str]], names: list[str], named: str, where: str
 ) -> dict[str, list[str]]:
     """field -> columns, every one of them known to be in the file, once."""
     if not names:
-        raise UserError(f"{where}.path: {path} holds no record that can be read")
+        raise UserError(f"{where}: {named} holds no record that can be read")
     where = f"{where}.columns"
     if not columns and len(names) > COLUMN_LIMIT:
         raise UserError(
-            f"{where}: {path} has more than {COLUMN_LIMIT} columns; name the ones to read"
+            f"{where}: {named} has more than {COLUMN_LIMIT} columns; name the ones to read"
         )
     mapping: dict[str, list[str]] = {}
     for field, group in (columns or {name: name for name in names}).items():
         mapping[field] = [group] if isinstance(group, str) else list(group)
         if not mapping[field]:
-            raise UserError(f"{where}.{field}: name at least one column of {path}")
+            raise UserError(f"{where}.{field}: name at least one column of {named}")
         if field == "row":
             raise UserError(
                 f"{where}: a field cannot be called 'row', which is the number of the record; "
@@ -199,22 +211,22 @@ def _mapping(
         for column in mapping[field]:
             if names.count(column) > 1:
                 raise UserError(
-                    f"{where}.{field}: {path} has {names.count(column)} columns called "
+                    f"{where}.{field}: {named} has {names.count(column)} columns called "
                     f"'{excerpt(column)}'; give them names of their own"
                 )
             if column not in names:
-                raise UserError(f"{where}.{field}: {_no_column(column, names, path)}")
+                raise UserError(f"{where}.{field}: {_no_column(column, names, named)}")
     return mapping
 
 
-def _no_column(column: str, names: list[str], path: Path) -> str:
+def _no_column(column: str, names: list[str], named: str) -> str:
     match = difflib.get_close_matches(column, names, n=1, cutoff=0.6) or [
         name for name in names if name.casefold() == column.casefold()
     ]
     near = f" (did you mean '{excerpt(match[0])}'?)" if match else ""
     listed = ", ".join(excerpt(name, 40) for name in names[:30])
     more = f" and {len(names) - 30} more" if len(names) > 30 else ""
-    message = f"{path} has no column '{column}'{near}; its columns are: {listed}{more}"
+    message = f"{named} has no column '{column}'{near}; its columns are: {listed}{more}"
     other = [mark for mark in ";\t|," if len(names) == 1 and mark in names[0]]
     if other:
         called = {"\t": "tabs (format: tsv)", ",": "commas (format: csv)"}.get(
@@ -250,14 +262,14 @@ def _open(path: Path, format: str | None, where: str) -> Any:
 def _readable(path: Path, kind: str, where: str) -> None:
     """Refuse what is no file, and what its first bytes show to be something else."""
     if path.is_dir():
-        raise UserError(f"{where}.path: {path} is a folder; give one file")
+        raise UserError(f"{where}: {path} is a folder; give one file")
     try:
         with path.open("rb") as file:
             head = file.read(512)
     except OSError as error:
-        raise UserError(f"{where}.path: {path} cannot be read: {error.strerror}") from None
+        raise UserError(f"{where}: {path} cannot be read: {error.strerror}") from None
     if not head.strip():
-        raise UserError(f"{where}.path: {path} holds no record")
+        raise UserError(f"{where}: {path} holds no record")
     if kind == "parquet":
         return
     for mark, what in (
@@ -268,9 +280,9 @@ def _readable(path: Path, kind: str, where: str) -> None:
         (b"PAR1", "is Parquet; set format: parquet"),
     ):
         if head.startswith(mark):
-            raise UserError(f"{where}.path: {path} {what}")
+            raise UserError(f"{where}: {path} {what}")
     if kind != "txt" and head.lstrip().lower().startswith((b"<!doctype html", b"<html")):
-        raise UserError(f"{where}.path: {path} is a web page, not {kind}; was the address right?")
+        raise UserError(f"{where}: {path} is a web page, not {kind}; was the address right?")
 
 
 @contextmanager
@@ -312,7 +324,7 @@ class _Lines:
             raise self.unclosed(f"has not ended after {RECORD_LINES:,} lines")
         if self.characters > RECORD_LIMIT:
             raise UserError(
-                f"{self.where}.path: the record that begins in line {self.first:,} of {self.path} "
+                f"{self.where}: the record that begins in line {self.first:,} of {self.path} "
                 f"is longer than {RECORD_LIMIT // 2**20} MiB; is the format right?"
             )
         return line
@@ -320,7 +332,7 @@ class _Lines:
     def unclosed(self, how: str) -> UserError:
         name = f"row {self.row:,}" if self.row else "the header"
         return UserError(
-            f"{self.where}.path: {self.path}: {name}, which begins in line {self.first:,}, {how}: "
+            f"{self.where}: {self.path}: {name}, which begins in line {self.first:,}, {how}: "
             "a quotation mark seems never to be closed. Close it, or double it if it belongs to "
             f"the text. The line begins: {excerpt(self.head)}"
         )
@@ -367,14 +379,14 @@ class _Delimited:
         records.close()
         if header is None:
             raise UserError(
-                f"{self.where}.path: the header of {self.path} is badly quoted or missing: "
+                f"{self.where}: the header of {self.path} is badly quoted or missing: "
                 f"{excerpt(shown)}"
             )
         header = [name.strip() or f"column_{i}" for i, name in enumerate(header, 1)]
         for name in header:
             if _as_text(name)[1]:
                 raise UserError(
-                    f"{self.where}.path: the name of column {header.index(name) + 1} in "
+                    f"{self.where}: the name of column {header.index(name) + 1} in "
                     f"{self.path} is no readable text: {excerpt(name)}"
                 )
         return header
@@ -444,11 +456,11 @@ class _JsonList:
             if error.msg == "Extra data" and text.lstrip().startswith("{"):
                 hint = "; each line seems to be a record of its own: set format: jsonl"
             raise UserError(
-                f"{where}.path: {path} is not valid JSON: {error.msg} in line {error.lineno}, "
+                f"{where}: {path} is not valid JSON: {error.msg} in line {error.lineno}, "
                 f"column {error.colno}{hint}"
             ) from None
         except (ValueError, RecursionError) as error:
-            raise UserError(f"{where}.path: {path} is not valid JSON: {error}") from None
+            raise UserError(f"{where}: {path} is not valid JSON: {error}") from None
         if isinstance(records, list):
             return records
         hint = ""
@@ -459,7 +471,7 @@ class _JsonList:
             elif len(text.strip().splitlines()) == 1:
                 hint = " (for one object a line, set format: jsonl)"
         raise UserError(
-            f"{where}.path: {path} must hold a list of objects, [{{...}}, ...]; it holds "
+            f"{where}: {path} must hold a list of objects, [{{...}}, ...]; it holds "
             f"one {type(records).__name__}{hint}"
         )
 
@@ -498,8 +510,7 @@ class _Parquet:
                 yield file
         except (pa.ArrowException, OSError, OverflowError) as error:
             raise UserError(
-                f"{self.where}.path: {self.path} cannot be read as Parquet: "
-                f"{excerpt(str(error), 200)}"
+                f"{self.where}: {self.path} cannot be read as Parquet: {excerpt(str(error), 200)}"
             ) from None
 
     def names(self) -> list[str]:
@@ -608,13 +619,13 @@ class _Writer:
             self.parquet.write_table(pa.Table.from_arrays(arrays, schema=self.schema))
             self._clear()
 
-    def finish(self, path: Path, where: str) -> dict[str, Any]:
+    def finish(self, named: str, where: str) -> dict[str, Any]:
         self._flush()
         if self.row == 0:
-            raise UserError(f"{where}.path: {path} holds no record")
+            raise UserError(f"{where}: {named} holds no record")
         if self.kept == 0:
             raise UserError(
-                f"{where}.path: none of the {self.row:,} records of {path} can be used; "
+                f"{where}: none of the {self.row:,} records of {named} can be used; "
                 f"{self.first_reject}"
             )
         return {
