@@ -39,6 +39,7 @@ def page() -> str:
         parts.append(_table(f"tasks.NAME, kind: {kind}", tasks.load(kind).Settings))
     parts.append(_table("experiments.NAME", settings.Experiment))
     parts += [_table("statistics", settings.Statistics), _table("report", settings.Report)]
+    parts.append(_table("hardware", settings.Hardware))
     return "\n".join(parts)
 
 

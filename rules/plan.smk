@@ -1,0 +1,18 @@
+# `snakemake plan`: what each experiment will take, from the model's config.json alone.
+
+
+localrules:
+    plan,
+
+
+rule plan:
+    log:
+        "results/logs/plan.log",
+    conda:
+        "../envs/train.yaml"
+    params:
+        settings=lambda w: flow.plan(),
+    message:
+        "Reckoning what the experiments will take"
+    script:
+        "../scripts/print_plan.py"

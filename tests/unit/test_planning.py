@@ -1,0 +1,548 @@
+"""The plan against what autograd, bitsandbytes and the Trainer really do on a small model."""
+
+from __future__ import annotations
+
+import json
+import weakref
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import tiny
+import torch
+import yaml
+from deltatune import compute, gpus, models, planning, planning_memory, settings, workflow
+from deltatune.errors import UserError
+from deltatune.planning_memory import Setup
+from deltatune.settings import Lora, Training
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+CONFIGS = Path(__file__).resolve().parents[2] / "presets" / "configs"
+QV = ["q_proj", "v_proj"]
+SHAPE = {
+    "hidden_size": 64,
+    "intermediate_size": 192,
+    "num_hidden_layers": 3,
+    "max_position_embeddings": 128,
+}
+BATCH, LENGTH = 2, 64
+
+
+def sizes(lora: dict, **changes) -> planning_memory.Anatomy:
+    config = tiny.model(**SHAPE | changes).config.to_dict()
+    return planning.anatomy(config, Lora(**lora).model_dump(), "experiments.x")
+
+
+def setup(**changes) -> Setup:
+    fields = {
+        "quantisation": "none",
+        "optimiser": "adamw_torch",
+        "dropout": 0.1,
+        "batch_size": BATCH,
+        "accumulation": 1,
+        "row_length": LENGTH,
+        "checkpointing": False,
+        "on_gpu": False,
+        "half": False,
+    }
+    return Setup(**fields | changes)
+
+
+def adapted(quantisation: str, lora: dict, folder: Path, dtype=torch.float32, **changes):
+    """A small Mistral as train_adapter has it, in training."""
+    from deltatune.training import lora_config
+    from peft import get_peft_model
+
+    tiny.saved(folder, **SHAPE | changes)
+    base = models.load_base(folder, quantisation, compute.Compute("cpu", dtype, ""))
+    return get_peft_model(base, lora_config(Lora(**lora).model_dump(), None)).train()
+
+
+def batch(model) -> dict[str, torch.Tensor]:
+    """Packed rows of two documents each."""
+    ids = torch.randint(3, model.config.vocab_size, (BATCH, LENGTH))
+    positions = torch.arange(LENGTH // 2).repeat(BATCH, 2)
+    return {"input_ids": ids, "labels": ids, "position_ids": positions}
+
+
+def saved_bytes(model, dtype=torch.float32) -> int:
+    """Bytes that autograd keeps for the backward pass, weights of the model left out."""
+    owned = {t.untyped_storage().data_ptr() for t in [*model.parameters(), *model.buffers()]}
+    kept: dict[int, torch.Tensor] = {}
+
+    def pack(tensor):
+        if tensor.untyped_storage().data_ptr() not in owned:
+            kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    rows = batch(model)
+    half = torch.autocast("cpu", dtype=dtype, enabled=dtype is not torch.float32)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t), half:
+        output = model(**rows, use_cache=False)
+    assert output.loss.requires_grad
+    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+
+
+@pytest.fixture(scope="module")
+def mistral():
+    config = json.loads((CONFIGS / "mistralai--Mistral-7B-v0.1.json").read_text())
+    return planning.anatomy(config, Lora(rank=8, targets=QV).model_dump(), "experiments.x")
+
+
+# What the loss keeps and the plan counts elsewhere: log-probabilities in fp32 and labels.
+def loss_keeps(anatomy) -> int:
+    return BATCH * LENGTH * (4 * anatomy.vocabulary + 8)
+
+
+CASES = [
+    {"targets": QV, "rank": 4, "dropout": 0.1},
+    {"targets": "all-linear", "rank": 8, "dropout": 0.1},
+    {"targets": "all-linear", "rank": 8, "dropout": 0.0},
+    {"targets": ["o_proj", "down_proj", "up_proj"], "rank": 2, "dropout": 0.0},
+    {"targets": ["q_proj"], "rank": 2, "dropout": 0.1, "layers_to_transform": [1]},
+]
+
+
+@pytest.mark.parametrize("quantisation", ["nf4", "none"])
+@pytest.mark.parametrize("lora", CASES, ids=lambda lora: str(lora["targets"]))
+def test_activations_are_what_autograd_keeps(tmp_path, quantisation, lora):
+    anatomy = sizes(lora)
+    asked = setup(quantisation=quantisation, dropout=lora["dropout"])
+    predicted = BATCH * LENGTH * planning_memory.kept_bytes(anatomy, asked) + loss_keeps(anatomy)
+    found = saved_bytes(adapted(quantisation, lora, tmp_path / "model"))
+    assert predicted == pytest.approx(found, rel=0.02)
+
+
+@pytest.mark.parametrize("targets", [QV, "all-linear"])
+def test_activations_in_half_precision(tmp_path, targets):
+    # Without dropout: its mask is the one thing that the CPU keeps in another form than a GPU.
+    lora = {"targets": targets, "rank": 8, "dropout": 0.0}
+    anatomy = sizes(lora)
+    asked = setup(dropout=0.0, on_gpu=True, half=True)
+    predicted = (
+        BATCH * LENGTH * planning_memory.kept_bytes(anatomy, asked)
+        + planning_memory.casts(anatomy, asked)
+        + loss_keeps(anatomy)
+    )
+    model = adapted("none", lora, tmp_path / "model", torch.bfloat16)
+    assert predicted == pytest.approx(saved_bytes(model, torch.bfloat16), rel=0.02)
+
+
+def test_a_change_of_any_size_changes_the_activations():
+    """Every term counts: the comparison above would notice if one were lost."""
+    anatomy = sizes({"targets": "all-linear"})
+    before = planning_memory.kept_bytes(anatomy, setup())
+    for field in ("hidden", "intermediate", "heads", "head_dim", "blocks"):
+        larger = replace(anatomy, **{field: 2 * getattr(anatomy, field)})
+        assert planning_memory.kept_bytes(larger, setup()) > before, field
+
+
+class Live(TorchDispatchMode):
+    """Bytes of all tensors made under it that are still there, and the most there were at once."""
+
+    def __init__(self, model, rows) -> None:
+        super().__init__()
+        owned = [*model.parameters(), *model.buffers(), *rows.values()]
+        self.sizes = {t.untyped_storage()._cdata: 0 for t in owned}
+        self.now = self.peak = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor):
+                self._add(tensor.untyped_storage())
+        self.peak = max(self.peak, self.now)
+        return result
+
+    def _add(self, storage) -> None:
+        key = storage._cdata
+        if key not in self.sizes:
+            self.sizes[key] = storage.nbytes()
+            self.now += self.sizes[key]
+            weakref.finalize(storage, self._drop, key)
+
+    def _drop(self, key: int) -> None:
+        self.now -= self.sizes.pop(key, 0)
+
+
+@pytest.mark.parametrize("vocabulary", [64, 4096], ids=["peak in a block", "peak at the loss"])
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("targets", [QV, "all-linear"])
+def test_peak_of_a_training_step(tmp_path, vocabulary, checkpointing, targets):
+    lora = {"targets": targets, "rank": 4, "dropout": 0.1}
+    anatomy = sizes(lora, vocab_size=vocabulary)
+    asked = setup(checkpointing=checkpointing)
+    expected = planning_memory.estimate(anatomy, asked)
+    assert bool(expected.logits) is (vocabulary == 4096)
+    gradients = expected.adapters // 2
+    model = adapted("none", lora, tmp_path / "model", vocab_size=vocabulary)
+    if checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    rows = batch(model)
+    live = Live(model, rows)
+    with live:
+        model(**rows, use_cache=False).loss.backward()
+    predicted = expected.activations + expected.logits + gradients
+    # At the loss it is exact but for the gradients; in a block rather too much than too little.
+    assert 0.99 < predicted / live.peak < (1.02 if expected.logits else 1.2)
+
+
+@pytest.mark.parametrize("quantisation", ["nf4", "none"])
+def test_weights_are_as_large_as_they_are_held(tmp_path, quantisation):
+    shape = {"hidden_size": 256, "intermediate_size": 704}
+    model = adapted(quantisation, {"targets": QV}, tmp_path / "model", **shape)
+    base = [p for name, p in model.named_parameters() if "lora_" not in name]
+    found = sum(p.nbytes for p in base)
+    for parameter in base:
+        state = getattr(parameter, "quant_state", None)
+        if state is not None:
+            found += state.absmax.nbytes + state.state2.absmax.nbytes
+    anatomy = sizes({"targets": QV}, **shape)
+    predicted = planning_memory.weight_bytes(anatomy, setup(quantisation=quantisation))
+    assert predicted == pytest.approx(found, rel=0.001)
+
+
+def test_weights_under_gptq_follow_its_settings(mistral):
+    def held(*gptq):
+        return planning_memory.weight_bytes(mistral, setup(quantisation="gptq", gptq=gptq))
+
+    assert held(4, 128) - held(4, -1) == mistral.linear * 2.5 / 128
+    assert held(8, -1) - held(4, -1) == mistral.linear / 2
+
+
+def test_sizes_of_mistral_7b():
+    config = json.loads((CONFIGS / "mistralai--Mistral-7B-v0.1.json").read_text())
+    anatomy = planning.anatomy(config, Lora(rank=8, targets=QV).model_dump(), "experiments.x")
+    assert anatomy.parameters == 7_241_732_096
+    assert anatomy.trainable == 3_407_872  # 32 blocks × 8 × (4096 + 4096 + 4096 + 1024)
+    assert anatomy.linear == 6_979_321_856  # all but the embedding, the output layer, the norms
+    # What the index of the files on the hub says.
+    assert planning.download_bytes(config, anatomy) == 14_483_464_192
+
+
+def test_a_quantised_repository_is_a_smaller_download():
+    config = json.loads((CONFIGS / "mistralai--Mistral-7B-v0.1.json").read_text())
+    lora = Lora(rank=8).model_dump()
+    config |= {"quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": 128}}
+    anatomy = planning.anatomy(config, lora, "experiments.x")
+    # 4.16 GB: TheBloke/Mistral-7B-v0.1-GPTQ, main.
+    assert planning.download_bytes(config, anatomy) == pytest.approx(4.16e9, rel=0.01)
+
+
+def test_targets_that_the_model_has_not():
+    with pytest.raises(UserError, match=r"experiments\.x\.lora: peft refuses"):
+        sizes({"targets": ["query"]})
+
+
+@pytest.mark.parametrize("source", sorted(CONFIGS.glob("*--*.json")), ids=lambda path: path.stem)
+def test_configs_that_are_shipped_can_be_built(source):
+    anatomy = planning.anatomy(
+        json.loads(source.read_text()), Lora(targets="all-linear", rank=1).model_dump(), "x"
+    )
+    assert anatomy.kind in planning_memory.LLAMA_LIKE
+    assert len(anatomy.adapters) == 7 * anatomy.blocks
+
+
+# ---------------------------------------------------------------- the optimiser
+
+
+@pytest.mark.parametrize(
+    ("name", "each"),
+    [
+        ("adamw_torch", 8),
+        ("paged_adamw_32bit", 8),
+        ("adamw_bnb_8bit", 2),
+        ("paged_lion_8bit", 1),
+        ("lion_32bit", 4),
+        ("ademamix", 12),
+        ("sgd", 0),
+    ],
+)
+def test_bytes_of_the_optimiser(name, each):
+    assert planning_memory.optimiser_bytes(name) == pytest.approx(each, abs=0.1)
+
+
+# ---------------------------------------------------------------- does it fit
+
+
+def on_gpu(**changes) -> Setup:
+    fields = {"quantisation": "nf4", "on_gpu": True, "half": True, "row_length": 1024}
+    return setup(**fields | changes)
+
+
+def test_the_largest_batch_is_the_last_that_fits(mistral):
+    room = gpus.KNOWN["A100-40GB"].memory
+    largest = planning_memory.largest_batch(mistral, on_gpu(), room)
+    assert largest >= 2
+    for rows, fits in ((largest, True), (largest + 1, False)):
+        needed = planning_memory.estimate(mistral, on_gpu(batch_size=rows)).total
+        assert (needed <= room) is fits
+
+
+def test_a_smaller_batch_keeps_the_rows_of_a_step(mistral):
+    asked = on_gpu(batch_size=6, accumulation=2)
+    found = planning_memory.nearest(mistral, asked, 22_000_000_000)
+    assert found.batch_size < 6
+    assert found.batch_size * found.accumulation == 12
+    assert not found.checkpointing and found.quantisation == "nf4"
+    assert planning_memory.estimate(mistral, found).total <= 22_000_000_000
+    told = " ".join(planning_memory.changes(asked, found))
+    assert f"batch_size: {found.batch_size}" in told
+    assert f"gradient_accumulation: {found.accumulation}" in told
+
+
+@pytest.mark.parametrize(
+    ("room", "quantisation", "changed"),
+    [
+        (9e9, "nf4", {"checkpointing"}),
+        (14e9, "none", {"quantisation"}),
+        (9e9, "none", {"checkpointing", "quantisation"}),
+        (6.5e9, "none", {"checkpointing", "quantisation"}),
+        (5.1e9, "nf4", {"checkpointing", "row_length"}),
+    ],
+)
+def test_what_else_is_changed_where_no_batch_fits(mistral, room, quantisation, changed):
+    asked = on_gpu(quantisation=quantisation, batch_size=1, accumulation=8)
+    found = planning_memory.nearest(mistral, asked, int(room), (512, 256, 128))
+    assert planning_memory.estimate(mistral, found).total <= room
+    fields = ("checkpointing", "quantisation", "row_length")
+    assert {f for f in fields if getattr(found, f) != getattr(asked, f)} == changed
+
+
+def test_nothing_fits_into_too_little(mistral):
+    asked = on_gpu(batch_size=1)
+    assert planning_memory.nearest(mistral, asked, 4_000_000_000, (512, 64)) is None
+    verdict, advice, largest = planning._judge(mistral, asked, gpus.Gpu("tiny", 4 * 10**9, True))
+    assert verdict == "does not fit" and largest == 0
+    assert "nothing makes it fit" in advice[0]
+
+
+def test_activation_checkpointing_saves_most(mistral):
+    plain = planning_memory.estimate(mistral, on_gpu())
+    less = planning_memory.estimate(mistral, on_gpu(checkpointing=True))
+    assert less.activations < plain.activations / 4
+    assert less.weights == plain.weights
+
+
+# ---------------------------------------------------------------- GPUs
+
+
+@pytest.mark.parametrize(
+    "name", ["T4", "t4", "NVIDIA Tesla T4", "a100 80gb", "NVIDIA GeForce RTX 4090"]
+)
+def test_gpus_are_found_however_they_are_written(name):
+    assert gpus.find(name)
+
+
+def test_the_smallest_gpu_that_holds_it():
+    assert gpus.holding(15_000_000_000).name == "T4"
+    assert gpus.holding(10**15) is None
+    assert not gpus.KNOWN["T4"].bf16
+
+
+def test_the_machine_is_the_one_named_or_the_one_here():
+    here = gpus.Gpu("here", 10**10, True)
+    nothing = {"gpu": None, "memory_gb": None}
+    assert planning.machine(nothing, here)[0] is here
+    assert planning.machine(nothing, None)[0] is None
+    assert planning.machine({"gpu": "T4", "memory_gb": None}, here)[0].name == "T4"
+    assert planning.machine({"gpu": "T4", "memory_gb": 12}, here)[0].memory == 12 * 10**9
+    assert planning.machine({"gpu": None, "memory_gb": 12}, None)[0].memory == 12 * 10**9
+
+
+def test_a_gpu_that_nobody_knows(default_config):
+    with pytest.raises(UserError, match=r"gpu: 'A10O-40GB' .*did you mean 'A100-40GB'"):
+        settings.load(default_config | {"hardware": {"gpu": "A10O-40GB"}}, CONFIGS.parents[1])
+    found = settings.load(
+        default_config | {"hardware": {"gpu": "A10O", "memory_gb": 20}}, CONFIGS.parents[1]
+    )
+    assert found.hardware.memory_gb == 20
+
+
+# ---------------------------------------------------------------- where config.json is from
+
+
+@pytest.fixture
+def offline(tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    planning._fetched.cache_clear()
+
+
+HUB = {"source": "hub", "id": "mistralai/Mistral-7B-v0.1", "revision": "abc"}
+
+
+def test_config_of_the_hub(tmp_path, offline):
+    folder = tmp_path / "results" / "model"
+    config, origin, size = planning.model_config(HUB, folder, CONFIGS)
+    assert (config["hidden_size"], origin, size) == (4096, "presets/configs", None)
+    # What has been fetched comes first.
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text('{"hidden_size": 8}')
+    (folder / "a.safetensors").write_bytes(b"12345")
+    config, origin, size = planning.model_config(HUB, folder, CONFIGS)
+    assert (config["hidden_size"], origin, size) == (8, "fetched", 5)
+
+
+def test_config_in_the_cache_of_the_hub(tmp_path, offline, monkeypatch):
+    for name, text in (
+        ("config.json", '{"hidden_size": 16}'),
+        ("model.safetensors.index.json", '{"metadata": {"total_size": 99}}'),
+    ):
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(
+        planning,
+        "_cached",
+        lambda id, file, revision: tmp_path / file if revision == "abc" else None,
+    )
+    config, origin, size = planning.model_config(HUB, tmp_path / "none", CONFIGS)
+    assert (config["hidden_size"], origin, size) == (16, "the hub's cache", 99)
+
+
+def test_a_config_that_is_nowhere(tmp_path, offline):
+    with pytest.raises(UserError, match=r"config.json of 'a/b'.*HF_TOKEN"):
+        planning.model_config({**HUB, "id": "a/b"}, tmp_path, CONFIGS)
+
+
+def test_config_of_a_model_that_is_built_here_counts_as_the_model():
+    shape = {"hidden_size": 48, "intermediate_size": 96, "layers": 2, "heads": 4, "kv_heads": 2}
+    model = settings.PretrainModel(source="pretrain", corpus=["x"], architecture=shape)
+    config, _, download = planning.model_config(model.model_dump(), Path("none"), CONFIGS)
+    anatomy = planning.anatomy(config, Lora(rank=1).model_dump(), "x")
+    same = tiny.model(
+        vocab_size=1536,
+        hidden_size=48,
+        intermediate_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+    )
+    assert anatomy.parameters == sum(p.numel() for p in same.parameters())
+    assert download == 0
+
+
+# ---------------------------------------------------------------- tokens and steps
+
+
+def plan(tmp_path: Path, **changes) -> dict:
+    """An experiment as `workflow.Flow.plan` gives it."""
+    task = {
+        "task": "news",
+        "kind": "classify",
+        "dataset": "news",
+        "labels": ["a", "b"],
+        "prompt": "{text}\n\nCategory:",
+        "max_length": 64,
+        "split": {"validation": 0.1, "test": 10, "max_records": None, "seed": 0},
+    }
+    files = ("model", "tokens", "split", "train", "records")
+    return {
+        "experiment": "x",
+        "task": task | changes.pop("task", {}),
+        "dataset": {"source": "file", "columns": {}, "format": None},
+        "text": False,
+        "path": None,
+        "files": {name: str(tmp_path / f"{name}.parquet") for name in files},
+        **changes,
+    }
+
+
+def records(path: Path, count: int, text: str) -> None:
+    frame = pd.DataFrame({"row": range(1, count + 1), "text": text, "label": "a"})
+    frame.to_parquet(path, index=False)
+
+
+def test_tokens_are_exact_where_rows_are_packed(tmp_path):
+    made = plan(tmp_path)
+    packed = {"settings": {"max_length": 64}, "tokens": 500, "rows": 9, "row_length": 60}
+    Path(made["files"]["tokens"]).write_text(json.dumps(packed))
+    found = planning.work(made, {})
+    assert (found.tokens, found.rows, found.row_length, found.how) == (500, 9, 60, "exact")
+    # Rows that were packed under other settings say nothing.
+    other = plan(tmp_path, task={"max_length": 32})
+    assert planning.work(other, {}).how == "unknown"
+
+
+def test_tokens_from_records(tmp_path):
+    made = plan(tmp_path)
+    records(Path(made["files"]["records"]), 100, "x" * 87)
+    found = planning.work(made, {})
+    # 80 training documents of 87 characters, the prompt's 11 and the label's 2 with its space.
+    assert found.how == "estimated"
+    assert found.tokens == 80 * (100 / 4 + 2)
+    assert found.rows == 35  # 2160 / 0.98 / 64
+    fewer = plan(tmp_path, task={"split": {**made["task"]["split"], "max_records": 50}})
+    assert planning.work(fewer, {}).tokens == 35 * 27
+
+
+def test_tokens_from_a_file_that_nothing_has_read_yet(tmp_path):
+    path = tmp_path / "news.csv"
+    pd.DataFrame({"text": ["x" * 87] * 100, "label": "a"}).to_csv(path, index=False)
+    found = planning.work(plan(tmp_path, path=str(path)), {})
+    assert (found.how, found.tokens, found.source) == ("estimated", 2160, str(path))
+
+
+def test_tokens_of_a_public_dataset(tmp_path):
+    known = json.loads((CONFIGS / "datasets.json").read_text())
+    made = plan(tmp_path, dataset={"source": "hub", "id": "fancyzhx/ag_news"})
+    found = planning.work(made, known)
+    assert found.how == "estimated" and "fancyzhx/ag_news" in found.source
+    assert found.tokens == pytest.approx((0.9 * 120_000 - 10) * (249 / 4 + 2), rel=0.01)
+
+
+def test_tokens_are_bounded_by_the_number_of_records(tmp_path):
+    split = {"validation": 10, "test": 10, "max_records": 100, "seed": 0}
+    unknown = {"source": "hub", "id": "some/body"}
+    found = planning.work(plan(tmp_path, task={"split": split}, dataset=unknown), {})
+    assert (found.how, found.rows, found.tokens) == ("at most", 80, 80 * 64)
+    assert planning.work(plan(tmp_path, dataset=unknown), {}).steps(Training().model_dump()) is None
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://www.gutenberg.org/cache/epub/84/pg84.txt",
+        "https://www.gutenberg.org/files/84/84-0.txt",
+        "https://www.gutenberg.org/ebooks/84.txt.utf-8",
+    ],
+)
+def test_a_book_is_known_by_its_number(address):
+    assert planning._book(address) == "gutenberg.org/84"
+    assert planning._book("https://example.org/84/x.txt") == "https://example.org/84/x.txt"
+
+
+def test_steps_are_those_of_the_training(tmp_path):
+    """The same rows through the Trainer: its steps and its trainable parameters."""
+    import test_training
+
+    folder = tiny.saved(tmp_path / "model")
+    rows = test_training.rows(20)
+    for changes in (
+        {"batch_size": 2, "gradient_accumulation": 1, "epochs": 1.5},
+        {"batch_size": 1, "gradient_accumulation": 3, "epochs": 1},
+    ):
+        _, figures = test_training.run(folder, (rows, rows), tmp_path / "out", **changes)
+        amount = planning.Work(1, figures["rows"], figures["row_length"], "exact", "")
+        assert amount.steps(Training(**changes).model_dump()) == figures["steps"]
+
+
+# ---------------------------------------------------------------- presets
+
+
+@pytest.mark.parametrize("preset", sorted(CONFIGS.parent.glob("*.yaml")), ids=lambda p: p.stem)
+def test_presets_are_planned_with_nothing_but_the_project(preset, tmp_path, monkeypatch, offline):
+    monkeypatch.chdir(tmp_path)
+    flow = workflow.Flow(yaml.safe_load(preset.read_text()))
+    said: list[str] = []
+    for here in (None, gpus.KNOWN["T4"]):
+        table = planning.make(flow.plan(), CONFIGS.parent, said.append, lambda here=here: here)
+        assert len(table) == len(flow.experiments)
+        assert (table.parameters == 7_241_732_096).all()
+        assert (table.config_from == "presets/configs").all()
+        assert (table.tokens_are == "estimated").all() and table.steps.notna().all()
+        gpu = here or flow.settings.hardware.gpu
+        assert (table.verdict == ("fits" if gpu else "needs a GPU")).all(), said[-1]

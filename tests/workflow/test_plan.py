@@ -1,0 +1,84 @@
+"""`snakemake plan`: told in the terminal, with no network, no GPU, and nothing made."""
+
+from __future__ import annotations
+
+import shutil
+
+import pandas as pd
+import pytest
+from conftest import ROOT, run_snakemake, small, write_config
+
+REVISION = "0" * 40
+
+
+@pytest.fixture
+def planned(project):
+    """A project folder with the configs of public models."""
+    shutil.copytree(ROOT / "presets", project / "presets", dirs_exist_ok=True)
+    return project
+
+
+def plan(project, *arguments: str) -> tuple[str, pd.DataFrame]:
+    done = run_snakemake(project, "plan", "--cores", "1", *arguments, CUDA_VISIBLE_DEVICES="")
+    assert done.returncode == 0, done.stdout
+    assert "Traceback" not in done.stdout, done.stdout
+    left = {path.name for path in (project / "results").iterdir()} - {"README.md"}
+    assert left == {"logs", "plan.csv"}, "a plan makes nothing else"
+    return done.stdout, pd.read_csv(project / "results/plan.csv").set_index("experiment")
+
+
+def test_the_default(planned, default_config):
+    write_config(planned, small(default_config))
+    told, table = plan(planned)
+    for text in ("parameters", "trainable", "activations", "logits and loss", "on the CPU"):
+        assert text in told, told
+    assert "tokens are estimated, from data/sample/news.csv" in told
+    assert list(table.index) == ["instructions-qlora", "prose-qlora", "news-qlora"]
+    # Each of 42 news (60 less a tenth and a fifth) is a text of some 50 words.
+    assert 1_000 < table.tokens["news-qlora"] < 42 * 256
+    assert (table.trainable == 2 * 2 * (48 + 48)).all()
+    # It is told again each time that it is asked for.
+    assert "parameters" in plan(planned)[0]
+
+
+def test_a_preset_of_seven_billion(planned, edit_config):
+    def change(config):
+        config["hardware"] = {"gpu": "T4"}
+        config["datasets"]["alpaca"] = {
+            "source": "hub",
+            "id": "tatsu-lab/alpaca",
+            "revision": REVISION,
+        }
+        config["models"]["mistral"] = {
+            "source": "hub",
+            "id": "mistralai/Mistral-7B-v0.1",
+            "revision": REVISION,
+        }
+        config["tasks"]["alpaca"] = {"kind": "instruct", "dataset": "alpaca", "max_length": 512}
+        config["experiments"] = {
+            "alpaca": {
+                "model": "mistral",
+                "task": "alpaca",
+                "lora": {"rank": 8, "targets": ["q_proj", "v_proj"]},
+                "training": {"batch_size": 64, "gradient_accumulation": 1, "epochs": 1},
+            }
+        }
+
+    edit_config(change)
+    told, table = plan(planned)
+    row = table.loc["alpaca"]
+    assert row.config_from == "presets/configs"
+    assert (row.parameters, row.trainable) == (7_241_732_096, 3_407_872)
+    assert row.download_bytes == 14_483_464_192
+    assert row.verdict == "fits in smaller batches"
+    assert 0 < row.largest_batch < 64
+    assert "gradient_accumulation" in row.advice
+    assert "GPU: T4, 15.6 GB, fp16" in told
+    assert "tokens are estimated, from what is known of tatsu-lab/alpaca" in told
+
+
+def test_an_unknown_gpu(planned, edit_config):
+    edit_config(lambda config: config.update(hardware={"gpu": "T5"}))
+    done = run_snakemake(planned, "plan", "--cores", "1")
+    assert done.returncode == 1
+    assert "hardware: gpu: 'T5'" in done.stdout and "Traceback" not in done.stdout
