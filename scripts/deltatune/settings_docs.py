@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -85,20 +85,29 @@ def _rows(model: type[BaseModel], prefix: str) -> list[str]:
     rows = []
     for name, field in model.model_fields.items():
         key = f"{prefix}{name}"
-        inner = field.annotation
-        is_section = isinstance(inner, type) and issubclass(inner, BaseModel)
+        inner = next(iter(_sections_in(field.annotation)), None)
+        is_section = isinstance(field.annotation, type) and inner is not None
         # `from __future__ import annotations` keeps nothing else: a section's own keys follow it.
         default = "" if is_section else _default(field)
         about = _about(model, name).replace("\n", " ").replace("|", "\\|")
         rows.append(f"| `{key}` | {default} | {about} |")
-        if is_section:
-            rows += _rows(inner, f"{key}.")
+        named = get_origin(field.annotation) is dict
+        # What the top level holds by name has tables of its own.
+        if inner is not None and not (named and model is settings.Settings):
+            rows += _rows(inner, f"{key}.NAME." if named else f"{key}.")
     return rows
+
+
+def _sections_in(annotation: Any) -> list[type[BaseModel]]:
+    """The sections that an annotation allows: itself, one that may be none, one for each name."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [section for inner in get_args(annotation) for section in _sections_in(inner)]
 
 
 def _about(model: type[BaseModel], name: str) -> str:
     """What a key is, told by the class that has it first where a kind has another default."""
-    if name == "source":
+    if name == "source" and model is not settings.Published:
         return "Where it comes from."
     fields = (m.model_fields.get(name) for m in model.__mro__ if issubclass(m, BaseModel))
     return next((field.description for field in fields if field and field.description), "")
