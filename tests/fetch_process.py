@@ -109,9 +109,11 @@ class Fetch:
         return json.loads((self.folder / f"results/{kind}/x/manifest.json").read_text())
 
     def secrets(self) -> list[str]:
-        """Files of the run that hold the canary token; the store of the login is no such file."""
+        """Files of the run that hold the canary token, or the key to the hub's storage."""
         return [
             str(path)
             for path in self.folder.rglob("*")
-            if path.is_file() and path.name != "token" and CANARY.encode() in path.read_bytes()
+            if path.is_file()
+            and path.name != "token"  # where the login is stored
+            and any(secret in path.read_bytes() for secret in (CANARY.encode(), b"short-lived"))
         ]

@@ -79,14 +79,20 @@ class Request:
 
 @dataclass
 class Hub:
-    """accounts: token -> the gated and private repositories that it may read. files: name ->
-    content, under /files/. cut: name of a file -> its connections break off after so many bytes
-    of it. damaged: names of files that arrive with a wrong byte. refuse: the status that every
-    request gets. ranges: whether parts of a file can be had."""
+    """What is served, and its faults.
+
+    accounts: token -> the gated and private repositories that it may read. files: name -> content,
+    under /files/; moved: name -> the address that it is at instead. cut: name of a file -> its
+    connections break off after so many bytes of it; drip: after so many bytes of each connection.
+    damaged: names of files that arrive with a wrong byte. refuse: the status that every request
+    gets. ranges: whether parts of a file can be had.
+    """
 
     accounts: dict[str, set[str]] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
+    moved: dict[str, str] = field(default_factory=dict)
     cut: dict[str, int] = field(default_factory=dict)
+    drip: dict[str, int] = field(default_factory=dict)
     damaged: set[str] = field(default_factory=set)
     refuse: int | None = None
     ranges: bool = True
@@ -167,6 +173,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._from_storage(path.removeprefix("/"), token)
         if path.startswith("/files/"):
             name = path.removeprefix("/files/")
+            if name in self.hub.moved:
+                return self._send(302, b"", {"Location": self.hub.moved[name]})
             if name not in self.hub.files:
                 return self._send(404, b"not here")
             data = self.hub.files[name]
@@ -263,8 +271,9 @@ class _Handler(BaseHTTPRequestHandler):
         if name in self.hub.damaged:
             data = bytes([data[0] ^ 1]) + data[1:]
         end = len(data)
-        if self.command == "GET" and name in self.hub.cut:
-            end = max(begin, self.hub.cut[name])
+        if self.command == "GET":
+            end = max(begin, min(end, self.hub.cut.get(name, end)))
+            end = min(end, begin + self.hub.drip.get(name, end))
         headers = headers | {"Accept-Ranges": "bytes"}
         self._send(status, data[begin:end], headers, length=len(data) - begin)
         if end < len(data) and self.command == "GET":

@@ -237,6 +237,7 @@ def test_a_run_after_a_cut_fetches_the_rest_alone(fetch, hub, repo):
     fetch.model(fails=True, **asked(repo))
     # It was tried again at once, each time from where it was.
     assert [r.range for r in hub.got(WEIGHTS)] == [None, *["bytes=2000000-"] * 3]
+    assert fetch.secrets() == []
     hub.cut.clear()
     hub.requests.clear()
     fetch.model(**asked(repo))

@@ -127,8 +127,9 @@ You know: lawyers.
         (HEADER_2008, FOOTER_2008),
         (HEADER_1993, FOOTER_1993),
         (HEADER_2008, FOOTER_SMALL_PRINT),
+        (HEADER_1993 + HEADER_2008, FOOTER_2008),
     ],
-    ids=["2020", "2008", "1993", "small print behind"],
+    ids=["2020", "2008", "1993", "small print behind", "small print and a mark"],
 )
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_the_book_alone_is_left(header, footer, newline):
