@@ -12,7 +12,17 @@ import pytest
 import tiny
 import torch
 import yaml
-from deltatune import compute, gpus, models, planning, planning_memory, settings, workflow
+from deltatune import (
+    compute,
+    gpus,
+    models,
+    planning,
+    planning_memory,
+    planning_model,
+    planning_work,
+    settings,
+    workflow,
+)
 from deltatune.errors import UserError
 from deltatune.planning_memory import Setup
 from deltatune.settings import Lora, Training
@@ -32,7 +42,7 @@ BATCH, LENGTH = 2, 64
 
 def sizes(lora: dict, **changes) -> planning_memory.Anatomy:
     config = tiny.model(**SHAPE | changes).config.to_dict()
-    return planning.anatomy(config, Lora(**lora).model_dump(), "experiments.x")
+    return planning_model.anatomy(config, Lora(**lora).model_dump(), "experiments.x")
 
 
 def setup(**changes) -> Setup:
@@ -88,7 +98,7 @@ def saved_bytes(model, dtype=torch.float32) -> int:
 @pytest.fixture(scope="module")
 def mistral():
     config = json.loads((CONFIGS / "mistralai--Mistral-7B-v0.1.json").read_text())
-    return planning.anatomy(config, Lora(rank=8, targets=QV).model_dump(), "experiments.x")
+    return planning_model.anatomy(config, Lora(rank=8, targets=QV).model_dump(), "experiments.x")
 
 
 # What the loss keeps and the plan counts elsewhere: log-probabilities in fp32 and labels.
@@ -189,6 +199,21 @@ def test_peak_of_a_training_step(tmp_path, vocabulary, checkpointing, targets):
     assert 0.99 < predicted / live.peak < (1.02 if expected.logits else 1.2)
 
 
+def test_checkpointing_keeps_the_inputs_of_blocks(tmp_path):
+    lora = {"targets": "all-linear", "rank": 2, "dropout": 0.1}
+    shape = {"num_hidden_layers": 8, "vocab_size": 64}
+    model = adapted("none", lora, tmp_path / "model", **shape)
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+    rows = batch(model)
+    live = Live(model, rows)
+    with live:
+        loss = model(**rows, use_cache=False).loss
+    assert loss.requires_grad
+    anatomy = sizes(lora, **shape)
+    kept = planning_memory.kept_bytes(anatomy, setup(checkpointing=True))
+    assert live.now == pytest.approx(BATCH * LENGTH * kept + loss_keeps(anatomy), rel=0.02)
+
+
 @pytest.mark.parametrize("quantisation", ["nf4", "none"])
 def test_weights_are_as_large_as_they_are_held(tmp_path, quantisation):
     shape = {"hidden_size": 256, "intermediate_size": 704}
@@ -214,21 +239,21 @@ def test_weights_under_gptq_follow_its_settings(mistral):
 
 def test_sizes_of_mistral_7b():
     config = json.loads((CONFIGS / "mistralai--Mistral-7B-v0.1.json").read_text())
-    anatomy = planning.anatomy(config, Lora(rank=8, targets=QV).model_dump(), "experiments.x")
+    anatomy = planning_model.anatomy(config, Lora(rank=8, targets=QV).model_dump(), "experiments.x")
     assert anatomy.parameters == 7_241_732_096
     assert anatomy.trainable == 3_407_872  # 32 blocks × 8 × (4096 + 4096 + 4096 + 1024)
     assert anatomy.linear == 6_979_321_856  # all but the embedding, the output layer, the norms
     # What the index of the files on the hub says.
-    assert planning.download_bytes(config, anatomy) == 14_483_464_192
+    assert planning_model.download_bytes(config, anatomy) == 14_483_464_192
 
 
 def test_a_quantised_repository_is_a_smaller_download():
     config = json.loads((CONFIGS / "mistralai--Mistral-7B-v0.1.json").read_text())
     lora = Lora(rank=8).model_dump()
     config |= {"quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": 128}}
-    anatomy = planning.anatomy(config, lora, "experiments.x")
+    anatomy = planning_model.anatomy(config, lora, "experiments.x")
     # 4.16 GB: TheBloke/Mistral-7B-v0.1-GPTQ, main.
-    assert planning.download_bytes(config, anatomy) == pytest.approx(4.16e9, rel=0.01)
+    assert planning_model.download_bytes(config, anatomy) == pytest.approx(4.16e9, rel=0.01)
 
 
 def test_targets_that_the_model_has_not():
@@ -238,7 +263,7 @@ def test_targets_that_the_model_has_not():
 
 @pytest.mark.parametrize("source", sorted(CONFIGS.glob("*--*.json")), ids=lambda path: path.stem)
 def test_configs_that_are_shipped_can_be_built(source):
-    anatomy = planning.anatomy(
+    anatomy = planning_model.anatomy(
         json.loads(source.read_text()), Lora(targets="all-linear", rank=1).model_dump(), "x"
     )
     assert anatomy.kind in planning_memory.LLAMA_LIKE
@@ -279,6 +304,17 @@ def test_the_largest_batch_is_the_last_that_fits(mistral):
     for rows, fits in ((largest, True), (largest + 1, False)):
         needed = planning_memory.estimate(mistral, on_gpu(batch_size=rows)).total
         assert (needed <= room) is fits
+
+
+@pytest.mark.parametrize(
+    ("batch", "accumulation", "largest", "found"),
+    [(6, 2, 5, (4, 3)), (5, 1, 4, (1, 5)), (4, 2, 8, (4, 2))],
+)
+def test_batches_of_equal_size(batch, accumulation, largest, found):
+    asked = on_gpu(batch_size=batch, accumulation=accumulation)
+    smaller = planning_memory.with_batch(asked, largest)
+    assert (smaller.batch_size, smaller.accumulation) == found
+    assert planning_memory.with_batch(asked, 0) is None
 
 
 def test_a_smaller_batch_keeps_the_rows_of_a_step(mistral):
@@ -370,7 +406,7 @@ def offline(tmp_path, monkeypatch):
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    planning._fetched.cache_clear()
+    planning_model._fetched.cache_clear()
 
 
 HUB = {"source": "hub", "id": "mistralai/Mistral-7B-v0.1", "revision": "abc"}
@@ -378,13 +414,13 @@ HUB = {"source": "hub", "id": "mistralai/Mistral-7B-v0.1", "revision": "abc"}
 
 def test_config_of_the_hub(tmp_path, offline):
     folder = tmp_path / "results" / "model"
-    config, origin, size = planning.model_config(HUB, folder, CONFIGS)
+    config, origin, size = planning_model.model_config(HUB, folder, CONFIGS)
     assert (config["hidden_size"], origin, size) == (4096, "presets/configs", None)
     # What has been fetched comes first.
     folder.mkdir(parents=True)
     (folder / "config.json").write_text('{"hidden_size": 8}')
     (folder / "a.safetensors").write_bytes(b"12345")
-    config, origin, size = planning.model_config(HUB, folder, CONFIGS)
+    config, origin, size = planning_model.model_config(HUB, folder, CONFIGS)
     assert (config["hidden_size"], origin, size) == (8, "fetched", 5)
 
 
@@ -395,24 +431,24 @@ def test_config_in_the_cache_of_the_hub(tmp_path, offline, monkeypatch):
     ):
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(
-        planning,
+        planning_model,
         "_cached",
         lambda id, file, revision: tmp_path / file if revision == "abc" else None,
     )
-    config, origin, size = planning.model_config(HUB, tmp_path / "none", CONFIGS)
+    config, origin, size = planning_model.model_config(HUB, tmp_path / "none", CONFIGS)
     assert (config["hidden_size"], origin, size) == (16, "the hub's cache", 99)
 
 
 def test_a_config_that_is_nowhere(tmp_path, offline):
     with pytest.raises(UserError, match=r"config.json of 'a/b'.*HF_TOKEN"):
-        planning.model_config({**HUB, "id": "a/b"}, tmp_path, CONFIGS)
+        planning_model.model_config({**HUB, "id": "a/b"}, tmp_path, CONFIGS)
 
 
 def test_config_of_a_model_that_is_built_here_counts_as_the_model():
     shape = {"hidden_size": 48, "intermediate_size": 96, "layers": 2, "heads": 4, "kv_heads": 2}
     model = settings.PretrainModel(source="pretrain", corpus=["x"], architecture=shape)
-    config, _, download = planning.model_config(model.model_dump(), Path("none"), CONFIGS)
-    anatomy = planning.anatomy(config, Lora(rank=1).model_dump(), "x")
+    config, _, download = planning_model.model_config(model.model_dump(), Path("none"), CONFIGS)
+    anatomy = planning_model.anatomy(config, Lora(rank=1).model_dump(), "x")
     same = tiny.model(
         vocab_size=1536,
         hidden_size=48,
@@ -460,36 +496,36 @@ def test_tokens_are_exact_where_rows_are_packed(tmp_path):
     made = plan(tmp_path)
     packed = {"settings": {"max_length": 64}, "tokens": 500, "rows": 9, "row_length": 60}
     Path(made["files"]["tokens"]).write_text(json.dumps(packed))
-    found = planning.work(made, {})
+    found = planning_work.work(made, {})
     assert (found.tokens, found.rows, found.row_length, found.how) == (500, 9, 60, "exact")
     # Rows that were packed under other settings say nothing.
     other = plan(tmp_path, task={"max_length": 32})
-    assert planning.work(other, {}).how == "unknown"
+    assert planning_work.work(other, {}).how == "unknown"
 
 
 def test_tokens_from_records(tmp_path):
     made = plan(tmp_path)
     records(Path(made["files"]["records"]), 100, "x" * 87)
-    found = planning.work(made, {})
+    found = planning_work.work(made, {})
     # 80 training documents of 87 characters, the prompt's 11 and the label's 2 with its space.
     assert found.how == "estimated"
     assert found.tokens == 80 * (100 / 4 + 2)
     assert found.rows == 35  # 2160 / 0.98 / 64
     fewer = plan(tmp_path, task={"split": {**made["task"]["split"], "max_records": 50}})
-    assert planning.work(fewer, {}).tokens == 35 * 27
+    assert planning_work.work(fewer, {}).tokens == 35 * 27
 
 
 def test_tokens_from_a_file_that_nothing_has_read_yet(tmp_path):
     path = tmp_path / "news.csv"
     pd.DataFrame({"text": ["x" * 87] * 100, "label": "a"}).to_csv(path, index=False)
-    found = planning.work(plan(tmp_path, path=str(path)), {})
+    found = planning_work.work(plan(tmp_path, path=str(path)), {})
     assert (found.how, found.tokens, found.source) == ("estimated", 2160, str(path))
 
 
 def test_tokens_of_a_public_dataset(tmp_path):
     known = json.loads((CONFIGS / "datasets.json").read_text())
     made = plan(tmp_path, dataset={"source": "hub", "id": "fancyzhx/ag_news"})
-    found = planning.work(made, known)
+    found = planning_work.work(made, known)
     assert found.how == "estimated" and "fancyzhx/ag_news" in found.source
     assert found.tokens == pytest.approx((0.9 * 120_000 - 10) * (249 / 4 + 2), rel=0.01)
 
@@ -497,9 +533,12 @@ def test_tokens_of_a_public_dataset(tmp_path):
 def test_tokens_are_bounded_by_the_number_of_records(tmp_path):
     split = {"validation": 10, "test": 10, "max_records": 100, "seed": 0}
     unknown = {"source": "hub", "id": "some/body"}
-    found = planning.work(plan(tmp_path, task={"split": split}, dataset=unknown), {})
+    found = planning_work.work(plan(tmp_path, task={"split": split}, dataset=unknown), {})
     assert (found.how, found.rows, found.tokens) == ("at most", 80, 80 * 64)
-    assert planning.work(plan(tmp_path, dataset=unknown), {}).steps(Training().model_dump()) is None
+    assert (
+        planning_work.work(plan(tmp_path, dataset=unknown), {}).steps(Training().model_dump())
+        is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -511,8 +550,8 @@ def test_tokens_are_bounded_by_the_number_of_records(tmp_path):
     ],
 )
 def test_a_book_is_known_by_its_number(address):
-    assert planning._book(address) == "gutenberg.org/84"
-    assert planning._book("https://example.org/84/x.txt") == "https://example.org/84/x.txt"
+    assert planning_work._book(address) == "gutenberg.org/84"
+    assert planning_work._book("https://example.org/84/x.txt") == "https://example.org/84/x.txt"
 
 
 def test_steps_are_those_of_the_training(tmp_path):
@@ -526,7 +565,7 @@ def test_steps_are_those_of_the_training(tmp_path):
         {"batch_size": 1, "gradient_accumulation": 3, "epochs": 1},
     ):
         _, figures = test_training.run(folder, (rows, rows), tmp_path / "out", **changes)
-        amount = planning.Work(1, figures["rows"], figures["row_length"], "exact", "")
+        amount = planning_work.Work(1, figures["rows"], figures["row_length"], "exact", "")
         assert amount.steps(Training(**changes).model_dump()) == figures["steps"]
 
 
