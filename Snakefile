@@ -19,8 +19,8 @@ include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/compare.smk"
 include: "rules/report.smk"
+include: "rules/merge.smk"
 include: "rules/plan.smk"
-
 
 
 report: "report/workflow.rst"
@@ -29,7 +29,7 @@ report: "report/workflow.rst"
 rule all:
     default_target: True
     input:
-        "results/comparison.csv",
+        flow.tables(),
         "results/report.html",
         "results/figures/forest.svg",
         expand("results/figures/losses/{experiment}.svg", experiment=flow.experiments),
@@ -40,7 +40,3 @@ rule all:
             "results/figures/confusion/{experiment}.svg",
             experiment=flow.of_outputs("labels"),
         ),
-
-
-onsuccess:
-    print("The report is results/report.html", file=sys.stderr)

@@ -7,18 +7,18 @@ rule compare_systems:
         tuned=lambda w: flow.evaluated(w.experiment, "scores.parquet", w.task)["tuned"],
     output:
         comparison="results/comparisons/{experiment}/{task}.csv",
-    params:
-        settings=lambda w: flow.comparison(w.experiment, w.task),
-        code=lambda w: flow.metrics_code("compare_systems", w.task),
     log:
         "results/logs/compare_systems/{experiment}/{task}.log",
     benchmark:
         "results/benchmarks/compare_systems/{experiment}/{task}.tsv"
+    conda:
+        "../envs/evaluate.yaml"
     resources:
         mem_mb=2000,
         runtime=60,
-    conda:
-        "../envs/evaluate.yaml"
+    params:
+        settings=lambda w: flow.comparison(w.experiment, w.task),
+        code=lambda w: flow.metrics_code("compare_systems", w.task),
     message:
         "Comparing {wildcards.experiment} with its base on {wildcards.task}"
     script:
@@ -35,17 +35,17 @@ rule join_comparisons:
             category="Comparison",
             labels={"table": "{table}"},
         ),
-    params:
-        code=flow.code("join_comparisons"),
     log:
         "results/logs/join_comparisons/{table}.log",
     benchmark:
         "results/benchmarks/join_comparisons/{table}.tsv"
+    conda:
+        "../envs/evaluate.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../envs/evaluate.yaml"
+    params:
+        code=flow.code("join_comparisons"),
     message:
         "Joining the rows of {wildcards.table}, with p-values adjusted for their number"
     script:

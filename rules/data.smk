@@ -8,20 +8,20 @@ rule fetch_dataset:
         records="results/datasets/{dataset}/records.parquet",
         rejects="results/datasets/{dataset}/rejects.csv",
         manifest="results/datasets/{dataset}/manifest.json",
-    params:
-        settings=lambda w: flow.dataset(w.dataset),
-        code=flow.code("fetch_dataset"),
     log:
         "results/logs/fetch_dataset/{dataset}.log",
     benchmark:
         "results/benchmarks/fetch_dataset/{dataset}.tsv"
-    resources:
-        mem_mb=2000,
-        runtime=240,
     # Bad data should stop a run before it has trained anything.
     priority: 100
     conda:
         "../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    params:
+        settings=lambda w: flow.dataset(w.dataset),
+        code=flow.code("fetch_dataset"),
     message:
         "Fetching dataset {wildcards.dataset}"
     script:
@@ -34,19 +34,19 @@ rule chunk_text:
     output:
         chunks="results/datasets/{dataset}/{dataset}_chunks.csv",
         manifest="results/datasets/{dataset}/chunks.json",
-    params:
-        settings=lambda w: flow.section("datasets")[w.dataset]["chunks"],
-        code=flow.code("chunk_text"),
     log:
         "results/logs/chunk_text/{dataset}.log",
     benchmark:
         "results/benchmarks/chunk_text/{dataset}.tsv"
-    resources:
-        mem_mb=2000,
-        runtime=30,
     priority: 100
     conda:
         "../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings=lambda w: flow.section("datasets")[w.dataset]["chunks"],
+        code=flow.code("chunk_text"),
     message:
         "Cutting the text of {wildcards.dataset} into chunks"
     script:
@@ -67,19 +67,19 @@ rule split_dataset:
             labels={"task": "{task}", "table": "records left out"},
         ),
         manifest="results/tasks/{task}/manifest.json",
-    params:
-        settings=lambda w: flow.raw_task(w.task, "labels", "split"),
-        code=lambda w: flow.kind_code("split_dataset", w.task),
     log:
         "results/logs/split_dataset/{task}.log",
     benchmark:
         "results/benchmarks/split_dataset/{task}.tsv"
-    resources:
-        mem_mb=4000,
-        runtime=60,
     priority: 100
     conda:
         "../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=lambda w: flow.raw_task(w.task, "labels", "split"),
+        code=lambda w: flow.kind_code("split_dataset", w.task),
     message:
         "Splitting the records of task {wildcards.task}"
     script:
@@ -92,18 +92,18 @@ rule fit_baseline:
         test="results/tasks/{task}/test.parquet",
     output:
         scores="results/tasks/{task}/baseline.json",
-    params:
-        settings=lambda w: {"confidence": flow.section("statistics")["confidence"]},
-        code=flow.code("fit_baseline"),
     log:
         "results/logs/fit_baseline/{task}.log",
     benchmark:
         "results/benchmarks/fit_baseline/{task}.tsv"
+    conda:
+        "../envs/evaluate.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
-    conda:
-        "../envs/evaluate.yaml"
+    params:
+        settings=lambda w: {"confidence": flow.section("statistics")["confidence"]},
+        code=flow.code("fit_baseline"),
     message:
         "Fitting TF-IDF and logistic regression on task {wildcards.task}"
     script:

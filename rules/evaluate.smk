@@ -9,21 +9,21 @@ rule generate_answers:
     output:
         answers="results/evaluations/{task}/{system}/answers.parquet",
         manifest="results/evaluations/{task}/{system}/answers.json",
+    log:
+        "results/logs/generate_answers/{task}/{system}.log",
+    benchmark:
+        "results/benchmarks/generate_answers/{task}/{system}.tsv"
+    conda:
+        lambda w: flow.environment("evaluate", flow.base_of(w.system)[1])
+    resources:
+        mem_mb=3000,
+        runtime=240,
+        gpu=lambda w: flow.needs_gpu(flow.base_of(w.system)[0]),
     params:
         settings=lambda w: flow.evaluation(
             "generate_answers", w.task, w.system, "labels", "prompt", "chat"
         ),
         code=lambda w: flow.kind_code("generate_answers", w.task),
-    log:
-        "results/logs/generate_answers/{task}/{system}.log",
-    benchmark:
-        "results/benchmarks/generate_answers/{task}/{system}.tsv"
-    resources:
-        mem_mb=3000,
-        runtime=240,
-        gpu=lambda w: flow.needs_gpu(flow.base_of(w.system)[0]),
-    conda:
-        lambda w: flow.environment("evaluate", flow.base_of(w.system)[1])
     message:
         "Asking {wildcards.system} about {wildcards.task}"
     script:
@@ -38,19 +38,19 @@ rule score_text:
     output:
         text="results/evaluations/{task}/{system}/text.parquet",
         manifest="results/evaluations/{task}/{system}/text.json",
-    params:
-        settings=lambda w: flow.evaluation("score_text", w.task, w.system, "max_length"),
-        code=lambda w: flow.kind_code("score_text", w.task),
     log:
         "results/logs/score_text/{task}/{system}.log",
     benchmark:
         "results/benchmarks/score_text/{task}/{system}.tsv"
+    conda:
+        lambda w: flow.environment("evaluate", flow.base_of(w.system)[1])
     resources:
         mem_mb=3000,
         runtime=240,
         gpu=lambda w: flow.needs_gpu(flow.base_of(w.system)[0]),
-    conda:
-        lambda w: flow.environment("evaluate", flow.base_of(w.system)[1])
+    params:
+        settings=lambda w: flow.evaluation("score_text", w.task, w.system, "max_length"),
+        code=lambda w: flow.kind_code("score_text", w.task),
     message:
         "Scoring the text of {wildcards.task} with {wildcards.system}"
     script:
@@ -65,21 +65,21 @@ rule score_labels:
     output:
         labels="results/evaluations/{task}/{system}/labels.parquet",
         manifest="results/evaluations/{task}/{system}/labels.json",
+    log:
+        "results/logs/score_labels/{task}/{system}.log",
+    benchmark:
+        "results/benchmarks/score_labels/{task}/{system}.tsv"
+    conda:
+        lambda w: flow.environment("evaluate", flow.base_of(w.system)[1])
+    resources:
+        mem_mb=3000,
+        runtime=240,
+        gpu=lambda w: flow.needs_gpu(flow.base_of(w.system)[0]),
     params:
         settings=lambda w: flow.evaluation(
             "score_labels", w.task, w.system, "labels", "prompt", "max_length"
         ),
         code=lambda w: flow.kind_code("score_labels", w.task),
-    log:
-        "results/logs/score_labels/{task}/{system}.log",
-    benchmark:
-        "results/benchmarks/score_labels/{task}/{system}.tsv"
-    resources:
-        mem_mb=3000,
-        runtime=240,
-        gpu=lambda w: flow.needs_gpu(flow.base_of(w.system)[0]),
-    conda:
-        lambda w: flow.environment("evaluate", flow.base_of(w.system)[1])
     message:
         "Scoring the labels of {wildcards.task} with {wildcards.system}"
     script:
@@ -93,18 +93,18 @@ rule compute_metrics:
         scores="results/evaluations/{task}/{system}/scores.parquet",
         metrics="results/evaluations/{task}/{system}/metrics.json",
         table="results/evaluations/{task}/{system}/metrics.csv",
-    params:
-        settings=lambda w: flow.task(w.task, "labels", "metrics"),
-        code=lambda w: flow.metrics_code("compute_metrics", w.task),
     log:
         "results/logs/compute_metrics/{task}/{system}.log",
     benchmark:
         "results/benchmarks/compute_metrics/{task}/{system}.tsv"
+    conda:
+        "../envs/evaluate.yaml"
     resources:
         mem_mb=3000,
         runtime=120,
-    conda:
-        "../envs/evaluate.yaml"
+    params:
+        settings=lambda w: flow.task(w.task, "labels", "metrics"),
+        code=lambda w: flow.metrics_code("compute_metrics", w.task),
     message:
         "Computing the metrics of {wildcards.system} on {wildcards.task}"
     script:

@@ -9,22 +9,22 @@ rule pretrain_model:
         weights="results/models/{model}/weights.sha256",
         tokenizer="results/models/{model}/tokenizer.sha256",
         manifest="results/models/{model}/manifest.json",
-    params:
-        settings=lambda w: flow.model(w.model),
-        code=lambda w: flow.model_code("pretrain_model", w.model),
-    wildcard_constraints:
-        model=flow.models_from("pretrain"),
     log:
         "results/logs/pretrain_model/{model}.log",
     benchmark:
         "results/benchmarks/pretrain_model/{model}.tsv"
+    wildcard_constraints:
+        model=flow.models_from("pretrain"),
+    priority: 50
+    conda:
+        "../envs/train.yaml"
     threads: lambda w: flow.section("models")[w.model]["threads"]
     resources:
         mem_mb=3000,
         runtime=60,
-    priority: 50
-    conda:
-        "../envs/train.yaml"
+    params:
+        settings=lambda w: flow.model(w.model),
+        code=lambda w: flow.model_code("pretrain_model", w.model),
     message:
         "Training the base model {wildcards.model} from scratch"
     script:
@@ -37,21 +37,21 @@ rule fetch_model:
         weights="results/models/{model}/weights.sha256",
         tokenizer="results/models/{model}/tokenizer.sha256",
         manifest="results/models/{model}/manifest.json",
-    params:
-        settings=lambda w: flow.model(w.model),
-        code=lambda w: flow.model_code("fetch_model", w.model),
-    wildcard_constraints:
-        model=flow.models_from("local", "hub"),
     log:
         "results/logs/fetch_model/{model}.log",
     benchmark:
         "results/benchmarks/fetch_model/{model}.tsv"
-    resources:
-        mem_mb=2000,
-        runtime=240,
+    wildcard_constraints:
+        model=flow.models_from("local", "hub"),
     priority: 50
     conda:
         "../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=240,
+    params:
+        settings=lambda w: flow.model(w.model),
+        code=lambda w: flow.model_code("fetch_model", w.model),
     message:
         "Fetching the base model {wildcards.model}"
     script:
@@ -67,22 +67,22 @@ rule quantize_model:
         model=directory("results/models/{model}/gptq-{task}/model"),
         weights="results/models/{model}/gptq-{task}/weights.sha256",
         manifest="results/models/{model}/gptq-{task}/manifest.json",
-    params:
-        settings=lambda w: flow.gptq(w.model),
-        code=flow.code("quantize_model"),
     log:
         "results/logs/quantize_model/{model}/gptq-{task}.log",
     benchmark:
         "results/benchmarks/quantize_model/{model}/gptq-{task}.tsv"
+    priority: 40
+    conda:
+        "../envs/gptq.yaml"
     # gptqmodel needs a second worker, or waits for itself.
     threads: 2
     resources:
         mem_mb=4000,
         runtime=480,
         gpu=lambda w: flow.needs_gpu(w.model),
-    priority: 40
-    conda:
-        "../envs/gptq.yaml"
+    params:
+        settings=lambda w: flow.gptq(w.model),
+        code=flow.code("quantize_model"),
     message:
         "Quantising {wildcards.model} with GPTQ on the training text of {wildcards.task}"
     script:

@@ -11,18 +11,18 @@ rule plot_forest:
             category="Comparison",
             labels={"figure": "differences with intervals"},
         ),
-    params:
-        settings={"confidence": flow.section("statistics")["confidence"]},
-        code=flow.code("plot_forest"),
     log:
         "results/logs/plot_forest.log",
     benchmark:
         "results/benchmarks/plot_forest.tsv"
+    conda:
+        "../envs/report.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../envs/report.yaml"
+    params:
+        settings={"confidence": flow.section("statistics")["confidence"]},
+        code=flow.code("plot_forest"),
     message:
         "Drawing all differences"
     script:
@@ -39,18 +39,18 @@ rule plot_losses:
             category="Training",
             labels={"experiment": "{experiment}", "figure": "loss"},
         ),
-    params:
-        settings=lambda w: {"experiment": w.experiment, "seeds": flow.settings.seeds},
-        code=flow.code("plot_losses"),
     log:
         "results/logs/plot_losses/{experiment}.log",
     benchmark:
         "results/benchmarks/plot_losses/{experiment}.tsv"
+    conda:
+        "../envs/report.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../envs/report.yaml"
+    params:
+        settings=lambda w: {"experiment": w.experiment, "seeds": flow.settings.seeds},
+        code=flow.code("plot_losses"),
     message:
         "Drawing the losses of {wildcards.experiment}"
     script:
@@ -69,18 +69,18 @@ rule plot_differences:
             category="Comparison",
             labels={"experiment": "{experiment}", "figure": "example by example"},
         ),
-    params:
-        settings=lambda w: flow.main_metric(w.experiment),
-        code=flow.code("plot_differences"),
     log:
         "results/logs/plot_differences/{experiment}.log",
     benchmark:
         "results/benchmarks/plot_differences/{experiment}.tsv"
+    conda:
+        "../envs/report.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../envs/report.yaml"
+    params:
+        settings=lambda w: flow.main_metric(w.experiment),
+        code=flow.code("plot_differences"),
     message:
         "Drawing the differences of {wildcards.experiment}"
     script:
@@ -98,18 +98,18 @@ rule plot_confusion:
             category="Comparison",
             labels={"experiment": "{experiment}", "figure": "confusion matrices"},
         ),
-    params:
-        settings=lambda w: flow.task(flow.experiment(w.experiment).task, "labels"),
-        code=flow.code("plot_confusion"),
     log:
         "results/logs/plot_confusion/{experiment}.log",
     benchmark:
         "results/benchmarks/plot_confusion/{experiment}.tsv"
+    conda:
+        "../envs/report.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../envs/report.yaml"
+    params:
+        settings=lambda w: flow.task(flow.experiment(w.experiment).task, "labels"),
+        code=flow.code("plot_confusion"),
     message:
         "Drawing the confusion matrices of {wildcards.experiment}"
     script:
@@ -130,19 +130,19 @@ rule render_report:
             labels={"page": "what the tuning changed"},
         ),
         verdict="results/verdict.txt",
-    params:
-        settings={name: flow.section(name) for name in ("report", "statistics")},
-        plan=flow.report_plan(),
-        code=flow.code("render_report"),
     log:
         "results/logs/render_report.log",
     benchmark:
         "results/benchmarks/render_report.tsv"
+    conda:
+        "../envs/report.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
-    conda:
-        "../envs/report.yaml"
+    params:
+        settings={name: flow.section(name) for name in ("report", "statistics")},
+        plan=flow.report_plan(),
+        code=flow.code("render_report"),
     message:
         "Writing the report"
     script:

@@ -10,18 +10,18 @@ rule tokenize_split:
         shards=directory("results/tokens/{task}/{model}/{split}"),
         hashes="results/tokens/{task}/{model}/{split}.sha256",
         manifest="results/tokens/{task}/{model}/{split}.json",
-    params:
-        settings=lambda w: flow.task(w.task, "labels", "prompt", "chat", "max_length"),
-        code=lambda w: flow.kind_code("tokenize_split", w.task),
     log:
         "results/logs/tokenize_split/{task}/{model}/{split}.log",
     benchmark:
         "results/benchmarks/tokenize_split/{task}/{model}/{split}.tsv"
+    conda:
+        "../envs/train.yaml"
     resources:
         mem_mb=4000,
         runtime=120,
-    conda:
-        "../envs/train.yaml"
+    params:
+        settings=lambda w: flow.task(w.task, "labels", "prompt", "chat", "max_length"),
+        code=lambda w: flow.kind_code("tokenize_split", w.task),
     message:
         "Tokenising {wildcards.split} of {wildcards.task} for {wildcards.model}"
     script:

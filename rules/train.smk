@@ -12,22 +12,22 @@ rule train_adapter:
         hashes="results/experiments/{experiment}/seed-{seed}/adapter.sha256",
         losses="results/experiments/{experiment}/seed-{seed}/loss.csv",
         manifest="results/experiments/{experiment}/seed-{seed}/manifest.json",
-    params:
-        settings=lambda w: flow.training(w.experiment, w.seed),
-        code=flow.code("train_adapter"),
     log:
         "results/logs/train_adapter/{experiment}/seed-{seed}.log",
     benchmark:
         "results/benchmarks/train_adapter/{experiment}/seed-{seed}.tsv"
+    # The longest jobs first, so that evaluation fills the cores behind them.
+    priority: 20
+    conda:
+        lambda w: flow.environment("train", flow.experiment(w.experiment).quantisation)
     threads: lambda w: flow.experiment(w.experiment).training.threads
     resources:
         mem_mb=3000,
         runtime=720,
         gpu=lambda w: flow.needs_gpu(flow.experiment(w.experiment).model),
-    # The longest jobs first, so that evaluation fills the cores behind them.
-    priority: 20
-    conda:
-        lambda w: flow.environment("train", flow.experiment(w.experiment).quantisation)
+    params:
+        settings=lambda w: flow.training(w.experiment, w.seed),
+        code=flow.code("train_adapter"),
     message:
         "Training {wildcards.experiment}, seed {wildcards.seed}"
     script:

@@ -2,7 +2,7 @@
 
 from deltatune import runlog
 
-with runlog.stage(snakemake):
+with runlog.stage(snakemake) as terminal:
     from pathlib import Path
 
     from deltatune.reporting import collect, page, verdict
@@ -25,3 +25,4 @@ with runlog.stage(snakemake):
     )
     lines = [said.overall, *(f"- {one.experiment}: {one.text}" for one in said.verdicts)]
     Path(snakemake.output.verdict).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    terminal.say(f"{said.overall} The report is {snakemake.output.page}")

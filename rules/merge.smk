@@ -1,0 +1,44 @@
+# `snakemake merge`: each chosen experiment as one 16-bit model, ready for inference.
+
+
+rule merge:
+    input:
+        # The first seed: one model is what is put to use. Ask for another by its path.
+        expand(
+            "results/merged/{experiment}/seed-{seed}/manifest.json",
+            experiment=flow.experiments,
+            seed=flow.settings.seeds[0],
+        ),
+
+
+rule merge_adapter:
+    input:
+        # What cannot be merged asks for nothing, and is refused before anything is trained for it.
+        unpack(lambda w: flow.merge_inputs(w.experiment, w.seed)),
+        model=lambda w: ancient(flow.merge_model(w.experiment)),
+    output:
+        model=directory("results/merged/{experiment}/seed-{seed}/model"),
+        hashes="results/merged/{experiment}/seed-{seed}/merged.sha256",
+        manifest="results/merged/{experiment}/seed-{seed}/manifest.json",
+    log:
+        "results/logs/merge_adapter/{experiment}/seed-{seed}.log",
+    benchmark:
+        "results/benchmarks/merge_adapter/{experiment}/seed-{seed}.tsv"
+    conda:
+        "../envs/train.yaml"
+    resources:
+        # The 16-bit model stands in main memory, and is written from there.
+        mem_mb=lambda w: (
+            40000 if flow.needs_gpu(flow.experiment(w.experiment).model) else 3000
+        ),
+        runtime=120,
+        gpu=lambda w: flow.needs_gpu(flow.experiment(w.experiment).model),
+    params:
+        settings=lambda w: flow.merging(w.experiment),
+        code=lambda w: flow.kind_code(
+            "merge_adapter", flow.experiment(w.experiment).task
+        ),
+    message:
+        "Merging {wildcards.experiment}, seed {wildcards.seed}, into one model"
+    script:
+        "../scripts/merge_adapter.py"
