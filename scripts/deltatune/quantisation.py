@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
+
+import torch
 
 from deltatune.compute import Compute
 from deltatune.errors import UserError
@@ -90,7 +93,8 @@ def use_plain_products(model: Any) -> None:
     also rounds to bf16, and needs sizes that are multiples of 64.
 
     gptqmodel compiles the unpacking of weights for each layer, which takes a C++ compiler and, for
-    a model of two blocks, more than a minute.
+    a model of two blocks, more than a minute. What it unpacks in the forward pass is kept for the
+    way back, all of the model at once in 16 bits; here it is unpacked again, as bitsandbytes does.
     """
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
@@ -98,3 +102,24 @@ def use_plain_products(model: Any) -> None:
     for layer in gptq_layers(model).values():
         # The compiled function hides the method of the same name.
         vars(layer).pop("dequantize_weight", None)
+        layer.forward = partial(_multiply, layer)
+
+
+def _multiply(layer: Any, x: torch.Tensor) -> torch.Tensor:
+    """What a GPTQ layer makes of x [..., in]: [..., out]."""
+    out = _Product.apply(x, layer)
+    return out if layer.bias is None else out + layer.bias.to(out.dtype)
+
+
+class _Product(torch.autograd.Function):
+    """x times the weights of a quantised layer, with nothing kept that grows with the layer."""
+
+    @staticmethod
+    def forward(ctx, x: torch.Tensor, layer: Any) -> torch.Tensor:
+        ctx.layer, ctx.dtype = layer, x.dtype
+        return x @ layer.dequantize_weight().to(x.dtype)
+
+    @staticmethod
+    def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        weights = ctx.layer.dequantize_weight().to(gradient.dtype)
+        return (gradient @ weights.T).to(ctx.dtype), None

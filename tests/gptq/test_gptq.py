@@ -1,0 +1,296 @@
+"""Bases quantised with GPTQ, where the packages of requirements-gptq.txt are installed."""
+
+import copy
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny
+import torch
+from conftest import copy_project, run_snakemake, small, write_config
+from deltatune import compute, gptq, manifest, models, quantisation, training
+from deltatune.errors import UserError
+from deltatune.settings import Lora, Training
+
+pytest.importorskip(
+    "gptqmodel", reason="needs pip install --no-deps -r requirements-gptq.txt -c constraints.txt"
+)
+pytest.importorskip("optimum", reason="needs requirements-gptq.txt")
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+REPORT = "results/report.html"
+CPU = compute.Compute("cpu", torch.float32, "a test")
+SHAPE = {"hidden_size": 64, "intermediate_size": 96}
+SETTINGS = {"model": "tiny", "bits": 4, "group_size": 32, "samples": 24, "seed": 0}
+
+
+def packed(count, seed=0):
+    """Rows of 48 tokens with 6 of padding at their ends."""
+    draw = np.random.default_rng(seed)
+    text = tiny.tokenizer()(" ".join(tiny.TEXTS))["input_ids"]
+    found = []
+    for _ in range(count):
+        start = int(draw.integers(len(text) - 42))
+        ids = text[start : start + 42] + [0] * 6
+        labels = ids[:42] + [-100] * 6
+        found.append({"input_ids": ids, "labels": labels, "position_ids": [*range(42), *range(6)]})
+    from datasets import Dataset
+
+    return Dataset.from_list(found)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return tiny.saved(tmp_path_factory.mktemp("base") / "model", spread=0.1, **SHAPE)
+
+
+@pytest.fixture(scope="module")
+def quantised(base, tmp_path_factory):
+    """(folder, facts)"""
+    output = tmp_path_factory.mktemp("quantised") / "model"
+    samples = gptq.calibration(packed(40), SETTINGS["samples"], 0, SETTINGS["seed"])
+    return output, gptq.quantise(base, samples, SETTINGS, CPU, output)
+
+
+# ---------------------------------------------------------------- the library
+
+
+def test_calibration_is_drawn_by_the_seed_and_has_no_padding():
+    rows = packed(40)
+    found = gptq.calibration(rows, 24, 0, seed=0)
+    assert len(found) == 24
+    assert {len(sample["input_ids"]) for sample in found} == {42}
+    assert all(sample["attention_mask"] == [1] * 42 for sample in found)
+    assert found == gptq.calibration(rows, 24, 0, seed=0)
+    assert found != gptq.calibration(rows, 24, 0, seed=1)
+    assert len(gptq.calibration(rows, 99, 0, seed=0)) == 40
+
+
+def test_the_folder_is_a_model_with_its_tokenizer(base, quantised):
+    folder, facts = quantised
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        assert (folder / name).read_bytes() == (base / name).read_bytes()
+    assert facts["quantised_layers"] == 14
+    assert facts["calibration_rows"] == 24 and facts["calibration_tokens"] == 24 * 42
+    plain = (base / "model.safetensors").stat().st_size
+    assert facts["weight_bytes"] < plain
+    text = "".join(path.read_text() for path in folder.glob("*.json"))
+    assert "/tmp" not in text and str(folder.parent) not in text
+
+
+def test_the_same_text_gives_the_same_bytes(base, quantised, tmp_path):
+    folder, _ = quantised
+    samples = gptq.calibration(packed(40), SETTINGS["samples"], 0, SETTINGS["seed"])
+    gptq.quantise(base, samples, SETTINGS, CPU, tmp_path / "model")
+    first = manifest.write_hashes(folder, tmp_path / "first.sha256")
+    assert manifest.write_hashes(tmp_path / "model", tmp_path / "second.sha256") == first
+
+
+def weights(layer):
+    """float32 [out, in] of a quantised layer."""
+    return layer.dequantize_weight().T.float()
+
+
+def test_weights_are_within_one_level_of_the_originals(base, quantised):
+    """4 bits, symmetric: 16 levels between -8/7 and 1 times the largest weight of a group. Rounding
+    to the nearest is within half a level; GPTQ goes on to make up for it elsewhere in the row."""
+    plain = dict(models.load_base(base, "none", CPU).named_modules())
+    layers = quantisation.gptq_layers(models.load_base(quantised[0], "gptq", CPU))
+    assert len(layers) == 14 and not any("lm_head" in name for name in layers)
+    for name, layer in layers.items():
+        original = plain[name].weight
+        level = original.abs().unflatten(1, (-1, 32)).amax(2).repeat_interleave(32, 1) / 7
+        gone = (weights(layer) - original).abs() / level
+        assert gone.mean() < 0.6, name
+        assert gone.max() > 0.2, f"{name} was not rounded"
+
+
+def test_its_error_on_the_calibration_text_is_less_than_that_of_rounding(base, quantised):
+    """What GPTQ is for: the layer's outputs, not its weights."""
+    plain = models.load_base(base, "none", CPU)
+    layers = quantisation.gptq_layers(models.load_base(quantised[0], "gptq", CPU))
+    name = "model.layers.0.mlp.up_proj"
+    inputs = []
+    module = dict(plain.named_modules())[name]
+    module.register_forward_pre_hook(lambda m, a: inputs.append(a[0].flatten(0, 1)))
+    samples = gptq.calibration(packed(40), SETTINGS["samples"], 0, SETTINGS["seed"])
+    with torch.no_grad():
+        for sample in samples:
+            plain(input_ids=torch.tensor([sample["input_ids"]]), use_cache=False)
+        x, w = torch.cat(inputs), module.weight
+        groups = w.unflatten(1, (-1, 32))
+        level = groups.abs().amax(2, keepdim=True) / 7
+        rounded = ((groups / level).round().clamp(-8, 7) * level).flatten(1)
+        error = [
+            (x @ (other - w).T).pow(2).sum().item() for other in (weights(layers[name]), rounded)
+        ]
+    assert error[0] < 0.9 * error[1]
+
+
+def test_gradients_pass_a_quantised_layer_after_an_evaluation(quantised):
+    """The kernel that gptqmodel chooses for a CPU by itself has none after its first evaluation."""
+    model = models.load_base(quantised[0], "gptq", CPU)
+    for layer in quantisation.gptq_layers(model).values():
+        x = torch.randn(3, layer.in_features, generator=torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            evaluated = layer.eval()(x)
+        assert torch.allclose(evaluated, x @ weights(layer).T, atol=1e-4)
+        x = x.requires_grad_()
+        layer.train()(x).sum().backward()
+        assert torch.allclose(x.grad, weights(layer).sum(0).expand(3, -1), atol=1e-3)
+
+
+def test_nothing_is_compiled(quantised):
+    """It takes a C++ compiler, and a minute before the first token."""
+    model = models.load_base(quantised[0], "gptq", CPU)
+    layers = quantisation.gptq_layers(model).values()
+    assert all(hasattr(layer.dequantize_weight, "__func__") for layer in layers)
+
+
+def test_what_is_kept_for_the_way_back_does_not_grow_with_the_layers(base, quantised):
+    """Unpacked weights of all layers at once would be the model in 16 bits."""
+    sizes = []
+    for folder, held in ((quantised[0], "gptq"), (base, "none")):
+        model = models.load_base(folder, held, CPU)
+        shapes = {tuple(m.shape) for m in model.parameters() if m.dim() == 2}
+        model.requires_grad_(False)
+        ids = torch.tensor([packed(1)[0]["input_ids"]])
+        x = model.get_input_embeddings()(ids).requires_grad_()
+        kept = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda t, kept=kept: (kept.append(t), t)[1], lambda t: t
+        ):
+            model(inputs_embeds=x, use_cache=False)
+        weights_ = [t for t in kept if {tuple(t.shape), tuple(t.shape)[::-1]} & shapes]
+        sizes.append(len(weights_))
+    # Of the plain model each layer's weights are there, which are its own and cost nothing.
+    assert sizes[1] >= 14 and sizes[0] <= 1, sizes
+
+
+def test_parameters_are_counted_as_if_not_quantised(base, quantised):
+    plain = models.load_base(base, "none", CPU)
+    for folder, held in ((quantised[0], "gptq"), (base, "nf4"), (base, "none")):
+        model = models.load_base(folder, held, CPU)
+        assert quantisation.count_parameters(model) == plain.num_parameters()
+
+
+@pytest.mark.parametrize("targets", ["all-linear", ["q_proj", "v_proj"]])
+def test_an_adapter_is_trained_saved_and_loaded(quantised, tmp_path, targets):
+    rows = packed(16), packed(4, seed=1)
+    model = models.load_base(quantised[0], "gptq", compute.prepare(1, 1))
+    before = {name: b.clone() for name, b in model.named_buffers() if "qweight" in name}
+    losses, _ = training.train(
+        model,
+        *rows,
+        lora=Lora(rank=2, targets=targets).model_dump(),
+        training=Training(
+            epochs=4, learning_rate=1e-2, batch_size=4, optimiser="paged_adamw_32bit"
+        ).model_dump(),
+        seed=1,
+        compute=CPU,
+        base="results/models/tiny/model",
+        output=tmp_path / "adapter",
+        scratch=tmp_path / "scratch",
+        progress=lambda text: None,
+    )
+    config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == "results/models/tiny/model"
+    adapted = {"all-linear": 7}.get(str(targets), 2)
+    assert len(config["target_modules"]) == adapted and "lm_head" not in config["target_modules"]
+    after = {n.replace(".base_layer", ""): b for n, b in model.named_buffers() if "qweight" in n}
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    train = losses[losses["split"] == "train"]["loss"].tolist()
+    assert train[-1] < train[0] - 0.1
+    tuned = models.load_system(quantised[0], "gptq", CPU, tmp_path / "adapter")
+    last = losses["loss"].iloc[-1]
+    assert training.mean_loss(tuned, rows[1], 4) == pytest.approx(last, abs=1e-5)
+
+
+def test_dora_is_refused_with_what_peft_says(quantised, tmp_path):
+    with pytest.raises(UserError, match=r"lora: peft refuses.*DoRA"):
+        training.train(
+            models.load_base(quantised[0], "gptq", CPU),
+            packed(4),
+            packed(2),
+            lora=Lora(use_dora=True).model_dump(),
+            training=Training().model_dump(),
+            seed=1,
+            compute=CPU,
+            base="base",
+            output=tmp_path / "adapter",
+            scratch=tmp_path / "scratch",
+        )
+
+
+def test_groups_that_do_not_divide_the_layers_are_refused(base, quantised, tmp_path):
+    settings = SETTINGS | {"group_size": 128}
+    with pytest.raises(UserError, match=r"models\.tiny\.gptq\.group_size: 128.*64 and 96"):
+        gptq.quantise(base, [], settings, CPU, tmp_path / "model")
+    with pytest.raises(UserError, match="quantised already"):
+        gptq.quantise(quantised[0], [], SETTINGS, CPU, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+# ---------------------------------------------------------------- the rules
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory, default_config):
+    """A project in which one experiment has run on a base quantised with GPTQ."""
+    project = copy_project(tmp_path_factory.mktemp("gptq") / "project")
+    config = small(copy.deepcopy(default_config))
+    model = config["models"]["tiny-mistral"]
+    model["architecture"] |= {"hidden_size": 64, "intermediate_size": 96}
+    model |= {"corpus": ["instructions"], "steps": 60}
+    model["gptq"] = {"calibration": "instructions", "group_size": 32, "samples": 8}
+    experiment = config["experiments"]["instructions-qlora"]
+    experiment |= {"quantisation": "gptq", "lora": {"rank": 4, "targets": "all-linear"}}
+    experiment["elsewhere"] = []
+    # As the recipe for a T4 has it.
+    experiment["training"] |= {"optimiser": "paged_adamw_32bit", "precision": "fp16", "epochs": 6}
+    experiment["training"]["learning_rate"] = 1e-2
+    config["experiments"] = {"instructions-qlora": experiment}
+    write_config(project, config)
+    done = run_snakemake(project, "--cores", "1", REPORT)
+    assert done.returncode == 0, done.stdout[-5000:]
+    return project, done.stdout
+
+
+def test_an_experiment_runs_through_the_rules(ran):
+    project, _ = ran
+    results = project / "results"
+    made = results / "models" / "tiny-mistral" / "gptq-instructions"
+    facts = manifest.read(made / "manifest.json")
+    assert facts["quantised_layers"] == 14
+    assert facts["calibration_rows"] == 8
+    hashes = manifest.read_hashes(made / "weights.sha256")
+    assert hashes == facts["hashes"]
+    run = manifest.read(results / "experiments" / "instructions-qlora" / "seed-1" / "manifest.json")
+    assert run["base"] == hashes, "the adapter was not trained on the quantised weights"
+    assert run["dtype"] == "torch.float32" and "fp16 is left to GPUs" in run["precision"]
+    assert run["losses"]["train"]["tuned"] < run["losses"]["train"]["base"] - 0.1
+    evaluations = results / "evaluations" / "instructions"
+    for system in ("base/tiny-mistral/gptq", "tuned/instructions-qlora/seed-1"):
+        answers = pd.read_parquet(evaluations / system / "answers.parquet")
+        assert len(answers) == 8
+        assert manifest.read(evaluations / system / "answers.json")["batch_size_used"] == 32
+    comparison = pd.read_csv(results / "comparison.csv")
+    assert set(comparison["task"]) == {"instructions"}
+    assert "gptq" in (results / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_second_run_does_nothing_and_other_groups_quantise_again(ran):
+    project, _ = ran
+    assert "Nothing to be done" in run_snakemake(project, "--cores", "1", "-n", REPORT).stdout
+    path = project / "config.yaml"
+    text = path.read_text()
+    try:
+        path.write_text(text.replace("group_size: 32", "group_size: 16"))
+        planned = run_snakemake(project, "--cores", "1", "-n", REPORT).stdout
+    finally:
+        path.write_text(text)
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", planned, re.MULTILINE))
+    assert jobs["quantize_model"] == jobs["train_adapter"] == "1"
+    assert not {"pretrain_model", "tokenize_split"} & set(jobs)

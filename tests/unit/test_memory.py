@@ -1,0 +1,259 @@
+"""Training in the memory and the precision that there is."""
+
+import json
+
+import pytest
+import tiny
+import torch
+from deltatune import compute, models, quantisation, training
+from deltatune.errors import UserError
+from deltatune.settings import Lora, Training
+from safetensors.torch import load_file
+from test_training import BASE, hashes, rows
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+CPU = compute.Compute("cpu", torch.float32, "a test")
+HALF = compute.Compute("cpu", torch.bfloat16, "a test")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tiny.saved(tmp_path_factory.mktemp("base") / "model")
+
+
+@pytest.fixture(scope="module")
+def data():
+    return rows(26), rows(6, seed=1)
+
+
+def run(folder, data, output, *, change=None, quantisation="nf4", machine=CPU, lora=None, **rest):
+    """training.train with few steps. change: called with the loaded base. rest: of training, or
+    revision and say of train itself."""
+    model = models.load_base(folder, quantisation, machine)
+    if change:
+        change(model)
+    apart = {key: rest.pop(key) for key in ("revision", "say", "base") if key in rest}
+    settings = {"epochs": 2, "learning_rate": 1e-2, "batch_size": 4, "evaluations": 2, **rest}
+    return training.train(
+        model,
+        *data,
+        lora=Lora(**{"rank": 2, "alpha": 4, "dropout": 0.1, **(lora or {})}).model_dump(),
+        training=Training(**settings).model_dump(),
+        seed=3,
+        compute=machine,
+        output=output,
+        scratch=output.with_name("scratch"),
+        progress=lambda text: None,
+        **{"base": BASE, **apart},
+    )
+
+
+def short_of_memory(most, error, after=0):
+    """A model that cannot take more than `most` rows in training, from a forward pass on."""
+    seen = []
+
+    def change(model):
+        def check(module, args, kwargs):
+            ids = kwargs["input_ids"]
+            if module.training and len(ids) > most:
+                seen.append(len(ids))
+                if len(seen) > after:
+                    raise error
+
+        model.register_forward_pre_hook(check, with_kwargs=True)
+
+    return change
+
+
+# ---------------------------------------------------------------- memory
+
+
+@pytest.mark.parametrize(
+    ("error", "after"),
+    [(torch.cuda.OutOfMemoryError("CUDA out of memory."), 0), (MemoryError(), 3)],
+)
+def test_what_does_not_fit_becomes_the_run_with_half_the_batch(
+    folder, data, tmp_path, error, after
+):
+    """Bit for bit: the steps before the failure leave nothing behind."""
+    said = []
+    change = short_of_memory(2, error, after)
+    losses, figures = run(folder, data, tmp_path / "a" / "adapter", change=change, say=said.append)
+    asked = {"batch_size": 2, "gradient_accumulation": 2}
+    expected, other = run(folder, data, tmp_path / "b" / "adapter", say=pytest.fail, **asked)
+    assert hashes(tmp_path / "a" / "adapter") == hashes(tmp_path / "b" / "adapter")
+    assert losses.equals(expected)
+    assert (figures["batch_size_used"], figures["gradient_accumulation_used"]) == (2, 2)
+    assert (other["batch_size_used"], other["gradient_accumulation_used"]) == (2, 2)
+    assert figures["steps"] == other["steps"]
+    assert len(said) == 1
+    assert "training.batch_size" in said[0] and "gradient_accumulation 2" in said[0]
+
+
+def test_one_row_that_does_not_fit_gives_advice(folder, data, tmp_path):
+    said = []
+    with pytest.raises(UserError, match=r"training\.batch_size.*one row of \d+ tokens.*max_length"):
+        run(
+            folder,
+            data,
+            tmp_path / "adapter",
+            change=short_of_memory(0, MemoryError()),
+            say=said.append,
+        )
+    assert ["batch_size 2" in said[0], "batch_size 1 " in said[1], len(said)] == [True, True, 2]
+    assert not (tmp_path / "adapter").exists()
+
+
+def test_other_errors_stop_at_once(folder, data, tmp_path):
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        run(
+            folder,
+            data,
+            tmp_path / "adapter",
+            change=short_of_memory(2, RuntimeError("size mismatch")),
+            say=pytest.fail,
+        )
+
+
+def test_a_step_sees_the_same_rows_in_smaller_pieces(folder, data, tmp_path):
+    """Every supervised token weighs the same, whichever piece it is in."""
+    found = [
+        run(
+            folder,
+            data,
+            tmp_path / str(size) / "adapter",
+            quantisation="none",
+            lora={"dropout": 0},
+            batch_size=size,
+            gradient_accumulation=4 // size,
+        )[0]
+        for size in (4, 2, 1)
+    ]
+    for other in found[1:]:
+        assert other["step"].tolist() == found[0]["step"].tolist()
+        assert other["loss"].to_numpy() == pytest.approx(found[0]["loss"].to_numpy(), abs=2e-4)
+    assert found[0]["loss"].iloc[-2] < found[0]["loss"].iloc[0] - 0.05
+
+
+@pytest.mark.parametrize("asked", [True, False, "auto"])
+def test_checkpointing_changes_the_memory_and_not_the_result(folder, data, tmp_path, asked):
+    calls = []
+
+    def count(model):
+        block = model.model.layers[0]
+        block.mlp.register_forward_pre_hook(lambda *a: calls.append(1) if block.training else None)
+
+    _, figures = run(
+        folder, data, tmp_path / "adapter", change=count, activation_checkpointing=asked
+    )
+    run(folder, data, tmp_path / "plain" / "adapter", activation_checkpointing=False)
+    assert hashes(tmp_path / "adapter") == hashes(tmp_path / "plain" / "adapter")
+    # A tiny model on a CPU is never checkpointed by itself.
+    assert figures["activation_checkpointing_used"] is (asked is True)
+    batches = 2 * -(-len(data[0]) // 4)
+    assert len(calls) == batches * (2 if asked is True else 1)
+
+
+# ---------------------------------------------------------------- precision
+
+
+@pytest.mark.parametrize("quantisation", ["nf4", "none"])
+@pytest.mark.parametrize("whole", [None, ["lm_head"]])
+def test_what_is_trained_is_fp32_beside_a_base_in_half_precision(
+    folder, data, tmp_path, quantisation, whole
+):
+    kept = []
+    losses, _ = run(
+        folder,
+        data,
+        tmp_path / "adapter",
+        change=kept.append,
+        quantisation=quantisation,
+        machine=HALF,
+        lora={"modules_to_save": whole},
+    )
+    assert kept[0].model.embed_tokens.weight.dtype is torch.bfloat16
+    trained = {n: p.dtype for n, p in kept[0].named_parameters() if p.requires_grad}
+    assert set(trained.values()) == {torch.float32}
+    assert any("lm_head" in name for name in trained) is bool(whole)
+    saved = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    assert {value.dtype for value in saved.values()} == {torch.float32}
+    train = losses[losses["split"] == "train"]["loss"].tolist()
+    assert train[-1] < train[0]
+    tuned = models.load_system(folder, quantisation, HALF, tmp_path / "adapter")
+    last = losses["loss"].iloc[-1]
+    assert training.mean_loss(tuned, data[1], 4) == pytest.approx(last, abs=0.02)
+
+
+def test_a_base_that_gives_no_number_is_told_apart(folder, data, tmp_path):
+    def break_(model):
+        model.model.norm.weight.data.fill_(float("nan"))
+
+    with pytest.raises(UserError, match=r"train loss of the base.*weights"):
+        run(folder, data, tmp_path / "adapter", change=break_)
+
+
+# ---------------------------------------------------------------- optimisers
+
+
+def test_the_paged_optimiser_is_adamw_on_a_cpu(folder, data, tmp_path):
+    """It has the same state in the same precision; only its place differs, on a GPU."""
+    found = [
+        run(folder, data, tmp_path / name / "adapter", optimiser=name)[0]["loss"].to_numpy()
+        for name in ("paged_adamw_32bit", "adamw_torch")
+    ]
+    assert found[0] == pytest.approx(found[1], abs=1e-4)
+    assert found[0][-2] < found[0][0]
+
+
+@pytest.mark.parametrize("name", ["lomo", "galore_adamw", "adamw_torch_npu_fused"])
+def test_an_optimiser_that_cannot_be_had_is_named(folder, data, tmp_path, name):
+    with pytest.raises(UserError, match=rf"training\.optimiser: {name} cannot be used here: \w+"):
+        run(folder, data, tmp_path / "adapter", optimiser=name)
+
+
+# ---------------------------------------------------------------- bases
+
+
+@pytest.mark.parametrize("quantisation", ["int8", "nf4"])
+def test_gradients_pass_a_quantised_layer_after_an_evaluation(folder, quantisation):
+    """Kernels for inference have no gradient, and some take the weights over for good."""
+    ids = torch.tensor([tiny.tokenizer()(text)["input_ids"][:12] for text in tiny.TEXTS])
+    quantised = models.load_base(folder, quantisation, CPU)
+    if quantisation == "nf4":
+        # 4 bits move the gradient itself; what they stand for must have the same.
+        plain = models.load_base(folder, "nf4", CPU).dequantize()
+    else:
+        plain = models.load_base(folder, "none", CPU)
+    gradients = []
+    for model in (quantised, plain):
+        with torch.no_grad():
+            model(input_ids=ids, use_cache=False)
+        embedded = model.train().get_input_embeddings()(ids).detach().requires_grad_()
+        model(inputs_embeds=embedded, labels=ids, use_cache=False).loss.backward()
+        gradients.append(embedded.grad.flatten())
+    alike = torch.nn.functional.cosine_similarity(*gradients, dim=0).item()
+    assert alike > {"int8": 0.99, "nf4": 0.99999}[quantisation]
+
+
+def test_int8_holds_the_linear_layers_in_8_bits(folder, data, tmp_path):
+    kept = []
+    losses, _ = run(folder, data, tmp_path / "adapter", change=kept.append, quantisation="int8")
+    assert kept[0].model.layers[0].mlp.up_proj.weight.dtype is torch.int8
+    assert kept[0].lm_head.weight.dtype is torch.float32
+    train = losses[losses["split"] == "train"]["loss"].tolist()
+    assert train[-1] < train[0]
+
+
+def test_the_adapter_names_a_base_of_the_hub_with_its_revision(folder, data, tmp_path):
+    name, revision = "mistralai/Mistral-7B-v0.1", "27d67f1b5f57dc0953326b2601d68371d40ea8da"
+    run(folder, data, tmp_path / "adapter", base=name, revision=revision)
+    config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert (config["base_model_name_or_path"], config["revision"]) == (name, revision)
+    models.load_system(folder, "nf4", CPU, tmp_path / "adapter")
+
+
+def test_gptq_without_its_packages_says_what_to_install(folder, monkeypatch):
+    monkeypatch.setattr(quantisation, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"gptqmodel and optimum.*requirements-gptq\.txt"):
+        models.load_base(folder, "gptq", CPU)
