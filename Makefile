@@ -15,7 +15,7 @@ demo: $(VENV)/.run
 	@echo "The report: $(CURDIR)/results/report.html"
 
 test: $(VENV)/.test lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -112,11 +113,22 @@ def write_config(project: Path, config: dict) -> None:
 
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory, default_config) -> Path:
-    """A project folder in which the default made small has run to its end; only to be read."""
-    project = copy_project(tmp_path_factory.mktemp("small") / "project")
-    write_config(project, small(copy.deepcopy(default_config)))
-    done = run_snakemake(project, "--cores", "2")
-    assert done.returncode == 0, done.stdout[-5000:]
+    """A project folder in which the default made small has run to its end; only to be read.
+
+    Tests run in several processes: the first that needs it makes it, the others wait for it.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    project = shared / "small" / "project"
+    with FileLock(shared / "small.lock"):
+        if not project.exists():
+            copy_project(project)
+            write_config(project, small(copy.deepcopy(default_config)))
+            done = run_snakemake(project, "--cores", "2")
+            if done.returncode != 0:
+                shutil.rmtree(project)
+                pytest.fail(done.stdout[-5000:])
     return project
 
 
