@@ -5,7 +5,7 @@ from deltatune import runlog
 with runlog.stage(snakemake) as terminal:
     from pathlib import Path
 
-    from deltatune.reporting import collect, page, verdict
+    from deltatune.reporting import collect, page
 
     data = collect.report_data(
         [Path(table) for table in snakemake.input.tables],
@@ -14,15 +14,7 @@ with runlog.stage(snakemake) as terminal:
     )
     html = page.render(data, Path(snakemake.input.template))
     Path(snakemake.output.page).write_text(html, encoding="utf-8")
-    said = verdict.summarise(
-        data.comparison,
-        data.details,
-        data.experiments,
-        data.metrics,
-        data.baselines,
-        data.resamples,
-        data.confidence,
-    )
+    said = page.summarise(data)
     lines = [said.overall, *(f"- {one.experiment}: {one.text}" for one in said.verdicts)]
     Path(snakemake.output.verdict).write_text("\n".join(lines) + "\n", encoding="utf-8")
     terminal.say(f"{said.overall} The report is {snakemake.output.page}")

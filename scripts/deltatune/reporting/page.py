@@ -159,6 +159,19 @@ def json_island(value) -> Markup:
     return Markup(text)
 
 
+def summarise(data: ReportData) -> verdict.Summary:
+    """The words at the head of the page."""
+    return verdict.summarise(
+        data.comparison,
+        data.details,
+        data.experiments,
+        data.metrics,
+        data.baselines,
+        data.resamples,
+        data.confidence,
+    )
+
+
 def context(data: ReportData) -> dict:
     """Everything that the template reads."""
     numbers = (
@@ -169,15 +182,7 @@ def context(data: ReportData) -> dict:
         data.resamples,
         data.confidence,
     )
-    summary = verdict.summarise(
-        data.comparison,
-        data.details,
-        data.experiments,
-        data.metrics,
-        data.baselines,
-        data.resamples,
-        data.confidence,
-    )
+    summary = summarise(data)
     shown = {
         name: examples.choose(frame, _higher(data, name))
         for name, frame in data.examples.items()
