@@ -14,8 +14,9 @@ demo: $(VENV)/.run
 	@cat results/verdict.txt
 	@echo "The report: $(CURDIR)/results/report.html"
 
-test: $(VENV)/.test lint
+test: $(VENV)/.test $(VENV)/.gptq lint
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	PYTHONPATH="$(CURDIR)/$(VENV)/gptq" $(BIN)/python -m pytest tests/gptq
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -40,4 +41,12 @@ $(VENV)/.test: requirements-test.txt requirements-mistral-common.txt $(VENV)/.ru
 	$(PIP) --requirement requirements-test.txt
 	rm -rf $(VENV)/mistral-common
 	$(PIP) --no-deps --target $(VENV)/mistral-common --requirement requirements-mistral-common.txt
+	@touch $@
+
+# GPTQ's packages lie beside the others: among them, they slow every import of transformers down.
+# Some are built from source; where there is no compiler their tests are skipped.
+$(VENV)/.gptq: requirements-gptq.txt constraints.txt $(VENV)/.test
+	rm -rf $(VENV)/gptq
+	$(PIP) --no-deps --target $(VENV)/gptq --requirement requirements-gptq.txt \
+		|| echo "The packages for GPTQ could not be installed; tests/gptq will be skipped."
 	@touch $@

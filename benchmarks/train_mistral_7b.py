@@ -1,0 +1,247 @@
+"""Train a full-size Mistral-7B as `train_adapter` does, and hold the plan against what it took.
+
+    python benchmarks/train_mistral_7b.py
+
+builds a Mistral-7B with random weights (14.5 GB on disk, no download), loads it in NF4, trains an
+adapter for some steps by `deltatune.training.train`, and prints the peak of GPU memory beside the
+estimate of `snakemake plan`, and tokens a second. It needs a GPU with 16 GB or more, torch,
+transformers, peft, bitsandbytes, accelerate, datasets, pandas and pydantic in the versions of
+constraints.txt, and no network. Speed and memory do not depend on what the weights are; the losses
+mean nothing.
+
+    python benchmarks/train_mistral_7b.py --size tiny
+
+goes the same way in half a minute on a CPU, with a model of two small blocks. It proves that the
+way is sound, and says nothing of a GPU's memory or speed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+
+import torch
+from datasets import Dataset
+from deltatune import compute, manifest, models, planning_memory, planning_model, training
+from deltatune.settings import Lora, Training
+from safetensors.torch import save_file
+from transformers import MistralConfig, MistralForCausalLM
+
+MISTRAL_7B = {
+    "vocab_size": 32000,
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "max_position_embeddings": 32768,
+    "sliding_window": 4096,
+}
+TINY = MISTRAL_7B | {
+    "vocab_size": 512,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
+WARM = 3
+"""Steps that are not timed: the first ones choose kernels and grow the allocator's pools."""
+
+
+def write_model(folder: Path, shape: dict, seed: int = 0) -> dict:
+    """Random bf16 weights as a Hugging Face folder, a file for each block; the config.
+
+    One block at a time is in memory, on the GPU where there is one.
+    """
+    config = MistralConfig(**shape, dtype="bfloat16")
+    with torch.device("meta"):
+        names = {n: p.shape for n, p in MistralForCausalLM(config).named_parameters()}
+    device = "cuda:0" if torch.cuda.is_available() else "cpu"
+    generator = torch.Generator(device).manual_seed(seed)
+    files: dict[str, dict[str, torch.Tensor]] = {}
+    folder.mkdir(parents=True, exist_ok=True)
+    places, total = {}, 0
+    for name in names:
+        parts = name.split(".")
+        files.setdefault(parts[2] if parts[1] == "layers" else "rest", {})[name] = names[name]
+    for part, shapes in files.items():
+        file = f"model-{part}.safetensors"
+        tensors = {}
+        for name, size in shapes.items():
+            if len(size) == 1:
+                value = torch.ones(size, dtype=torch.bfloat16)
+            else:
+                value = torch.empty(size, dtype=torch.bfloat16, device=device)
+                value.normal_(0, config.initializer_range, generator=generator)
+            tensors[name] = value.cpu().contiguous()
+            total += value.nbytes
+        save_file(tensors, folder / file, metadata={"format": "pt"})
+        places |= dict.fromkeys(tensors, file)
+    index = {"metadata": {"total_size": total}, "weight_map": places}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    config.architectures = ["MistralForCausalLM"]
+    config.save_pretrained(folder)
+    return json.loads((folder / "config.json").read_text())
+
+
+def rows(count: int, length: int, vocabulary: int, seed: int) -> Dataset:
+    """Rows of random tokens, each one document, every token learnt."""
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(3, vocabulary, (count, length), generator=generator, dtype=torch.int32)
+    positions = torch.arange(length, dtype=torch.int32).expand(count, -1)
+    return Dataset.from_dict(
+        {"input_ids": ids.numpy(), "labels": ids.numpy(), "position_ids": positions.numpy()}
+    )
+
+
+class Clock:
+    """When each forward pass of training began."""
+
+    def __init__(self, model) -> None:
+        self.times: list[float] = []
+        model.register_forward_pre_hook(self._tick)
+
+    def _tick(self, module, arguments) -> None:
+        if module.training:
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            self.times.append(time.perf_counter())
+
+    def seconds(self, after: int) -> float:
+        """Mean seconds between forward passes, the first `after` left out."""
+        times = self.times[after:]
+        return (times[-1] - times[0]) / (len(times) - 1)
+
+
+def measure(asked: argparse.Namespace, folder: Path, scratch: Path) -> dict:
+    """The figures. folder: of the model, written where it is not there."""
+    shape = TINY if asked.size == "tiny" else MISTRAL_7B
+    machine = compute.prepare(0, threads=1, precision=asked.precision)
+    on_gpu = machine.device != "cpu"
+    if asked.size == "7b" and not on_gpu:
+        raise SystemExit("Mistral-7B needs a GPU; --size tiny goes the same way on a CPU")
+    began = time.perf_counter()
+    if (folder / "config.json").is_file():
+        config = json.loads((folder / "config.json").read_text())
+        if config["hidden_size"] != shape["hidden_size"]:
+            raise SystemExit(f"{folder} holds a model of another size")
+    else:
+        config = write_model(folder, shape)
+    print(f"model in {folder}: {time.perf_counter() - began:.0f} s", flush=True)
+    lora = Lora(rank=asked.rank, alpha=2 * asked.rank, targets=asked.targets).model_dump()
+    settings = Training(
+        epochs=1,
+        batch_size=asked.batch_size,
+        gradient_accumulation=1,
+        evaluations=1,
+        optimiser=asked.optimiser,
+        activation_checkpointing={"auto": "auto", "on": True, "off": False}[asked.checkpointing],
+        precision=asked.precision,
+    ).model_dump()
+    began = time.perf_counter()
+    model = models.load_base(folder, asked.quantisation, machine)
+    load_seconds = time.perf_counter() - began
+    clock = Clock(model)
+    if on_gpu:
+        # Loading holds a shard in 16 bits for a moment, which the plan is not about.
+        held, loading = torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+    _, figures = training.train(
+        model,
+        rows(asked.steps * asked.batch_size, asked.length, shape["vocab_size"], seed=1),
+        rows(asked.batch_size, asked.length, shape["vocab_size"], seed=2),
+        lora=lora,
+        training=settings,
+        seed=0,
+        compute=machine,
+        base="random weights",
+        output=scratch / "adapter",
+        scratch=scratch / "trainer",
+        progress=lambda text: print(text, flush=True),
+    )
+    used = figures["batch_size_used"]
+    # Of the last try, where memory ran short before.
+    per_step = figures["gradient_accumulation_used"]
+    clock.times = clock.times[-per_step * figures["steps"] :]
+    tokens = used * asked.length
+    setup = planning_memory.Setup(
+        quantisation=asked.quantisation,
+        optimiser=asked.optimiser,
+        dropout=lora["dropout"],
+        batch_size=used,
+        accumulation=per_step,
+        row_length=asked.length,
+        checkpointing=figures["activation_checkpointing_used"],
+        on_gpu=on_gpu,
+        half=machine.dtype is not torch.float32,
+    )
+    sizes = planning_model.anatomy(config, lora, "benchmark")
+    plan = planning_memory.estimate(sizes, setup)
+    on_the_gpu = {}
+    if on_gpu:
+        measured = torch.cuda.max_memory_allocated()
+        on_the_gpu = {
+            "weights_gb": round(held / 1e9, 3),
+            "peak_while_loading_gb": round(loading / 1e9, 3),
+            "peak_allocated_gb": round(measured / 1e9, 3),
+            "planned_over_measured": round(plan.allocated / measured, 3),
+        }
+        if used != asked.batch_size:
+            print(f"The peak is that of {asked.batch_size} rows, which did not fit, and no measure")
+            print(f"of the plan: run again with --batch-size {used}.")
+    return {
+        "device": torch.cuda.get_device_name(0) if on_gpu else "cpu",
+        "dtype": str(machine.dtype),
+        "asked": {key: value for key, value in vars(asked).items() if key not in ("keep", "json")},
+        "parameters": sizes.parameters,
+        "trainable_parameters": figures["trainable_parameters"],
+        "batch_size_used": used,
+        "activation_checkpointing_used": figures["activation_checkpointing_used"],
+        "load_seconds": round(load_seconds, 1),
+        "planned_weights_gb": round(plan.weights / 1e9, 6),
+        "planned_allocated_gb": round(plan.allocated / 1e9, 6),
+        **on_the_gpu,
+        "tokens_per_second": round(tokens / clock.seconds(WARM * per_step)),
+        "tokens_per_second_with_warm_up": figures["tokens_per_second"],
+        "versions": manifest.versions(["torch", "transformers", "peft", "bitsandbytes"]),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", choices=["7b", "tiny"], default="7b")
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--batch-size", type=int, default=4, help="rows of a forward pass")
+    parser.add_argument("--length", type=int, help="tokens of a row; 2048, or 64 for tiny")
+    parser.add_argument("--rank", type=int, default=16)
+    parser.add_argument("--targets", default="all-linear", help="all-linear, or q_proj,v_proj")
+    parser.add_argument("--quantisation", choices=["nf4", "int8", "none"], default="nf4")
+    parser.add_argument("--checkpointing", choices=["auto", "on", "off"], default="auto")
+    parser.add_argument("--precision", choices=["auto", "bf16", "fp16", "fp32"], default="auto")
+    parser.add_argument("--optimiser", default="paged_adamw_32bit")
+    parser.add_argument("--keep", type=Path, help="folder for the model, kept for the next run")
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    asked = parser.parse_args()
+    if asked.steps < WARM + 3:
+        parser.error(f"--steps: {WARM} are not timed, so {WARM + 3} are the least")
+    asked.length = asked.length or (64 if asked.size == "tiny" else 2048)
+    if asked.targets != "all-linear":
+        asked.targets = asked.targets.split(",")
+    with tempfile.TemporaryDirectory(prefix="mistral-") as temporary:
+        scratch = Path(temporary)
+        figures = measure(asked, asked.keep or scratch / "model", scratch)
+    text = json.dumps(figures, indent=2)
+    print(text)
+    if asked.json:
+        asked.json.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
