@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from contextlib import suppress
+import tempfile
+from contextlib import chdir, suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,24 +54,28 @@ def quantise(
     _check(folder, settings)
     from gptqmodel import GPTQModel, QuantizeConfig
 
-    config = QuantizeConfig(
-        bits=settings["bits"],
-        group_size=settings["group_size"],
-        sym=True,
-        desc_act=False,
-        # The other ways of packing compile C++ when they are first used.
-        pack_impl="original",
-    )
-    model = GPTQModel.load(
-        str(folder),
-        config,
-        device=compute.device,
-        dtype=compute.dtype,
-        backend="torch",
-        trust_remote_code=False,
-    )
-    model.quantize(samples, batch_size=1)
-    model.save(str(output))
+    folder, output = folder.resolve(), output.resolve()
+    # gptqmodel leaves a log in the folder that it is run in.
+    with tempfile.TemporaryDirectory() as scratch, chdir(scratch):
+        config = QuantizeConfig(
+            bits=settings["bits"],
+            group_size=settings["group_size"],
+            sym=True,
+            desc_act=False,
+            # The other ways of packing compile C++ when they are first used.
+            pack_impl="original",
+            offload_to_disk_path=f"{scratch}/offload",
+        )
+        model = GPTQModel.load(
+            str(folder),
+            config,
+            device=compute.device,
+            dtype=compute.dtype,
+            backend="torch",
+            trust_remote_code=False,
+        )
+        model.quantize(samples, batch_size=1)
+        model.save(str(output))
     losses = _losses(output / "quant_log.csv")
     _tidy(folder, output)
     return {

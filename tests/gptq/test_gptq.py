@@ -80,10 +80,15 @@ def test_the_folder_is_a_model_with_its_tokenizer(base, quantised):
     assert "/tmp" not in text and str(folder.parent) not in text
 
 
-def test_the_same_text_gives_the_same_bytes(base, quantised, tmp_path):
+def test_the_same_text_gives_the_same_bytes_and_leaves_nothing_else(
+    base, quantised, tmp_path, monkeypatch
+):
     folder, _ = quantised
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     samples = gptq.calibration(packed(40), SETTINGS["samples"], 0, SETTINGS["seed"])
     gptq.quantise(base, samples, SETTINGS, CPU, tmp_path / "model")
+    assert not list((tmp_path / "here").iterdir())
     first = manifest.write_hashes(folder, tmp_path / "first.sha256")
     assert manifest.write_hashes(tmp_path / "model", tmp_path / "second.sha256") == first
 
