@@ -30,9 +30,13 @@ class Repo:
     tags: tuple[str, ...] = ()
     gated: bool = False
     private: bool = False
+    pinned: str | None = None
+    """The commit that it is said to be; without one, the files decide."""
 
     @property
     def commit(self) -> str:
+        if self.pinned:
+            return self.pinned
         digest = hashlib.sha1()
         for name, data in sorted(self.files.items()):
             digest.update(name.encode() + data)

@@ -1,0 +1,511 @@
+"""Every published recipe from the hub to the report, run as its users run it, on the CPU.
+
+A preset's file is taken as it is. What it asks for is served by the stand-in hub, under the same
+names and revisions: a Mistral of two narrow layers with the real tokenizer, and a few short records
+of the real data. Template, LoRA, optimiser, schedule, precision and quantisation are the preset's.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import re
+import shutil
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from html import unescape
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT, copy_project, run_snakemake
+from deltatune import manifest, settings
+from deltatune.shards import read_shards
+from standin_hub import Hub
+
+NAMES = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
+TOKENIZER = Path(sys.prefix) / "mistral-common/mistral_common/data/tokenizer.model.v1"
+BOS, EOS, VOCABULARY = 1, 2, 32_000
+# The formats that the models use. Mistral's writes bos and knows no system role; zephyr's leaves
+# bos to the tokenizer and ends every turn with eos.
+CHATS = {
+    "mistralai/Mistral-7B-Instruct-v0.2": (
+        "{{ bos_token }}{% for m in messages %}"
+        "{% if m.role == 'user' %}{{ ' [INST] ' ~ m.content ~ ' [/INST]' }}"
+        "{% elif m.role == 'assistant' %}{{ ' ' ~ m.content ~ eos_token }}"
+        "{% else %}{{ raise_exception('only user and assistant') }}{% endif %}{% endfor %}"
+    ),
+    "HuggingFaceH4/zephyr-7b-beta": (
+        "{% for m in messages %}{{ '<|' ~ m.role ~ '|>\\n' ~ m.content ~ eos_token ~ '\\n' }}"
+        "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% endif %}"
+    ),
+}
+# The records that are served: what the recipe holds out, and a few dozen to train on.
+RECORDS = {
+    "ag-news-mistral-7b": 2620,
+    "alpaca-cleaned-mistral-7b-instruct": 440,
+    "alpaca-mistral-7b": 200,
+    "alpaca-zephyr-7b": 260,
+}
+HELD_OUT = {
+    "ag-news-mistral-7b": 2000,
+    "alpaca-cleaned-mistral-7b-instruct": 200,
+    "alpaca-mistral-7b": 100,
+    "alpaca-zephyr-7b": 100,
+}
+LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+CHAPTERS = [*(f"Letter {n}" for n in range(1, 5)), *(f"Chapter {n}" for n in range(1, 4))]
+
+
+# ---------------------------------------------------------------- what is served
+
+
+def few_words(text: str, count: int) -> str:
+    return " ".join(text.split()[:count])
+
+
+def alpaca(shared: Path, count: int) -> pd.DataFrame:
+    """instruction, input, output; inputs and answers cut short."""
+    records = json.loads((shared / "alpaca.json").read_text(encoding="utf-8"))[:count]
+    return pd.DataFrame(records).assign(
+        input=lambda frame: frame["input"].map(lambda text: few_words(text, 12)),
+        output=lambda frame: frame["output"].map(lambda text: few_words(text, 8)),
+    )
+
+
+def serve_data(hub: Hub, name: str, shared: Path, folder: Path) -> dict:
+    """Add a preset's dataset as its repository holds it. Returns what of the preset it replaces,
+    which is the address of the novel."""
+    ((dataset, asked),) = preset(name)["datasets"].items()
+    if asked["source"] == "url":
+        novel = (shared / "frankenstein.txt").read_text(encoding="utf-8")
+        hub.files["pg84.txt"] = edition(novel[: novel.index("Chapter 4")])
+        return {"datasets": {dataset: {"url": f"{hub.url}/files/pg84.txt"}}}
+    (folder / "data").mkdir(parents=True)
+    count = RECORDS[name]
+    if asked["id"] == "tatsu-lab/alpaca":
+        path = folder / "data/train-00000-of-00001-a09b74b3ef9c3b56.parquet"
+        alpaca(shared, count).assign(text="all of it once more").to_parquet(path)
+    elif asked["id"] == "yahma/alpaca-cleaned":
+        text = alpaca(shared, count).to_json(orient="records", indent=4)
+        (folder / "alpaca_data_cleaned.json").write_text(text)
+    else:
+        news = pd.read_csv(shared / "ag_news.csv")
+        news["text"] = news["title"] + " " + news["description"].map(lambda t: few_words(t, 8))
+        for split, frame in (("train", news[:count]), ("test", news[-3:])):
+            path = folder / f"data/{split}-00000-of-00001.parquet"
+            frame[["text", "label"]].to_parquet(path)
+        (folder / "README.md").write_text(
+            "---\ndataset_info:\n  features:\n  - {name: text, dtype: string}\n"
+            "  - name: label\n    dtype: {class_label: {names: "
+            "{'0': World, '1': Sports, '2': Business, '3': Sci/Tech}}}\n"
+            "  splits:\n  - {name: train}\n  - {name: test}\n---\n"
+        )
+    hub.add("dataset", asked["id"], folder, pinned=asked["revision"])
+    return {}
+
+
+def edition(novel: str) -> bytes:
+    """A text as Project Gutenberg publishes it."""
+    return (
+        "\ufeffThe Project Gutenberg eBook of Frankenstein; Or, The Modern Prometheus\n\n"
+        "*** START OF THE PROJECT GUTENBERG EBOOK FRANKENSTEIN; OR, THE MODERN PROMETHEUS ***\n\n"
+        f"CONTENTS\n\n Letter 1\n Letter 2\n Chapter 1\n\n\n{novel}\n\n"
+        "*** END OF THE PROJECT GUTENBERG EBOOK FRANKENSTEIN; OR, THE MODERN PROMETHEUS ***\n\n"
+        "START: FULL LICENSE\n\nPLEASE READ THIS BEFORE YOU DISTRIBUTE OR USE THIS WORK\n"
+    ).encode()
+
+
+def serve_model(hub: Hub, name: str, base: Path, folder: Path) -> None:
+    """Add a preset's model as its repository holds it: weights in parts, and as pickles too."""
+    ((_, asked),) = preset(name)["models"].items()
+    shutil.copytree(base, folder)
+    published = ROOT / "presets/configs" / f"{asked['id'].replace('/', '--')}.json"
+    tiny = json.loads((base / "config.json").read_text())
+    shape = ("hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers",
+             "num_key_value_heads")  # fmt: skip
+    config = json.loads(published.read_text()) | {key: tiny[key] for key in shape}
+    (folder / "config.json").write_text(json.dumps(config))
+    # What the repository has for chats: sampling, which greedy decoding must not take over.
+    sampling = {"do_sample": True, "temperature": 5.0, "repetition_penalty": 9.0}
+    (folder / "generation_config.json").write_text(json.dumps(sampling))
+    about = json.loads((folder / "tokenizer_config.json").read_text())
+    if asked["id"] in CHATS:
+        about["chat_template"] = CHATS[asked["id"]]
+    if "zephyr" in asked["id"]:
+        about |= {"pad_token": "</s>", "padding_side": "left", "truncation_side": "left"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(about))
+    (folder / "pytorch_model-00001-of-00002.bin").write_bytes(b"a pickle")
+    hub.add("model", asked["id"], folder, pinned=asked["revision"])
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory, shared_data) -> Path:
+    """A tiny Mistral in bf16 with the real tokenizer, trained for seconds on a few short answers,
+    so that it ends what it says."""
+    if not TOKENIZER.is_file():
+        pytest.skip("mistral-common is not there: see requirements-mistral-common.txt")
+    import torch
+    from deltatune.models import load_tokenizer
+    from transformers import MistralConfig, MistralForCausalLM
+
+    folder = tmp_path_factory.mktemp("base") / "model"
+    folder.mkdir()
+    shutil.copy(TOKENIZER, folder / "tokenizer.model")
+    about = {
+        "tokenizer_class": "LlamaTokenizer",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "add_bos_token": True,
+        "model_max_length": 10**30,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(about))
+    tokenizer = load_tokenizer(folder)
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    shape = {
+        # GPTQ takes the weights in groups of 128, which divide the width of every layer.
+        "hidden_size": 128,
+        "intermediate_size": 256,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+    }
+    model = MistralForCausalLM(MistralConfig(vocab_size=VOCABULARY, **shape))
+    optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    records = alpaca(shared_data, 480)
+    answers = [f"\n{few_words(text, 6)}" for text in records["output"][:8]]
+    for questions in np.array_split(records["instruction"].to_numpy(), 60):
+        ids = [
+            [*tokenizer(question)["input_ids"][-8:], *tokenizer(text)["input_ids"][1:], EOS]
+            for question, text in zip(questions, answers, strict=True)
+        ]
+        width = max(map(len, ids))
+        labels = torch.tensor([[*row, *[-100] * (width - len(row))] for row in ids])
+        model(input_ids=labels.clamp(min=0), labels=labels).loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    model.to(torch.bfloat16).save_pretrained(folder, max_shard_size="10MB")
+    assert (folder / "model.safetensors.index.json").is_file()
+    return folder
+
+
+# ---------------------------------------------------------------- the runs
+
+
+def preset(name: str) -> dict:
+    return yaml.safe_load((ROOT / "presets" / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+@dataclass
+class Run:
+    """A preset that has run."""
+
+    name: str
+    project: Path
+    hub: Hub
+    shown: str
+
+    @cached_property
+    def asked(self) -> settings.Settings:
+        return settings.load(preset(self.name), ROOT)
+
+    @property
+    def results(self) -> Path:
+        return self.project / "results"
+
+    def trained(self, experiment: str) -> Path:
+        return self.results / "experiments" / experiment / "seed-1"
+
+    def figures(self, experiment: str) -> list[list[str]]:
+        """The rows of the table with published figures: metric, their base and tuned, ours."""
+        text = (self.results / "report.html").read_text(encoding="utf-8")
+        label = f'aria-label="Published figures beside those of {experiment}"'
+        table = text.partition(label)[2].partition("</table>")[0].partition("<tbody>")[2]
+        cells = r"<t[hd][^>]*>(.*?)</t[hd]>"
+        return [
+            [unescape(cell) for cell in re.findall(cells, row)]
+            for row in re.findall(r"<tr>(.*?)</tr>", table, re.S)
+        ]
+
+    @cached_property
+    def page(self) -> str:
+        """The report as a reader sees its text."""
+        text = (self.results / "report.html").read_text(encoding="utf-8")
+        return " ".join(unescape(re.sub(r"<[^>]+>", " ", text)).split())
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def ran(request, base, shared_data, tmp_path_factory) -> Run:
+    name = request.param
+    held = {e["quantisation"] for e in preset(name)["experiments"].values()}
+    if "gptq" in held and importlib.util.find_spec("gptqmodel") is None:
+        pytest.skip("needs pip install --no-deps -r requirements-gptq.txt -c constraints.txt")
+    folder = tmp_path_factory.mktemp(name)
+    project = copy_project(folder / "project")
+    shutil.copytree(ROOT / "presets", project / "presets")
+    with Hub() as hub:
+        serve_model(hub, name, base, folder / "model")
+        replaced = serve_data(hub, name, shared_data, folder / "data")
+        done = run_snakemake(
+            project,
+            *("--cores", "2", "--configfile", f"presets/{name}.yaml"),
+            *(["--config", f"datasets={json.dumps(replaced['datasets'])}"] if replaced else []),
+            HF_ENDPOINT=hub.url,
+            HF_HOME=str(folder / "home"),
+            HF_HUB_OFFLINE="0",
+            HF_TOKEN="",
+            OMP_NUM_THREADS="1",
+            CUDA_VISIBLE_DEVICES="",
+        )
+    logs = "".join(log.read_text()[-1500:] for log in project.glob("results/logs/**/*.log"))
+    assert done.returncode == 0, done.stdout[-4000:] + logs[-4000:]
+    return Run(name, project, hub, done.stdout)
+
+
+# ---------------------------------------------------------------- what came out
+
+
+def test_it_finishes_with_every_metric(ran):
+    table = pd.read_csv(ran.results / "comparison.csv")
+    wanted = {
+        (name, metric)
+        for name, experiment in ran.asked.experiments.items()
+        for metric in ran.asked.tasks[experiment.task].metrics
+    }
+    assert set(zip(table["experiment"], table["metric"], strict=True)) == wanted
+    assert np.isfinite(table[["base", "tuned", "delta", "p_holm"]]).all(axis=None)
+    if ran.name in HELD_OUT:
+        assert set(table["n"]) == {HELD_OUT[ran.name]}
+
+
+def test_the_hub_gave_what_the_preset_names_and_no_pickle(ran):
+    for section in ("datasets", "models"):
+        for name, source in getattr(ran.asked, section).items():
+            facts = manifest.read(ran.results / section / name / "manifest.json")
+            if source.source == "hub":
+                assert facts["commit"] == facts["settings"]["revision"] == source.revision
+                assert facts["settings"]["id"] == source.id
+            else:
+                assert facts["gutenberg"] == {"header_lines": 3, "footer_lines": 5}
+    ((name, _),) = ran.asked.models.items()
+    files = {path.suffix for path in (ran.results / "models" / name / "model").iterdir()}
+    assert files == {"", ".json", ".model", ".safetensors"}
+    assert not [r for r in ran.hub.requests if r.method == "GET" and r.path.endswith(".bin")]
+
+
+def test_the_adapter_is_the_preset_s(ran):
+    from safetensors.numpy import load_file
+
+    for name, experiment in ran.asked.experiments.items():
+        folder, model = ran.trained(name), ran.asked.models[experiment.model]
+        config = json.loads((folder / "adapter/adapter_config.json").read_text())
+        assert (config["base_model_name_or_path"], config["revision"]) == (model.id, model.revision)
+        lora = experiment.lora
+        assert (config["r"], config["lora_alpha"]) == (lora.rank, lora.alpha)
+        assert config["lora_dropout"] == lora.dropout
+        weights = load_file(folder / "adapter/adapter_model.safetensors")
+        layers = {
+            re.search(r"layers\.(\d+)\.\w+\.(\w+)\.lora_[AB]", key).groups() for key in weights
+        }
+        targets = LINEAR if lora.targets == "all-linear" else lora.targets
+        assert layers == {(number, target) for number in "01" for target in targets}
+        assert {str(w.dtype) for w in weights.values()} == {"float32"}
+        assert {min(w.shape) for w in weights.values()} == {lora.rank}
+        assert any(np.abs(w).max() > 0 for key, w in weights.items() if "lora_B" in key)
+
+
+def test_it_was_trained_as_the_preset_says(ran):
+    for name, experiment in ran.asked.experiments.items():
+        run, asked = manifest.read(ran.trained(name) / "manifest.json"), experiment.training
+        assert run["settings"]["lora"] == experiment.lora.model_dump()
+        assert run["settings"]["training"] == asked.model_dump()
+        assert run["settings"]["quantisation"] == experiment.quantisation
+        assert run["batch_size_used"] == asked.batch_size
+        assert run["gradient_accumulation_used"] == asked.gradient_accumulation
+        assert run["activation_checkpointing_used"] == (asked.activation_checkpointing is True)
+        assert (run["device"], run["dtype"]) == ("cpu", "torch.float32")
+        left = "; fp16 is left to GPUs" if asked.precision == "fp16" else ""
+        assert run["precision"] == f"no GPU; a CPU is exact and fast enough in fp32{left}"
+        per_step = asked.batch_size * asked.gradient_accumulation
+        steps = math.ceil(run["rows"] / per_step) * asked.epochs
+        assert run["steps"] == steps >= 2
+        assert run["losses"]["train"]["tuned"] < run["losses"]["train"]["base"]
+        log = (ran.results / f"logs/train_adapter/{name}/seed-1.log").read_text()
+        rates = [float(rate) for rate in re.findall(r"'learning_rate': '([^']+)'", log)]
+        assert rates == pytest.approx(cosine(asked.learning_rate, asked.warmup, steps), rel=1e-3)
+        paged = "Paged optimizers are not supported on CPU" in log
+        assert paged == asked.optimiser.startswith("paged_"), "another optimiser was used"
+
+
+def cosine(peak: float, warmup: float, steps: float) -> list[float]:
+    """The learning rate of each step: a straight rise from 0, then half a cosine."""
+    rise = math.ceil(warmup * steps)
+    return [
+        peak * step / rise
+        if step < rise
+        else peak * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise))) / 2
+        for step in range(int(steps))
+    ]
+
+
+def test_the_report_sets_published_figures_beside_ours(ran):
+    table = pd.read_csv(ran.results / "comparison.csv").set_index(["experiment", "metric"])
+    for name, experiment in ran.asked.experiments.items():
+        published = experiment.published
+        assert published.source.strip() in ran.page
+        for sentence in published.differs:
+            assert sentence.strip() in ran.page
+        rows = ran.figures(name)
+        assert len(rows) == len(published.metrics)
+        for row, (metric, figure) in zip(rows, published.metrics.items(), strict=True):
+            theirs = [printed(one, figure.scale) for one in (figure.base, figure.tuned)]
+            assert row[1:3] == theirs
+            figures = table.loc[(name, metric), ["base", "tuned"]]
+            for shown, ours in zip(row[3:], figures, strict=True):
+                assert float(shown.replace(",", "")) == pytest.approx(ours, abs=0.05, rel=0.01)
+        assert ("No figures were given." in ran.page) == (not published.metrics)
+
+
+def printed(figure: float | None, scale: float) -> str:
+    if figure is None:
+        return "–"
+    return f"{figure:g}" if scale == 1 else f"{figure * scale:g} ({figure:g} × {scale:g})"
+
+
+# ---------------------------------------------------------------- what was learnt and asked
+
+
+def written(name: str, record: dict) -> tuple[str, str]:
+    """What the model is given and should say, special tokens written out, bos and the last eos
+    apart."""
+    if name == "frankenstein-mistral-7b":
+        return "", record["text"]
+    if name == "ag-news-mistral-7b":
+        given = f"{record['text']}\n\nOne of World, Sports, Business, Sci/Tech.\nCategory:"
+        return given, f" {record['label']}"
+    more, answer = record["input"], record["output"]
+    asked = record["instruction"] + (f"\n\n{more}" if more else "")
+    if name == "alpaca-cleaned-mistral-7b-instruct":
+        return f"[INST] {asked} [/INST]", f" {answer}"
+    if name == "alpaca-zephyr-7b":
+        system = (
+            "You are a helpful assistant. Please follow the instruction and provide a helpful "
+            "response."
+        )
+        turns = f"<|system|>\n{system}</s>\n<|user|>\n{asked}</s>\n<|assistant|>\n"
+        return turns, answer
+    about = ", paired with an input that provides further context" if more else ""
+    middle = f"\n\n### Input:\n{more}" if more else ""
+    return (
+        f"Below is an instruction that describes a task{about}. Write a response that "
+        "appropriately completes the request.\n\n### Instruction:\n"
+        f"{record['instruction']}{middle}\n\n### Response:\n"
+    ), answer
+
+
+def documents(folder: Path) -> list[tuple[list[int], list[int]]]:
+    """(ids, labels) of each document in packed rows, the padding at the end of a row left out."""
+    found = []
+    for row in read_shards(folder):
+        starts = [i for i, place in enumerate(row["position_ids"]) if place == 0]
+        for start, stop in pairwise([*starts, len(row["position_ids"])]):
+            ids, labels = row["input_ids"][start:stop], row["labels"][start:stop]
+            if any(label != -100 for label in labels):
+                found.append((ids, labels))
+    return found
+
+
+def test_documents_are_bos_prompt_answer_eos_and_the_answer_alone_is_learnt(ran):
+    from deltatune.models import load_tokenizer
+
+    ((model, _),) = ran.asked.models.items()
+    tokenizer = load_tokenizer(ran.results / "models" / model / "model")
+    assert len(tokenizer) == VOCABULARY
+
+    def text(ids):
+        return tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+
+    for task in ran.asked.tasks:
+        for split in ("train", "validation"):
+            records = pd.read_parquet(ran.results / f"tasks/{task}/{split}.parquet")
+            found = documents(ran.results / f"tokens/{task}/{model}/{split}")
+            for ids, _ in found:
+                assert ids.index(BOS) == 0 and ids.count(BOS) == 1
+            if ran.name == "frankenstein-mistral-7b":
+                # A text may go on in another row: then eos stands behind its last part.
+                ended = [ids for ids, _ in found if ids[-1] == EOS]
+                assert len(ended) == len(records) <= len(found)
+                assert all(labels[1:] == ids[1:] for ids, labels in found)
+                continue
+            wanted = Counter(written(ran.name, one) for one in records.to_dict("records"))
+            seen = Counter()
+            for ids, labels in found:
+                given = labels.count(-100)
+                assert set(labels[:given]) == {-100} and labels[given:] == ids[given:]
+                assert ids[-1] == EOS and ids[given:].count(EOS) == 1
+                # Between the two, decoding drops a space at the beginning.
+                whole = text(ids[1:-1])
+                asked = text(ids[1:given])
+                seen[asked, whole.removeprefix(asked)] += 1
+            assert seen == wanted
+
+
+def test_base_and_tuned_were_asked_the_same_in_the_model_s_own_words(ran):
+    for name, experiment in ran.asked.experiments.items():
+        folder = ran.results / "evaluations" / experiment.task
+        systems = (f"base/{experiment.model}/{experiment.quantisation}", f"tuned/{name}/seed-1")
+        kind = ran.asked.tasks[experiment.task].kind
+        file = "labels" if kind == "classify" else "answers"
+        base, tuned = (pd.read_parquet(folder / system / f"{file}.parquet") for system in systems)
+        if kind == "classify":
+            assert base["text"].tolist() == tuned["text"].tolist()
+            assert set(base["predicted"]) | set(tuned["predicted"]) <= set(
+                ran.asked.tasks[experiment.task].labels
+            )
+            continue
+        assert base["prompt"].tolist() == tuned["prompt"].tolist()
+        if kind == "prose":
+            assert base["prompt"].tolist() == ["I'm afraid I've created a "]
+            continue
+        test = pd.read_parquet(ran.results / f"tasks/{experiment.task}/test.parquet")
+        asked = [written(ran.name, one)[0] for one in test.to_dict("records")]
+        bos = "<s> " if "instruct" in ran.name else ""
+        assert base["prompt"].tolist() == [bos + one for one in asked]
+        assert base["finished"].mean() > 0.5, "the tiny model should end what it says"
+
+
+# ---------------------------------------------------------------- what is one preset's own
+
+
+@pytest.mark.parametrize("ran", ["frankenstein-mistral-7b"], indirect=True)
+def test_the_novel_is_cut_into_chunks_of_its_chapters(ran):
+    chunks = pd.read_csv(ran.results / "datasets/frankenstein/frankenstein_chunks.csv")
+    assert chunks["chapter"].dropna().unique().tolist() == CHAPTERS
+    assert not chunks["text"].str.contains("GUTENBERG|LICENSE|CONTENTS").any()
+    tests = {
+        task: pd.read_parquet(ran.results / f"tasks/{task}/test.parquet")["id"].tolist()
+        for task in ran.asked.tasks
+    }
+    numbers = chunks["row"].tolist()
+    assert tests["last-chapters"] == numbers[-len(tests["last-chapters"]) :]
+    assert len(tests["chunks-at-random"]) == math.ceil(0.2 * len(numbers))
+    assert tests["chunks-at-random"] != numbers[-len(tests["chunks-at-random"]) :]
+
+
+@pytest.mark.parametrize("ran", ["alpaca-mistral-7b"], indirect=True)
+def test_the_base_was_quantised_once_as_the_preset_says(ran):
+    folder = ran.results / "models/mistral-7b/gptq-alpaca"
+    facts = manifest.read(folder / "manifest.json")
+    assert facts["quantised_layers"] == 14
+    config = json.loads((folder / "model/config.json").read_text())["quantization_config"]
+    assert (config["quant_method"], config["bits"], config["group_size"]) == ("gptq", 4, 128)
+    run = manifest.read(ran.trained("alpaca-gptq") / "manifest.json")
+    assert run["base"] == facts["hashes"]
