@@ -164,7 +164,9 @@ def costs(plan: dict[str, Any]) -> pd.DataFrame:
 
 def caveats(plan: dict[str, Any]) -> list[str]:
     """What the manifests know that a reader of the figures must know too."""
-    said = []
+    said: list[str] = []
+    #: Experiment and what is said of it -> the systems that it is said of.
+    systems_of: dict[tuple[str, str], list[str]] = {}
     for name, experiment in plan["experiments"].items():
         if experiment["built_here"]:
             said.append(
@@ -176,19 +178,26 @@ def caveats(plan: dict[str, Any]) -> list[str]:
         for system, path in zip(systems, [paths["base"], *paths["tuned"]], strict=True):
             found = manifest.read(path)["metrics"].values()
             lines = dict.fromkeys(line for figures in found for line in figures["caveats"])
-            said += [f"{name}, {system}: {line}." for line in lines]
+            for line in lines:
+                systems_of.setdefault((name, line), []).append(system)
             facts = manifest.read(plan["jobs"]["evaluate"][f"{name}, {system}"])
             for key, text in ANSWER_FAULTS.items():
                 if facts.get(key):
                     said.append(f"{name}, {system}: {facts[key]} of {facts['examples']} {text}.")
         said += _batches(name, {s: plan["jobs"]["evaluate"][f"{name}, {s}"] for s in systems})
-    for task, files in plan["tasks"].items():
-        split = manifest.read(files["files"]["split"])
-        if not split["excluded"]:
-            said.append(
-                f"Leakage, {task}: no test or validation record is a duplicate or near duplicate "
-                "of a training record."
-            )
+    said += [
+        f"{name} ({', '.join(systems)}): {line}." for (name, line), systems in systems_of.items()
+    ]
+    clean = [
+        task
+        for task, files in plan["tasks"].items()
+        if not manifest.read(files["files"]["split"])["excluded"]
+    ]
+    if clean:
+        said.append(
+            f"Leakage, {', '.join(clean)}: no test or validation record is a duplicate or near "
+            "duplicate of a training record."
+        )
     return list(dict.fromkeys(said))
 
 
