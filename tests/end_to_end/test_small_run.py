@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import textwrap
@@ -50,6 +51,20 @@ def test_comparison_has_one_row_for_each_experiment_and_metric(small_run):
     assert set(table["experiment"]) == {"instructions-qlora", "prose-qlora", "news-qlora"}
     assert (table["delta"] - (table["tuned"] - table["base"])).abs().max() < 1e-9
     assert (table["p_holm"] >= table["p_value"] - 1e-12).all()
+
+
+def test_manifests_say_which_batches_were_used(small_run):
+    """All fits here, so they are those of the settings: base and tuned alike."""
+    for path in (small_run / "results/evaluations").rglob("*.json"):
+        facts = json.loads(path.read_text())
+        if "settings" in facts and "quantisation" in facts["settings"]:
+            assert facts["batch_size_used"] == facts["settings"]["evaluation"]["batch_size"], path
+    runs = [*small_run.glob("results/experiments/*/seed-*/manifest.json")]
+    for path in runs:
+        facts = json.loads(path.read_text())
+        assert facts["batch_size_used"] == facts["settings"]["training"]["batch_size"]
+        assert facts["gradient_accumulation_used"] == 1 and facts["precision"]
+    assert len(runs) == 3
 
 
 def test_nothing_is_to_be_done_a_second_time(small_run):

@@ -5,7 +5,7 @@ import json
 import pytest
 import tiny
 import torch
-from deltatune import compute, models, quantisation, training
+from deltatune import compute, fitting, generation, likelihood, models, quantisation, training
 from deltatune.errors import UserError
 from deltatune.settings import Lora, Training
 from safetensors.torch import load_file
@@ -152,6 +152,39 @@ def test_checkpointing_changes_the_memory_and_not_the_result(folder, data, tmp_p
     assert figures["activation_checkpointing_used"] is (asked is True)
     batches = 2 * -(-len(data[0]) // 4)
     assert len(calls) == batches * (2 if asked is True else 1)
+
+
+@pytest.mark.parametrize("how", ["answers", "windows", "labels"])
+def test_an_evaluation_that_does_not_fit_is_that_with_half_the_batch(folder, how):
+    model, tokenizer = models.load_base(folder, "none", CPU), tiny.tokenizer()
+    quiet = {"progress": lambda text: None}
+
+    def evaluate(size):
+        if how == "answers":
+            return generation.answer(
+                model, tokenizer, tiny.TEXTS, max_new_tokens=3, batch_size=size, **quiet
+            )
+        if how == "windows":
+            parts = likelihood.windows(" ".join(tiny.TEXTS), tokenizer, 16)
+            return likelihood.score_windows(
+                model, tokenizer, parts, batch_size=size, **quiet
+            ).tolist()
+        labels = [" one", " two of them"]
+        return likelihood.score_completions(
+            model, tokenizer, tiny.TEXTS, labels, max_length=40, batch_size=size, **quiet
+        ).tolist()
+
+    expected = evaluate(2)
+
+    def check(module, args, kwargs):
+        # The completions of a text are rows of their own.
+        if len(kwargs["input_ids"]) > (4 if how == "labels" else 2):
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+
+    model.register_forward_pre_hook(check, with_kwargs=True)
+    said = []
+    found, used = fitting.evaluate(evaluate, 5, where="tasks.x", say=said.append)
+    assert (found, used, len(said)) == (expected, 2, 1)
 
 
 # ---------------------------------------------------------------- precision
