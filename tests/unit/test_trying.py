@@ -1,0 +1,270 @@
+"""What a person sees of base and tuned is what evaluation sees of them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from deltatune import models, trying
+from deltatune.compute import Compute
+from deltatune.errors import UserError
+from deltatune.generation import answer
+from deltatune.likelihood import score_completions
+from deltatune.workflow import Flow
+from peft import LoraConfig, get_peft_model
+
+CPU = Compute("cpu", torch.float32, "a test")
+TASKS = {
+    "instruct": {"prompt": "alpaca_short", "chat": None, "evaluation": {"max_new_tokens": 12}},
+    "prose": {"evaluation": {"max_new_tokens": 12}},
+    "classify": {"prompt": "{text}\n\nCategory:", "labels": ["a", "b c", "d"], "evaluation": {}},
+}
+QUESTION = "Name a river."
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory) -> tuple[Path, Path]:
+    root = tmp_path_factory.mktemp("trying")
+    base = tiny.saved(root / "model", max_position_embeddings=128)
+    torch.manual_seed(3)
+    tuned = get_peft_model(
+        models.load_base(base, "none", CPU),
+        LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear"),
+    )
+    for name, weight in tuned.named_parameters():
+        if "lora_" in name:
+            weight.data.normal_(0, 0.3)
+    tuned.save_pretrained(root / "adapter")
+    return base, root / "adapter"
+
+
+@pytest.fixture(scope="module")
+def pairs(folders) -> dict[str, trying.Pair]:
+    """Kind -> base and tuned; one model for all."""
+    base, adapter = folders
+    model = models.load_system(base, "nf4", CPU, adapter)
+    tokenizer = models.load_tokenizer(base)
+    return {
+        kind: trying.Pair(
+            model,
+            tokenizer,
+            trying.Subject(
+                "e", 1, base, adapter, "nf4", {"kind": kind, "max_length": 64, **TASKS[kind]}
+            ),
+        )
+        for kind in TASKS
+    }
+
+
+@pytest.fixture(scope="module")
+def systems(folders):
+    """Base and tuned as an evaluation loads them, each by itself."""
+    base, adapter = folders
+    return {
+        "base": models.load_system(base, "nf4", CPU),
+        "tuned": models.load_system(base, "nf4", CPU, adapter),
+    }
+
+
+def read(pieces) -> tuple[str, trying.End]:
+    *texts, last = pieces
+    return "".join(texts), last
+
+
+# ---------------------------------------------------------------- prompts
+
+
+def test_a_question_is_rendered_as_in_training(pairs):
+    instruct = pairs["instruct"].subject
+    record = {"instruction": QUESTION, "input": "", "output": "x"}
+    expected = instruct.kind.document(record, instruct.task).prompt
+    assert trying.prompt(instruct, f" {QUESTION}\n") == expected
+    with_input = trying.prompt(instruct, QUESTION, "In Europe.")
+    assert "### Input:\nIn Europe.\n" in with_input
+
+
+def test_a_chat_is_rendered_as_in_training(pairs):
+    from dataclasses import replace
+
+    subject = pairs["instruct"].subject
+    chat = replace(subject, task={**subject.task, "prompt": "plain", "chat": {"system": "Be kind"}})
+    assert trying.prompt(chat, QUESTION) == (("system", "Be kind"), ("user", QUESTION))
+
+
+def test_prose_is_continued_as_it_stands(pairs):
+    assert trying.prompt(pairs["prose"].subject, "I have made a ") == "I have made a "
+
+
+def test_a_text_is_asked_for_its_label(pairs):
+    assert trying.prompt(pairs["classify"].subject, "Prices fell") == "Prices fell\n\nCategory:"
+
+
+@pytest.mark.parametrize("kind", ["prose", "classify"])
+def test_an_input_where_there_is_none_is_refused(pairs, kind):
+    with pytest.raises(UserError, match="takes no input"):
+        trying.prompt(pairs[kind].subject, "a", "b")
+
+
+# ---------------------------------------------------------------- answers
+
+
+@pytest.mark.parametrize("kind", ["instruct", "prose"])
+def test_streamed_answers_are_those_of_the_evaluation(pairs, systems, kind):
+    pair = pairs[kind]
+    prompt = trying.prompt(pair.subject, QUESTION)
+    said = {}
+    for side in ("tuned", "base", "tuned", "base"):  # the switch goes both ways
+        text, end = read(pair.answer(side, prompt, 12))
+        (expected,) = answer(
+            systems[side], tiny.tokenizer(), [prompt], max_new_tokens=12, batch_size=1
+        )
+        assert text == expected.text
+        assert end.tokens == expected.tokens
+        assert (end.why == "finished") == expected.finished
+        said[side] = text
+    assert said["base"] != said["tuned"]
+
+
+def test_an_answer_comes_in_pieces(pairs):
+    pieces = list(pairs["prose"].answer("base", "The river ", 30))
+    assert len(pieces) > 5
+
+
+def test_a_prompt_beyond_the_context_is_cut_as_in_the_evaluation(pairs, systems):
+    prompt = "the river had risen " * 60
+    text, end = read(pairs["prose"].answer("base", prompt, 12))
+    (expected,) = answer(
+        systems["base"], tiny.tokenizer(), [prompt], max_new_tokens=12, batch_size=1
+    )
+    assert text == expected.text
+    assert end.prompt_cut == expected.cut > 0
+    assert "first" in str(end)
+
+
+def test_an_answer_can_be_stopped(pairs):
+    stop = threading.Event()
+    answered = pairs["prose"].answer("base", "The river ", 100, stop)
+    next(answered)
+    stop.set()
+    end = list(answered)[-1]
+    assert end.why == "stopped" and end.tokens < 60
+    assert "stopped" in str(end)
+
+
+def test_an_answer_that_nobody_reads_leaves_the_switch_as_it_was(pairs, systems):
+    pair = pairs["prose"]
+    abandoned = pair.answer("base", "The river ", 100)
+    next(abandoned)
+    abandoned.close()
+    text, _ = read(pair.answer("tuned", "The river ", 12))
+    (expected,) = answer(
+        systems["tuned"], tiny.tokenizer(), ["The river "], max_new_tokens=12, batch_size=1
+    )
+    assert text == expected.text
+
+
+def test_a_failure_while_answering_is_raised_and_not_waited_for(pairs, monkeypatch):
+    pair = pairs["prose"]
+
+    def fail(**arguments):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(pair._model, "generate", fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        list(pair.answer("base", "The river ", 5))
+
+
+def test_an_unknown_side_is_a_mistake(pairs):
+    with pytest.raises(ValueError, match="base or tuned"):
+        list(pairs["prose"].answer("both", "a", 1))
+
+
+def test_labels_are_those_of_the_evaluation(pairs, systems):
+    pair = pairs["classify"]
+    prompt = trying.prompt(pair.subject, "Prices fell")
+    found = pair.labels(prompt)
+    for side, system in systems.items():
+        expected = score_completions(
+            system,
+            tiny.tokenizer(),
+            [prompt],
+            [" a", " b c", " d"],
+            max_length=64,
+            batch_size=1,
+            progress=lambda text: None,
+        )[0]
+        np.testing.assert_allclose(found[side], expected, atol=1e-9)
+    assert np.abs(found["base"] - found["tuned"]).max() > 0.01
+    rows = trying.label_table(pair, prompt)
+    assert [name for name, _, _ in rows] == ["a", "b c", "d"]
+    for side in (1, 2):
+        assert sum(row[side] for row in rows) == pytest.approx(1)
+    best = max(rows, key=lambda row: row[1])[0]
+    assert best == ["a", "b c", "d"][int(found["base"].argmax())]
+
+
+# ---------------------------------------------------------------- what is there
+
+
+@pytest.fixture
+def flow(default_config, tmp_path, monkeypatch) -> Flow:
+    monkeypatch.chdir(tmp_path)
+    return Flow(default_config)
+
+
+def made(experiment: str, seed: int, settings: dict) -> None:
+    """The files of a finished training, empty."""
+    folder = Path(f"results/experiments/{experiment}/seed-{seed}")
+    folder.mkdir(parents=True)
+    (folder / "adapter.sha256").touch()
+    (folder / "manifest.json").write_text(json.dumps({"settings": settings}))
+    model = Path("results/models/tiny-mistral/model")
+    model.mkdir(parents=True, exist_ok=True)
+    (model / "config.json").touch()
+
+
+def test_results_are_found(flow):
+    made("news-qlora", 2, flow.training("news-qlora", "2"))
+    found = trying.find(flow, "news-qlora", 2, "snakemake")
+    assert found.adapter == Path("results/experiments/news-qlora/seed-2/adapter")
+    assert found.model == Path("results/models/tiny-mistral/model")
+    assert (found.quantisation, found.note) == ("nf4", "")
+    assert found.task["labels"] == ["World", "Sports", "Business", "Sci/Tech"]
+
+
+def test_the_first_seed_is_the_default(flow):
+    made("prose-qlora", 1, {})
+    assert trying.find(flow, "prose-qlora", None, "snakemake").seed == 1
+
+
+def test_what_is_missing_is_said_with_the_command_that_makes_it(flow):
+    with pytest.raises(UserError) as error:
+        trying.find(flow, "prose-qlora", None, "snakemake --cores 1 --configfile x.yaml")
+    assert (
+        "snakemake --cores 1 --configfile x.yaml "
+        "results/experiments/prose-qlora/seed-1/adapter.sha256" in str(error.value)
+    )
+    made("prose-qlora", 2, {})
+    with pytest.raises(UserError, match="there is seed 2"):
+        trying.find(flow, "prose-qlora", None, "snakemake")
+
+
+def test_an_unknown_experiment(flow):
+    with pytest.raises(UserError, match="did you mean 'prose-qlora'"):
+        trying.find(flow, "prose-qlor", None, "snakemake")
+
+
+def test_settings_that_changed_since_are_said(flow):
+    made("news-qlora", 1, flow.training("news-qlora", "1") | {"quantisation": "none"})
+    assert "other settings" in trying.find(flow, "news-qlora", 1, "snakemake").note
+
+
+def test_tuned_biases_are_said(flow):
+    settings = flow.training("news-qlora", "1")
+    made("news-qlora", 1, settings | {"lora": {**settings["lora"], "bias": "all"}})
+    assert "not quite the base" in trying.find(flow, "news-qlora", 1, "snakemake").note
