@@ -15,8 +15,8 @@ demo: $(VENV)/.run
 	@echo "The report: $(CURDIR)/results/report.html"
 
 test: $(VENV)/.test $(VENV)/.gptq lint
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 	PYTHONPATH="$(CURDIR)/$(VENV)/gptq" $(BIN)/python -m pytest tests/gptq
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --ignore tests/gptq
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
