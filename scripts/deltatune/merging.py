@@ -28,9 +28,10 @@ KL_LIMIT = 1e-3
 #: at once: 4 bytes for each token and piece of the vocabulary, 0.3 GB for Mistral's 32,000.
 SAMPLE_TOKENS = 2048
 
-#: What a model's folder holds beside its weights and what describes them: the tokenizer, the chat
-#: template, a licence.
-_OTHERS = ("config.json", "generation_config.json", "quantize_config.json")
+#: What of a base's folder goes with the merged model: the tokenizer, the chat template, a licence.
+_KEPT = ("*.json", "*.model", "*.txt", "*.jinja", "LICENSE*", "NOTICE*")
+#: What describes the base's own weights.
+_ITS_OWN = ("config.json", "generation_config.json", "quantize_config.json")
 
 
 def check(quantisation: str, where: str = "quantisation") -> None:
@@ -100,13 +101,10 @@ def save(model: PreTrainedModel, base: str | Path, output: Path, prompt: Prompt 
         do_sample=False,
     )
     model.save_pretrained(output, safe_serialization=True)
-    for file in sorted(Path(base).rglob("*")):
-        skipped = file.name in _OTHERS or ".safetensors" in file.name or file.name.startswith(".")
-        if file.is_file() and not skipped:
-            target = output / file.relative_to(base)
-            target.parent.mkdir(parents=True, exist_ok=True)
+    for file in sorted({file for pattern in _KEPT for file in Path(base).glob(pattern)}):
+        if file.name not in _ITS_OWN and not file.name.endswith(".index.json"):
             # What it is a link to, so that the folder can be carried away.
-            shutil.copyfile(file.resolve(), target)
+            shutil.copyfile(file.resolve(), output / file.name)
 
 
 def _ends(base: str | Path, tokenizer: Any, prompt: Prompt) -> int | list[int]:

@@ -118,7 +118,14 @@ def test_the_folder_is_an_ordinary_one(base, tuned, tmp_path):
     generation = json.loads((folder / "generation_config.json").read_text())
     assert generation["eos_token_id"] == tiny.tokenizer().eos_token_id
     assert generation["do_sample"] is False
-    assert not any(file.is_symlink() for file in folder.iterdir())
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "chat_template.jinja",
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
 
 
 def test_the_ends_that_the_base_knows_are_kept(base, tuned, tmp_path):
@@ -136,11 +143,13 @@ def test_the_ends_that_the_base_knows_are_kept(base, tuned, tmp_path):
 def test_links_are_followed(base, tuned, tmp_path):
     linked = tmp_path / "linked"
     linked.mkdir()
+    (linked / "model.safetensors.index.json").write_text("{}")
     for file in base.iterdir():
         (linked / file.name).symlink_to(file)
     merging.save(merging.merge(linked, "none", CPU, tuned), linked, tmp_path / "m")
     assert not (tmp_path / "m" / "tokenizer.json").is_symlink()
     assert (tmp_path / "m" / "chat_template.jinja").read_text() == TEMPLATE
+    assert not (tmp_path / "m" / "model.safetensors.index.json").exists()
 
 
 def test_gptq_is_refused_by_name():
