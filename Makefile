@@ -15,8 +15,8 @@ demo: $(VENV)/.run
 	@echo "The report: $(CURDIR)/results/report.html"
 
 test: $(VENV)/.test $(VENV)/.gptq lint
-	PYTHONPATH="$(CURDIR)/$(VENV)/gptq" $(BIN)/python -m pytest tests/gptq
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --ignore tests/gptq
+	PYTHONPATH="$(CURDIR)/$(VENV)/gptq" $(BIN)/python -m pytest --numprocesses auto --dist loadfile tests/gptq tests/presets
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --ignore tests/gptq --ignore tests/presets
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

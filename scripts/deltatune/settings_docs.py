@@ -13,14 +13,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from deltatune import settings, tasks
+from deltatune import settings_model, tasks
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 INTRODUCTION = """# Settings
 
 Every key of config.yaml with its default. A key that is not listed here is refused, with the
 nearest one that exists. `docs/config.schema.json` says the same to an editor that knows YAML
-schemas. This page is written from the typed model (`scripts/deltatune/settings.py` and
+schemas. This page is written from the typed model (`scripts/deltatune/settings_model.py` and
 `scripts/deltatune/tasks/`): `cd scripts && python -m deltatune.settings_docs`.
 
 Write `1.0e-4`, not `1e-4`, if other programs read the file too: YAML takes the second for text.
@@ -30,22 +30,25 @@ Here both are numbers.
 
 def page() -> str:
     """docs/settings.md."""
-    parts = [INTRODUCTION, _table("Top level", settings.Settings)]
+    parts = [INTRODUCTION, _table("Top level", settings_model.Settings)]
     parts += [
-        _section("datasets", _by_source(settings.AnyDataset)),
-        _section("models", _by_source(settings.AnyModel)),
+        _section("datasets", _by_source(settings_model.AnyDataset)),
+        _section("models", _by_source(settings_model.AnyModel)),
     ]
     for kind in tasks.available():
         parts.append(_table(f"tasks.NAME, kind: {kind}", tasks.load(kind).Settings))
-    parts.append(_table("experiments.NAME", settings.Experiment))
-    parts += [_table("statistics", settings.Statistics), _table("report", settings.Report)]
-    parts.append(_table("hardware", settings.Hardware))
+    parts.append(_table("experiments.NAME", settings_model.Experiment))
+    parts += [
+        _table("statistics", settings_model.Statistics),
+        _table("report", settings_model.Report),
+    ]
+    parts.append(_table("hardware", settings_model.Hardware))
     return "\n".join(parts)
 
 
 def schema() -> dict[str, Any]:
     """JSON Schema of config.yaml; a task is one of the kinds that are there."""
-    whole = settings.Settings.model_json_schema()
+    whole = settings_model.Settings.model_json_schema()
     kinds = []
     for kind in tasks.available():
         part = tasks.load(kind).Settings.model_json_schema(ref_template=f"#/$defs/{kind}.{{model}}")
@@ -93,7 +96,7 @@ def _rows(model: type[BaseModel], prefix: str) -> list[str]:
         rows.append(f"| `{key}` | {default} | {about} |")
         named = get_origin(field.annotation) is dict
         # What the top level holds by name has tables of its own.
-        if inner is not None and not (named and model is settings.Settings):
+        if inner is not None and not (named and model is settings_model.Settings):
             rows += _rows(inner, f"{key}.NAME." if named else f"{key}.")
     return rows
 
@@ -107,7 +110,7 @@ def _sections_in(annotation: Any) -> list[type[BaseModel]]:
 
 def _about(model: type[BaseModel], name: str) -> str:
     """What a key is, told by the class that has it first where a kind has another default."""
-    if name == "source" and model is not settings.Published:
+    if name == "source" and model is not settings_model.Published:
         return "Where it comes from."
     fields = (m.model_fields.get(name) for m in model.__mro__ if issubclass(m, BaseModel))
     return next((field.description for field in fields if field and field.description), "")

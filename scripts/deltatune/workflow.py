@@ -13,7 +13,7 @@ from typing import Any
 
 from deltatune import digest, settings, tasks
 from deltatune.formats import TEXT_SUFFIXES
-from deltatune.settings import (
+from deltatune.settings_model import (
     Experiment,
     FileDataset,
     HubDataset,
@@ -453,6 +453,11 @@ class Flow:
         }
 
     # ------------------------------------------------------------ resources
+
+    def memory(self, model: str, real: int = 16_000) -> int:
+        """MB of main memory for a job that loads a model: it goes to the GPU file by file, beside
+        CUDA's own libraries. real: for one that was not built here."""
+        return 3000 if self.is_pretrained_here(model) else real
 
     def needs_gpu(self, model: str) -> int:
         """A model of a few million parameters is as fast on the CPU; a real one needs a GPU."""

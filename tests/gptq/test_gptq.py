@@ -12,7 +12,7 @@ import torch
 from conftest import copy_project, run_snakemake, small, write_config
 from deltatune import compute, gptq, manifest, models, quantisation, training
 from deltatune.errors import UserError
-from deltatune.settings import Lora, Training
+from deltatune.settings_model import Lora, Training
 
 pytest.importorskip(
     "gptqmodel", reason="needs pip install --no-deps -r requirements-gptq.txt -c constraints.txt"

@@ -7,7 +7,7 @@ import tiny
 import torch
 from deltatune import compute, fitting, generation, likelihood, models, quantisation, training
 from deltatune.errors import UserError
-from deltatune.settings import Lora, Training
+from deltatune.settings_model import Lora, Training
 from safetensors.torch import load_file
 from test_training import BASE, hashes, rows
 

@@ -25,7 +25,7 @@ from deltatune import (
 )
 from deltatune.errors import UserError
 from deltatune.planning_memory import Setup
-from deltatune.settings import Lora, Training
+from deltatune.settings_model import Lora, Training
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 

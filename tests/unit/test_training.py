@@ -8,7 +8,7 @@ import torch
 from deltatune import compute, manifest, models, training
 from deltatune.errors import UserError
 from deltatune.prompts import Document
-from deltatune.settings import Lora, Training
+from deltatune.settings_model import Lora, Training
 from deltatune.tokens import encode, pack
 from safetensors.torch import load_file
 

@@ -1,0 +1,375 @@
+"""The sections of config.yaml as types: every key, its default, its bounds and what it is.
+
+A kind of task brings its own section: `deltatune.tasks.<kind>.Settings`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from deltatune import gpus
+from deltatune.formats import SUFFIXES, TEXT_SUFFIXES
+from deltatune.optimisers import OPTIMISERS
+from deltatune.schema import Name, RepoId, Revision, Section, Seed, Share, near
+
+# ---------------------------------------------------------------- datasets
+
+
+class Chunks(Section):
+    max_words: int = Field(200, ge=8, le=100_000)
+    """Longest chunk of a plain text, in words; chunks end with a sentence."""
+
+
+class Dataset(Section):
+    columns: dict[str, str | list[str]] = {}
+    """Field of the task -> column of the file, or several columns to join with a space.
+    Empty: every column under its own name."""
+    chunks: Chunks = Chunks()
+    """How a plain text is cut; other formats ignore it."""
+
+
+class SampleDataset(Dataset):
+    source: Literal["sample"]
+    name: Literal["instructions", "prose", "news"]
+    """Which of the sets in data/sample."""
+
+
+class FileDataset(Dataset):
+    source: Literal["file"]
+    path: str = Field(min_length=1)
+    """The file, relative to the folder that snakemake is run in."""
+    format: Literal["csv", "tsv", "json", "jsonl", "parquet", "txt"] | None = None
+    """Only needed where the file's suffix does not say it."""
+
+
+class HubDataset(Dataset):
+    """A dataset of the Hugging Face Hub."""
+
+    source: Literal["hub"]
+    id: RepoId
+    """Its name there, such as tatsu-lab/alpaca."""
+    config: str | None = None
+    """One of its configurations, where it has several."""
+    split: str = Field("train", pattern=r"^\w+(\.\w+)*$")
+    """Which of its splits is read; the tasks split it anew."""
+    revision: Revision
+    """The commit or tag that is read, so that a run can be repeated."""
+
+
+class UrlDataset(Dataset):
+    """A file at an address."""
+
+    source: Literal["url"]
+    url: str
+    """http or https."""
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    """Checksum of the file, checked when it has arrived."""
+    format: Literal["csv", "tsv", "json", "jsonl", "parquet", "txt"] | None = None
+    """Only needed where the address does not end in a suffix that says it."""
+    gutenberg: bool | Literal["auto"] = "auto"
+    """Whether a text loses the header and footer of Project Gutenberg; auto: where they are."""
+
+    @model_validator(mode="after")
+    def _fetchable(self) -> UrlDataset:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"url: '{self.url}' must begin with https:// or http:// and a host")
+        if "@" in parts.netloc:
+            raise ValueError(
+                "url: an address with a name and password would stand in the manifest and the "
+                "report; download the file by hand and use `source: file`"
+            )
+        if self.format is None and self.suffix not in (*SUFFIXES, *TEXT_SUFFIXES):
+            raise ValueError(
+                f"format: this key is needed, as '{self.url}' does not end in .csv, .json, .txt "
+                "or another suffix that says it"
+            )
+        return self
+
+    @property
+    def suffix(self) -> str:
+        return Path(urlsplit(self.url).path).suffix.lower()
+
+
+AnyDataset = Annotated[
+    SampleDataset | FileDataset | HubDataset | UrlDataset, Field(discriminator="source")
+]
+
+# ---------------------------------------------------------------- models
+
+
+class Gptq(Section):
+    """How GPTQ quantises a model (Frantar et al. 2022): layer by layer, so that the layer's output
+    on some of a task's training text changes least."""
+
+    calibration: str
+    """Task whose packed training rows are that text."""
+    bits: Literal[2, 3, 4, 8] = 4
+    """Bits of a weight."""
+    group_size: Literal[-1, 16, 32, 64, 128, 256, 512, 1024] = 128
+    """Weights of a row that share a scale, or -1 for the whole row; it divides the width of
+    every layer."""
+    samples: int = Field(128, ge=1)
+    """Rows of calibration text, drawn at random."""
+    seed: Seed = 0
+    """Fixes which rows."""
+
+
+class Model(Section):
+    gptq: Gptq | None = None
+    """Needed by experiments with `quantisation: gptq`, ignored by the others."""
+
+
+class Architecture(Section):
+    vocab_size: int = Field(1536, ge=300, le=65_536)
+    """Pieces of the byte-level BPE tokenizer, the 256 bytes and the special ones included."""
+    hidden_size: int = Field(256, ge=16)
+    """Width of the residual stream."""
+    intermediate_size: int = Field(704, ge=16)
+    """Width of the gated feed-forward layer."""
+    layers: int = Field(3, ge=1)
+    """Transformer blocks."""
+    heads: int = Field(8, ge=1)
+    """Attention heads; they divide hidden_size."""
+    kv_heads: int = Field(4, ge=1)
+    """Key and value heads (grouped-query attention); they divide heads."""
+    context: int = Field(512, ge=32)
+    """Longest sequence, in tokens."""
+
+    @model_validator(mode="after")
+    def _divides(self) -> Architecture:
+        if self.hidden_size % self.heads or (self.hidden_size // self.heads) % 2:
+            raise ValueError(
+                f"hidden_size ({self.hidden_size}) must be an even multiple of heads ({self.heads})"
+            )
+        if self.heads % self.kv_heads:
+            raise ValueError(f"kv_heads ({self.kv_heads}) must divide heads ({self.heads})")
+        return self
+
+
+class PretrainModel(Model):
+    """A small Mistral, built here from the training text of some tasks."""
+
+    source: Literal["pretrain"]
+    corpus: list[str] = Field(min_length=1)
+    """Tasks whose training split is the text; validation and test are never read."""
+    architecture: Architecture = Architecture()
+    """Size of the model and its tokenizer."""
+    steps: int = Field(440, ge=1)
+    """Optimiser steps."""
+    batch_tokens: int = Field(1024, ge=64)
+    """Tokens of one optimiser step."""
+    sequence_length: int = Field(128, ge=16)
+    """Tokens of one training sequence."""
+    learning_rate: float = Field(3e-3, gt=0)
+    """Peak of the one-cycle schedule."""
+    seed: Seed = 0
+    """Fixes the initial weights and the order of the text."""
+    threads: int = Field(2, ge=1, le=256)
+    """CPU threads; part of the result, because sums round differently with another number."""
+
+
+class LocalModel(Model):
+    """A Hugging Face folder on this machine."""
+
+    source: Literal["local"]
+    path: str = Field(min_length=1)
+    """The folder with config.json, the tokenizer and weights as safetensors."""
+
+
+class HubModel(Model):
+    """A model of the Hugging Face Hub; weights as safetensors, no code from its repository."""
+
+    source: Literal["hub"]
+    id: RepoId
+    """Its name there, such as mistralai/Mistral-7B-v0.1."""
+    revision: Revision
+    """The commit or tag that is used, so that a run can be repeated."""
+
+
+AnyModel = Annotated[PretrainModel | LocalModel | HubModel, Field(discriminator="source")]
+
+# ---------------------------------------------------------------- experiments
+
+
+class Lora(Section):
+    """peft's LoraConfig, by the names that papers use."""
+
+    rank: int = Field(8, ge=1)
+    """Rank of the update, `r`."""
+    alpha: float = Field(16, gt=0)
+    """Scale of the update: alpha / rank."""
+    dropout: float = Field(0.05, ge=0, lt=1)
+    """Dropout before the update."""
+    targets: list[str] | Literal["all-linear"] = ["q_proj", "v_proj"]
+    """Names of the linear layers that are adapted, or all-linear."""
+    bias: Literal["none", "all", "lora_only"] = "none"
+    """Which biases are trained."""
+    use_rslora: bool = False
+    """Scale by alpha / sqrt(rank) instead (rank-stabilised LoRA)."""
+    use_dora: bool = False
+    """Weight-decomposed LoRA."""
+    init_lora_weights: bool | Literal["gaussian", "orthogonal"] = True
+    """How the update starts."""
+    modules_to_save: list[str] | None = None
+    """Layers that are trained whole and stored with the adapter."""
+    layers_to_transform: list[int] | None = None
+    """Only these transformer blocks; none for all."""
+    rank_pattern: dict[str, int] = {}
+    """Layer name or pattern -> another rank."""
+    alpha_pattern: dict[str, float] = {}
+    """Layer name or pattern -> another alpha."""
+
+
+class Training(Section):
+    epochs: float = Field(3, gt=0, le=1000)
+    """Passes over the packed training rows."""
+    learning_rate: float = Field(2e-4, gt=0)
+    """Peak learning rate."""
+    batch_size: int = Field(4, ge=1)
+    """Packed rows of one forward pass. Where they do not fit into memory, training begins again
+    with fewer and as much more accumulation; the manifest says which were used."""
+    gradient_accumulation: int = Field(1, ge=1)
+    """Forward passes of one optimiser step."""
+    schedule: Literal[
+        "linear", "cosine", "constant", "constant_with_warmup", "inverse_sqrt", "polynomial"
+    ] = "cosine"
+    """Course of the learning rate."""
+    warmup: Share = 0.03
+    """Share of the steps in which the learning rate rises."""
+    optimiser: str = "adamw_torch"
+    """Any optimiser name of transformers.Trainer. Those with `paged` move their state to the main
+    memory while the GPU's is full; without a GPU they are the same without that."""
+    weight_decay: float = Field(0.0, ge=0)
+    """Decoupled weight decay."""
+    max_grad_norm: float = Field(1.0, gt=0)
+    """Gradients are clipped to this norm."""
+    evaluations: int = Field(4, ge=1)
+    """How often the validation loss is measured during training."""
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    """What training computes in; adapters are fp32 always. auto: bf16 where the GPU has it, fp16
+    on older ones, fp32 on a CPU. A CPU computes in fp32 whatever is asked for, and says so.
+    Evaluation does not look at it: it is auto for base and tuned alike."""
+    activation_checkpointing: Literal["auto"] | bool = "auto"
+    """Whether activations are computed again on the way back instead of kept: less memory, about
+    a third more time. auto: on a GPU, for models of more than a thousand million parameters."""
+    threads: int = Field(1, ge=1, le=256)
+    """CPU threads where there is no GPU; part of the result, as sums round differently."""
+
+    @field_validator("optimiser")
+    @classmethod
+    def _known(cls, optimiser: str) -> str:
+        if optimiser not in OPTIMISERS:
+            raise ValueError(
+                f"'{optimiser}' is no optimiser of transformers.Trainer"
+                f"{near(optimiser, OPTIMISERS)}; there are {', '.join(OPTIMISERS)}"
+            )
+        return optimiser
+
+
+class PublishedFigure(Section):
+    base: float | None = None
+    """Before tuning, as it was printed."""
+    tuned: float | None = None
+    """After tuning, as it was printed."""
+    scale: float = Field(1, gt=0)
+    """What it is multiplied by to stand on the scale used here: 100 for a BLEU between 0 and 1."""
+
+
+class Published(Section):
+    """What others reported of the same recipe, for the report to set ours beside."""
+
+    source: str = Field(min_length=1)
+    """Where the figures come from, in words."""
+    metrics: dict[str, PublishedFigure] = {}
+    """Metric -> its published figures."""
+    differs: list[str] = []
+    """How their method differs from the one here, a sentence each."""
+
+
+class Experiment(Section):
+    model: str
+    """Name of the base under models."""
+    task: str
+    """Name of the task under tasks."""
+    elsewhere: list[str] = []
+    """Other tasks that base and tuned are evaluated on, to see what the tuning cost there."""
+    quantisation: Literal["nf4", "int8", "gptq", "none"] = "nf4"
+    """How the base is held, in training and in evaluation: nf4 (4-bit, bitsandbytes), int8
+    (LLM.int8, bitsandbytes), gptq (quantised once, on some of a task's text; needs
+    requirements-gptq.txt and `gptq` of the model), none (compute precision)."""
+    lora: Lora = Lora()
+    """The adapter."""
+    training: Training = Training()
+    """The optimisation."""
+    published: Published | None = None
+    """Figures to compare with; no result depends on them."""
+
+
+class Statistics(Section):
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    """Coverage of the intervals."""
+    resamples: int = Field(9999, ge=99, le=1_000_000)
+    """Bootstrap resamples and permutations."""
+    seed: Seed = 0
+    """Fixes the resampling."""
+
+
+class Report(Section):
+    title: str = "What the tuning changed"
+    """Heading of the page."""
+    examples: int = Field(60, ge=1, le=1000)
+    """Examples shown for each experiment, chosen from the best, the worst and the middle."""
+
+
+class Hardware(Section):
+    gpu: str | None = None
+    """A GPU by name, such as T4 or A100-40GB; none: the one that is there. Nothing but the plan
+    looks at it."""
+    memory_gb: float | None = Field(None, gt=0, le=10_000)
+    """Memory of the GPU in GB (10^9 bytes), in place of what is known of it."""
+
+    @model_validator(mode="after")
+    def _known(self) -> Hardware:
+        if self.gpu and not self.memory_gb and gpus.find(self.gpu) is None:
+            raise ValueError(
+                f"gpu: '{self.gpu}' is not among those known{near(self.gpu, gpus.KNOWN)}; say "
+                f"memory_gb too, or name one of {', '.join(gpus.KNOWN)}"
+            )
+        return self
+
+
+# ---------------------------------------------------------------- the whole
+
+
+class Settings(Section):
+    """All of config.yaml."""
+
+    run: list[str] | Literal["all"] = "all"
+    """The experiments to run and compare."""
+    seeds: list[Seed] = Field([1], min_length=1)
+    """Training seeds; tuned figures are means over them."""
+    datasets: dict[Name, AnyDataset]
+    """Raw records by name."""
+    models: dict[Name, AnyModel]
+    """Untuned models by name."""
+    tasks: dict[Name, Any]
+    """A dataset with a kind, a split, a prompt and metrics, by name."""
+    experiments: dict[Name, Experiment] = Field(min_length=1)
+    """One model tuned on one task, by name."""
+    statistics: Statistics = Statistics()
+    """How base and tuned are compared."""
+    report: Report = Report()
+    """What the page shows."""
+    hardware: Hardware = Hardware()
+    """The machine that `snakemake plan` plans for."""
+
+    @property
+    def chosen(self) -> dict[str, Experiment]:
+        """The experiments to run, in the order of `run`."""
+        names = self.experiments if self.run == "all" else dict.fromkeys(self.run)
+        return {name: self.experiments[name] for name in names}
