@@ -16,7 +16,7 @@ rule generate_answers:
     conda:
         lambda w: flow.environment("evaluate", flow.base_of(w.system)[1])
     resources:
-        mem_mb=3000,
+        mem_mb=lambda w: flow.memory(flow.base_of(w.system)[0]),
         runtime=240,
         gpu=lambda w: flow.needs_gpu(flow.base_of(w.system)[0]),
     params:
@@ -45,7 +45,7 @@ rule score_text:
     conda:
         lambda w: flow.environment("evaluate", flow.base_of(w.system)[1])
     resources:
-        mem_mb=3000,
+        mem_mb=lambda w: flow.memory(flow.base_of(w.system)[0]),
         runtime=240,
         gpu=lambda w: flow.needs_gpu(flow.base_of(w.system)[0]),
     params:
@@ -72,7 +72,7 @@ rule score_labels:
     conda:
         lambda w: flow.environment("evaluate", flow.base_of(w.system)[1])
     resources:
-        mem_mb=3000,
+        mem_mb=lambda w: flow.memory(flow.base_of(w.system)[0]),
         runtime=240,
         gpu=lambda w: flow.needs_gpu(flow.base_of(w.system)[0]),
     params:

@@ -77,7 +77,8 @@ rule quantize_model:
     # gptqmodel needs a second worker, or waits for itself.
     threads: 2
     resources:
-        mem_mb=4000,
+        # gptqmodel takes the whole model into main memory, in 16 bits.
+        mem_mb=lambda w: flow.memory(w.model, real=40_000),
         runtime=480,
         gpu=lambda w: flow.needs_gpu(w.model),
     params:

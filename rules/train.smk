@@ -22,7 +22,7 @@ rule train_adapter:
         lambda w: flow.environment("train", flow.experiment(w.experiment).quantisation)
     threads: lambda w: flow.experiment(w.experiment).training.threads
     resources:
-        mem_mb=3000,
+        mem_mb=lambda w: flow.memory(flow.experiment(w.experiment).model),
         runtime=720,
         gpu=lambda w: flow.needs_gpu(flow.experiment(w.experiment).model),
     params:
