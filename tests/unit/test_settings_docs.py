@@ -36,7 +36,7 @@ def test_every_shipped_config_is_valid_by_schema_and_by_model(validator, file, m
     config = yaml.safe_load(file.read_text(encoding="utf-8"))
     assert errors(validator, config) == []
     # A preset's own data are fetched or brought; all else must hold.
-    monkeypatch.setattr(settings, "_files", lambda *arguments: [])
+    monkeypatch.setattr(settings, "files", lambda *arguments: [])
     settings.load(config, ROOT)
 
 

@@ -239,7 +239,7 @@ def test_every_rule_that_makes_a_file_by_a_script_has_its_code_in_its_params():
         for text in re.split(r"^rule ", file.read_text(), flags=re.M)[1:]:
             script = re.search(r'"\.\./scripts/(\w+)\.py"', text)
             if script and "    output:" in text:
-                assert re.search(rf'^        code=.*code\("{script[1]}"', text, flags=re.M), text
+                assert re.search(rf'^        code=.*code\(\s*"{script[1]}"', text, flags=re.M), text
                 seen += 1
     assert seen > 15
 
