@@ -178,7 +178,8 @@ def _attempt(
             gradient_accumulation_steps=accumulation,
             learning_rate=training["learning_rate"],
             lr_scheduler_type=training["schedule"],
-            warmup_steps=math.ceil(training["warmup"] * steps),
+            # It begins at a rate of 0: a run that is all warm-up would end where it began.
+            warmup_steps=min(math.ceil(training["warmup"] * steps), steps - 1),
             optim=training["optimiser"],
             weight_decay=training["weight_decay"],
             max_grad_norm=training["max_grad_norm"],

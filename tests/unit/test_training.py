@@ -170,6 +170,15 @@ def test_the_last_step_of_an_epoch_may_see_fewer_rows(rows_, per_step, steps, se
     assert training.rows_seen(rows_, per_step, steps) == seen
 
 
+@pytest.mark.parametrize("warmup", [0.03, 0.9])
+def test_a_run_of_one_step_learns_something(folder, data, tmp_path, warmup):
+    """A warm-up begins at a rate of 0, where nothing is learnt."""
+    losses, figures = run(folder, data, tmp_path / "adapter", batch_size=32, warmup=warmup)
+    assert figures["steps"] == 1
+    first, last = losses[losses["split"] == "train"]["loss"].iloc[[0, -1]]
+    assert last < first - 1e-4
+
+
 def test_the_adapter_names_its_base_by_the_path_in_results(trained):
     output, _, _ = trained
     config = json.loads((output / "adapter_config.json").read_text())
