@@ -95,7 +95,7 @@ def version(request, encoder):
 
 @pytest.fixture(scope="module")
 def tokenizer(version, tmp_path_factory):
-    """Loaded as the pipeline loads it, from the file that Mistral published, in a model's folder."""
+    """Loaded as the pipeline loads it from a model with the file that Mistral published."""
     folder = tmp_path_factory.mktemp(version)
     (folder / "config.json").write_text(json.dumps({"model_type": "mistral"}))
     shutil.copy(FOLDER / "mistral_common" / "data" / FILES[version], folder / "tokenizer.model")
