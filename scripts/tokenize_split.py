@@ -6,11 +6,11 @@ with runlog.stage(snakemake) as terminal:
     from pathlib import Path
 
     import pandas as pd
-    from deltatune import manifest, models, tasks, tokens
+    from deltatune import manifest, tasks, tokenizer_files, tokens
 
     settings = snakemake.params.settings
     kind = tasks.load(settings["kind"])
-    tokenizer = models.load_tokenizer(snakemake.input.model)
+    tokenizer = tokenizer_files.load_tokenizer(snakemake.input.model)
     records = pd.read_parquet(snakemake.input.records)
     documents = [kind.document(record, settings) for record in records.to_dict("records")]
     encoded = tokens.encode(documents, tokenizer, settings["max_length"], kind.OVERFLOW)

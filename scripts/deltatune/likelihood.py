@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -153,7 +154,13 @@ def _score_batch(model, rows: list[list[int]], end_ids, end_mask, pad: int) -> n
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
     mask = mask.to(model.device)
     positions = (mask.cumsum(1) - 1).clamp(min=0)
-    out = model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True)
+    out = model(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=positions,
+        use_cache=True,
+        **_last_logits(model),
+    )
     first = out.logits[:, -1].float().log_softmax(-1)[:, end_ids[:, 0]]
     total = first.double()
     if longest > 1:
@@ -174,6 +181,13 @@ def _score_batch(model, rows: list[list[int]], end_ids, end_mask, pad: int) -> n
         rest = (logs * ends_mask[:, 1:]).sum(1)
         total = total + rest.view(len(rows), count)
     return total.cpu().numpy()
+
+
+def _last_logits(model) -> dict[str, int]:
+    """The argument for logits of the last position alone, where the model has one."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    known = "logits_to_keep" in inspect.signature(inner.forward).parameters
+    return {"logits_to_keep": 1} if known else {}
 
 
 def choose(

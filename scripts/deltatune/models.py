@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from transformers import (
     AutoModelForCausalLM,
-    AutoTokenizer,
     GenerationConfig,
-    LlamaTokenizer,
     PreTrainedModel,
-    PreTrainedTokenizerBase,
 )
 
 from deltatune.compute import Compute
 from deltatune.quantisation import load_arguments, use_plain_products
+from deltatune.tokenizer_files import load_tokenizer
 
-
-def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of a model's folder, no code from it run."""
-    if _is_sentencepiece_of_llama(Path(folder)):
-        return LlamaTokenizer.from_pretrained(str(folder))
-    return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
-
-
-def _is_sentencepiece_of_llama(folder: Path) -> bool:
-    """Whether there is only a tokenizer.model, for the class that puts a space before a text.
-
-    AutoTokenizer in transformers 5.23 reads such a file by another class where config.json says
-    `mistral`, and without that space every document begins with other pieces than the model knows.
-    """
-    try:
-        about = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    except OSError:
-        return False
-    named = str(about.get("tokenizer_class")).removesuffix("Fast") == "LlamaTokenizer"
-    return named and not (folder / "tokenizer.json").is_file()
+__all__ = ["load_base", "load_system", "load_tokenizer"]
 
 
 def load_base(folder: str | Path, quantisation: str, compute: Compute) -> PreTrainedModel:

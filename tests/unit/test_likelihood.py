@@ -130,6 +130,18 @@ def test_the_shared_cache_gives_what_full_rows_give(model, tokenizer, batch_size
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+def test_only_the_end_of_a_prompt_meets_the_vocabulary(model, tokenizer):
+    """A row of 256 tokens has 256 times as many logits as are looked at."""
+    rows = []
+    hook = model.lm_head.register_forward_pre_hook(lambda m, given: rows.append(given[0].shape[1]))
+    ends = continuation_ids(LABELS, tokenizer)
+    score_completions(
+        model, tokenizer, PROMPTS, LABELS, max_length=64, batch_size=4, progress=quiet
+    )
+    hook.remove()
+    assert rows == [1, max(map(len, ends)) - 1]
+
+
 def test_labels_of_one_token(model):
     tokenizer = tiny.tokenizer()
     labels = ["B", "C", "Q"]
