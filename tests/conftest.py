@@ -23,7 +23,7 @@ PARTS = ["Snakefile", "config.yaml", "rules", "scripts", "envs", "profiles", "re
 def shared_data() -> Path:
     """The folder with the real extracts; tests that need it are skipped where it is missing."""
     if not SHARED_DATA.is_dir():
-        pytest.skip(f"the real extracts are not there: {SHARED_DATA.name} beside the project")
+        pytest.skip("there is no folder shared/data beside the project")
     return SHARED_DATA
 
 
