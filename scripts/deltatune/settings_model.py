@@ -322,7 +322,7 @@ class Statistics(Section):
 class Report(Section):
     title: str = "What the tuning changed"
     """Heading of the page."""
-    examples: int = Field(60, ge=1, le=1000)
+    examples: int = Field(100, ge=3, le=1000)
     """Examples shown for each experiment, chosen from the best, the worst and the middle."""
 
 

@@ -809,3 +809,8 @@ def test_colours_have_contrast_in_both_modes(mode):
         for text in ("ink", "muted", "gain", "loss", "tuned", "base"):
             assert contrast(text, ground) >= 4.5, (text, ground)
     assert contrast("ink", "loss-tint") >= 4.5
+
+
+def test_the_page_shows_as_many_examples_as_it_is_told():
+    assert "6 of 20 examples are on this page" in page.render(make_data(20, shown=6), TEMPLATE)
+    assert "examples are on this page" not in page.render(make_data(20), TEMPLATE)

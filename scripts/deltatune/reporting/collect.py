@@ -77,6 +77,7 @@ def report_data(
         downloads={path.name: path.read_text(encoding="utf-8") for path in tables},
         resamples=options["statistics"]["resamples"],
         confidence=options["statistics"]["confidence"],
+        shown=options["report"]["examples"],
         title=options["report"]["title"],
     )
     details_csv = details.to_csv(index=False, lineterminator="\n")

@@ -19,6 +19,7 @@ from markupsafe import Markup
 import deltatune
 from deltatune.errors import UserError
 from deltatune.reporting import examples, figures, tables, verdict
+from deltatune.reporting.examples import SHOWN
 
 DOWNLOADS_BUDGET = 250_000
 """Bytes of CSV text that the page carries; what is beyond lies beside the report."""
@@ -110,6 +111,9 @@ class ReportData:
     confidence: float = verdict.CONFIDENCE
     """Of every interval; 1 - confidence is the level at which a difference counts as shown."""
 
+    shown: int = SHOWN
+    """Examples of an experiment that the page shows at most."""
+
     title: str = "What tuning changed"
 
 
@@ -184,7 +188,7 @@ def context(data: ReportData) -> dict:
     )
     summary = summarise(data)
     shown = {
-        name: examples.choose(frame, _higher(data, name))
+        name: examples.choose(frame, _higher(data, name), data.shown)
         for name, frame in data.examples.items()
         if name in data.experiments and len(frame)
     }
