@@ -236,11 +236,11 @@ def mean_loss(model, rows: Dataset, batch_size: int) -> float:
         rows_here = [rows[i] for i in range(start, min(start + batch_size, len(rows)))]
         batch = {key: value.to(model.device) for key, value in collate(rows_here).items()}
         labels = batch.pop("labels")[:, 1:]
-        logits = model(**batch, use_cache=False).logits[:, :-1].float()
-        total += torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1), labels.flatten(), ignore_index=-100, reduction="sum"
-        ).item()
-        count += int((labels != -100).sum())
+        # Of a label or a short answer only, the logits of what is learnt are few among all.
+        learnt = labels != -100
+        logits = model(**batch, use_cache=False).logits[:, :-1][learnt].float()
+        total += torch.nn.functional.cross_entropy(logits, labels[learnt], reduction="sum").item()
+        count += int(learnt.sum())
     model.train(was_training)
     return total / max(count, 1)
 

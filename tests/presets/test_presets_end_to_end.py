@@ -60,7 +60,7 @@ HELD_OUT = {
     "alpaca-zephyr-7b": 100,
 }
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-CHAPTERS = [*(f"Letter {n}" for n in range(1, 5)), *(f"Chapter {n}" for n in range(1, 4))]
+CHAPTERS = [*(f"Letter {n}" for n in range(1, 5)), *(f"Chapter {n}" for n in range(1, 3))]
 
 
 # ---------------------------------------------------------------- what is served
@@ -85,7 +85,7 @@ def serve_data(hub: Hub, name: str, shared: Path, folder: Path) -> dict:
     ((dataset, asked),) = preset(name)["datasets"].items()
     if asked["source"] == "url":
         novel = (shared / "frankenstein.txt").read_text(encoding="utf-8")
-        hub.files["pg84.txt"] = edition(novel[: novel.index("Chapter 4")])
+        hub.files["pg84.txt"] = edition(novel[: novel.index("Chapter 3")])
         return {"datasets": {dataset: {"url": f"{hub.url}/files/pg84.txt"}}}
     (folder / "data").mkdir(parents=True)
     count = RECORDS[name]
@@ -97,7 +97,7 @@ def serve_data(hub: Hub, name: str, shared: Path, folder: Path) -> dict:
         (folder / "alpaca_data_cleaned.json").write_text(text)
     else:
         news = pd.read_csv(shared / "ag_news.csv")
-        news["text"] = news["title"] + " " + news["description"].map(lambda t: few_words(t, 8))
+        news["text"] = news["title"].map(lambda text: few_words(text, 8))
         for split, frame in (("train", news[:count]), ("test", news[-3:])):
             path = folder / f"data/{split}-00000-of-00001.parquet"
             frame[["text", "label"]].to_parquet(path)
@@ -116,7 +116,8 @@ def edition(novel: str) -> bytes:
     return (
         "\ufeffThe Project Gutenberg eBook of Frankenstein; Or, The Modern Prometheus\n\n"
         "*** START OF THE PROJECT GUTENBERG EBOOK FRANKENSTEIN; OR, THE MODERN PROMETHEUS ***\n\n"
-        f"CONTENTS\n\n Letter 1\n Letter 2\n Chapter 1\n\n\n{novel}\n\n"
+        "Frankenstein;\n\nor, the Modern Prometheus\n\nby Mary Wollstonecraft Shelley\n\n\n"
+        f" CONTENTS\n\n Letter 1\n Letter 2\n Chapter 1\n\n\n{novel}\n\n"
         "*** END OF THE PROJECT GUTENBERG EBOOK FRANKENSTEIN; OR, THE MODERN PROMETHEUS ***\n\n"
         "START: FULL LICENSE\n\nPLEASE READ THIS BEFORE YOU DISTRIBUTE OR USE THIS WORK\n"
     ).encode()
@@ -338,7 +339,7 @@ def test_the_hub_gave_what_the_preset_names_and_no_pickle(ran):
                 assert facts["commit"] == facts["settings"]["revision"] == source.revision
                 assert facts["settings"]["id"] == source.id
             else:
-                assert facts["gutenberg"] == {"header_lines": 3, "footer_lines": 5}
+                assert facts["gutenberg"] == {"header_lines": 4, "footer_lines": 5}
     ((name, _),) = ran.asked.models.items()
     files = {path.suffix for path in (ran.results / "models" / name / "model").iterdir()}
     assert files == {"", ".json", ".model", ".safetensors"}
@@ -536,7 +537,7 @@ def test_base_and_tuned_were_asked_the_same_in_the_model_s_own_words(ran):
 def test_the_novel_is_cut_into_chunks_of_its_chapters(ran):
     chunks = pd.read_csv(ran.results / "datasets/frankenstein/frankenstein_chunks.csv")
     assert chunks["chapter"].dropna().unique().tolist() == CHAPTERS
-    assert not chunks["text"].str.contains("GUTENBERG|LICENSE|CONTENTS").any()
+    assert not chunks["text"].str.contains("GUTENBERG|LICENSE").any()
     tests = {
         task: pd.read_parquet(ran.results / f"tasks/{task}/test.parquet")["id"].tolist()
         for task in ran.asked.tasks
