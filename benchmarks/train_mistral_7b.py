@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 import torch
 from datasets import Dataset
 from deltatune import compute, manifest, models, planning_memory, planning_model, training
-from deltatune.settings import Lora, Training
+from deltatune.settings_model import Lora, Training
 from safetensors.torch import save_file
 from transformers import MistralConfig, MistralForCausalLM
 

@@ -135,7 +135,7 @@ def test_a_metric_and_an_experiment_are_added_in_one_place_each(finished):
     path = finished / "config.yaml"
     config = yaml.safe_load(path.read_text())
     config["tasks"]["instructions"]["metrics"].append("ends_with_stop")
-    wider = {**config["experiments"]["instructions-qlora"], "lora": {"rank": 3}}
+    wider = {**config["experiments"]["instructions-qlora"], "lora": {"rank": 3}, "elsewhere": []}
     config["experiments"]["instructions-wider"] = wider
     path.write_text(yaml.safe_dump(config, sort_keys=False))
 
@@ -168,11 +168,12 @@ def test_a_metric_and_an_experiment_are_added_in_one_place_each(finished):
             9,
             {"generate_answers", "compute_metrics", "compare_systems"},
         ),
-        # Another rank trains and evaluates the tuned system; base and tokens stay.
+        # Another rank trains and evaluates the tuned system, on its own task and elsewhere; base
+        # and tokens stay.
         (
             ("experiments", "news-qlora", "lora", "rank"),
             3,
-            {"train_adapter", "score_labels", "compute_metrics", "compare_systems"},
+            {"train_adapter", "score_labels", "score_text", "compute_metrics", "compare_systems"},
         ),
         (("report", "title"), "Another title", set()),
     ],

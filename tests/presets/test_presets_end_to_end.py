@@ -301,7 +301,8 @@ def ran(request, base, shared_data, tmp_path_factory) -> Run:
         replaced = serve_data(hub, name, shared_data, folder / "data")
         done = run_snakemake(
             project,
-            *("--cores", "2", "--configfile", f"presets/{name}.yaml"),
+            # No GPU is used here, so two jobs that would need one may run at once.
+            *("--cores", "2", "--resources", "gpu=2", "--configfile", f"presets/{name}.yaml"),
             *(["--config", f"datasets={json.dumps(replaced['datasets'])}"] if replaced else []),
             HF_ENDPOINT=hub.url,
             HF_HOME=str(folder / "home"),

@@ -21,11 +21,11 @@ from deltatune import (
     planning_model,
     planning_work,
     settings,
+    settings_model,
     workflow,
 )
 from deltatune.errors import UserError
 from deltatune.planning_memory import Setup
-from deltatune.settings_model import Lora, Training
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -42,7 +42,7 @@ BATCH, LENGTH = 2, 64
 
 def sizes(lora: dict, **changes) -> planning_memory.Anatomy:
     config = tiny.model(**SHAPE | changes).config.to_dict()
-    return planning_model.anatomy(config, Lora(**lora).model_dump(), "experiments.x")
+    return planning_model.anatomy(config, settings_model.Lora(**lora).model_dump(), "experiments.x")
 
 
 def setup(**changes) -> Setup:
@@ -67,7 +67,7 @@ def adapted(quantisation: str, lora: dict, folder: Path, dtype=torch.float32, **
 
     tiny.saved(folder, **SHAPE | changes)
     base = models.load_base(folder, quantisation, compute.Compute("cpu", dtype, ""))
-    return get_peft_model(base, lora_config(Lora(**lora).model_dump(), None)).train()
+    return get_peft_model(base, lora_config(settings_model.Lora(**lora).model_dump(), None)).train()
 
 
 def batch(model) -> dict[str, torch.Tensor]:
@@ -98,7 +98,9 @@ def saved_bytes(model, dtype=torch.float32) -> int:
 @pytest.fixture(scope="module")
 def mistral():
     config = json.loads((CONFIGS / "mistralai--Mistral-7B-v0.1.json").read_text())
-    return planning_model.anatomy(config, Lora(rank=8, targets=QV).model_dump(), "experiments.x")
+    return planning_model.anatomy(
+        config, settings_model.Lora(rank=8, targets=QV).model_dump(), "experiments.x"
+    )
 
 
 # What the loss keeps and the plan counts elsewhere: log-probabilities in fp32 and labels.
@@ -239,7 +241,9 @@ def test_weights_under_gptq_follow_its_settings(mistral):
 
 def test_sizes_of_mistral_7b():
     config = json.loads((CONFIGS / "mistralai--Mistral-7B-v0.1.json").read_text())
-    anatomy = planning_model.anatomy(config, Lora(rank=8, targets=QV).model_dump(), "experiments.x")
+    anatomy = planning_model.anatomy(
+        config, settings_model.Lora(rank=8, targets=QV).model_dump(), "experiments.x"
+    )
     assert anatomy.parameters == 7_241_732_096
     assert anatomy.trainable == 3_407_872  # 32 blocks × 8 × (4096 + 4096 + 4096 + 1024)
     assert anatomy.linear == 6_979_321_856  # all but the embedding, the output layer, the norms
@@ -249,7 +253,7 @@ def test_sizes_of_mistral_7b():
 
 def test_a_quantised_repository_is_a_smaller_download():
     config = json.loads((CONFIGS / "mistralai--Mistral-7B-v0.1.json").read_text())
-    lora = Lora(rank=8).model_dump()
+    lora = settings_model.Lora(rank=8).model_dump()
     config |= {"quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": 128}}
     anatomy = planning_model.anatomy(config, lora, "experiments.x")
     # 4.16 GB: TheBloke/Mistral-7B-v0.1-GPTQ, main.
@@ -264,7 +268,9 @@ def test_targets_that_the_model_has_not():
 @pytest.mark.parametrize("source", sorted(CONFIGS.glob("*--*.json")), ids=lambda path: path.stem)
 def test_configs_that_are_shipped_can_be_built(source):
     anatomy = planning_model.anatomy(
-        json.loads(source.read_text()), Lora(targets="all-linear", rank=1).model_dump(), "x"
+        json.loads(source.read_text()),
+        settings_model.Lora(targets="all-linear", rank=1).model_dump(),
+        "x",
     )
     assert anatomy.kind in planning_memory.LLAMA_LIKE
     assert len(anatomy.adapters) == 7 * anatomy.blocks
@@ -446,9 +452,9 @@ def test_a_config_that_is_nowhere(tmp_path, offline):
 
 def test_config_of_a_model_that_is_built_here_counts_as_the_model():
     shape = {"hidden_size": 48, "intermediate_size": 96, "layers": 2, "heads": 4, "kv_heads": 2}
-    model = settings.PretrainModel(source="pretrain", corpus=["x"], architecture=shape)
+    model = settings_model.PretrainModel(source="pretrain", corpus=["x"], architecture=shape)
     config, _, download = planning_model.model_config(model.model_dump(), Path("none"), CONFIGS)
-    anatomy = planning_model.anatomy(config, Lora(rank=1).model_dump(), "x")
+    anatomy = planning_model.anatomy(config, settings_model.Lora(rank=1).model_dump(), "x")
     same = tiny.model(
         vocab_size=1536,
         hidden_size=48,
@@ -536,7 +542,9 @@ def test_tokens_are_bounded_by_the_number_of_records(tmp_path):
     found = planning_work.work(plan(tmp_path, task={"split": split}, dataset=unknown), {})
     assert (found.how, found.rows, found.tokens) == ("at most", 80, 80 * 64)
     assert (
-        planning_work.work(plan(tmp_path, dataset=unknown), {}).steps(Training().model_dump())
+        planning_work.work(plan(tmp_path, dataset=unknown), {}).steps(
+            settings_model.Training().model_dump()
+        )
         is None
     )
 
@@ -566,7 +574,7 @@ def test_steps_are_those_of_the_training(tmp_path):
     ):
         _, figures = test_training.run(folder, (rows, rows), tmp_path / "out", **changes)
         amount = planning_work.Work(1, figures["rows"], figures["row_length"], "exact", "")
-        assert amount.steps(Training(**changes).model_dump()) == figures["steps"]
+        assert amount.steps(settings_model.Training(**changes).model_dump()) == figures["steps"]
 
 
 # ---------------------------------------------------------------- presets
