@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 # cuBLAS reads this once, when CUDA starts; without it matrix products are not repeatable.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-# Jobs that run side by side on few cores must not spin while they wait for their threads.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numpy as np
 import torch
