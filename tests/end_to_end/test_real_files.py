@@ -23,7 +23,7 @@ def real_config(default: dict, data) -> dict:
     names = {"instructions": "alpaca", "prose": "frankenstein", "news": "ag_news"}
     for task, dataset in names.items():
         config["tasks"][task] |= {"dataset": dataset, "max_length": 512}
-        config["tasks"][task]["split"]["max_records"] = 200
+        config["tasks"][task]["split"]["max_records"] = 120
     return config
 
 
