@@ -134,6 +134,8 @@ def interruptible() -> Iterator[threading.Event]:
 
 def converse(pair: trying.Pair, given: argparse.Namespace) -> None:
     """Questions from the keyboard, until Ctrl-D."""
+    # A shell that starts programs in the background has them ignore Ctrl-C, which asks again here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  line editing, and earlier questions with the arrow keys
     what = {"answers": "A question", "text": "Text to continue", "labels": "A text"}
