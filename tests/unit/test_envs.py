@@ -6,13 +6,14 @@ import ast
 import re
 import sys
 from functools import cache
-from importlib.metadata import PackageNotFoundError, requires
 from importlib.metadata import packages_distributions as read_distributions
 from pathlib import Path
 
 import pytest
 import yaml
 from conftest import ROOT
+from deltatune import environments
+from deltatune.errors import UserError
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -42,17 +43,104 @@ CONSTRAINTS = pins((ROOT / "constraints.txt").read_text().splitlines())
 
 
 @cache
-def environment(file: Path) -> dict[str, str]:
+def environment(file: Path) -> tuple[list[str], dict[str, str]]:
+    """(what the scripts need, canonical name -> version of all) of an environment's pip list."""
     dependencies = yaml.safe_load(file.read_text())["dependencies"]
     (pip,) = (part["pip"] for part in dependencies if isinstance(part, dict))
-    return pins(pip)
+    assert environments.listed(file.read_text())[1] == pins(pip), "conda reads it otherwise"
+    return environments.listed(file.read_text())
+
+
+@cache
+def installed():
+    return environments.installed()
 
 
 @pytest.mark.parametrize("file", ENVS, ids=lambda file: file.stem)
-def test_an_environment_has_the_versions_of_the_constraints(file):
-    found = environment(file)
-    assert found
-    assert found == {name: CONSTRAINTS.get(name) for name in found}
+def test_an_environment_lists_all_that_gets_installed_with_the_versions_of_the_constraints(file):
+    """Not a package too few or too many; what to do is `python -m deltatune.environments`."""
+    if file.stem == "gptq" and "gptqmodel" not in installed():
+        pytest.skip("the packages for GPTQ are not installed")
+    text = file.read_text()
+    assert text == environments.page(text, file.stem, environments.constraints(), installed())
+    direct, found = environment(file)
+    assert set(map(canonicalize_name, direct)) < set(found)
+    apart = environments.APART.get(file.stem, {})
+    assert found == {name: apart.get(name, CONSTRAINTS.get(name)) for name in found}
+
+
+@pytest.mark.parametrize("file", ENVS, ids=lambda file: file.stem)
+def test_the_versions_of_an_environment_go_together(file):
+    _, found = environment(file)
+    known = {name: installed()[name] for name in found if name in installed()}
+    assert len(known) > 0.8 * len(found)
+    refused = [
+        f"{name} asks for {requirement}, and gets {found.get(needed)}"
+        for name, package in known.items()
+        for needed, requirement in environments.requirements(package)
+        if needed not in found or not requirement.specifier.contains(found[needed])
+    ]
+    assert refused == []
+
+
+def test_where_there_are_no_tensors_there_is_no_torch():
+    heavy = {"torch", "transformers", "peft", "bitsandbytes", "accelerate"}
+    for name in ("data", "report"):
+        assert not heavy & set(environment(ROOT / f"envs/{name}.yaml")[1])
+
+
+def test_what_cuda_needs_is_left_to_torch():
+    class Torch:
+        requires = ["filelock", 'nvidia-nccl-cu13==2.29.7; platform_system == "Linux"', "triton==3"]
+
+    assert [name for name, _ in environments.requirements(Torch())] == ["filelock"]
+
+
+class Fake:
+    """A package that needs some others."""
+
+    def __init__(self, version: str, *requires: str) -> None:
+        self.version, self.requires = version, list(requires)
+
+
+FAKES = {
+    "a": Fake("1", "B-b>=1", 'w; sys_platform == "win32"', 'x; extra == "more"', "c[more]"),
+    "b-b": Fake("2"),
+    "c": Fake("3", 'd; extra == "more"', 'e; extra == "less"'),
+    "d": Fake("4"),
+}
+WRITTEN = f"""# A file.
+dependencies:
+  - pip:
+      # By hand.
+      - A==1
+{environments.REST}
+      - b-b==2
+      - c==3
+      - d==4
+"""
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda text: text,
+        lambda text: text.replace("      - c==3\n", ""),
+        lambda text: text + "      - unneeded==1\n",
+        lambda text: text.replace("A==1", "A==0").replace("d==4", "d==5"),
+        lambda text: text.split(environments.REST)[0],
+    ],
+)
+def test_whatever_was_edited_the_same_file_is_written(edit):
+    versions = {"a": "1", "b-b": "2", "c": "3", "d": "4", "unneeded": "1"}
+    assert environments.page(edit(WRITTEN), "any", versions, FAKES) == WRITTEN
+
+
+def test_a_package_that_is_not_known_is_told():
+    with pytest.raises(UserError, match=r"constraints.txt has no version of d.*add d==4"):
+        environments.page(WRITTEN, "any", {"a": "1", "b-b": "2", "c": "3"}, FAKES)
+    with pytest.raises(UserError, match="z is not installed here"):
+        environments.page(WRITTEN.replace("A==1", "z==1"), "any", {}, FAKES)
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-test.txt"])
@@ -131,23 +219,6 @@ def packages(script: str) -> set[str]:
     return names - set(sys.stdlib_module_names)
 
 
-@cache
-def brought(package: str) -> frozenset[str]:
-    """The packages that pip installs with a package, itself included."""
-    found, todo = set(), [package]
-    while todo:
-        name = canonicalize_name(todo.pop())
-        if name in found:
-            continue
-        found.add(name)
-        try:
-            needed = map(Requirement, requires(name) or [])
-        except PackageNotFoundError:
-            continue
-        todo += [r.name for r in needed if not r.marker or r.marker.evaluate({"extra": ""})]
-    return frozenset(found)
-
-
 def test_every_rule_with_a_script_is_seen():
     commands = {"try_model"}  # for people, not for a rule
     scripts = {file.stem for file in SCRIPTS.glob("*.py")} - commands
@@ -158,7 +229,7 @@ def test_every_rule_with_a_script_is_seen():
 @pytest.mark.parametrize(("rule", "name", "script"), of_rules(), ids=lambda value: value)
 def test_an_environment_has_what_the_scripts_of_its_rules_import(rule, name, script):
     distributions = packages_distributions()
-    there = set().union(*map(brought, environment(ROOT / "envs" / f"{name}.yaml")))
+    there = set(environment(ROOT / "envs" / f"{name}.yaml")[1])
     for package in sorted(packages(script)):
         if OPTIONAL.get(package, name) != name:
             continue
@@ -187,4 +258,4 @@ def test_an_environment_has_nothing_that_nobody_needs(file):
             for package in packages(script):
                 used.update(distributions.get(package, [package]))
     names = {canonicalize_name(name) for name in used} | set(unseen)
-    assert set(environment(file)) - names == set()
+    assert set(map(canonicalize_name, environment(file)[0])) - names == set()
