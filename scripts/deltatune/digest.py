@@ -17,6 +17,7 @@ from pathlib import Path
 LIBRARY = Path(__file__).resolve().parent
 
 
+@cache
 def code_digest(script: Path, plugins: tuple[str, ...] = ()) -> str:
     """sha256 over a script and all library modules that it reaches.
 
@@ -37,11 +38,18 @@ def code_digest(script: Path, plugins: tuple[str, ...] = ()) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
+def forget() -> None:
+    """Read all files anew; a call of snakemake reads each once."""
+    for remembered in (code_digest, _file, _imports, _text):
+        remembered.cache_clear()
+
+
 def _label(file: Path) -> str:
     root = LIBRARY.parent
     return str(file.relative_to(root)) if file.is_relative_to(root) else file.name
 
 
+@cache
 def _file(module: str) -> Path | None:
     """The file of `deltatune.a.b`, or None for anything outside the library."""
     parts = module.split(".")
@@ -60,6 +68,7 @@ def _files(names: Iterable[str]) -> list[Path]:
     return sorted(found for name in prefixes if (found := _file(name)))
 
 
+@cache
 def _imports(file: Path) -> list[Path]:
     return _files(_parsed(_text(file))[0])
 
@@ -72,19 +81,46 @@ def _text(file: Path) -> str:
 @cache
 def _parsed(text: str) -> tuple[frozenset[str], str]:
     """(what a module imports, anywhere in it; sha256 of its syntax tree without docstrings)."""
-    tree = ast.parse(text)
     names: set[str] = set()
-    for node in ast.walk(tree):
+    written: list[str] = []
+    _write(ast.parse(text), names, written)
+    return frozenset(names), hashlib.sha256("".join(written).encode()).hexdigest()
+
+
+def _write(node: object, names: set[str], written: list[str]) -> None:
+    """Append a syntax tree in words to `written`, and to `names` what it imports.
+
+    `ast.dump` would give other words under another minor version of Python: each adds fields to
+    its nodes, which are empty wherever the syntax is the old, 3.12 puts empty strings into
+    f-strings, and each knows other characters that can be printed. So what is empty is left out
+    here, and strings are written in ASCII.
+    """
+    if isinstance(node, ast.AST):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
-        # A string that stands alone does nothing, below a field of a class as little as at the top.
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = [line for line in body if not _is_docstring(line)]
-    return frozenset(names), hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+        written.append(f"{type(node).__name__}(")
+        for field in node._fields:
+            value = getattr(node, field, None)
+            # A string that stands alone does nothing, below a field of a class as little as at
+            # the top.
+            if field == "body" and isinstance(value, list):
+                value = [line for line in value if not _is_docstring(line)]
+            if isinstance(node, ast.JoinedStr):
+                value = [part for part in value if getattr(part, "value", None) != ""]
+            if isinstance(node, ast.Constant) or value not in (None, []):
+                written.append(f"{field}=")
+                _write(value, names, written)
+        written.append(")")
+    elif isinstance(node, list):
+        written.append("[")
+        for item in node:
+            _write(item, names, written)
+        written.append("]")
+    else:
+        written.append(f"{node!a},")
 
 
 def _is_docstring(node: ast.AST) -> bool:

@@ -1,5 +1,8 @@
+import ast
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,7 +25,7 @@ def copy(tmp_path, monkeypatch):
 
 def digests(folder: Path, plugins: tuple[str, ...] = ()) -> dict[str, str]:
     """Script of a rule -> digest, read anew as by another call of snakemake."""
-    digest._text.cache_clear()
+    digest.forget()
     scripts = [path for path in sorted(folder.glob("*.py")) if path.stem not in COMMANDS]
     return {path.stem: digest.code_digest(path, plugins) for path in scripts}
 
@@ -166,8 +169,6 @@ def test_a_plugin_that_is_not_there_is_an_error(copy):
 def test_the_library_imports_in_ways_that_a_digest_sees():
     """A relative import, or a name put together at run time, would go unseen. The two modules that
     look for plugins are known, and their rules name the plugins."""
-    import ast
-
     for file in SCRIPTS.rglob("*.py"):
         text = file.read_text(encoding="utf-8")
         for node in ast.walk(ast.parse(text)):
@@ -175,3 +176,84 @@ def test_the_library_imports_in_ways_that_a_digest_sees():
         if "import_module" in text or "__import__" in text:
             name = file.relative_to(SCRIPTS / "deltatune").as_posix()
             assert name in {"tasks/__init__.py", "metrics/__init__.py"}
+
+
+# ---------------------------------------------------------------- other versions of Python
+
+ALL = f"""
+import hashlib, pathlib, sys
+sys.path.insert(0, {str(SCRIPTS)!r})
+from deltatune import digest
+files = sorted(pathlib.Path({str(SCRIPTS)!r}).rglob("*.py"))
+print(hashlib.sha256("".join(map(digest.code_digest, files)).encode()).hexdigest())
+"""
+
+
+def interpreters() -> list[str]:
+    """Other minor versions of CPython on this machine, from 3.11 on: on the path, or pyenv's."""
+    found = {}
+    for minor in range(11, 20):
+        if minor == sys.version_info.minor:
+            continue
+        versions = Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python")
+        for python in filter(None, [*map(str, versions), shutil.which(f"python3.{minor}")]):
+            command = [python, "-c", "import sys; print(sys.version_info.minor)"]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.stdout.strip() == str(minor):
+                found.setdefault(minor, python)
+    return list(found.values())
+
+
+def test_other_versions_of_python_give_the_same_digests():
+    pythons = interpreters()
+    if not pythons:
+        pytest.skip("there is no other version of Python here")
+    told = {
+        python: subprocess.run([python, "-c", ALL], capture_output=True, text=True).stdout
+        for python in (sys.executable, *pythons)
+    }
+    assert len(set(told.values())) == 1 and told[sys.executable].strip(), told
+
+
+def test_empty_fields_of_a_newer_version_are_not_seen(monkeypatch):
+    """As 3.12 gave `type_params` to functions and classes, and empty parts to f-strings."""
+    text = 'def f(x: int) -> str:\n    return f"{x:>{x}}\u9fff"\n'
+    before = digest._parsed.__wrapped__(text)
+    for node in (ast.FunctionDef, ast.Return):
+        monkeypatch.setattr(node, "_fields", (*node._fields, "news", "none"))
+        monkeypatch.setattr(node, "news", [], raising=False)
+        monkeypatch.setattr(node, "none", None, raising=False)
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            node.values.append(ast.Constant(value="", kind=None))
+    monkeypatch.setattr(ast, "parse", lambda text: tree)
+    assert digest._parsed.__wrapped__(text) == before
+    tree.body[0].news = [ast.Pass()]
+    assert digest._parsed.__wrapped__(text) != before
+
+
+def test_what_is_written_in_another_way_and_means_something_else_is_seen():
+    """Leaving out what is empty must not make two programs one."""
+    pairs = [
+        ("return_ = None", "return_ = 0"),
+        ("x[1:]", "x[:1]"),
+        ("f(a, *b)", "f(a, b)"),
+        ("{None: 1}", "{**None}"),
+        ("def f(a, /): pass", "def f(a): pass"),
+        ("def f(*, a): pass", "def f(a): pass"),
+        ("f'{x}'", "f'{x!r}'"),
+        ("x = ''", "x = ' '"),
+        ("x = 1", "x = True"),
+        ("x = 1", "x = 1.0"),
+        ("x = 'a'", "x = b'a'"),
+        ("x = -0.0", "x = 0.0"),
+        ("if a:\n  b\nc", "if a:\n  b\n  c"),
+        ("try: a\nexcept: b", "try: a\nfinally: b"),
+        ("lambda: None", "lambda: ..."),
+        ("async def f(): pass", "def f(): pass"),
+        ("class A(B): pass", "class A(metaclass=B): pass"),
+        ("match x:\n  case None: pass", "match x:\n  case True: pass"),
+    ]
+    for one, other in pairs:
+        assert digest._parsed(one)[1] != digest._parsed(other)[1], one
