@@ -1,18 +1,18 @@
 # What the other rule files share: the validated settings as `flow`, and bounds for wildcards.
 
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
-
-from deltatune.errors import UserError
+from deltatune.config_file import located
+from deltatune.errors import UserError, printable
 from deltatune.workflow import NAME, SPLITS, SYSTEM, Flow
 
 try:
     flow = Flow(config)
 except UserError as error:
-    # One message for the person, not a traceback through Snakemake.
-    print(f"\ndeltatune: {error}\n", file=sys.stderr)
+    # Beside the file, settings may have come from the command line.
+    known = {} if workflow.config_settings.config else config_lines
+    told = printable(located(str(error), known))
+    print(f"\ndeltatune: {told}\n", file=sys.stderr)
     sys.exit(1)
 
 

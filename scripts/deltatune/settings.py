@@ -20,6 +20,11 @@ from deltatune.settings_checks import files, references
 from deltatune.settings_messages import describe
 from deltatune.settings_model import Settings
 
+MOST = 40
+"""Faults that are told at once."""
+LONGEST = 2000
+"""Characters of a line that tells one; what it quotes may be of any length."""
+
 
 def load(config: Mapping[str, Any], folder: Path = Path(".")) -> Settings:
     """Validate the mapping from config.yaml.
@@ -47,8 +52,11 @@ def load(config: Mapping[str, Any], folder: Path = Path(".")) -> Settings:
         # Files are looked for only once every name points somewhere.
         problems = list(references(settings)) or list(files(settings, folder))
     if problems:
-        lines = "\n".join(f"  - {problem}" for problem in dict.fromkeys(problems))
-        raise UserError(f"config.yaml cannot be used as it is:\n{lines}")
+        told = list(dict.fromkeys(problems))
+        lines = [f"  - {_clipped(problem)}" for problem in told[:MOST]]
+        if len(told) > MOST:
+            lines.append(f"  - and {len(told) - MOST} more")
+        raise UserError("\n".join(["config.yaml cannot be used as it is:", *lines]))
     return settings
 
 
@@ -65,3 +73,8 @@ def _task(value: Any) -> Any:
             f"there are {', '.join(tasks.available())}"
         )
     return tasks.load(kind).Settings.model_validate(dict(value))
+
+
+def _clipped(problem: str) -> str:
+    line = " ".join(problem.split("\n"))
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 4]} ..."

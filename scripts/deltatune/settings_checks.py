@@ -27,6 +27,15 @@ def references(settings: Settings) -> Iterable[str]:
             f"{section} has {', '.join(names) or 'none'}"
         )
 
+    for section in ("datasets", "models", "tasks", "experiments"):
+        # Where the file system takes both for the same folder, one would overwrite the other.
+        seen: dict[str, str] = {}
+        for name in getattr(settings, section):
+            if (other := seen.setdefault(name.casefold(), name)) != name:
+                yield (
+                    f"{section}.{name}: '{name}' and '{other}' differ in capitals alone, and not "
+                    "every file system tells them apart; give one of them another name"
+                )
     if settings.run != "all":
         for name in settings.run:
             if name not in settings.experiments:
@@ -174,15 +183,27 @@ def files(settings: Settings, folder: Path) -> Iterable[str]:
         model = settings.models[experiment.model]
         if isinstance(model, PretrainModel):
             used_tasks.update(model.corpus)
-        elif isinstance(model, LocalModel) and not (folder / model.path / "config.json").is_file():
+        elif isinstance(model, LocalModel) and not _is_file(folder / model.path / "config.json"):
             yield (
                 f"models.{experiment.model}.path: there is no config.json in '{model.path}'; give "
                 "the folder that save_pretrained wrote"
             )
     for name in dict.fromkeys(settings.tasks[task].dataset for task in used_tasks):
         dataset = settings.datasets[name]
-        if isinstance(dataset, FileDataset) and not (folder / dataset.path).is_file():
-            around = Path(folder / dataset.path).parent
-            files = [p.name for p in around.iterdir()] if around.is_dir() else []
-            hint = near(Path(dataset.path).name, files)
+        if isinstance(dataset, FileDataset) and not _is_file(folder / dataset.path):
+            hint = near(Path(dataset.path).name, _beside(folder / dataset.path))
             yield f"datasets.{name}.path: there is no file '{dataset.path}'{hint}"
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long a name, a NUL byte, a folder that may not be read
+        return False
+
+
+def _beside(path: Path) -> list[str]:
+    try:
+        return [p.name for p in path.parent.iterdir()]
+    except (OSError, ValueError):
+        return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Any
 
 from pydantic import BaseModel
@@ -26,6 +27,11 @@ def describe(error: dict, prefix: tuple, model: type[BaseModel]) -> str:
     ]
     where = ".".join([*prefix, *shown]) or "config.yaml"
     kind, message = error["type"], error["msg"]
+    if place and place[-1] == "[key]" and kind != "value_error":
+        parent = ".".join([*prefix, *shown[:-2]])
+        return f"{parent}: the key {_short(error['input'])} is no text; write it in quotes"
+    if kind == "string_type" and isinstance(error["input"], bool | int | float | date):
+        return f"{where}: {_short(error['input'])} is no text; write it in quotes"
     if kind == "extra_forbidden":
         known = _fields_at(model, place[:-1])
         return f"{where}: unknown key{near(place[-1], known)}; known here: {', '.join(known)}"
@@ -33,7 +39,7 @@ def describe(error: dict, prefix: tuple, model: type[BaseModel]) -> str:
         return f"{where}: this key is needed"
     if kind == "union_tag_invalid":
         return (
-            f"{where}.source: {error['ctx']['tag']!r} is no source"
+            f"{where}.source: {_short(error['ctx']['tag'])} is no source"
             f"{near(error['ctx']['tag'], re.findall(r'[a-z]+', error['ctx']['expected_tags']))}; "
             f"there are {error['ctx']['expected_tags']}"
         )
@@ -43,7 +49,7 @@ def describe(error: dict, prefix: tuple, model: type[BaseModel]) -> str:
         return f"{where}: {error['ctx']['error']}"
     if kind == "literal_error":
         options = re.findall(r"'([^']+)'", error["ctx"]["expected"])
-        return f"{where}: {error['input']!r} is not one of {error['ctx']['expected']}" + near(
+        return f"{where}: {_short(error['input'])} is not one of {error['ctx']['expected']}" + near(
             error["input"], options
         )
     return f"{where}: {message[0].lower()}{message[1:]} (it is {_short(error['input'])})"

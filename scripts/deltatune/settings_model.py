@@ -113,7 +113,7 @@ class Gptq(Section):
     group_size: Literal[-1, 16, 32, 64, 128, 256, 512, 1024] = 128
     """Weights of a row that share a scale, or -1 for the whole row; it divides the width of
     every layer."""
-    samples: int = Field(128, ge=1)
+    samples: int = Field(128, ge=1, le=1_000_000)
     """Rows of calibration text, drawn at random."""
     seed: Seed = 0
     """Fixes which rows."""
@@ -127,17 +127,17 @@ class Model(Section):
 class Architecture(Section):
     vocab_size: int = Field(1536, ge=300, le=65_536)
     """Pieces of the byte-level BPE tokenizer, the 256 bytes and the special ones included."""
-    hidden_size: int = Field(256, ge=16)
+    hidden_size: int = Field(256, ge=16, le=65_536)
     """Width of the residual stream."""
-    intermediate_size: int = Field(704, ge=16)
+    intermediate_size: int = Field(704, ge=16, le=1_048_576)
     """Width of the gated feed-forward layer."""
-    layers: int = Field(3, ge=1)
+    layers: int = Field(3, ge=1, le=1000)
     """Transformer blocks."""
-    heads: int = Field(8, ge=1)
+    heads: int = Field(8, ge=1, le=1024)
     """Attention heads; they divide hidden_size."""
-    kv_heads: int = Field(4, ge=1)
+    kv_heads: int = Field(4, ge=1, le=1024)
     """Key and value heads (grouped-query attention); they divide heads."""
-    context: int = Field(512, ge=32)
+    context: int = Field(512, ge=32, le=1_048_576)
     """Longest sequence, in tokens."""
 
     @model_validator(mode="after")
@@ -159,11 +159,11 @@ class PretrainModel(Model):
     """Tasks whose training split is the text; validation and test are never read."""
     architecture: Architecture = Architecture()
     """Size of the model and its tokenizer."""
-    steps: int = Field(440, ge=1)
+    steps: int = Field(440, ge=1, le=100_000_000)
     """Optimiser steps."""
-    batch_tokens: int = Field(1024, ge=64)
+    batch_tokens: int = Field(1024, ge=64, le=100_000_000)
     """Tokens of one optimiser step."""
-    sequence_length: int = Field(128, ge=16)
+    sequence_length: int = Field(128, ge=16, le=1_048_576)
     """Tokens of one training sequence."""
     learning_rate: float = Field(3e-3, gt=0)
     """Peak of the one-cycle schedule."""
@@ -199,7 +199,7 @@ AnyModel = Annotated[PretrainModel | LocalModel | HubModel, Field(discriminator=
 class Lora(Section):
     """peft's LoraConfig, by the names that papers use."""
 
-    rank: int = Field(8, ge=1)
+    rank: int = Field(8, ge=1, le=65_536)
     """Rank of the update, `r`."""
     alpha: float = Field(16, gt=0)
     """Scale of the update: alpha / rank."""
@@ -230,10 +230,10 @@ class Training(Section):
     """Passes over the packed training rows."""
     learning_rate: float = Field(2e-4, gt=0)
     """Peak learning rate."""
-    batch_size: int = Field(4, ge=1)
+    batch_size: int = Field(4, ge=1, le=65_536)
     """Packed rows of one forward pass. Where they do not fit into memory, training begins again
     with fewer and as much more accumulation; the manifest says which were used."""
-    gradient_accumulation: int = Field(1, ge=1)
+    gradient_accumulation: int = Field(1, ge=1, le=65_536)
     """Forward passes of one optimiser step."""
     schedule: Literal[
         "linear", "cosine", "constant", "constant_with_warmup", "inverse_sqrt", "polynomial"
@@ -248,7 +248,7 @@ class Training(Section):
     """Decoupled weight decay."""
     max_grad_norm: float = Field(1.0, gt=0)
     """Gradients are clipped to this norm."""
-    evaluations: int = Field(4, ge=1)
+    evaluations: int = Field(4, ge=1, le=100_000)
     """How often the validation loss is measured during training."""
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     """What training computes in; adapters are fp32 always. auto: bf16 where the GPU has it, fp16
@@ -343,6 +343,25 @@ class Hardware(Section):
         return self
 
 
+class Cluster(Section):
+    """Set at the top of profiles/slurm/config.yaml."""
+
+    partition: str | None = None
+    """Partition of the jobs that need no GPU; none: the cluster's default."""
+    gpu_partition: str | None = None
+    """Partition of the jobs that need one; none: that of the others."""
+    gpu_type: str | None = None
+    """Which GPU, as SLURM calls it, such as a100; none: any."""
+    max_minutes: int | None = Field(None, ge=1, le=525_600)
+    """The longest job that the partitions allow; none: no limit. A repeated job asks for more
+    time, but never for more than this."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _empty(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+
 # ---------------------------------------------------------------- the whole
 
 
@@ -367,6 +386,8 @@ class Settings(Section):
     """What the page shows."""
     hardware: Hardware = Hardware()
     """The machine that `snakemake plan` plans for."""
+    cluster: Cluster = Cluster()
+    """Where jobs run with `--workflow-profile profiles/slurm`."""
 
     @property
     def chosen(self) -> dict[str, Experiment]:

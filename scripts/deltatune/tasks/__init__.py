@@ -68,7 +68,7 @@ class TaskSettings(Section):
     """Name of the records under datasets."""
     split: Split = Split()
     """How the records are divided."""
-    max_length: int = Field(512, ge=16)
+    max_length: int = Field(512, ge=16, le=1_048_576)
     """Tokens of a packed training row, and of the longest document."""
     metrics: list[str] = Field(min_length=1)
     """Names of modules in deltatune.metrics."""

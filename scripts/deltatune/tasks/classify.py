@@ -21,7 +21,7 @@ OVERFLOW = "shorten_prompt"
 
 
 class Evaluation(Section):
-    batch_size: int = Field(32, ge=1)
+    batch_size: int = Field(32, ge=1, le=65_536)
     """Texts that are scored together, sorted by length."""
     max_examples: int | None = Field(None, ge=2)
     """Evaluate only so many test records, spread evenly over the test split."""

@@ -21,9 +21,9 @@ OVERFLOW = "truncate"
 
 
 class Evaluation(Section):
-    max_new_tokens: int = Field(128, ge=1)
+    max_new_tokens: int = Field(128, ge=1, le=1_048_576)
     """An answer is cut here if it has not ended by itself."""
-    batch_size: int = Field(32, ge=1)
+    batch_size: int = Field(32, ge=1, le=65_536)
     """Prompts that are answered together, sorted by length."""
     max_examples: int | None = Field(None, ge=2)
     """Evaluate only so many test records, spread evenly over the test split."""

@@ -18,13 +18,13 @@ OVERFLOW = "split"
 
 
 class Evaluation(Section):
-    context: int | None = Field(None, ge=32)
+    context: int | None = Field(None, ge=32, le=1_048_576)
     """Tokens of a sliding window; its stride is half of it. Default: the task's max_length."""
     continuations: list[str] = ["I'm afraid I've created a "]
     """Prompts that base and tuned continue."""
-    max_new_tokens: int = Field(60, ge=1)
+    max_new_tokens: int = Field(60, ge=1, le=1_048_576)
     """Length of a continuation."""
-    batch_size: int = Field(8, ge=1)
+    batch_size: int = Field(8, ge=1, le=65_536)
     """Windows that are scored together."""
 
 

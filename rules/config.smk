@@ -1,0 +1,19 @@
+# The config file is looked at before Snakemake reads it, which would let much pass in silence.
+# One that is given with --configfile Snakemake has read by now; it is looked at all the same.
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+
+from deltatune import config_file
+from deltatune.errors import UserError, printable
+
+try:
+    config_lines = config_file.read_all(
+        workflow.config_settings.configfiles or ["config.yaml"]
+    )
+except UserError as error:
+    # One message for the person, not a traceback through Snakemake.
+    print(f"\ndeltatune: {printable(str(error))}\n", file=sys.stderr)
+    sys.exit(1)
