@@ -1,6 +1,12 @@
 # Tuned against base, example by example.
 
 
+# On a cluster: seconds of work on small tables, less than a job takes to be queued.
+localrules:
+    compare_systems,
+    join_comparisons,
+
+
 rule compare_systems:
     input:
         base=lambda w: flow.evaluated(w.experiment, "scores.parquet", w.task)["base"],

@@ -1,6 +1,11 @@
 # Raw records -> clean, disjoint splits.
 
 
+# On a cluster: the nodes that jobs run on often reach no network.
+localrules:
+    fetch_dataset,
+
+
 rule fetch_dataset:
     input:
         source=lambda w: flow.source(w.dataset),
@@ -42,8 +47,8 @@ rule chunk_text:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda w, attempt: 2000 * attempt,
+        runtime=lambda w, attempt: flow.minutes(30, attempt),
     params:
         settings=lambda w: flow.section("datasets")[w.dataset]["chunks"],
         code=flow.code("chunk_text"),
@@ -75,8 +80,8 @@ rule split_dataset:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=lambda w, attempt: 4000 * attempt,
+        runtime=lambda w, attempt: flow.minutes(60, attempt),
     params:
         settings=lambda w: flow.raw_task(w.task, "labels", "split"),
         code=lambda w: flow.kind_code("split_dataset", w.task),
@@ -99,8 +104,8 @@ rule fit_baseline:
     conda:
         "../envs/evaluate.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=lambda w, attempt: 4000 * attempt,
+        runtime=lambda w, attempt: flow.minutes(60, attempt),
     params:
         settings=lambda w: {"confidence": flow.section("statistics")["confidence"]},
         code=flow.code("fit_baseline"),

@@ -16,9 +16,11 @@ rule generate_answers:
     conda:
         lambda w: flow.environment("evaluate", flow.base_of(w.system)[1])
     resources:
-        mem_mb=lambda w: flow.memory(flow.base_of(w.system)[0]),
-        runtime=240,
+        mem_mb=lambda w, attempt: flow.memory(flow.base_of(w.system)[0], attempt),
+        runtime=lambda w, attempt: flow.minutes(240, attempt, flow.base_of(w.system)[0]),
         gpu=lambda w: flow.needs_gpu(flow.base_of(w.system)[0]),
+        gpu_model=lambda w: flow.gpu_type(flow.base_of(w.system)[0]),
+        slurm_partition=lambda w: flow.partition(flow.base_of(w.system)[0]),
     params:
         settings=lambda w: flow.evaluation(
             "generate_answers", w.task, w.system, "labels", "prompt", "chat"
@@ -45,9 +47,11 @@ rule score_text:
     conda:
         lambda w: flow.environment("evaluate", flow.base_of(w.system)[1])
     resources:
-        mem_mb=lambda w: flow.memory(flow.base_of(w.system)[0]),
-        runtime=240,
+        mem_mb=lambda w, attempt: flow.memory(flow.base_of(w.system)[0], attempt),
+        runtime=lambda w, attempt: flow.minutes(240, attempt, flow.base_of(w.system)[0]),
         gpu=lambda w: flow.needs_gpu(flow.base_of(w.system)[0]),
+        gpu_model=lambda w: flow.gpu_type(flow.base_of(w.system)[0]),
+        slurm_partition=lambda w: flow.partition(flow.base_of(w.system)[0]),
     params:
         settings=lambda w: flow.evaluation("score_text", w.task, w.system, "max_length"),
         code=lambda w: flow.kind_code("score_text", w.task),
@@ -72,9 +76,11 @@ rule score_labels:
     conda:
         lambda w: flow.environment("evaluate", flow.base_of(w.system)[1])
     resources:
-        mem_mb=lambda w: flow.memory(flow.base_of(w.system)[0]),
-        runtime=240,
+        mem_mb=lambda w, attempt: flow.memory(flow.base_of(w.system)[0], attempt),
+        runtime=lambda w, attempt: flow.minutes(240, attempt, flow.base_of(w.system)[0]),
         gpu=lambda w: flow.needs_gpu(flow.base_of(w.system)[0]),
+        gpu_model=lambda w: flow.gpu_type(flow.base_of(w.system)[0]),
+        slurm_partition=lambda w: flow.partition(flow.base_of(w.system)[0]),
     params:
         settings=lambda w: flow.evaluation(
             "score_labels", w.task, w.system, "labels", "prompt", "max_length"
@@ -100,8 +106,8 @@ rule compute_metrics:
     conda:
         "../envs/evaluate.yaml"
     resources:
-        mem_mb=3000,
-        runtime=120,
+        mem_mb=lambda w, attempt: 3000 * attempt,
+        runtime=lambda w, attempt: flow.minutes(120, attempt),
     params:
         settings=lambda w: flow.task(w.task, "labels", "metrics"),
         code=lambda w: flow.metrics_code("compute_metrics", w.task),

@@ -28,11 +28,15 @@ rule merge_adapter:
         "../envs/train.yaml"
     resources:
         # The 16-bit model stands in main memory, and is written from there.
-        mem_mb=lambda w: (
-            40000 if flow.needs_gpu(flow.experiment(w.experiment).model) else 3000
+        mem_mb=lambda w, attempt: flow.memory(
+            flow.experiment(w.experiment).model, attempt, whole=True
         ),
-        runtime=120,
+        runtime=lambda w, attempt: flow.minutes(
+            120, attempt, flow.experiment(w.experiment).model
+        ),
         gpu=lambda w: flow.needs_gpu(flow.experiment(w.experiment).model),
+        gpu_model=lambda w: flow.gpu_type(flow.experiment(w.experiment).model),
+        slurm_partition=lambda w: flow.partition(flow.experiment(w.experiment).model),
     params:
         settings=lambda w: flow.merging(w.experiment),
         code=lambda w: flow.kind_code(

@@ -1,6 +1,11 @@
 # Untuned models, each an ordinary Hugging Face folder with the hashes of its files beside it.
 
 
+# On a cluster: the nodes that jobs run on often reach no network.
+localrules:
+    fetch_model,
+
+
 rule pretrain_model:
     input:
         corpus=lambda w: flow.corpus(w.model),
@@ -20,8 +25,8 @@ rule pretrain_model:
         "../envs/train.yaml"
     threads: lambda w: flow.section("models")[w.model]["threads"]
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=lambda w, attempt: 3000 * attempt,
+        runtime=lambda w, attempt: flow.minutes(60, attempt),
     params:
         settings=lambda w: flow.model(w.model),
         code=lambda w: flow.model_code("pretrain_model", w.model),
@@ -78,9 +83,11 @@ rule quantize_model:
     threads: 2
     resources:
         # gptqmodel takes the whole model into main memory, in 16 bits.
-        mem_mb=lambda w: flow.memory(w.model, real=40_000),
-        runtime=480,
+        mem_mb=lambda w, attempt: flow.memory(w.model, attempt, whole=True),
+        runtime=lambda w, attempt: flow.minutes(480, attempt, w.model),
         gpu=lambda w: flow.needs_gpu(w.model),
+        gpu_model=lambda w: flow.gpu_type(w.model),
+        slurm_partition=lambda w: flow.partition(w.model),
     params:
         settings=lambda w: flow.gptq(w.model),
         code=flow.code("quantize_model"),

@@ -1,6 +1,15 @@
 # Figures, and the page for the person who asked.
 
 
+# On a cluster: seconds of work on small tables, less than a job takes to be queued.
+localrules:
+    plot_forest,
+    plot_losses,
+    plot_differences,
+    plot_confusion,
+    render_report,
+
+
 rule plot_forest:
     input:
         comparison="results/comparison.csv",

@@ -17,8 +17,8 @@ rule tokenize_split:
     conda:
         "../envs/train.yaml"
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=lambda w, attempt: 4000 * attempt,
+        runtime=lambda w, attempt: flow.minutes(120, attempt),
     params:
         settings=lambda w: flow.task(w.task, "labels", "prompt", "chat", "max_length"),
         code=lambda w: flow.kind_code("tokenize_split", w.task),

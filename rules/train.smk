@@ -22,9 +22,15 @@ rule train_adapter:
         lambda w: flow.environment("train", flow.experiment(w.experiment).quantisation)
     threads: lambda w: flow.experiment(w.experiment).training.threads
     resources:
-        mem_mb=lambda w: flow.memory(flow.experiment(w.experiment).model),
-        runtime=720,
+        mem_mb=lambda w, attempt: flow.memory(
+            flow.experiment(w.experiment).model, attempt
+        ),
+        runtime=lambda w, attempt: flow.minutes(
+            720, attempt, flow.experiment(w.experiment).model
+        ),
         gpu=lambda w: flow.needs_gpu(flow.experiment(w.experiment).model),
+        gpu_model=lambda w: flow.gpu_type(flow.experiment(w.experiment).model),
+        slurm_partition=lambda w: flow.partition(flow.experiment(w.experiment).model),
     params:
         settings=lambda w: flow.training(w.experiment, w.seed),
         code=flow.code("train_adapter"),

@@ -43,6 +43,7 @@ def page() -> str:
         _table("report", settings_model.Report),
     ]
     parts.append(_table("hardware", settings_model.Hardware))
+    parts.append(_table("cluster", settings_model.Cluster))
     return "\n".join(parts)
 
 

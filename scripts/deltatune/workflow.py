@@ -6,6 +6,7 @@ what changes its result. Paths are relative to the folder that snakemake runs in
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +31,9 @@ SPLITS = ("train", "validation", "test")
 
 #: Stage -> the keys of a task's `evaluation` that it does not read.
 NOT_READ = {"generate_answers": ("context",), "score_text": ("continuations", "max_new_tokens")}
+
+#: Weights of Mistral-7B in 16 bits, in 10^9 bytes.
+SEVEN_BILLION = 14.5
 
 #: Names may hold dots and dashes, so wildcards are bounded by what config.yaml allows.
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
@@ -454,11 +458,44 @@ class Flow:
 
     # ------------------------------------------------------------ resources
 
-    def memory(self, model: str, real: int = 16_000) -> int:
-        """MB of main memory for a job that loads a model: it goes to the GPU file by file, beside
-        CUDA's own libraries. real: for one that was not built here."""
-        return 3000 if self.is_pretrained_here(model) else real
+    def memory(self, model: str, attempt: int = 1, whole: bool = False) -> int:
+        """MB of main memory for a job that loads a model; more each time that it is tried again.
+
+        A real model goes to the GPU file by file, beside CUDA's own libraries. whole: all of it
+        stands in main memory in 16 bits, and once more while it is written.
+        """
+        if self.is_pretrained_here(model):
+            return 3000 * attempt
+        size = self._gigabytes(model) * 1000
+        return (8000 + round(2.2 * size if whole else min(size, 8000))) * attempt
+
+    def minutes(self, usual: int, attempt: int = 1, model: str | None = None) -> int:
+        """Time limit of a job in minutes, longer each time that it is tried again.
+
+        usual: for a model of seven thousand million parameters, or for a job that loads none.
+        A larger one takes longer in proportion, one that was built here a twelfth.
+        """
+        minutes = usual * attempt
+        if model is not None:
+            tiny = self.is_pretrained_here(model)
+            minutes *= 1 / 12 if tiny else max(1.0, self._gigabytes(model) / SEVEN_BILLION)
+        return min(math.ceil(minutes), self.settings.cluster.max_minutes or math.ceil(minutes))
+
+    def _gigabytes(self, model: str) -> float:
+        """Size of a real model in 16 bits (10^9 bytes); that of Mistral-7B until it is fetched."""
+        folder = Path(f"{RESULTS}/models/{model}/model")
+        weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+        return weights / 1e9 if weights else SEVEN_BILLION
 
     def needs_gpu(self, model: str) -> int:
         """A model of a few million parameters is as fast on the CPU; a real one needs a GPU."""
         return 0 if self.is_pretrained_here(model) else 1
+
+    def gpu_type(self, model: str) -> str | None:
+        """Which GPU a cluster is asked for; none where a job needs none, or where any will do."""
+        return self.settings.cluster.gpu_type if self.needs_gpu(model) else None
+
+    def partition(self, model: str) -> str | None:
+        """The partition of a cluster for a job that loads a model; none for the cluster's own."""
+        cluster = self.settings.cluster
+        return (self.needs_gpu(model) and cluster.gpu_partition) or cluster.partition
