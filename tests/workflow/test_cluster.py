@@ -1,0 +1,141 @@
+"""profiles/slurm as a dry run shows it: what each job asks of a cluster, with no SLURM at hand."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT, run_snakemake
+from deltatune import settings
+from deltatune.workflow import Flow
+
+PRESETS = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
+# A message hides what a job asks for.
+MESSAGE = re.compile(r"^    message:\n(?:        .*\n)+", re.MULTILINE)
+# Those of a group are indented.
+JOB = re.compile(r"^ *rule (\w+):$.*?^ +resources: (.*?)$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def cluster(project: Path) -> Path:
+    for path in (project / "rules").glob("*.smk"):
+        path.write_text(MESSAGE.sub("", path.read_text()))
+    shutil.copytree(ROOT / "presets", project / "presets")
+    return project
+
+
+def asked(project: Path, *arguments: str) -> dict[str, dict[str, str]]:
+    """{rule: {resource: value}} of a dry run."""
+    done = run_snakemake(project, "-n", "--workflow-profile", "profiles/slurm", *arguments)
+    assert done.returncode == 0, done.stdout[-3000:]
+    found = {}
+    for rule, resources in JOB.findall(done.stdout):
+        found[rule] = dict(part.split("=", 1) for part in resources.split(", "))
+    return found
+
+
+def fill_in(project: Path, **values: object) -> None:
+    """The top of the profile, as a user fills it in."""
+    path = project / "profiles/slurm/config.yaml"
+    text = path.read_text()
+    for name, value in values.items():
+        text, count = re.subn(rf'^  {name}: ""', f"  {name}: {value}", text, flags=re.MULTILINE)
+        assert count == 1, name
+    path.write_text(text)
+
+
+def needs(job: dict[str, str], *names: str) -> tuple[str | None, ...]:
+    return tuple(job.get(name) for name in names)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_asks_for_what_seven_billion_parameters_take(name, cluster):
+    jobs = asked(cluster, "--configfile", f"presets/{name}.yaml")
+    train = jobs["train_adapter"]
+    assert needs(train, "gpu", "mem_mb", "runtime", "nodes") == ("1", "16000", "720", "1")
+    assert train["slurm_extra"] == "--signal=TERM@300"
+    for rule in {"generate_answers", "score_text", "score_labels"} & jobs.keys():
+        assert needs(jobs[rule], "gpu", "mem_mb", "runtime") == ("1", "16000", "240")
+    if "quantize_model" in jobs:
+        assert needs(jobs["quantize_model"], "gpu", "mem_mb") == ("1", "39900")
+    assert "gpu" not in jobs["split_dataset"] and "gpu" not in jobs["compute_metrics"]
+    # What is not said is left to the cluster.
+    said = {key for job in jobs.values() for key in job}
+    assert not said & {"slurm_account", "slurm_partition", "gpu_model"}
+
+
+def test_the_default_asks_for_no_gpu(cluster):
+    jobs = asked(cluster)
+    assert {job.get("gpu", "0") for job in jobs.values()} == {"0"}
+    assert all(int(job["mem_mb"]) <= 4000 for job in jobs.values())
+    assert needs(jobs["train_adapter"], "mem_mb", "runtime") == ("3000", "60")
+    assert needs(jobs["score_labels"], "mem_mb", "runtime") == ("3000", "20")
+
+
+def test_the_top_of_the_profile(cluster):
+    """Every job has the account; those with a GPU have its partition and its type."""
+    fill_in(
+        cluster,
+        account='"0123"',
+        partition="short",
+        gpu_partition="gpu-long",
+        gpu_type="a100",
+        max_minutes=600,
+    )
+    jobs = asked(cluster, "--configfile", "presets/alpaca-mistral-7b.yaml")
+    # An account in digits is a name, not a number.
+    assert {job["slurm_account"] for job in jobs.values()} == {"0123"}
+    for rule, job in jobs.items():
+        gpu = ("gpu-long", "a100") if job.get("gpu") == "1" else ("short", None)
+        assert needs(job, "slurm_partition", "gpu_model") == gpu, rule
+    assert jobs["train_adapter"]["runtime"] == "600"
+    tiny = asked(cluster)
+    assert {(j["slurm_partition"], j.get("gpu_model")) for j in tiny.values()} == {("short", None)}
+
+
+def test_a_repeated_job_asks_for_more(default_config):
+    flow = Flow(default_config | {"cluster": {"max_minutes": 2000}})
+    flow.settings.models["real"] = settings.load(
+        yaml.safe_load((ROOT / "presets/alpaca-zephyr-7b.yaml").read_text()), ROOT
+    ).models["zephyr-7b-beta"]
+    assert [flow.memory("tiny-mistral", n) for n in (1, 2, 3)] == [3000, 6000, 9000]
+    assert [flow.memory("real", n) for n in (1, 2, 3)] == [16_000, 32_000, 48_000]
+    assert [flow.minutes(720, n, "real") for n in (1, 2, 3)] == [720, 1440, 2000]
+    assert [flow.minutes(720, n, "tiny-mistral") for n in (1, 2)] == [60, 120]
+    assert flow.minutes(60, 2) == 120
+
+
+def test_a_larger_model_asks_for_more(default_config, tmp_path, monkeypatch):
+    """Its size is known once it is fetched."""
+    monkeypatch.chdir(tmp_path)
+    flow = Flow(default_config)
+    real = {"source": "local", "path": "elsewhere"}
+    flow = Flow(default_config | {"models": default_config["models"] | {"large": real}})
+    before = flow.memory("large"), flow.memory("large", whole=True), flow.minutes(720, 1, "large")
+    assert before == (16_000, 39_900, 720)
+    folder = tmp_path / "results/models/large/model"
+    folder.mkdir(parents=True)
+    for n in range(2):
+        with (folder / f"model-{n}.safetensors").open("wb") as file:
+            file.truncate(13_000_000_000)
+    assert flow.memory("large") == 16_000, "it is loaded file by file"
+    assert flow.memory("large", whole=True) == 8000 + 57_200
+    assert flow.minutes(720, 1, "large") == 1292
+    for path in folder.iterdir():
+        with path.open("wb") as file:
+            file.truncate(500_000_000)
+    assert (flow.memory("large"), flow.minutes(720, 1, "large")) == (9000, 720)
+
+
+def test_it_says_all_that_the_default_profile_says():
+    """It takes the place of that profile, which nothing else would then repeat."""
+    default, slurm = (
+        yaml.safe_load((ROOT / f"profiles/{name}/config.yaml").read_text())
+        for name in ("default", "slurm")
+    )
+    # How many jobs run at once, and on how many GPUs, is the cluster's affair.
+    for key in default.keys() - {"cores", "resources"}:
+        assert slurm[key] == default[key], key
