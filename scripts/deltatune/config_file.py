@@ -28,6 +28,8 @@ DEPTH = 50
 """Levels of the deepest nesting, aliases followed."""
 NODES = 200_000
 """Nodes of the largest file, aliases followed."""
+SMALL = 200_000
+"""Characters that are also read by the slow parser: about a second."""
 DIGITS = 40
 """Digits of the longest number."""
 
@@ -57,8 +59,9 @@ def read(path: str | Path, shown: str | None = None) -> dict[str, int]:
             check.take(event)
         if not check.documents:
             raise UserError(f"{shown} is empty; see config.yaml of the project for what it holds")
-        # Dates that do not exist, merges of what is no mapping: said by who builds the values.
-        yaml.load(text, Loader=_LOADER)
+        # Dates that do not exist, merges of what is no mapping: said by who builds the values. And
+        # the parser written in Python, which Snakemake has, takes a little less than the fast one.
+        yaml.load(text, Loader=yaml.SafeLoader if len(text) < SMALL else _LOADER)
     except yaml.YAMLError as error:
         raise UserError(f"{shown} cannot be read as YAML: {_reason(error, text)}") from None
     except (ValueError, RecursionError, OverflowError) as error:
@@ -216,7 +219,9 @@ class _Check:
 
     def _alias(self, event: Any) -> None:
         if event.anchor not in self.anchors:
-            raise self.fail(event, f"*{event.anchor} refers to nothing: there is no &{event.anchor}")
+            raise self.fail(
+                event, f"*{event.anchor} refers to nothing: there is no &{event.anchor}"
+            )
         known = self.anchors[event.anchor]
         if known is None:
             raise self.fail(event, f"*{event.anchor} stands inside of what it refers to")
@@ -272,7 +277,9 @@ class _Check:
         if kind != "str" and not (kind == "int" and top.place.endswith(".labels")):
             means = {"bool": "true or false", "null": "nothing", "timestamp": "a date"}
             what = means.get(kind, "a number")
-            raise self.fail(event, f"YAML reads the key {name} as {what}; write '{name}', in quotes")
+            raise self.fail(
+                event, f"YAML reads the key {name} as {what}; write '{name}', in quotes"
+            )
         if kind == "int":
             self._number(event, kind)
         line = event.start_mark.line + 1

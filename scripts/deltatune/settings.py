@@ -7,7 +7,8 @@ path and, where one is near, the key or name that was probably meant.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from deltatune.settings_checks import files, references
 from deltatune.settings_messages import describe
 from deltatune.settings_model import Settings
 
+_BROKEN = re.compile(r"[\0\ud800-\udfff]")
 MOST = 40
 """Faults that are told at once."""
 LONGEST = 2000
@@ -32,6 +34,8 @@ def load(config: Mapping[str, Any], folder: Path = Path(".")) -> Settings:
     folder: where relative paths start, and data/sample lies.
     Raises UserError with one line for each thing that is wrong.
     """
+    if broken := list(_broken_texts(config)):
+        raise UserError("\n".join(["config.yaml cannot be used as it is:", *broken[:MOST]]))
     problems: list[str] = []
     typed: dict[str, Any] = {}
     raw_tasks = config.get("tasks")
@@ -73,6 +77,23 @@ def _task(value: Any) -> Any:
             f"there are {', '.join(tasks.available())}"
         )
     return tasks.load(kind).Settings.model_validate(dict(value))
+
+
+def _broken_texts(value: Any, place: str = "") -> Iterable[str]:
+    """A line for each text that cannot be written to a file: pydantic stops at them or lets them
+    pass, depending on where they stand."""
+    inside: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, Mapping):
+        inside = value.items()
+    elif isinstance(value, list | tuple):
+        inside = enumerate(value)
+    elif isinstance(value, str) and _BROKEN.search(value):
+        yield f"  - {place}: the text holds a NUL byte or half of a surrogate pair"
+    for key, part in inside:
+        if isinstance(key, str) and _BROKEN.search(key):
+            yield f"  - {place or 'config.yaml'}: a key holds a NUL byte or half of a surrogate pair"
+        else:
+            yield from _broken_texts(part, f"{place}.{key}".removeprefix("."))
 
 
 def _clipped(problem: str) -> str:

@@ -52,11 +52,54 @@ def test_a_label_that_no_record_has(project, edit_config):
     _refused(project, "tasks.news.labels", "'Weather'", arguments=())
 
 
-def test_a_file_that_is_not_yaml(project):
-    (project / "config.yaml").write_text("run: [all\n")
-    done = run_snakemake(project, "-n")
-    assert done.returncode == 1
-    assert "Traceback" not in done.stdout, done.stdout
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{chr(i + 1)}: &{chr(i + 1)} [{', '.join([f'*{chr(i)}'] * 9)}]\n" for i in range(97, 106)
+)
+FILES = {
+    "not YAML": ("run: [all\n", "config.yaml cannot be read as YAML: line 2, column 1"),
+    "a tab": ("run:\n\t- x\n", "indent with spaces, never with tabs"),
+    "a key twice": ("seeds: [1]\nseeds: [2]\n", "line 2: the key 'seeds' stands here a second"),
+    "a bomb": (f"{BOMB}run: *j\n", "the file stands for more than 200,000 values"),
+    "deep": ("run: " + "[" * 5000, "nested in more than 50 levels"),
+    "not UTF-8": (b"report: {title: caf\xe9}", "config.yaml, line 1: byte 0xe9 is not UTF-8"),
+    "code": (
+        "__use_yte__: true\nrun: ?open('ran', 'w').close() or 'all'\n",
+        "line 1: the key '__use_yte__' would make Snakemake run Python code",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_is_not_what_it_should_be(project, name):
+    content, told = FILES[name]
+    data = content if isinstance(content, bytes) else content.encode()
+    (project / "config.yaml").write_bytes(data)
+    shown = _refused(project, told)
+    assert len(shown.strip().splitlines()) <= 4, "more than one message"
+    assert not (project / "ran").exists()
+
+
+def test_a_file_given_by_name_is_looked_at_too(project):
+    """Snakemake has loaded it by then, but it goes no further."""
+    (project / "mine.yaml").write_text(f"{BOMB}run: *j\n")
+    _refused(project, "mine.yaml", "200,000 values", arguments=("-n", "--configfile", "mine.yaml"))
+
+
+def test_a_token_among_the_settings_is_refused_and_not_repeated(project):
+    told = _refused(
+        project, "hf_token: unknown key", arguments=("-n", "--config", "hf_token=hf_xyz")
+    )
+    assert "hf_xyz" not in told
+    files = [path for path in project.rglob("*") if path.is_file()]
+    assert not [path for path in files if b"hf_xyz" in path.read_bytes()]
+
+
+def test_the_line_of_a_fault_is_told(project):
+    path = project / "config.yaml"
+    text = path.read_text().replace("max_length: 256", "max_length: 25600000", 1)
+    path.write_text(text)
+    line = text[: text.index("25600000")].count("\n") + 1
+    _refused(project, "tasks.instructions.max_length: ", f"(line {line})")
 
 
 def test_several_faults_are_told_at_once(project, edit_config):

@@ -1,0 +1,232 @@
+"""config.yaml, right and wrong, as values and as text: loaded, or refused in a few lines."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import PurePosixPath
+
+import pytest
+import yaml
+from configs import FILES, NAMES, configs, places, spoilt
+from conftest import ROOT
+from deltatune import config_file, settings
+from deltatune.errors import UserError, printable
+from deltatune.workflow import Flow
+from hypothesis import strategies as st
+from fuzzing import fuzz
+
+DEFAULT = (ROOT / "config.yaml").read_text()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def folder(tmp_path_factory):
+    """A folder with the files that the configs name."""
+    folder = tmp_path_factory.mktemp("configs")
+    for name in FILES:
+        (folder / name).write_text("a,b\n1,2\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield folder
+
+
+def ask_everything(flow: Flow) -> list[str]:
+    """What the rules ask of a Flow, for every name; returns all paths of results that it gave."""
+    paths = [*flow.tables(), *flow.comparisons("comparison"), *flow.comparisons("elsewhere")]
+    for name in flow.settings.datasets:
+        flow.dataset(name), flow.source(name), flow.is_text(name)
+    for name in flow.settings.tasks:
+        paths.append(flow.records(name))
+        flow.raw_task(name, "labels", "split"), flow.task(name, "labels", "metrics")
+    for name in flow.settings.models:
+        flow.model(name), flow.base_name(name)
+        if flow.is_pretrained_here(name):
+            paths += flow.corpus(name)
+    for name, experiment in flow.experiments.items():
+        flow.main_metric(name)
+        for seed in flow.settings.seeds:
+            flow.training(name, str(seed))
+        for task in (experiment.task, *experiment.elsewhere):
+            flow.comparison(name, task)
+            for system in (flow.base(name), *flow.tuned(name)):
+                paths += [flow.outputs(task, system), *flow.system(system).values()]
+                flow.evaluation("score_text", task, system, "labels", "prompt")
+        paths += [flow.tokens(name, "train"), *flow.runs(name, "loss.csv")]
+    json.dumps(flow.report_plan(), default=str)
+    return paths
+
+
+def stays_inside(paths: list[str]) -> bool:
+    parts = [PurePosixPath(path).parts for path in paths]
+    return all(found[0] == "results" and ".." not in found for found in parts)
+
+
+@fuzz(100, config=configs())
+def test_a_right_config_is_loaded_and_every_rule_gets_its_answers(config):
+    flow = Flow(config)
+    dumped = json.loads(json.dumps(flow.settings.model_dump(mode="json")))
+    again = settings.load(dumped).model_dump(mode="json")
+    assert json.loads(json.dumps(again)) == dumped
+    assert stays_inside(ask_everything(flow))
+
+
+@fuzz(40, config=configs())
+def test_a_right_config_goes_through_yaml(config, folder):
+    path = folder / "c.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    lines = config_file.read(path)
+    assert {f"experiments.{name}" for name in config["experiments"]} <= set(lines)
+    assert settings.load(yaml.safe_load(path.read_text(encoding="utf-8"))) == settings.load(config)
+
+
+@fuzz(300, config=spoilt())
+def test_a_spoilt_config_is_refused_in_lines_or_works(config):
+    try:
+        flow = Flow(config)
+    except UserError as error:
+        first, *lines = str(error).split("\n")
+        assert first == "config.yaml cannot be used as it is:"
+        assert lines and len(lines) <= settings.MOST + 1
+        assert all(line.startswith("  - ") and len(line) < 2100 for line in lines)
+        printable(str(error)).encode()
+        assert "pydantic" not in str(error) and "Traceback" not in str(error)
+    else:
+        assert stays_inside(ask_everything(flow))
+
+
+@st.composite
+def misspelt(draw):
+    """A config, the path of a key in it, and the same key with a letter too many or too few."""
+    config = copy.deepcopy(draw(configs()))
+    named = ("datasets", "models", "tasks", "experiments")
+    free = ("columns", "labels", "rank_pattern", "alpha_pattern", "prompt", "metrics")
+    known = [
+        path
+        for path in places(config)
+        if not (len(path) == 2 and path[0] in named)
+        and all(isinstance(key, str) for key in path)
+        and not set(path[:-1]) & set(free)
+        and path[-1] not in ("source", "kind")
+    ]
+    path = draw(st.sampled_from(known))
+    key = path[-1]
+    at = draw(st.integers(0, len(key) - 1))
+    wrong = draw(st.sampled_from([key[:at] + key[at + 1 :], key[:at] + key[at] + key[at:]]))
+    return config, path, wrong
+
+
+@fuzz(120, given=misspelt())
+def test_a_misspelt_key_is_named_with_its_path_and_what_was_meant(given):
+    config, (*parents, key), wrong = given
+    inside = config
+    for parent in parents:
+        inside = inside[parent]
+    if wrong in inside or not wrong:
+        return
+    inside[wrong] = inside.pop(key)
+    with pytest.raises(UserError) as refused:
+        settings.load(config)
+    told = f"{'.'.join([*parents, wrong])}: unknown key"
+    lines = [line for line in str(refused.value).split("\n") if line.startswith(f"  - {told}")]
+    assert len(lines) == 1, str(refused.value)
+    if len(key) > 4:
+        assert f"did you mean '{key}'?" in lines[0]
+
+
+# ---------------------------------------------------------------- text
+
+FRAGMENTS = [
+    "\t", "\n", "\r\n", "\0", "\ufeff", "\u2028", "é", "🎉", "\x07", "---\n", "...\n", "<<: *qlora",
+    "&a ", "*a", "*qlora", "&qlora ", "!!python/name:os.system ''", "!!binary x", "!x ", "? ", ": ",
+    "- ", "#", "'", '"', "{", "}", "[", "]", "|", ">", "%TAG ! x\n", "@", "`", "no: 1\n", "010",
+    "1:30", "0x1F", "1e-4", "~", "2020-01-01", "2020-99-99", "yes", ".inf", ".nan", "seeds: [1]\n",
+    "seeds: [7]\n", "  ", "\n  x:\n    y: 1\n", "[" * 60, "{a: " * 60, "9" * 50, "null: 1\n",
+    "__use_yte__: true\n", "run: ?1+1\n", "pathvars: {}\n", "1.5: x\n", "<<: 5\n", "<<: [1]\n",
+    "a: &z [*z]\n", "&q", "= : 1\n", "-5", "+.inf", "12_000", "0b11", "\\", '"\\ud800"', '"\\x00"',
+]  # fmt: skip
+
+
+@st.composite
+def texts(draw):
+    """The default with a few fragments put in, taken out or doubled."""
+    text = DEFAULT
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, len(text)))
+        to = min(len(text), at + draw(st.sampled_from([0, 0, 0, 1, 2, 8, 40])))
+        new = draw(st.sampled_from([*FRAGMENTS, text[at:to] * 2]) | st.text(max_size=4))
+        text = text[:at] + new + text[to:]
+    return text
+
+
+def judge(path) -> dict | None:
+    """What Snakemake reads of a file that was let pass; None if it was refused."""
+    from snakemake.common.configfile import load_configfile
+
+    try:
+        lines = config_file.read(path)
+    except UserError as error:
+        assert "\n" not in printable(str(error)).strip() and len(str(error)) < 1000
+        assert str(path) in str(error)
+        return None
+    found = load_configfile(str(path))
+    assert found == _plainly(path.read_bytes().decode("utf-8-sig"))
+    count = path.read_bytes().count(b"\n") + path.read_bytes().count(b"\r") + 1
+    assert all(1 <= line <= 3 * count for line in lines.values())
+    return found
+
+
+def _plainly(text: str):
+    try:
+        return json.loads(text)
+    except ValueError:
+        return yaml.safe_load(text)
+
+
+@fuzz(300, text=texts())
+def test_what_is_let_pass_snakemake_reads_as_it_stands(text, folder):
+    path = folder / "text.yaml"
+    path.write_text(text, encoding="utf-8", errors="surrogatepass", newline="")
+    found = judge(path)
+    if found is not None:
+        try:
+            settings.load(found, ROOT)
+        except UserError as error:
+            config_file.located(str(error), config_file.read(path)).encode("utf-8", "replace")
+
+
+@fuzz(150, data=st.binary(max_size=60) | st.text(max_size=60).map(lambda t: t.encode("utf-16")))
+def test_any_bytes_are_read_or_refused(data, folder):
+    path = folder / "bytes.yaml"
+    path.write_bytes(data)
+    judge(path)
+
+
+@fuzz(
+    100,
+    value=st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False)
+        | st.text(max_size=8),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+        max_leaves=20,
+    ),
+)
+def test_any_tree_with_plain_keys_is_let_pass(value, folder):
+    path = folder / "tree.yaml"
+    tree = {"tree": value}
+    path.write_text(yaml.safe_dump(tree), encoding="utf-8")
+    if any(len(str(abs(number))) > config_file.DIGITS for number in _numbers(value)):
+        return
+    found = judge(path)
+    assert found == tree
+    path.write_text(json.dumps(tree), encoding="utf-8")
+    assert judge(path) == tree
+
+
+def _numbers(value) -> list:
+    if isinstance(value, dict | list):
+        inside = value.values() if isinstance(value, dict) else value
+        return [number for part in inside for number in _numbers(part)]
+    return [value] if type(value) in (int, float) else []
