@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import platform
 import resource
 import sys
@@ -21,24 +22,46 @@ from typing import Any
 _START = time.monotonic()
 
 
-def write(path: str | Path, packages: Iterable[str] = (), **content: Any) -> None:
-    """Write manifest.json with the content and what the process has used until now.
+def write(
+    path: str | Path, packages: Iterable[str] = (), earlier: dict | None = None, **content: Any
+) -> None:
+    """Write manifest.json with the content and what has been used until now, see `used`.
 
     packages: distributions whose versions belong to the record.
-    seconds: wall time since the library was loaded; peak_memory_gb: resident memory of this
-    process, GPU memory apart.
     """
     record = {
         **content,
-        "seconds": round(time.monotonic() - _START, 2),
-        "peak_memory_gb": round(_peak_memory() / 1e9, 3),
+        **used(earlier),
         "versions": {"python": platform.python_version(), **versions(packages)},
         "machine": f"{platform.system()} {platform.machine()}",
     }
-    if gpu := _peak_gpu_memory():
-        record["peak_gpu_memory_gb"] = round(gpu / 1e9, 3)
-    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     Path(path).write_text(text, encoding="utf-8")
+
+
+def used(earlier: dict | None = None) -> dict[str, float]:
+    """seconds: wall time since the library was loaded; peak_memory_gb: resident memory of this
+    process, GPU memory apart; peak_gpu_memory_gb, where there is a GPU.
+
+    earlier: the same of processes that did a part of this work before: seconds are added, of peaks
+    the highest counts.
+    """
+    now = {"seconds": time.monotonic() - _START, "peak_memory_gb": _peak_memory() / 1e9}
+    if gpu := _peak_gpu_memory():
+        now["peak_gpu_memory_gb"] = gpu / 1e9
+    for name, value in (earlier or {}).items():
+        here = now.get(name, 0.0)
+        now[name] = here + value if name == "seconds" else max(here, value)
+    return {name: round(value, 2 if name == "seconds" else 3) for name, value in now.items()}
+
+
+def _plain(value: Any) -> Any:
+    """The same with null for what is no finite number: JSON has no word for it."""
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read(path: str | Path) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def anatomy(config: Mapping[str, Any], lora: Mapping[str, Any], where: str) -> A
     from peft.tuners.lora import LoraLayer
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from deltatune.training import lora_config
+    from deltatune.adapters import lora_config
 
     # Weights that lie quantised on the hub count as what they stand for.
     fields = {k: v for k, v in config.items() if k not in ("quantization_config", "auto_map")}

@@ -62,7 +62,7 @@ def setup(**changes) -> Setup:
 
 def adapted(quantisation: str, lora: dict, folder: Path, dtype=torch.float32, **changes):
     """A small Mistral as train_adapter has it, in training."""
-    from deltatune.training import lora_config
+    from deltatune.adapters import lora_config
     from peft import get_peft_model
 
     tiny.saved(folder, **SHAPE | changes)

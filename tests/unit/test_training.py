@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import tiny
 import torch
-from deltatune import compute, manifest, models, training
+from deltatune import adapters, compute, losses, manifest, models, training
 from deltatune.errors import UserError
 from deltatune.prompts import Document
 from deltatune.settings_model import Lora, Training
@@ -49,7 +49,10 @@ def base(folder, quantisation="nf4", seed=3):
     return machine, models.load_base(folder, quantisation, machine)
 
 
-def run(folder, data, output, *, quantisation="nf4", lora=None, seed=3, **changes):
+def run(
+    folder, data, output, *, quantisation="nf4", lora=None, seed=3, checkpoints=None, say=print,
+    **changes,
+):  # fmt: skip
     machine, model = base(folder, quantisation, seed)
     train_rows, validation_rows = data
     return training.train(
@@ -65,6 +68,8 @@ def run(folder, data, output, *, quantisation="nf4", lora=None, seed=3, **change
         base=BASE,
         output=output,
         scratch=output.with_name("scratch"),
+        checkpoints=checkpoints,
+        say=say,
         progress=lambda text: None,
     )
 
@@ -167,7 +172,7 @@ def test_the_figures_count_what_was_trained(trained, folder, data):
     [(10, 4, 3, 10), (10, 4, 6, 20), (10, 4, 7, 24), (4, 4, 2, 8), (3, 8, 2, 6)],
 )
 def test_the_last_step_of_an_epoch_may_see_fewer_rows(rows_, per_step, steps, seen):
-    assert training.rows_seen(rows_, per_step, steps) == seen
+    assert losses.rows_seen(rows_, per_step, steps) == seen
 
 
 @pytest.mark.parametrize("warmup", [0.03, 0.9])
@@ -209,7 +214,7 @@ def test_every_field_of_the_settings_reaches_peft():
         "alpha_pattern": {"k_proj": 8},
     }
     assert set(changed) == set(Lora.model_fields)
-    config = training.lora_config(Lora(**changed).model_dump(), BASE)
+    config = adapters.lora_config(Lora(**changed).model_dump(), BASE)
     names = {"rank": "r", "alpha": "lora_alpha", "dropout": "lora_dropout"}
     for key, value in changed.items():
         name = names.get(key, "target_modules" if key == "targets" else key)
@@ -270,7 +275,7 @@ def test_a_loss_that_is_no_number_is_refused(folder, data, tmp_path, monkeypatch
     model.lm_head.weight.data[5] = float("nan")
     told = r"train loss .* a number"
     if seen == "logged":
-        monkeypatch.setattr(training, "mean_loss", lambda *arguments: 1.0)
+        monkeypatch.setattr(losses, "mean_loss", lambda *arguments: 1.0)
         told = r"training loss is no longer a number at step 1\..*learning_rate"
     with pytest.raises(UserError, match=told):
         training.train(
@@ -305,7 +310,7 @@ def gradients(folder, measured: bool) -> dict[str, torch.Tensor]:
     _, model = base(folder)
     lora = Lora(rank=2, dropout=0, init_lora_weights=False).model_dump()
     torch.manual_seed(0)
-    model = get_peft_model(model, training.lora_config(lora, BASE))
+    model = get_peft_model(model, adapters.lora_config(lora, BASE))
     ids = torch.tensor([list(range(3, 40))])
     if measured:
         with torch.no_grad():

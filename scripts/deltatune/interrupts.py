@@ -1,0 +1,59 @@
+"""Signals that ask a long job to stop: noted, so that it can save what it has and end by itself.
+
+SLURM sends SIGTERM before a job's time is up, a terminal SIGINT for Ctrl-C and SIGHUP when it is
+closed. Snakemake passes none of them on, but runs a script in its own process group.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+_ASK = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+
+
+@contextmanager
+def noted(wanted: bool = True) -> Iterator[Callable[[], bool]]:
+    """Within it, the first signal that asks to stop is only noted: the function that it gives says
+    whether one came. A second one ends the process at once, as it would have without this.
+
+    wanted: False to leave all signals as they are. One that the process was started to ignore
+    (nohup, a job in the background) is left alone, SIGTERM excepted. For the main thread.
+    """
+    came: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        came.append(number)
+        signal.signal(number, signal.SIG_DFL)
+
+    before = {}
+    for number in _ASK if wanted else ():
+        handler = signal.getsignal(number)
+        if handler is signal.SIG_IGN and number != signal.SIGTERM:
+            continue
+        before[number] = signal.signal(number, note)
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def end_with_parent(number: int = signal.SIGTERM) -> None:
+    """Ask the kernel to send this process a signal when its parent has ended.
+
+    A snakemake that is killed outright cannot stop its jobs; without this they would go on, unseen
+    and in the way of the next run. Linux alone has it; elsewhere nothing happens.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    parent = os.getppid()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+    if os.getppid() != parent:  # it ended before it was asked
+        os.kill(os.getpid(), number)

@@ -1,0 +1,51 @@
+"""Which rows each step of training sees, whatever the number of processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch.utils.data import Sampler
+
+
+class Order(Sampler[int]):
+    """The rows in an order of its own for each epoch, by the seed and the epoch alone.
+
+    epoch: set it before each epoch. multiple: filling rows (see `Filled`) come last until the
+    epoch is a multiple of so many, so that every process has the same number of batches.
+    """
+
+    def __init__(self, rows: int, seed: int, multiple: int = 1) -> None:
+        self._rows, self._seed = rows, seed
+        self._length = -(-rows // multiple) * multiple
+        self.epoch = 0
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self._seed + self.epoch)
+        yield from torch.randperm(self._rows, generator=generator).tolist()
+        yield from range(self._rows, self._length)
+
+    def __len__(self) -> int:
+        return self._length
+
+
+class Filled:
+    """Rows, and behind them as many as asked for in which nothing is to be learnt.
+
+    Without labels they add nothing to the loss, nor to the number of tokens that it is divided by;
+    repeating rows, as accelerate does, would count some of them twice.
+    """
+
+    def __init__(self, rows: Dataset, length: int) -> None:
+        self._rows, self._length = rows, length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        if index < len(self._rows):
+            return self._rows[index]
+        row = self._rows[0]
+        return {**row, "labels": [-100] * len(row["labels"])}

@@ -1,0 +1,333 @@
+import copy
+import json
+import os
+import signal
+
+import numpy as np
+import pandas as pd
+import pytest
+import test_training
+import tiny
+import torch
+from deltatune import adapters, checkpoints, fitting, resuming, training
+from deltatune.checkpoints import Checkpoints
+from deltatune.errors import UserError
+from deltatune.resuming import ResumableTrainer
+from test_training import hashes, rows
+
+# Dropout, several passes over the data, an epoch's last step that is smaller than the others.
+SETTINGS = {"epochs": 2, "batch_size": 2, "gradient_accumulation": 2, "evaluations": 3}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tiny.saved(tmp_path_factory.mktemp("base") / "model")
+
+
+@pytest.fixture(scope="module")
+def data():
+    return rows(20), rows(6, seed=1)
+
+
+@pytest.fixture
+def often(monkeypatch):
+    """A checkpoint at every step."""
+    monkeypatch.setattr(checkpoints.Pace, "due", lambda self: True)
+
+
+class Cut(BaseException):
+    """The process ends here, as after SIGKILL: nothing more is written."""
+
+
+def run(folder, data, output, saved=None, said=None, **changes):
+    """(files' hashes, losses, figures without times) of a run under the settings above."""
+    frame, figures = test_training.run(
+        folder,
+        data,
+        output,
+        checkpoints=saved,
+        say=(said if said is not None else []).append,
+        **{**SETTINGS, **changes},
+    )
+    times = {"training_seconds", "tokens_per_second", "earlier"}
+    return hashes(output), frame, {k: v for k, v in figures.items() if k not in times}
+
+
+def cut(monkeypatch, folder, data, output, saved, step, **changes):
+    """A run that dies after the step, and its checkpoint if it writes one."""
+    save = ResumableTrainer._save_checkpoint
+
+    def saves(self, model, trial):
+        save(self, model, trial)
+        if self.state.global_step == step:
+            raise Cut
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ResumableTrainer, "_save_checkpoint", saves)
+        with pytest.raises(Cut):
+            run(folder, data, output, saved, **changes)
+
+
+def assert_same(found, expected):
+    assert found[0] == expected[0]
+    pd.testing.assert_frame_equal(found[1], expected[1], check_exact=True)
+    assert found[2] == expected[2]
+
+
+def opened(path, said=None):
+    saved = Checkpoints(path / "checkpoints", "mark", (said if said is not None else []).append)
+    saved.open()
+    return saved
+
+
+@pytest.fixture(scope="module")
+def undisturbed(folder, data, tmp_path_factory):
+    return run(folder, data, tmp_path_factory.mktemp("whole") / "adapter")
+
+
+def test_saving_changes_nothing(often, folder, data, tmp_path, undisturbed):
+    saved = opened(tmp_path)
+    assert_same(run(folder, data, tmp_path / "adapter", saved), undisturbed)
+    assert len(saved._found()) == 2
+
+
+def test_a_run_that_was_cut_ends_as_one_that_was_not(
+    often, monkeypatch, folder, data, tmp_path, undisturbed
+):
+    """At a step within an epoch, at its end, in the next one, and again after going on."""
+    assert undisturbed[2]["steps"] == 6
+    saved = opened(tmp_path)
+    for step in (1, 3, 4):
+        cut(monkeypatch, folder, data, tmp_path / "adapter", saved, step)
+        assert [saved._found()[-1].name] == [f"step-{step:08d}"]
+    said = []
+    assert_same(run(folder, data, tmp_path / "adapter", saved, said), undisturbed)
+    assert said == ["going on at step 4 of 6"]
+
+
+@pytest.mark.parametrize(
+    ("quantisation", "changes"),
+    [
+        ("none", {"optimiser": "paged_adamw_8bit"}),
+        ("nf4", {"optimiser": "paged_adamw_32bit", "gradient_accumulation": 1}),
+        ("none", {"optimiser": "adafactor", "schedule": "linear", "warmup": 0.5}),
+        ("nf4", {"activation_checkpointing": True, "lora": {"use_dora": True, "bias": "all"}}),
+    ],
+)
+def test_other_optimisers_and_adapters_go_on_too(
+    often, monkeypatch, folder, data, tmp_path, quantisation, changes
+):
+    changes = {"quantisation": quantisation, **changes}
+    expected = run(folder, data, tmp_path / "whole" / "adapter", **changes)
+    saved = opened(tmp_path)
+    cut(monkeypatch, folder, data, tmp_path / "adapter", saved, 2, **changes)
+    assert_same(run(folder, data, tmp_path / "adapter", saved, **changes), expected)
+
+
+def test_bf16_goes_on_too(often, monkeypatch, folder, data, tmp_path):
+    from deltatune import compute
+
+    half = compute.Compute("cpu", torch.bfloat16, "for the test")
+    monkeypatch.setattr(compute, "prepare", lambda seed, threads: half)
+    expected = run(folder, data, tmp_path / "whole" / "adapter")
+    saved = opened(tmp_path)
+    cut(monkeypatch, folder, data, tmp_path / "adapter", saved, 3)
+    assert_same(run(folder, data, tmp_path / "adapter", saved), expected)
+
+
+def test_times_and_peaks_are_those_of_all_attempts(often, monkeypatch, folder, data, tmp_path):
+    saved = opened(tmp_path)
+    cut(monkeypatch, folder, data, tmp_path / "adapter", saved, 3)
+    path = saved.latest() / "facts.json"
+    facts = json.loads(path.read_text())
+    facts["run"]["seconds"] += 100
+    facts["run"]["used"] |= {"peak_memory_gb": 77.0}
+    path.write_text(json.dumps(facts))
+    checkpoints._seal(path.parent)
+    _, figures = test_training.run(
+        folder, data, tmp_path / "adapter", checkpoints=saved, say=lambda text: None, **SETTINGS
+    )
+    assert 100 < figures["training_seconds"] < 160
+    assert figures["earlier"]["peak_memory_gb"] == 77.0
+
+
+# ---------------------------------------------------------------- asked to stop
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_the_step_saves_and_says_where(
+    monkeypatch, folder, data, tmp_path, undisturbed, number
+):
+    saved = opened(tmp_path)
+    step = ResumableTrainer.training_step
+    seen = []
+
+    def signalled(self, *arguments, **keywords):
+        seen.append(self.state.global_step)
+        if len(seen) == 3:  # the first half of the second step
+            os.kill(os.getpid(), number)
+        return step(self, *arguments, **keywords)
+
+    before = signal.getsignal(number)
+    with monkeypatch.context() as patch:
+        patch.setattr(ResumableTrainer, "training_step", signalled)
+        with pytest.raises(training.Stopped, match="the next run goes on at step 2 of 6"):
+            run(folder, data, tmp_path / "adapter", saved)
+    assert seen == [0, 0, 1, 1] and signal.getsignal(number) is before
+    assert not (tmp_path / "adapter").exists()
+    assert_same(run(folder, data, tmp_path / "adapter", saved), undisturbed)
+
+
+def test_a_signal_during_a_measurement_does_not_wait_for_its_end(
+    monkeypatch, folder, data, tmp_path, undisturbed
+):
+    """The losses of that step are measured by the run that goes on."""
+    from deltatune import losses
+
+    saved = opened(tmp_path)
+    measured = []
+    loss = losses.mean_loss
+
+    def signalled(model, rows_, batch_size, stop=None):
+        measured.append(len(rows_))
+        if len(measured) == 4:  # after step 0, the second of the two
+            os.kill(os.getpid(), signal.SIGTERM)
+        return loss(model, rows_, batch_size, stop) if stop else loss(model, rows_, batch_size)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(losses, "mean_loss", signalled)
+        with pytest.raises(training.Stopped, match="goes on at step 2 of 6"):
+            run(folder, data, tmp_path / "adapter", saved)
+    assert len(measured) == 4
+    assert_same(run(folder, data, tmp_path / "adapter", saved), undisturbed)
+
+
+def test_a_signal_before_the_first_step_leaves_nothing(monkeypatch, folder, data, tmp_path):
+    from deltatune import losses
+
+    saved = opened(tmp_path)
+    loss = losses.mean_loss
+
+    def signalled(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return loss(*arguments)
+
+    monkeypatch.setattr(losses, "mean_loss", signalled)
+    with pytest.raises(training.Stopped, match="begins at the first step"):
+        run(folder, data, tmp_path / "adapter", saved)
+    assert saved.latest() is None
+
+
+# ---------------------------------------------------------------- what is damaged or does not fit
+
+
+def test_a_checkpoint_that_cannot_be_read_gives_way_to_the_one_before(
+    often, monkeypatch, folder, data, tmp_path, undisturbed
+):
+    said = []
+    saved = opened(tmp_path, said)
+    cut(monkeypatch, folder, data, tmp_path / "adapter", saved, 4)
+    newest = saved._found()[-1]
+    whole = (newest / "optimiser.pt").read_bytes()
+    (newest / "optimiser.pt").write_bytes(whole[: len(whole) // 2])
+    assert_same(run(folder, data, tmp_path / "adapter", saved, said), undisturbed)
+    assert said[0].startswith("The checkpoint of step 4 is not used: its file optimiser.pt is")
+    assert said[1] == "going on at step 3 of 6"
+
+
+def test_a_pickle_that_would_run_something_is_not_run(
+    often, monkeypatch, folder, data, tmp_path, undisturbed
+):
+    said = []
+    saved = opened(tmp_path, said)
+    cut(monkeypatch, folder, data, tmp_path / "adapter", saved, 1)
+    newest = saved._found()[-1]
+
+    class Harm:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "harm"),)
+
+    torch.save({"optimiser": Harm()}, newest / "optimiser.pt")
+    checkpoints._seal(newest)
+    assert_same(run(folder, data, tmp_path / "adapter", saved, said), undisturbed)
+    assert not (tmp_path / "harm").exists()
+    assert len(said) == 1 and "step 1 is not used: it cannot be read" in said[0]
+
+
+def test_a_smaller_batch_is_gone_on_with(often, monkeypatch, folder, data, tmp_path):
+    """Memory runs short, training begins again with a smaller batch, and is cut."""
+    step = ResumableTrainer.training_step
+
+    def short(self, model, inputs, *rest, **keywords):
+        if len(inputs["labels"]) > 2:
+            raise torch.OutOfMemoryError("out of memory")
+        return step(self, model, inputs, *rest, **keywords)
+
+    monkeypatch.setattr(ResumableTrainer, "training_step", short)
+    changes = {"batch_size": 4, "gradient_accumulation": 1}
+    expected = run(folder, data, tmp_path / "whole" / "adapter", **changes)
+    assert expected[2]["batch_size_used"] == 2
+    saved = opened(tmp_path)
+    cut(monkeypatch, folder, data, tmp_path / "adapter", saved, 2, **changes)
+    said = []
+    assert_same(run(folder, data, tmp_path / "adapter", saved, said, **changes), expected)
+    assert said == ["going on at step 2 of 6"]
+
+
+def test_what_a_larger_batch_saved_is_not_gone_on_from(
+    often, monkeypatch, folder, data, tmp_path, undisturbed
+):
+    saved = opened(tmp_path)
+    cut(monkeypatch, folder, data, tmp_path / "adapter", saved, 2)
+    attempt = training._attempt
+    tried = []
+
+    def short(run_, plan, found):
+        tried.append((plan, found and found.step))
+        if plan[0] > 1:
+            raise torch.OutOfMemoryError("out of memory")
+        return attempt(run_, plan, found)
+
+    monkeypatch.setattr(training, "_attempt", short)
+    assert fitting.smaller(2, 2) == (1, 4)
+    _, frame, figures = run(folder, data, tmp_path / "adapter", saved)
+    assert tried == [((2, 2), 2), ((1, 4), None)]
+    assert figures["steps"] == undisturbed[2]["steps"] and frame["step"].iloc[0] == 0
+
+
+def test_training_goes_on_where_no_checkpoint_can_be_written(
+    often, monkeypatch, folder, data, tmp_path, undisturbed
+):
+    said = []
+    saved = opened(tmp_path, said)
+    monkeypatch.setattr(
+        checkpoints, "_seal", lambda path: (_ for _ in ()).throw(OSError(28, "No space left"))
+    )
+    assert_same(run(folder, data, tmp_path / "adapter", saved), undisturbed)
+    assert len(said) == 1 and "at step 1" in said[0] and "No space left" in said[0]
+    assert saved._found() == []
+
+
+def test_a_full_disk_is_told_of_when_the_adapter_is_saved(tmp_path, monkeypatch):
+    class Model:
+        def save_pretrained(self, *arguments, **keywords):
+            raise RuntimeError("Error while serializing: I/O error: No space left on device")
+
+    with pytest.raises(UserError, match=r"disk is full.*last checkpoint"):
+        adapters.save(Model(), "base", tmp_path / "adapter")
+
+
+def test_random_numbers_go_on():
+    import random
+
+    random.gauss(0, 1)
+    np.random.randn()
+    state = json.loads(json.dumps(resuming.random_state()))
+
+    def drawn():
+        return [random.gauss(0, 1), np.random.randn(), *torch.rand(3).tolist()]
+
+    expected = drawn()
+    assert drawn() != expected
+    resuming.set_random_state(copy.deepcopy(state))
+    assert drawn() == expected
