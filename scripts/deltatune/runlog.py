@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from deltatune.errors import UserError
+from deltatune.isolation import leave_snakemakes_environment
 
 
 class Terminal:
@@ -52,6 +53,7 @@ def stage(snakemake: Any) -> Iterator[Terminal]:
     A UserError ends the script with its message alone and exit status 1. Any other error leaves
     its traceback in the log and one line on the terminal.
     """
+    leave_snakemakes_environment()
     path = Path(snakemake.log[0])
     path.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
