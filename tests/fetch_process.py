@@ -37,10 +37,13 @@ else:
 shutil.rmtree(folder, ignore_errors=True)
 folder.mkdir(parents=True)
 outputs = {Path(file).stem: str(folder / file) for file in [*files, "manifest.json"]}
+# As Snakemake gives it: a list whose members have names.
+made = type("Files", (list,), {})(outputs.values())
+vars(made).update(outputs)
 snakemake = types.SimpleNamespace(
     log=[f"results/logs/{rule}/{name}.log"], wildcards=[name], rule=rule,
     params=types.SimpleNamespace(settings=settings), input={"source": source},
-    output=types.SimpleNamespace(**outputs),
+    output=made,
 )
 runpy.run_path(f"{asked['scripts']}/{rule}.py", init_globals={"snakemake": snakemake})
 """

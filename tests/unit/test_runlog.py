@@ -14,7 +14,9 @@ HEAD = """
 import sys
 sys.path.insert(0, {scripts!r})
 from types import SimpleNamespace
-snakemake = SimpleNamespace(rule="make_it", wildcards=["news", "train"], log=[{log!r}])
+snakemake = SimpleNamespace(
+    rule="make_it", wildcards=["news", "train"], log=[{log!r}], input=[], output=[]
+)
 from deltatune import runlog
 from deltatune.errors import UserError
 """
@@ -25,7 +27,7 @@ def script(tmp_path):
     """Run a script's text: (exit status, what the terminal shows, what the log holds)."""
     log = tmp_path / "logs" / "deep" / "make_it.log"
 
-    def run(body):
+    def run(body, read=True):
         head = HEAD.format(scripts=str(SCRIPTS), log=str(log))
         done = subprocess.run(
             [sys.executable, "-c", head + textwrap.dedent(body)],
@@ -33,7 +35,8 @@ def script(tmp_path):
             text=True,
             timeout=60,
         )
-        return done.returncode, done.stdout + done.stderr, log.read_text(encoding="utf-8")
+        logged = log.read_text(encoding="utf-8") if read else ""
+        return done.returncode, done.stdout + done.stderr, logged
 
     return run
 
@@ -87,6 +90,47 @@ def test_an_unexpected_error_leaves_its_traceback_in_the_log_alone(script):
     assert "make_it news, train failed unexpectedly (KeyError: 'xxx" in shown
     assert "make_it.log" in shown
     assert len(shown) < 700
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        ("OSError(28, 'No space left on device', 'results/x')", "the disk is full"),
+        ("RuntimeError('I/O error: No space left on device (os error 28)')", "the disk is full"),
+        ("OSError(30, 'Read-only file system')", "the folder can only be read"),
+        ("OSError(122, 'Disk quota exceeded')", "the disk quota is used up"),
+    ],
+)
+def test_a_disk_that_cannot_be_written_to_is_said_with_what_to_do(script, raised, said):
+    status, shown, log = script(f"""
+        with runlog.stage(snakemake):
+            try:
+                raise {raised}
+            except Exception as error:
+                raise ValueError("while saving") from error
+    """)
+    assert status == 1
+    assert said in shown and "run again" in shown
+    assert "Traceback" not in shown and "unexpectedly" not in shown
+    assert "Traceback" in log
+
+
+def test_a_log_that_cannot_be_written_is_said(script, tmp_path):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("there is no /dev/full here")
+    status, shown, _ = script(
+        """
+        snakemake.log = ["/dev/full"]
+        with runlog.stage(snakemake) as terminal:
+            terminal.say("half done")
+            print("to the log", flush=True)
+    """,
+        read=False,
+    )
+    assert status == 1
+    assert "half done" in shown
+    assert "the disk is full" in shown
+    assert "Traceback" not in shown
 
 
 def test_an_interrupt_is_not_swallowed(script):
