@@ -15,6 +15,10 @@ except UserError as error:
     print(f"\ndeltatune: {told}\n", file=sys.stderr)
     sys.exit(1)
 
+# A script takes the place of the shell that starts it. Left between them, bash before 5.1 would be
+# ended by a signal that the script is to note, and would hide the end of snakemake from it.
+shell.prefix("set -euo pipefail; exec ")
+
 
 wildcard_constraints:
     dataset=NAME,
