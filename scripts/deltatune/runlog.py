@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from deltatune import integrity
+from deltatune import integrity, interrupts
 from deltatune.errors import UserError, printable
 from deltatune.isolation import leave_snakemakes_environment
 
@@ -70,6 +70,7 @@ def stage(snakemake: Any) -> Iterator[Terminal]:
     terminal.
     """
     leave_snakemakes_environment()
+    interrupts.end_with_parent()
     path = Path(snakemake.log[0])
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,0 +1,254 @@
+"""Kill runs of the pipeline at random moments, and hold what comes out against an undisturbed one.
+
+    python benchmarks/kill_runs.py --kills 50
+
+runs the default made small (see tests/conftest.py) once without a disturbance. Then it runs it
+again from nothing, as often as it takes: each time `snakemake` is started, killed after a random
+while, and started again, until it ends by itself. Five kinds of kill take turns:
+
+    machine     SIGKILL to snakemake and every process under it, at once
+    snakemake   SIGKILL to snakemake alone, the next start comes while its jobs may still live
+    job         SIGKILL to one process of one job
+    terminate   SIGTERM to snakemake
+    interrupt   SIGINT to snakemake and every process under it, as Ctrl-C does
+
+At the end every result must be the same byte for byte as the undisturbed run's, manifests without
+their times, and nothing may be left over. A `snakemake` that stops must say what to do; what it
+says of a lock is done (`snakemake --unlock`), anything else counts as a failure. Exit status 1 if
+there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import hashlib
+import json
+import os
+import platform
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+import psutil
+import yaml
+from conftest import ROOT, copy_project, small, write_config
+
+KINDS = ["machine", "snakemake", "job", "terminate", "interrupt"]
+MOST = 6
+"""Kills of one run, after which it is left to end."""
+TIMES = {"seconds", "training_seconds", "tokens_per_second", "peak_memory_gb", "load_seconds"}
+UNEQUAL = ("logs/", "benchmarks/", "report.html", "figures/run_times")
+"""Results that tell of times, and so differ between any two runs."""
+
+
+def prepare(folder: Path) -> Path:
+    project = copy_project(folder)
+    config = small(copy.deepcopy(yaml.safe_load((ROOT / "config.yaml").read_text())))
+    for experiment in config["experiments"].values():
+        # Long enough for a kill to find a checkpoint.
+        experiment["training"] |= {"epochs": 4, "batch_size": 2}
+    write_config(project, config)
+    return project
+
+
+def identity(project: Path) -> dict[str, str]:
+    """Result -> hash, of all that must not depend on how often a run was killed."""
+    results, found = project / "results", {}
+    for path in sorted(p for p in results.rglob("*") if p.is_file()):
+        name = path.relative_to(results).as_posix()
+        if name.startswith(UNEQUAL) or name.startswith("checksums/"):
+            continue
+        content = path.read_bytes()
+        if path.suffix == ".json":
+            content = json.dumps(timeless(json.loads(content)), sort_keys=True).encode()
+        found[name] = hashlib.sha256(content).hexdigest()
+    return found
+
+
+def timeless(value):
+    """A manifest without its times and memory."""
+    if isinstance(value, dict):
+        return {k: timeless(v) for k, v in value.items() if k not in TIMES}
+    return [timeless(v) for v in value] if isinstance(value, list) else value
+
+
+class Run:
+    """One `snakemake` in a project."""
+
+    def __init__(self, project: Path, cores: int, *arguments: str) -> None:
+        self.output = project.parent / f"{project.name}.out"
+        self._file = self.output.open("ab")
+        self._from = self.output.stat().st_size
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments],
+            cwd=project,
+            stdout=self._file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+            # A shell's background jobs ignore Ctrl-C, and so would all that they start.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+
+    @property
+    def said(self) -> str:
+        return self.output.read_bytes()[self._from :].decode(errors="replace")
+
+    def family(self) -> list[psutil.Process]:
+        """snakemake's descendants."""
+        try:
+            return psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+
+    def kill(self, kind: str, chance: random.Random) -> str:
+        """Returns what was hit, for the record."""
+        family = self.family()
+        jobs = [one for one in family if "/scripts/" in " ".join(command(one))]
+        doing = sorted({name(one) for one in jobs})
+        if kind == "job":
+            if jobs:
+                send(chance.choice(jobs), signal.SIGKILL)
+        elif kind == "terminate":
+            self.process.send_signal(signal.SIGTERM)
+        elif kind == "snakemake":
+            self.process.kill()
+        else:
+            number = signal.SIGKILL if kind == "machine" else signal.SIGINT
+            self.process.send_signal(number)
+            for one in family:
+                send(one, number)
+        return ", ".join(doing) or "snakemake alone"
+
+    def wait(self, seconds: float) -> int | None:
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+
+def command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def name(process: psutil.Process) -> str:
+    """The rule of a job: its script is called tmpxyz.RULE.py."""
+    script = next((part for part in command(process) if "/scripts/" in part), "?")
+    return Path(script).stem.rpartition(".")[2]
+
+
+def send(process: psutil.Process, number: int) -> None:
+    with suppress(psutil.Error):
+        process.send_signal(number)
+
+
+def disturbed(project: Path, length: float, left: int, asked, chance, record: list) -> str:
+    """Run with kills until it ends by itself; "" or what was wrong. left: kills at most."""
+    kills = 0
+    while True:
+        run = Run(project, asked.cores)
+        to_come = kills < min(MOST, left)
+        after = chance.uniform(1, 0.6 * length) if to_come else 20 * length + 120
+        status = run.wait(after)
+        if status is None and not to_come:
+            run.kill("machine", chance)
+            return f"it did not end within {after:.0f} s:\n{run.said[-2000:]}"
+        if status is None:
+            kind = KINDS[len(record) % len(KINDS)]
+            hit = run.kill(kind, chance)
+            kills += 1
+            record.append({"kind": kind, "after": round(after, 1), "running": hit})
+            print(f"{len(record):3d} {kind:10s} after {after:5.1f} s in {hit}", flush=True)
+            # An asked snakemake waits for its jobs, which finish what they do.
+            if run.wait(20 * length + 120) is None:
+                run.kill("machine", chance)
+                return f"{kind}: it did not end:\n{run.said[-2000:]}"
+            if "Traceback (most recent" in run.said and kind in ("terminate", "job"):
+                return f"{kind}: a traceback:\n{run.said[-3000:]}"
+        elif status == 0:
+            return ""
+        elif "--unlock" in run.said:
+            Run(project, asked.cores, "--unlock").wait(120)
+            record[-1]["unlocked"] = True
+        else:
+            return f"it stopped with status {status}:\n{run.said[-3000:]}"
+
+
+def differences(wanted: dict[str, str], found: dict[str, str]) -> list[str]:
+    return [
+        *(f"{name} is missing" for name in sorted(wanted.keys() - found.keys())),
+        *(f"{name} is left over" for name in sorted(found.keys() - wanted.keys())),
+        *(
+            f"{name} differs"
+            for name in sorted(wanted)
+            if found.get(name, wanted[name]) != wanted[name]
+        ),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--folder", type=Path, help="folder to work in, kept with what was wrong")
+    asked = parser.parse_args()
+    folder = asked.folder or Path(tempfile.mkdtemp(prefix="kills-"))
+    chance, record, faults, runs = random.Random(asked.seed), [], [], 0
+    began = time.monotonic()
+    calm = prepare(folder / "undisturbed")
+    run = Run(calm, asked.cores)
+    if run.process.wait() != 0:
+        sys.exit(f"The undisturbed run failed:\n{run.said[-3000:]}")
+    length, wanted = time.monotonic() - began, identity(calm)
+    print(f"undisturbed: {length:.0f} s, {len(wanted)} results", flush=True)
+    while len(record) < asked.kills:
+        runs += 1
+        project = prepare(folder / f"run-{runs}")
+        fault = disturbed(project, length, asked.kills - len(record), asked, chance, record)
+        found = identity(project)
+        bad = [fault] if fault else differences(wanted, found)
+        if bad:
+            faults.append({"run": runs, "kills": len(record), "what": bad[:20]})
+            print(f"run {runs}: " + "\n".join(bad[:20]), flush=True)
+        else:
+            print(f"run {runs}: all {len(found)} results identical", flush=True)
+            shutil.rmtree(project)
+    figures = {
+        "kills": len(record),
+        "by kind": dict(Counter(entry["kind"] for entry in record)),
+        "running when killed": dict(Counter(entry["running"] for entry in record).most_common()),
+        "unlocked": sum("unlocked" in entry for entry in record),
+        "full runs": runs,
+        "results compared in each": len(wanted),
+        "runs that differed or failed": len(faults),
+        "faults": faults,
+        "undisturbed seconds": round(length, 1),
+        "seconds": round(time.monotonic() - began),
+        "seed": asked.seed,
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+    }
+    print(json.dumps(figures, indent=2))
+    if asked.json:
+        asked.json.write_text(json.dumps(figures, indent=2) + "\n")
+    if not asked.folder and not faults:
+        shutil.rmtree(folder)
+    sys.exit(1 if faults else 0)
+
+
+if __name__ == "__main__":
+    main()
