@@ -3,8 +3,7 @@
 from deltatune import runlog
 
 with runlog.stage(snakemake):
-    import pandas as pd
-    from deltatune import scoring
+    from deltatune import comparisons, scoring
 
-    tables = [pd.read_csv(path) for path in snakemake.input.comparisons]
+    tables = [comparisons.read(path) for path in snakemake.input.comparisons]
     scoring.join(tables).to_csv(snakemake.output.comparison, index=False, lineterminator="\n")

@@ -3,10 +3,10 @@
 from deltatune import runlog
 
 with runlog.stage(snakemake):
-    import pandas as pd
+    from deltatune import comparisons
     from deltatune.reporting import figures
 
-    comparison = pd.read_csv(snakemake.input.comparison)
+    comparison = comparisons.read(snakemake.input.comparison)
     figures.save(
         figures.plot_forest(comparison, **snakemake.params.settings), snakemake.output.figure
     )

@@ -5,16 +5,28 @@ from deltatune import runlog
 with runlog.stage(snakemake) as terminal:
     import pandas as pd
     from deltatune import fitting, likelihood, manifest, systems, tasks
+    from deltatune.errors import UserError
 
     settings = snakemake.params.settings
     machine, model, tokenizer = systems.load(snakemake.input, settings["quantisation"])
     kind = tasks.load(settings["kind"])
     context = settings["evaluation"]["context"] or settings["max_length"]
-    parts = [
-        (chapter, window)
+    texts = [
+        (chapter, likelihood.windows(text, tokenizer, context))
         for chapter, text in kind.texts(pd.read_parquet(snakemake.input.test))
-        for window in likelihood.windows(text, tokenizer, context)
     ]
+    parts = [(chapter, window) for chapter, found in texts for window in found]
+    unscored = sum(not found for _, found in texts)
+    if not parts:
+        raise UserError(
+            f"tasks.{settings['task']}: no text of the test split has a token that can be scored; "
+            "give more text."
+        )
+    if unscored:
+        terminal.say(
+            f"tasks.{settings['task']}: {unscored} of {len(texts)} stretches of the test text have "
+            "one token, which has nothing before it, and are not scored"
+        )
 
     def score(batch_size):
         return likelihood.score_windows(
@@ -50,6 +62,7 @@ with runlog.stage(snakemake) as terminal:
         dtype=str(machine.dtype),
         batch_size_used=batch_size,
         windows=len(table),
+        unscored_texts=unscored,
         tokens=int(table["tokens"].sum()),
         bytes=int(table["bytes"].sum()),
     )

@@ -57,7 +57,8 @@ def answer(
     answers: dict[int, Answer] = {}
     plan = batch_plan([len(ids) for ids in kept], batch_size)
     for number, batch in enumerate(plan):
-        rows = [bos + kept[i] for i in batch]
+        # A model must be given something: without bos, an empty prompt is the end of a document.
+        rows = [bos + kept[i] or [end(tokenizer)] for i in batch]
         width = max(map(len, rows))
         ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows])
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])

@@ -35,7 +35,8 @@ def windows(text: str, tokenizer, context: int) -> list[Window]:
 
     The stride is half the context, so that each scored token but the first ones has at least
     that much before it. bos stands first, no eos is added. The stretches scored add up to the
-    text, byte for byte.
+    text, byte for byte. Without a bos the first token has nothing before it and is not scored; a
+    text of that token alone has no window, which the caller counts.
     """
     encoded = tokenizer(
         text,

@@ -102,7 +102,10 @@ def _lengths(plan: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[int, fl
         return len(records), lengths, "the training records"
     records = Path(plan["files"]["records"])
     if records.is_file():
-        frame = pd.read_csv(records) if records.suffix == ".csv" else pd.read_parquet(records)
+        # As split_dataset reads it: a text may be "NA".
+        text = {"dtype": {"chapter": str, "text": str}, "keep_default_na": False}
+        is_csv = records.suffix == ".csv"
+        frame = pd.read_csv(records, **text) if is_csv else pd.read_parquet(records)
         return _of_records(frame, kind, task, "the records")
     if plan["path"] and Path(plan["path"]).is_file():
         return _of_records(_source(plan), kind, task, plan["path"])

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from deltatune.errors import UserError
+from deltatune.rejects import excerpt
 from deltatune.splitting import Split, clean_records, split_records
 
 
@@ -68,11 +69,12 @@ def _require_fields(records: pd.DataFrame, kind: ModuleType, where: str) -> None
     needed = [*kind.TEXT_FIELDS, *([kind.LABEL_FIELD] if kind.LABEL_FIELD else [])]
     absent = [field for field in needed if field not in records and field not in optional]
     if absent:
-        there = ", ".join(field for field in records.columns if field != "row")
+        fields = [excerpt(field, 40) for field in records.columns if field != "row"]
+        there = ", ".join(fields[:30]) + (f" and {len(fields) - 30} more" * (len(fields) > 30))
         raise UserError(
             f"{where}: its records need {', '.join(f'`{field}`' for field in absent)}, and the "
             f"dataset has {there}. Say under the dataset's `columns` which column holds it, such "
-            f"as `columns: {{{absent[0]}: {records.columns[-1]}}}`."
+            f"as `columns: {{{absent[0]}: {fields[-1]}}}`."
         )
 
 

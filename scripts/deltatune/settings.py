@@ -88,10 +88,10 @@ def _broken_texts(value: Any, place: str = "") -> Iterable[str]:
     elif isinstance(value, list | tuple):
         inside = enumerate(value)
     elif isinstance(value, str) and _BROKEN.search(value):
-        yield f"  - {place}: the text holds a NUL byte or half of a surrogate pair"
+        yield f"  - {place}: the text holds a NUL byte or half a surrogate pair"
     for key, part in inside:
         if isinstance(key, str) and _BROKEN.search(key):
-            yield f"  - {place or 'config.yaml'}: a key holds a NUL byte or half of a surrogate pair"
+            yield f"  - {place or 'config.yaml'}: a key holds a NUL byte or half a surrogate pair"
         else:
             yield from _broken_texts(part, f"{place}.{key}".removeprefix("."))
 

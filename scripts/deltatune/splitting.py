@@ -55,7 +55,8 @@ def clean_records(
     Returns (kept, rejected): the good records as they came, with a new index, and a frame of
     row, field, reason, excerpt of the field.
     """
-    number = _number_column(records)
+    # A data set may have an `id` of its own, which is text: `row` is ours.
+    number = "row" if "row" in records.columns else _number_column(records)
     good: list[bool] = []
     rejected: list[tuple[int, str, str, str]] = []
     for record in _as_dicts(records):

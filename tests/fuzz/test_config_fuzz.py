@@ -13,8 +13,8 @@ from conftest import ROOT
 from deltatune import config_file, settings
 from deltatune.errors import UserError, printable
 from deltatune.workflow import Flow
-from hypothesis import strategies as st
 from fuzzing import fuzz
+from hypothesis import strategies as st
 
 DEFAULT = (ROOT / "config.yaml").read_text()
 

@@ -165,3 +165,16 @@ def test_base_and_tuned_get_the_same_batches():
         seen.append(shapes)
     assert seen[0] == seen[1]
     assert len(seen[0]) == 3
+
+
+def test_an_empty_prompt_without_bos_begins_behind_the_end_of_another_document():
+    tokenizer = tiny.without_bos()
+    found = answer(
+        tiny.model(),
+        tokenizer,
+        ["", "The river"],
+        max_new_tokens=4,
+        batch_size=1,
+        progress=lambda _: None,
+    )
+    assert len(found) == 2 and all(one.cut == 0 for one in found)

@@ -71,3 +71,13 @@ def test_the_file_is_utf_8_whatever_the_locale(tmp_path):
     }
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True)
     assert json.loads((tmp_path / "m.json").read_bytes().decode("utf-8"))["title"] == "Übung ☃"
+
+
+def test_what_is_no_number_is_null(tmp_path):
+    """JSON has no NaN, and other programs than Python's refuse a file that has."""
+    path = tmp_path / "manifest.json"
+    manifest.write(path, a=float("nan"), b=[float("inf"), 1.5], c={"d": (float("-inf"),)})
+    text = path.read_text()
+    assert "NaN" not in text and "Infinity" not in text
+    found = manifest.read(path)
+    assert (found["a"], found["b"], found["c"]) == (None, [None, 1.5], {"d": [None]})

@@ -144,3 +144,30 @@ def test_the_same_records_give_the_same_splits():
     pd.testing.assert_frame_equal(first.test, second.test)
     other = split_of(news(), seed=1)[0]
     assert set(other.test["id"]) != set(first.test["id"])
+
+
+def test_an_id_of_the_data_s_own_is_not_taken_for_the_row():
+    """Many published data sets have an `id` column, and it is text."""
+    records = news(40, id=[f"a{i}" for i in range(40)])
+    records.loc[3, "text"] = None
+    split, _ = split_of(records)
+    assert split.excluded[["row", "reason"]].values.tolist() == [[4, "missing"]]
+    numbers = news(40, id=range(100, 140))
+    numbers.loc[3, "text"] = None
+    assert split_of(numbers)[0].excluded["row"].tolist() == [4]
+
+
+@pytest.mark.parametrize("label", ["9" * 5000, "\u0661" * 5000])
+def test_a_label_of_five_thousand_digits_is_only_unknown(label):
+    records = news()
+    records.loc[3, "label"] = label
+    split, counts = split_of(records)
+    assert counts["rejected"] == {"unknown label": 1}
+    assert len(split.excluded["reason"][0]) < 100
+
+
+def test_columns_that_cannot_be_shown_are_told_all_the_same():
+    records = news().rename(columns={"text": "te\x1bxt" + "x" * 500})
+    with pytest.raises(UserError) as error:
+        split_of(records)
+    assert str(error.value).isprintable() and len(str(error.value)) < 400

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from deltatune import manifest
+from deltatune import comparisons, manifest
 from deltatune.reporting import reading
 from deltatune.reporting.page import ReportData
 
@@ -32,11 +32,11 @@ def report_data(
     options: the sections `report` and `statistics` of the settings.
     """
     experiments = plan["experiments"]
-    table = pd.concat([pd.read_csv(path) for path in tables], ignore_index=True)
+    table = pd.concat([comparisons.read(path) for path in tables], ignore_index=True)
     others = plan["elsewhere"]
     paths = [*(e["files"]["comparison"] for e in experiments.values())]
     paths += [other["comparison"] for other in others]
-    details = pd.concat([pd.read_csv(path) for path in paths], ignore_index=True)
+    details = pd.concat([comparisons.read(path) for path in paths], ignore_index=True)
     judged = [e["files"]["metrics"]["base"] for e in experiments.values()]
     judged += [other["metrics"] for other in others]
     data = ReportData(

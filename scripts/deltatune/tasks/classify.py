@@ -67,7 +67,8 @@ def _label(raw: str, labels: list[str] | dict[Any, str]) -> str | None:
         return {str(key): name for key, name in labels.items()}.get(raw)
     if raw in labels:
         return raw
-    return labels[int(raw)] if raw.isdecimal() and int(raw) < len(labels) else None
+    number = int(raw) if len(raw) < 10 and raw.isdecimal() else len(labels)
+    return labels[number] if number < len(labels) else None
 
 
 def check(record: dict[str, Any], task: dict[str, Any]) -> tuple[str, str] | None:
