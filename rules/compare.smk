@@ -51,6 +51,8 @@ rule join_comparisons:
         mem_mb=1000,
         runtime=10,
     params:
+        # Snakemake compares inputs as a set; here their order is that of the rows.
+        order=lambda w: flow.comparisons(w.table),
         code=flow.code("join_comparisons"),
     message:
         "Joining the rows of {wildcards.table}, with p-values adjusted for their number"

@@ -8,7 +8,8 @@ localrules:
 
 rule fetch_dataset:
     input:
-        source=lambda w: flow.source(w.dataset),
+        # Its content is a param; a date says nothing of it.
+        source=lambda w: ancient(flow.source(w.dataset)),
     output:
         records="results/datasets/{dataset}/records.parquet",
         rejects="results/datasets/{dataset}/rejects.csv",
@@ -26,6 +27,7 @@ rule fetch_dataset:
         runtime=240,
     params:
         settings=lambda w: flow.dataset(w.dataset),
+        content=lambda w: flow.content(flow.source(w.dataset)),
         code=flow.code("fetch_dataset"),
     message:
         "Fetching dataset {wildcards.dataset}"

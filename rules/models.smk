@@ -37,6 +37,9 @@ rule pretrain_model:
 
 
 rule fetch_model:
+    input:
+        # Of a model on this machine; its content is a param.
+        source=lambda w: ancient(flow.model_source(w.model)),
     output:
         model=directory("results/models/{model}/model"),
         weights="results/models/{model}/weights.sha256",
@@ -56,6 +59,7 @@ rule fetch_model:
         runtime=240,
     params:
         settings=lambda w: flow.model(w.model),
+        content=lambda w: flow.content(flow.model_source(w.model)),
         code=lambda w: flow.model_code("fetch_model", w.model),
     message:
         "Fetching the base model {wildcards.model}"

@@ -129,8 +129,9 @@ rule render_report:
     input:
         tables=flow.tables(),
         files=flow.report_files(),
-        template="report/page.html.j2",
-        style="report/style.css",
+        # Their content is a param; a date says nothing of it.
+        template=ancient("report/page.html.j2"),
+        style=ancient("report/style.css"),
     output:
         page=report(
             "results/report.html",
@@ -151,6 +152,7 @@ rule render_report:
     params:
         settings={name: flow.section(name) for name in ("report", "statistics")},
         plan=flow.report_plan(),
+        content=flow.content(["report/page.html.j2", "report/style.css"]),
         code=flow.code("render_report"),
     message:
         "Writing the report"

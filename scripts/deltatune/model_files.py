@@ -58,6 +58,12 @@ def choose(names: list[str], source: str, where: str) -> list[str]:
             f"{where}: '{source}' holds an adapter, which would be loaded with its base as if both "
             "were the base. Give the folder of the base, or merge the adapter into it."
         )
+    return taken(names)
+
+
+def taken(names: list[str]) -> list[str]:
+    """Those of a model's files that are read, whether or not they are all that is needed."""
+    weights = fnmatch.filter(names, "*.safetensors")
     weights = [name for name in weights if _WEIGHTS.fullmatch(name)] or weights
     rest = {name for pattern in BESIDE for name in fnmatch.filter(names, pattern)}
     return sorted({*weights, *rest})

@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deltatune import digest, settings, tasks
+from deltatune import contents, digest, model_files, settings, tasks
 from deltatune.formats import TEXT_SUFFIXES
 from deltatune.settings_model import (
     Experiment,
     FileDataset,
     HubDataset,
     HubModel,
+    LocalModel,
     PretrainModel,
     SampleDataset,
     UrlDataset,
@@ -91,12 +92,17 @@ class Flow:
         # A file's content is an input; what is fetched is known by these settings alone.
         apart = ("chunks", "path", "name")
         fields = {key: value for key, value in chosen.items() if key not in apart}
+        # The order of the columns says nothing.
+        fields["columns"] = dict(sorted(fields["columns"].items()))
         return {"dataset": name, "text": self.is_text(name), "format": None, **fields}
 
     def raw_task(self, name: str, *keys: str) -> dict:
         """The named keys of a task, where its kind has them, as config.yaml has them."""
         task = self._version["tasks"][name]
-        return {"task": name} | {key: task[key] for key in ("kind", *keys) if key in task}
+        chosen = {"task": name} | {key: task[key] for key in ("kind", *keys) if key in task}
+        if isinstance(chosen.get("prompt"), dict):
+            chosen["prompt"] = dict(sorted(chosen["prompt"].items()))
+        return chosen
 
     def task(self, name: str, *keys: str) -> dict:
         """The same behind the split, where labels are names whatever stands in the data."""
@@ -181,6 +187,19 @@ class Flow:
                 str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
             )
         return chosen.path
+
+    def model_source(self, model: str) -> list[str]:
+        """The files that a local model comes from; none for one that is fetched or made here."""
+        chosen = self.settings.models[model]
+        if not isinstance(chosen, LocalModel) or not Path(chosen.path).is_dir():
+            return []
+        names = sorted(file.name for file in Path(chosen.path).iterdir())
+        return [f"{chosen.path}/{name}" for name in model_files.taken(names)]
+
+    def content(self, paths: str | list[str]) -> dict[str, str]:
+        """What files that no rule makes hold, by their names; a param, see `contents`."""
+        paths = [paths] if isinstance(paths, str) else paths
+        return {Path(path).name: contents.fingerprint(path) for path in paths}
 
     def is_text(self, dataset: str) -> bool:
         """Whether a dataset is one plain text, which has to be chunked."""

@@ -99,7 +99,8 @@ def jobs(flow: Flow) -> dict[str, dict]:
         if outputs == "labels":
             job("plot_confusion", name, experiment=name)
             job("fit_baseline", task, task=task)
-    for rule in ("join_comparisons", "plot_forest", "render_report"):
+    job("join_comparisons", table="comparison")
+    for rule in ("plot_forest", "render_report"):
         job(rule)
     return found
 
