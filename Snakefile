@@ -23,6 +23,7 @@ include: "rules/evaluate.smk"
 include: "rules/compare.smk"
 include: "rules/report.smk"
 include: "rules/merge.smk"
+include: "rules/archive.smk"
 include: "rules/plan.smk"
 
 

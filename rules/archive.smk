@@ -1,0 +1,35 @@
+# `snakemake archive`: the run, its configuration and the project in one file for a colleague.
+
+from deltatune import archive_list
+
+
+rule archive:
+    input:
+        "results/archive.zip",
+
+
+rule archive_run:
+    input:
+        results=lambda w: archive_list.results(flow),
+        adapters=lambda w: [ancient(path) for path in archive_list.adapters(flow)],
+        workflow=lambda w: archive_list.workflow(),
+        sources=lambda w: archive_list.sources(flow),
+        template="report/crate.html.j2",
+    output:
+        archive="results/archive.zip",
+    log:
+        "results/logs/archive_run.log",
+    benchmark:
+        "results/benchmarks/archive_run.tsv"
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=lambda w, attempt: 2000 * attempt,
+        runtime=lambda w, attempt: flow.minutes(60, attempt),
+    params:
+        settings=lambda w: archive_list.settings(flow, config),
+        code=flow.code("archive_run"),
+    message:
+        "Packing the run for a colleague"
+    script:
+        "../scripts/archive_run.py"
