@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import hashlib
 import json
 import os
 import platform
@@ -42,44 +41,25 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import psutil
 import yaml
 from conftest import ROOT, copy_project, small, write_config
+from identity import differences, identity
 
 KINDS = ["machine", "snakemake", "job", "terminate", "interrupt"]
 MOST = 6
 """Kills of one run, after which it is left to end."""
-TIMES = {"seconds", "training_seconds", "tokens_per_second", "peak_memory_gb", "load_seconds"}
-UNEQUAL = ("logs/", "benchmarks/", "report.html", "figures/run_times")
-"""Results that tell of times, and so differ between any two runs."""
 
 
-def prepare(folder: Path) -> Path:
+def prepare(folder: Path, config: dict) -> Path:
     project = copy_project(folder)
-    config = small(copy.deepcopy(yaml.safe_load((ROOT / "config.yaml").read_text())))
-    for experiment in config["experiments"].values():
-        # Long enough for a kill to find a checkpoint.
-        experiment["training"] |= {"epochs": 4, "batch_size": 2}
     write_config(project, config)
     return project
 
 
-def identity(project: Path) -> dict[str, str]:
-    """Result -> hash, of all that must not depend on how often a run was killed."""
-    results, found = project / "results", {}
-    for path in sorted(p for p in results.rglob("*") if p.is_file()):
-        name = path.relative_to(results).as_posix()
-        if name.startswith(UNEQUAL) or name.startswith("checksums/"):
-            continue
-        content = path.read_bytes()
-        if path.suffix == ".json":
-            content = json.dumps(timeless(json.loads(content)), sort_keys=True).encode()
-        found[name] = hashlib.sha256(content).hexdigest()
-    return found
-
-
-def timeless(value):
-    """A manifest without its times and memory."""
-    if isinstance(value, dict):
-        return {k: timeless(v) for k, v in value.items() if k not in TIMES}
-    return [timeless(v) for v in value] if isinstance(value, list) else value
+def longer() -> dict:
+    """The default made small, with trainings long enough for a kill to find a checkpoint."""
+    config = small(copy.deepcopy(yaml.safe_load((ROOT / "config.yaml").read_text())))
+    for experiment in config["experiments"].values():
+        experiment["training"] |= {"epochs": 4, "batch_size": 2}
+    return config
 
 
 class Run:
@@ -187,38 +167,32 @@ def disturbed(project: Path, length: float, left: int, asked, chance, record: li
             return f"it stopped with status {status}:\n{run.said[-3000:]}"
 
 
-def differences(wanted: dict[str, str], found: dict[str, str]) -> list[str]:
-    return [
-        *(f"{name} is missing" for name in sorted(wanted.keys() - found.keys())),
-        *(f"{name} is left over" for name in sorted(found.keys() - wanted.keys())),
-        *(
-            f"{name} differs"
-            for name in sorted(wanted)
-            if found.get(name, wanted[name]) != wanted[name]
-        ),
-    ]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--against", type=Path, help="a finished project instead of a run of ours")
+    parser.add_argument("--length", type=float, help="seconds that it took")
     parser.add_argument("--folder", type=Path, help="folder to work in, kept with what was wrong")
     asked = parser.parse_args()
+    if bool(asked.against) != bool(asked.length):
+        parser.error("--against and --length go together")
     folder = asked.folder or Path(tempfile.mkdtemp(prefix="kills-"))
     chance, record, faults, runs = random.Random(asked.seed), [], [], 0
     began = time.monotonic()
-    calm = prepare(folder / "undisturbed")
-    run = Run(calm, asked.cores)
-    if run.process.wait() != 0:
-        sys.exit(f"The undisturbed run failed:\n{run.said[-3000:]}")
-    length, wanted = time.monotonic() - began, identity(calm)
+    calm = asked.against or prepare(folder / "undisturbed", longer())
+    config = yaml.safe_load((calm / "config.yaml").read_text())
+    if not asked.against:
+        run = Run(calm, asked.cores)
+        if run.process.wait() != 0:
+            sys.exit(f"The undisturbed run failed:\n{run.said[-3000:]}")
+    length, wanted = asked.length or time.monotonic() - began, identity(calm)
     print(f"undisturbed: {length:.0f} s, {len(wanted)} results", flush=True)
     while len(record) < asked.kills:
         runs += 1
-        project = prepare(folder / f"run-{runs}")
+        project = prepare(folder / f"run-{runs}", config)
         fault = disturbed(project, length, asked.kills - len(record), asked, chance, record)
         found = identity(project)
         bad = [fault] if fault else differences(wanted, found)
