@@ -6,13 +6,13 @@ with runlog.stage(snakemake) as terminal:
     from pathlib import Path
 
     import pandas as pd
-    from deltatune import manifest, tasks, tokenizer_files, tokens
+    from deltatune import manifest, records, tasks, tokenizer_files, tokens
 
     settings = snakemake.params.settings
     kind = tasks.load(settings["kind"])
     tokenizer = tokenizer_files.load_tokenizer(snakemake.input.model)
-    records = pd.read_parquet(snakemake.input.records)
-    documents = [kind.document(record, settings) for record in records.to_dict("records")]
+    frame = pd.read_parquet(snakemake.input.records)
+    documents = (kind.document(record, settings) for record in records.as_dicts(frame))
     encoded = tokens.encode(documents, tokenizer, settings["max_length"], kind.OVERFLOW)
     columns = tokens.pack(encoded, settings["max_length"])
     folder = Path(snakemake.output.shards)

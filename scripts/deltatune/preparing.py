@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from types import ModuleType
-from typing import Any
 
 import pandas as pd
 
 from deltatune.errors import UserError
+from deltatune.records import BATCH, as_dicts
 from deltatune.rejects import excerpt
 from deltatune.splitting import Split, clean_records, split_records
 
@@ -23,15 +23,13 @@ def prepare(records: pd.DataFrame, kind: ModuleType, task: dict, where: str) -> 
     _require_fields(records, kind, where)
     if records.empty:
         raise UserError(f"{where}: its dataset has no record; see what the source holds.")
+    total = len(records)
     kept, rejected = clean_records(records, lambda record: kind.check(record, task))
     options = task["split"]
-    if len(rejected) > options["max_rejected"] * len(records):
-        raise UserError(_too_many(rejected, len(records), options["max_rejected"], where))
-    rows = [
-        {"id": record["row"], **kind.clean(_without_missing(record), task)}
-        for record in kept.to_dict("records")
-    ]
-    cleaned = pd.DataFrame(rows)
+    if len(rejected) > options["max_rejected"] * total:
+        raise UserError(_too_many(rejected, total, options["max_rejected"], where))
+    cleaned = _cleaned(kept, kind, task)
+    del records, kept
     if kind.LABEL_FIELD:
         _require_labels(cleaned[kind.LABEL_FIELD], kind.label_names(task["labels"]), where)
     split = split_records(
@@ -47,16 +45,19 @@ def prepare(records: pd.DataFrame, kind: ModuleType, task: dict, where: str) -> 
         where=f"{where}.split",
     )
     reasons = Counter(_reason(reason) for reason in rejected["reason"])
-    counts = {**split.counts, "records": len(records), "rejected": dict(sorted(reasons.items()))}
+    counts = {**split.counts, "records": total, "rejected": dict(sorted(reasons.items()))}
     excluded = pd.concat([rejected, split.excluded], ignore_index=True).sort_values("row")
     parts = {name: getattr(split, name) for name in ("train", "validation", "test")}
     return Split(**parts, excluded=excluded, counts=counts), counts
 
 
-def _without_missing(record: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: None if value is None or value != value else value for key, value in record.items()
-    }
+def _cleaned(kept: pd.DataFrame, kind: ModuleType, task: dict) -> pd.DataFrame:
+    """id and the fields in the task's own terms; a dict each for a batch of records at a time."""
+    parts = []
+    for start in range(0, len(kept), BATCH):
+        batch = as_dicts(kept.iloc[start : start + BATCH])
+        parts.append(pd.DataFrame([{"id": r["row"], **kind.clean(r, task)} for r in batch]))
+    return pd.concat(parts, ignore_index=True)
 
 
 def _reason(reason: str) -> str:

@@ -11,7 +11,7 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
@@ -22,10 +22,10 @@ import numpy as np
 import pandas as pd
 
 from deltatune.errors import UserError
+from deltatune.records import as_dicts
 from deltatune.rejects import COLUMNS, excerpt
 
 Method = Literal["random", "stratified", "contiguous"]
-BATCH = 10_000
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def clean_records(
     number = "row" if "row" in records.columns else _number_column(records)
     good: list[bool] = []
     rejected: list[tuple[int, str, str, str]] = []
-    for record in _as_dicts(records):
+    for record in as_dicts(records):
         fault = check(record)
         good.append(fault is None)
         if fault is not None:
@@ -192,13 +192,6 @@ def _number_column(records: pd.DataFrame) -> str:
         if name in records.columns:
             return name
     raise ValueError(f"records have neither id nor row: {list(records.columns)}")
-
-
-def _as_dicts(records: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Records as dicts, null as None (pandas would give NaN), a batch in memory at a time."""
-    for start in range(0, len(records), BATCH):
-        part = records.iloc[start : start + BATCH].astype(object)
-        yield from part.where(part.notna(), None).to_dict("records")
 
 
 def _none(value: Any) -> Any:

@@ -11,10 +11,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 import tiny
-from data import GOOD, LABELS, TEXTS, as_file, rows, spoilt
 from deltatune import (
     chunking,
     likelihood,
@@ -29,6 +27,7 @@ from deltatune import (
 )
 from deltatune.errors import UserError, printable
 from fuzzing import fuzz
+from hostile import GOOD, LABELS, TEXTS, as_file, rows, spoilt
 from hypothesis import strategies as st
 
 REACHED: list[str] = []

@@ -24,9 +24,6 @@ PIECES = [
 
 TEXTS = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=5).map("".join)
 """Any text, also one that cannot be kept: with NUL, or half a surrogate pair."""
-PLAIN = TEXTS.map(
-    lambda text: "".join(c for c in text if c != "\0" and not c.isspace() or c == " ")
-)
 GOOD = TEXTS.map(lambda text: text.replace("\0", "").encode("utf-8", "ignore").decode())
 """Any text that a record may hold."""
 

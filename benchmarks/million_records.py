@@ -1,0 +1,167 @@
+"""Memory and time of the data stages on many short records, each stage in a process of its own.
+
+    python benchmarks/million_records.py                   a million records of each kind
+    python benchmarks/million_records.py --records 100000  fewer
+
+One record in fifty repeats an earlier one word by word, one in fifty nearly does. What it prints
+is in benchmarks/README.md. The scripts of the pipeline run as Snakemake runs them, without its
+start-up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+WORDS = (
+    "amber birch cedar dune ember fjord grove heath islet jetty knoll ledge marsh nook oasis "
+    "pier quarry ridge shoal tarn upland vale weir yard zenith arch barn cove dell eddy fell "
+    "gorge haven inlet join kiln loch mill notch orchard path quay reef stile tide"
+).split()
+LABELS = ["World", "Sports", "Business", "Sci/Tech"]
+RUN = """
+import json, runpy, sys, types
+asked = json.loads(sys.argv[1])
+sys.path.insert(0, asked["scripts"])
+class Input(dict):
+    __getattr__ = dict.__getitem__
+snakemake = types.SimpleNamespace(
+    log=[asked["log"]], wildcards=Input(split="train"), rule=asked["script"],
+    params=types.SimpleNamespace(settings=asked["settings"]),
+    input=Input(asked["input"]), output=Input(asked["output"]), threads=1,
+)
+runpy.run_path(f"{asked['scripts']}/{asked['script']}.py", init_globals={"snakemake": snakemake})
+"""
+
+
+def sentence(chance: random.Random, words: int) -> str:
+    return " ".join(chance.choices(WORDS, k=words))
+
+
+def write_records(path: Path, count: int, seed: int = 0) -> None:
+    """A csv of texts of 12 words and labels."""
+    chance = random.Random(seed)
+    earlier: list[str] = []
+    with path.open("w", encoding="utf-8") as file:
+        file.write("text,label\n")
+        for i in range(count):
+            text = f"{sentence(chance, 12)} {i}"
+            if earlier and i % 50 == 0:
+                text = chance.choice(earlier)
+            elif earlier and i % 50 == 25:
+                text = f"{chance.choice(earlier)} again"
+            elif i % 1000 == 1:
+                earlier.append(text)
+            file.write(f"{text},{LABELS[sum(map(ord, text)) % 4]}\n")
+
+
+def write_as(path: Path, source: Path) -> None:
+    """The same records in another format."""
+    sys.path.insert(0, str(ROOT / "scripts"))
+    import pandas as pd
+
+    frame = pd.read_csv(source)
+    if path.suffix == ".parquet":
+        frame.to_parquet(path, index=False)
+    else:
+        frame.to_json(path, orient="records", lines=path.suffix == ".jsonl")
+
+
+def run(folder: Path, script: str, settings: dict, input: dict, output: dict, memory: int | None):
+    """(seconds, peak resident memory in bytes) of one script; memory: limit of its address space."""
+    asked = {
+        "scripts": str(ROOT / "scripts"),
+        "script": script,
+        "settings": settings,
+        "input": {key: str(value) for key, value in input.items()},
+        "output": {key: str(value) for key, value in output.items()},
+        "log": f"logs/{script}.log",
+    }
+    started = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN, json.dumps(asked)],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        preexec_fn=None
+        if memory is None
+        else lambda: resource.setrlimit(resource.RLIMIT_AS, (memory, memory)),
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        log = folder / asked["log"]
+        raise RuntimeError(f"{script}: {log.read_text()[-3000:] if log.exists() else status}")
+    peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return time.monotonic() - started, peak
+
+
+def tokenizer(folder: Path) -> Path:
+    sys.path.insert(0, str(ROOT / "scripts"))
+    from deltatune.pretraining import train_tokenizer
+
+    chance = random.Random(1)
+    train_tokenizer([sentence(chance, 40) for _ in range(200)], 600).save_pretrained(folder)
+    return folder
+
+
+def measure(folder: Path, count: int, formats: list[str], memory: int | None = None) -> list[dict]:
+    """Rows of stage, format, seconds, peak_gb, for each format read and the way from there."""
+    sys.path.insert(0, str(ROOT / "scripts"))
+    from deltatune import tasks
+
+    made = tasks.load("classify").Settings(kind="classify", dataset="d", labels=LABELS)
+    task = {"task": "t", **made.model_dump(mode="json")}
+    source = folder / "d.csv"
+    write_records(source, count)
+    rows = []
+
+    def add(stage: str, script: str, settings: dict, input: dict, output: dict) -> None:
+        seconds, peak = run(folder, script, settings, input, output, memory)
+        rows.append({"stage": stage, "seconds": seconds, "peak_gb": peak / 1e9})
+        print(f"{stage}: {seconds:.1f} s, {peak / 1e9:.2f} GB", flush=True)
+
+    for format in formats:
+        path = source.with_suffix(f".{format}")
+        if format != "csv":
+            write_as(path, source)
+        settings = {"dataset": "d", "source": "file", "text": False, "format": format}
+        names = {n: folder / f"{format}-{n}" for n in ("records", "rejects", "manifest")}
+        add(f"fetch_dataset, {format}", "fetch_dataset", settings | {"columns": {}},
+            {"source": path}, names)  # fmt: skip
+    parts = {n: folder / f"{n}.parquet" for n in ("train", "validation", "test")}
+    add("split_dataset", "split_dataset", task, {"records": folder / f"{formats[0]}-records"},
+        parts | {"excluded": folder / "excluded.csv", "manifest": folder / "split.json"})  # fmt: skip
+    add("tokenize_split", "tokenize_split", task,
+        {"records": parts["train"], "model": tokenizer(folder / "tokenizer")},
+        {"shards": folder / "shards", "hashes": folder / "t.sha256",
+         "manifest": folder / "tokens.json"})  # fmt: skip
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--formats", nargs="+", default=["csv", "jsonl", "json", "parquet"])
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        rows = measure(Path(folder), options.records, options.formats)
+        for name in ("split", "tokens"):
+            facts = json.loads((Path(folder) / f"{name}.json").read_text())
+            facts = {k: v for k, v in facts.items() if isinstance(v, int | float | dict)}
+            facts.pop("settings", None), facts.pop("versions", None), facts.pop("hashes", None)
+            print(f"{name}: {json.dumps(facts)}")
+    print(f"\n| stage | {options.records:,} records, seconds | peak memory, GB |\n|---|---|---|")
+    for row in rows:
+        print(f"| {row['stage']} | {row['seconds']:.0f} | {row['peak_gb']:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""Records of a frame, one after the other, without all of them in memory as Python objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+BATCH = 10_000
+"""Records that are Python objects at once."""
+
+
+def as_dicts(records: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Records as dicts, null as None (pandas would give NaN), a batch in memory at a time."""
+    for start in range(0, len(records), BATCH):
+        part = records.iloc[start : start + BATCH].astype(object)
+        yield from part.where(part.notna(), None).to_dict("records")
