@@ -11,6 +11,7 @@ import yaml
 from conftest import ROOT, run_snakemake
 from deltatune import settings
 from deltatune.workflow import Flow
+from slurm_profile import fill_in
 
 PRESETS = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
 # A message hides what a job asks for.
@@ -35,16 +36,6 @@ def asked(project: Path, *arguments: str) -> dict[str, dict[str, str]]:
     for rule, resources in JOB.findall(done.stdout):
         found[rule] = dict(part.split("=", 1) for part in resources.split(", "))
     return found
-
-
-def fill_in(project: Path, **values: object) -> None:
-    """The top of the profile, as a user fills it in."""
-    path = project / "profiles/slurm/config.yaml"
-    text = path.read_text()
-    for name, value in values.items():
-        text, count = re.subn(rf'^  {name}: ""', f"  {name}: {value}", text, flags=re.MULTILINE)
-        assert count == 1, name
-    path.write_text(text)
 
 
 def needs(job: dict[str, str], *names: str) -> tuple[str | None, ...]:
