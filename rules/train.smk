@@ -20,20 +20,18 @@ rule train_adapter:
     priority: 20
     conda:
         lambda w: flow.environment("train", flow.experiment(w.experiment).quantisation)
-    threads: lambda w: flow.experiment(w.experiment).training.threads
+    threads: lambda w: flow.train_threads(w.experiment)
     resources:
-        mem_mb=lambda w, attempt: flow.memory(
-            flow.experiment(w.experiment).model, attempt
-        ),
+        mem_mb=lambda w, attempt: flow.train_memory(w.experiment, attempt),
         runtime=lambda w, attempt: flow.minutes(
             720, attempt, flow.experiment(w.experiment).model
         ),
-        gpu=lambda w: flow.needs_gpu(flow.experiment(w.experiment).model),
+        gpu=lambda w: flow.train_gpus(w.experiment),
         gpu_model=lambda w: flow.gpu_type(flow.experiment(w.experiment).model),
         slurm_partition=lambda w: flow.partition(flow.experiment(w.experiment).model),
     params:
         settings=lambda w: flow.training(w.experiment, w.seed),
-        code=flow.code("train_adapter"),
+        code=flow.code("train_adapter", "deltatune.together"),
     message:
         "Training {wildcards.experiment}, seed {wildcards.seed}"
     script:

@@ -5,73 +5,57 @@ from deltatune import runlog
 with runlog.stage(snakemake) as terminal:
     from pathlib import Path
 
-    from deltatune import (
-        checkpoints,
-        compute,
-        interrupts,
-        manifest,
-        models,
-        systems,
-        tokens,
-        training,
-    )
+    import pandas as pd
+    from deltatune import checkpoints, compute, launching, manifest, systems, training_job
 
-    interrupts.end_with_parent()
-    settings = snakemake.params.settings
-    machine = compute.prepare(
-        settings["seed"], settings["training"]["threads"], settings["training"]["precision"]
-    )
+    settings, wildcards = snakemake.params.settings, snakemake.wildcards
+    gpus = settings["training"]["gpus"]
+    machine = compute.choose(settings["training"]["precision"])
+    compute.require(gpus, machine)
     packages = [*systems.PACKAGES, "accelerate"]
     output = Path(snakemake.output.adapter)
     base = manifest.read_hashes(snakemake.input.weights)
+    shards = {name: snakemake.input[name] for name in ("train", "validation")}
     # All that decides what comes out; a checkpoint of anything else is of no use.
     mark = checkpoints.fingerprint(
         {
             "settings": settings,
             "code": snakemake.params.code,
             "base": base,
-            "rows": [manifest.read_hashes(snakemake.input[n]) for n in ("train", "validation")],
+            "rows": {name: manifest.read_hashes(path) for name, path in shards.items()},
             "versions": manifest.versions(packages),
             "device": machine.device.split(":")[0],
             "dtype": str(machine.dtype),
         }
     )
-    experiment, seed = snakemake.wildcards.experiment, snakemake.wildcards.seed
-    saved = checkpoints.Checkpoints(
-        Path("results", "checkpoints", experiment, f"seed-{seed}"), mark, terminal.say
-    )
-    saved.open()
-    rows = {
-        name: tokens.read_shards(Path(snakemake.input[name]).with_suffix(""))
-        for name in ("train", "validation")
+    folder = Path("results", "checkpoints", wildcards.experiment, f"seed-{wildcards.seed}")
+    job = {
+        **{key: settings[key] for key in ("seed", "lora", "training", "quantisation")},
+        "base": settings["base"]["name"],
+        "revision": settings["base"]["revision"],
+        "model": str(snakemake.input.model),
+        "rows": {name: str(Path(path).with_suffix("")) for name, path in shards.items()},
+        "output": str(output),
+        "checkpoints": {"folder": str(folder), "mark": mark},
+        "scratch": str(folder / "trainer"),
     }
-    losses, figures = training.train(
-        models.load_base(snakemake.input.model, settings["quantisation"], machine),
-        rows["train"],
-        rows["validation"],
-        lora=settings["lora"],
-        training=settings["training"],
-        seed=settings["seed"],
-        compute=machine,
-        base=settings["base"]["name"],
-        revision=settings["base"]["revision"],
-        output=output,
-        scratch=saved.folder / "trainer",
-        checkpoints=saved,
-        progress=terminal.progress,
-        say=terminal.say,
-    )
+    spoken = {"progress": terminal.progress, "say": terminal.say}
+    if gpus == 1:
+        done = training_job.run(job, **spoken)
+    else:
+        done = launching.run(job, gpus, on_gpu=machine.device != "cpu", **spoken)
+    losses = pd.DataFrame(done["losses"])
     losses.to_csv(snakemake.output.losses, index=False, lineterminator="\n")
     hashes = manifest.write_hashes(output, snakemake.output.hashes)
     manifest.write(
         snakemake.output.manifest,
         packages=packages,
         settings=settings,
-        device=machine.device,
-        dtype=str(machine.dtype),
-        precision=machine.reason,
+        device=done["device"],
+        dtype=done["dtype"],
+        precision=done["precision"],
         base=base,
         hashes=hashes,
-        **figures,
+        **done["figures"],
     )
-    saved.remove()
+    checkpoints.Checkpoints(folder, mark).remove()

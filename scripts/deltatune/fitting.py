@@ -17,6 +17,14 @@ LARGE = 1_000_000_000
 _SAID = ("out of memory", "can't allocate memory", "alloc_failed", "bad_alloc")
 
 
+class Short(Exception):
+    """Memory ran short in one of several processes, with this batch and accumulation each."""
+
+    def __init__(self, plan: tuple[int, int]) -> None:
+        super().__init__(f"memory ran short with {plan}")
+        self.plan = plan
+
+
 def use_checkpointing(asked: bool | str, parameters: int, on_gpu: bool) -> bool:
     """`training.activation_checkpointing`, with `auto` decided."""
     return on_gpu and parameters > LARGE if asked == "auto" else bool(asked)
@@ -48,6 +56,37 @@ def smaller(batch_size: int, accumulation: int) -> tuple[int, int] | None:
         if rows % size == 0:
             return size, rows // size
     return None
+
+
+def next_plan(used: tuple[int, int]) -> tuple[tuple[int, int], str]:
+    """The batch and accumulation to begin training again with, and what to say about it.
+
+    Raises UserError where the batch was one row already.
+    """
+    plan = smaller(*used)
+    if plan is None:
+        raise UserError(
+            "training.batch_size: memory ran short with one row at a time already. Lower the "
+            "task's max_length, set training.activation_checkpointing: true, lower lora.rank, hold "
+            "the base in fewer bits (quantisation: nf4), or use a machine with more memory."
+        )
+    return plan, (
+        f"training.batch_size: memory ran short with {used[0]} rows at a time; beginning again "
+        f"with batch_size {plan[0]} and gradient_accumulation {plan[1]}"
+    )
+
+
+def shared(batch_size: int, accumulation: int, processes: int) -> tuple[int, int]:
+    """The batch and the accumulation of each of several processes that take a step together.
+
+    A step sees the rows that it sees in one process. The batch is as large as before where that
+    goes, so that each GPU has as much to do at a time and accumulates less.
+    """
+    rows, rest = divmod(batch_size * accumulation, processes)
+    if rest:
+        raise ValueError(f"{batch_size} x {accumulation} rows cannot be shared by {processes}")
+    size = next(size for size in range(min(batch_size, rows), 0, -1) if rows % size == 0)
+    return size, rows // size
 
 
 def evaluate(

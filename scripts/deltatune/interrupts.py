@@ -18,18 +18,20 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 @contextmanager
-def noted(wanted: bool = True) -> Iterator[Callable[[], bool]]:
+def noted(wanted: bool = True, again: bool = False) -> Iterator[Callable[[], bool]]:
     """Within it, the first signal that asks to stop is only noted: the function that it gives says
     whether one came. A second one ends the process at once, as it would have without this.
 
-    wanted: False to leave all signals as they are. One that the process was started to ignore
-    (nohup, a job in the background) is left alone, SIGTERM excepted. For the main thread.
+    wanted: False to leave all signals as they are. again: only note all later ones too. What the
+    process was started to ignore (nohup, a job in the background) is left alone, SIGTERM excepted.
+    For the main thread.
     """
     came: list[int] = []
 
     def note(number: int, frame: object) -> None:
         came.append(number)
-        signal.signal(number, signal.SIG_DFL)
+        if not again:
+            signal.signal(number, signal.SIG_DFL)
 
     before = {}
     for number in _ASK if wanted else ():

@@ -49,10 +49,17 @@ def used(earlier: dict | None = None) -> dict[str, float]:
     now = {"seconds": time.monotonic() - _START, "peak_memory_gb": _peak_memory() / 1e9}
     if gpu := _peak_gpu_memory():
         now["peak_gpu_memory_gb"] = gpu / 1e9
-    for name, value in (earlier or {}).items():
-        here = now.get(name, 0.0)
-        now[name] = here + value if name == "seconds" else max(here, value)
+    now = together(now, earlier or {})
     return {name: round(value, 2 if name == "seconds" else 3) for name, value in now.items()}
+
+
+def together(now: dict[str, float], earlier: dict[str, float]) -> dict[str, float]:
+    """What two processes used one after the other, see `used`."""
+    both = dict(now)
+    for name, value in earlier.items():
+        here = now.get(name, 0.0)
+        both[name] = here + value if name == "seconds" else max(here, value)
+    return both
 
 
 def _plain(value: Any) -> Any:

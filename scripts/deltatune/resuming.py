@@ -78,8 +78,8 @@ def _read(folder: Path) -> Saved:
 
 class ResumableTrainer(Trainer):
     """saves: whether this run is saved at all. checkpoints: on the first process alone. saved:
-    where to go on. facts: called when a checkpoint is written, for what it should keep beside the
-    Trainer's own state."""
+    where to go on. facts: called by all processes when a checkpoint is written, for
+    what it should keep beside the Trainer's own state."""
 
     def __init__(
         self,
@@ -114,12 +114,12 @@ class ResumableTrainer(Trainer):
         randoms = processes.gathered(random_state())
         # A counter of the operations so far; the Trainer's own way of saving does the same.
         self.store_flos()
+        facts = {"run": self._facts(), "randoms": randoms}
         well = True
         if self._checkpoints:
             states = {"optimiser": optimiser, "scheduler": self.lr_scheduler.state_dict()}
             if getattr(self.accelerator, "scaler", None) is not None:
                 states["scaler"] = self.accelerator.scaler.state_dict()
-            facts = {"run": self._facts(), "randoms": randoms}
 
             def write(folder: Path) -> None:
                 # Made in memory first, so that a full disk is an OSError and nothing else.
@@ -131,8 +131,9 @@ class ResumableTrainer(Trainer):
                 self.state.save_to_json(str(folder / TRAINER_STATE_NAME))
 
             well = self._checkpoints.save(self.state.global_step, write)
-            if well:
-                self.last_saved = self.state.global_step
+        # The others wait for the first one: who stops now must not end it at its work.
+        if processes.first(well):
+            self.last_saved = self.state.global_step
         self.pace.saved(time.monotonic() - began, well)
 
     def _trained(self) -> dict[str, torch.Tensor]:
@@ -172,8 +173,9 @@ class ResumableTrainer(Trainer):
 class Steps(TrainerCallback):
     """What happens between the steps: measuring, saving, stopping.
 
-    due: the steps at which the losses are measured. per_epoch: steps of an epoch. asked: whether
-    to stop. owed: whether the losses of the step that is gone on from are still to be measured.
+    due: the steps at which the losses are measured. per_epoch: steps of an epoch. epochs: how many
+    of them a number of steps is. asked: whether to stop. owed: whether the losses of the step that
+    is gone on from are still to be measured.
     """
 
     def __init__(
@@ -182,13 +184,14 @@ class Steps(TrainerCallback):
         order: Order,
         steps: int,
         per_epoch: int,
+        epochs: Callable[[int], float],
         due: set[int],
         asked: Callable[[], bool],
         progress: Callable[[str], None],
         owed: bool = False,
     ) -> None:
         self._history, self._order = history, order
-        self._steps, self._per_epoch, self._due = steps, per_epoch, due
+        self._steps, self._per_epoch, self._epochs, self._due = steps, per_epoch, epochs, due
         self._asked, self._progress = asked, progress
         self.owed = owed
         self.trainer: ResumableTrainer | None = None
@@ -229,7 +232,8 @@ class Steps(TrainerCallback):
         # It takes all processes, and the last one ends the run anyway.
         alone = processes.count() == 1 and state.global_step < self._steps
         stop = {"stop": self._asked} if alone else {}
-        self._history.measure(self.trainer.model, state.global_step, state.epoch or 0.0, **stop)
+        step = state.global_step
+        self._history.measure(self.trainer.model, step, self._epochs(step), **stop)
 
 
 def random_state() -> dict[str, Any]:

@@ -257,8 +257,31 @@ class Training(Section):
     activation_checkpointing: Literal["auto"] | bool = "auto"
     """Whether activations are computed again on the way back instead of kept: less memory, about
     a third more time. auto: on a GPU, for models of more than a thousand million parameters."""
+    gpus: int = Field(1, ge=1, le=64)
+    """GPUs of one machine that train together. They share the rows of each step, so that its batch
+    and the number of steps stay as they are; batch_size x gradient_accumulation must be a multiple
+    of it. A model that was built here is trained by as many processes on the CPU."""
+    sharded: bool = False
+    """Whether the GPUs also share the base (FSDP), which takes less memory on each and more time:
+    for a base that one of them cannot hold. With `quantisation: nf4` or `none`."""
     threads: int = Field(1, ge=1, le=256)
-    """CPU threads where there is no GPU; part of the result, as sums round differently."""
+    """CPU threads where there is no GPU, for each process; part of the result, as sums round
+    differently."""
+
+    @model_validator(mode="after")
+    def _divides(self) -> Training:
+        rows = self.batch_size * self.gradient_accumulation
+        if rows % self.gpus:
+            raise ValueError(
+                f"gpus: a step of {rows} rows (batch_size x gradient_accumulation) cannot be "
+                f"shared equally by {self.gpus} GPUs; make it a multiple of {self.gpus}"
+            )
+        if self.sharded and self.gpus == 1:
+            raise ValueError(
+                "sharded: one GPU has nobody to share the base with; set gpus to 2 or more, or "
+                "leave sharded out"
+            )
+        return self
 
     @field_validator("optimiser")
     @classmethod
@@ -308,6 +331,20 @@ class Experiment(Section):
     """The optimisation."""
     published: Published | None = None
     """Figures to compare with; no result depends on them."""
+
+    @model_validator(mode="after")
+    def _can_be_sharded(self) -> Experiment:
+        if self.training.sharded and self.quantisation not in ("nf4", "none"):
+            raise ValueError(
+                f"training.sharded: a base in {self.quantisation} cannot be shared over GPUs; "
+                "write `quantisation: nf4` or `none`"
+            )
+        if self.training.sharded and self.lora.use_dora:
+            raise ValueError(
+                "training.sharded: DoRA needs the whole weights of the base, which no GPU has; "
+                "write `use_dora: false`"
+            )
+        return self
 
 
 class Statistics(Section):

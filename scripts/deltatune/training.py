@@ -13,9 +13,10 @@ from typing import Any
 import pandas as pd
 import torch
 from datasets import Dataset
+from torch.nn.parallel import DistributedDataParallel
 from transformers import TrainingArguments
 
-from deltatune import adapters, fitting, interrupts, manifest, processes, resuming
+from deltatune import adapters, fitting, interrupts, manifest, processes, resuming, sharding
 from deltatune.checkpoints import Checkpoints
 from deltatune.compute import Compute
 from deltatune.errors import UserError
@@ -44,6 +45,7 @@ class _Run:
     compute: Compute
     scratch: Path
     checkpoints: Checkpoints | None
+    plan: tuple[int, int] | None
     saves: bool
     asked: Callable[[], bool]
     progress: Callable[[str], None]
@@ -74,6 +76,7 @@ def train(
     scratch: Path,
     revision: str | None = None,
     checkpoints: Checkpoints | None = None,
+    plan: tuple[int, int] | None = None,
     progress: Callable[[str], None] = print,
     say: Callable[[str], None] = print,
 ) -> tuple[pd.DataFrame, dict]:
@@ -84,11 +87,16 @@ def train(
     base, revision: what the adapter names as its base, a folder or a hub id.
     scratch: a folder for the Trainer's own files; nothing in it is kept.
     checkpoints: where the state is saved now and then and gone on from, with the same result as
-    without a stop; they are left in place. None: nothing is saved and no signal is looked at.
+    without a stop; they are left in place. None: nothing is saved and no signal is looked at. Of
+    several processes, the first one alone has them.
+    plan: to begin with another batch and accumulation of each process than the settings have.
 
     What is trained is fp32, whatever the base is held and computed in. Where memory runs short,
     training begins again with a smaller batch and as much more accumulation: a step sees the same
-    rows, and the run is the one that these numbers in the settings would have given.
+    rows, and the run is the one that these numbers in the settings would have given. Several
+    processes cannot begin again by themselves: one that is short of memory raises fitting.Short.
+
+    Several processes (see `processes`) train one adapter together, and the first of them saves it.
 
     Returns the loss history (step, epoch, split, loss in nats a supervised token) and figures
     for the manifest. Step 0 is the base itself, since a fresh adapter changes nothing.
@@ -106,22 +114,27 @@ def train(
         training["activation_checkpointing"], count_parameters(model), compute.device != "cpu"
     )
     model = adapters.adapted(model, lora, seed, base, revision)
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    if training["sharded"]:
+        model = sharding.shard(model, compute.device)
     saves = bool(processes.first(checkpoints is not None))
-    with interrupts.noted(saves) as asked:
+    with interrupts.noted(saves, again=processes.count() > 1) as asked:
         run = _Run(
             model, train_rows, validation_rows, training, checkpointing, seed, compute, scratch,
-            checkpoints, saves, asked, progress, say,
+            checkpoints, plan, saves, asked, progress, say,
         )  # fmt: skip
         done, plan = _until_it_fits(run)
-    adapters.save(model, base, output)
-    shutil.rmtree(scratch, ignore_errors=True)
+    if processes.rank() == 0:
+        adapters.save(model, base, output)
+        shutil.rmtree(scratch, ignore_errors=True)
     row_length = len(train_rows[0]["input_ids"])
-    seen = rows_seen(len(train_rows), plan[0] * plan[1], done.steps)
+    seen = rows_seen(len(train_rows), plan[0] * plan[1] * processes.count(), done.steps)
     return pd.DataFrame(done.history.rows), {
-        "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "trainable_parameters": trainable,
         "steps": done.steps,
         "rows": len(train_rows),
         "row_length": row_length,
+        "processes": processes.count(),
         "batch_size_used": plan[0],
         "gradient_accumulation_used": plan[1],
         "activation_checkpointing_used": checkpointing,
@@ -136,38 +149,33 @@ def _until_it_fits(run: _Run) -> tuple[_Done, tuple[int, int]]:
     """Train with the batch of the settings or of the checkpoint, or a smaller one that fits."""
     trainable = [p for p in run.model.parameters() if p.requires_grad]
     fresh = [p.detach().to("cpu", copy=True) for p in trainable]
+    if run.plan and run.checkpoints:
+        run.checkpoints.clear()
     saved = resuming.load(run.checkpoints)
-    plan: tuple[int, int] | None = run.training["batch_size"], run.training["gradient_accumulation"]
+    training, together = run.training, processes.count()
+    plan = run.plan or fitting.shared(
+        training["batch_size"], training["gradient_accumulation"], together
+    )
     if saved:
         plan = tuple(saved.facts["plan"])
-    row_length = len(run.train_rows[0]["input_ids"])
-    while plan:
-        used = plan
+    while True:
         try:
-            return _attempt(run, used, saved), used
+            return _attempt(run, plan, saved), plan
         except Exception as error:
             if not fitting.out_of_memory(error):
                 raise
+        if together > 1:
+            raise fitting.Short(plan) from None
         fitting.release()
         # What was saved belongs to the larger batch.
         saved = None
         if run.checkpoints:
             run.checkpoints.clear()
-        plan = fitting.smaller(*used)
-        if plan:
-            run.say(
-                f"training.batch_size: memory ran short with {used[0]} rows of {row_length} tokens;"
-                f" beginning again with batch_size {plan[0]} and gradient_accumulation {plan[1]}"
-            )
-            for parameter, value in zip(trainable, fresh, strict=True):
-                parameter.data.copy_(value)
-                parameter.grad = None
-    raise UserError(
-        f"training.batch_size: memory ran short with one row of {row_length} tokens already. "
-        "Lower the task's max_length, set training.activation_checkpointing: true, lower "
-        "lora.rank, hold the base in fewer bits (quantisation: nf4), or use a machine with "
-        "more memory."
-    )
+        plan, told = fitting.next_plan(plan)
+        run.say(told)
+        for parameter, value in zip(trainable, fresh, strict=True):
+            parameter.data.copy_(value)
+            parameter.grad = None
 
 
 def _attempt(run: _Run, plan: tuple[int, int], saved: resuming.Saved | None) -> _Done:
@@ -179,21 +187,23 @@ def _attempt(run: _Run, plan: tuple[int, int], saved: resuming.Saved | None) -> 
     training = run.training
     torch.manual_seed(run.seed)
     history = History(run.train_rows, run.validation_rows, batch_size, run.compute.dtype)
-    rows = len(run.train_rows)
-    per_epoch = math.ceil(rows / (batch_size * accumulation))
+    rows, together = len(run.train_rows), processes.count()
+    per_step = batch_size * accumulation * together
+    per_epoch = math.ceil(rows / per_step)
     steps = max(1, round(per_epoch * training["epochs"]))
     before: dict = {"seconds": 0.0, "used": {}}
     if saved:
         before = saved.facts
         history.rows = list(before["losses"])
         run.say(f"going on at step {saved.step} of {steps}")
-    order = Order(rows, run.seed, batch_size * processes.count())
+    order = Order(rows, run.seed, batch_size * together)
     evaluations = training["evaluations"]
     callback = resuming.Steps(
         history,
         order,
         steps,
         per_epoch,
+        lambda step: rows_seen(rows, per_step, step) / rows,
         {round(steps * (i + 1) / evaluations) for i in range(evaluations)},
         run.asked,
         run.progress,
@@ -209,7 +219,7 @@ def _attempt(run: _Run, plan: tuple[int, int], saved: resuming.Saved | None) -> 
             "losses": history.rows,
             "owed": callback.owed,
             "seconds": seconds(),
-            "used": manifest.used(before["used"]),
+            "used": _used(before["used"]),
         }
 
     trainer = resuming.ResumableTrainer(
@@ -227,6 +237,8 @@ def _attempt(run: _Run, plan: tuple[int, int], saved: resuming.Saved | None) -> 
     callback.trainer = trainer
     try:
         trainer.create_optimizer()
+        if together > 1:
+            _prepare_together(trainer, run)
     except (ImportError, ValueError) as error:
         raise UserError(
             f"training.optimiser: {training['optimiser']} cannot be used here: {error}"
@@ -238,7 +250,31 @@ def _attempt(run: _Run, plan: tuple[int, int], saved: resuming.Saved | None) -> 
         raise _stopped(trainer.last_saved, steps) from None
     if trainer.state.global_step < steps:
         raise _stopped(trainer.last_saved, steps)
-    return _Done(history, steps, seconds(), before["used"])
+    used = before["used"]
+    if together > 1:
+        # The seconds of this run are those of the process that waits for all.
+        used = _used(used) | {"seconds": used.get("seconds", 0.0)}
+    return _Done(history, steps, seconds(), used)
+
+
+def _prepare_together(trainer: resuming.ResumableTrainer, run: _Run) -> None:
+    """What DistributedDataParallel should know, and numbers of its own for each process."""
+    frozen = [name for name, p in run.model.named_parameters() if not p.requires_grad]
+    frozen += [name for name, _ in run.model.named_buffers()]
+    # It would send all of the base from the first process to the others, which have it.
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(run.model, frozen)
+    # The first process draws the numbers that a single one would draw.
+    torch.manual_seed(run.seed + (processes.rank() << 32))
+
+
+def _used(before: dict) -> dict:
+    """What was used in all processes until now: main memory together, of GPUs the fullest."""
+    found = processes.gathered(manifest.used())
+    here = {
+        name: (sum if name == "peak_memory_gb" else max)(one[name] for one in found)
+        for name in found[0]
+    }
+    return manifest.together(here, before)
 
 
 def _stopped(saved: int, steps: int) -> Stopped:
@@ -278,4 +314,7 @@ def _arguments(run: _Run, plan: tuple[int, int], steps: int) -> TrainingArgument
         remove_unused_columns=False,
         dataloader_num_workers=0,
         dataloader_pin_memory=compute.device != "cpu",
+        # Every layer of an adapter is used in every pass, and no buffer is trained.
+        ddp_find_unused_parameters=False,
+        ddp_broadcast_buffers=False,
     )

@@ -510,6 +510,26 @@ class Flow:
         """A model of a few million parameters is as fast on the CPU; a real one needs a GPU."""
         return 0 if self.is_pretrained_here(model) else 1
 
+    def train_gpus(self, experiment: str) -> int:
+        """GPUs of a training job: all of `training.gpus` are on one machine."""
+        chosen = self.experiment(experiment)
+        return self.needs_gpu(chosen.model) * chosen.training.gpus
+
+    def train_memory(self, experiment: str, attempt: int = 1) -> int:
+        """MB of main memory of a training job: each process loads the base."""
+        chosen = self.experiment(experiment)
+        each = self.memory(chosen.model, attempt)
+        if chosen.training.sharded and not self.is_pretrained_here(chosen.model):
+            # It is held in main memory before it is shared out; in four bits, a quarter of its size.
+            size = self._gigabytes(chosen.model) * 1000
+            each += round(size / 4 if chosen.quantisation == "nf4" else size) * attempt
+        return each * chosen.training.gpus
+
+    def train_threads(self, experiment: str) -> int:
+        """CPU cores of a training job: one process for each GPU, or on the CPU in place of one."""
+        training = self.experiment(experiment).training
+        return training.threads * training.gpus
+
     def gpu_type(self, model: str) -> str | None:
         """Which GPU a cluster is asked for; none where a job needs none, or where any will do."""
         return self.settings.cluster.gpu_type if self.needs_gpu(model) else None

@@ -1,0 +1,268 @@
+"""Train one adapter on several GPUs as `train_adapter` does, and hold it against one GPU.
+
+    python benchmarks/train_on_gpus.py
+
+needs two GPUs of 24 GB or more, what train_mistral_7b.py needs and psutil, and no network. It
+trains with one GPU, with all of them (DDP) and with the base shared out over them (FSDP), first a
+small model in fp32, whose losses must agree within 1e-4, then a Mistral-7B with random weights in
+NF4 and bf16, for memory and speed. Every run of the small model is also stopped by a signal on the
+way and gone on with; its adapter must be that of the run that was not. It ends with status 1 where
+something does not hold.
+
+    python benchmarks/train_on_gpus.py --size tiny
+
+does the first part alone; without a GPU it takes processes on the CPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+
+TOLERANCE = 1e-4
+
+
+def rows(folder: Path, count: int, length: int, vocabulary: int, seed: int) -> None:
+    """Rows of random tokens, each one document, of which another share each is learnt."""
+    import numpy as np
+    from datasets import Dataset
+
+    draw = np.random.default_rng(seed)
+    ids = draw.integers(3, vocabulary, (count, length), dtype=np.int32)
+    labels = ids.copy()
+    for row in labels:
+        row[: draw.integers(0, length - 2)] = -100
+    positions = np.broadcast_to(np.arange(length, dtype=np.int32), ids.shape)
+    columns = {"input_ids": ids, "labels": labels, "position_ids": positions}
+    Dataset.from_dict({k: list(v) for k, v in columns.items()}).save_to_disk(str(folder))
+
+
+def job(name: str, folder: Path, model: Path, gpus: int, sharded: bool, **training) -> dict:
+    from deltatune.settings_model import Lora, Training
+
+    return {
+        "seed": 3,
+        "lora": Lora(rank=16, alpha=32, dropout=0, targets="all-linear").model_dump(),
+        "training": Training(gpus=gpus, sharded=sharded, **training).model_dump(),
+        "quantisation": "nf4",
+        "base": "random weights",
+        "revision": None,
+        "model": str(model),
+        "rows": {split: str(folder / split) for split in ("train", "validation")},
+        "output": str(folder / name / "adapter"),
+        "checkpoints": {"folder": str(folder / name / "checkpoints" / "a" / "seed-1"), "mark": "m"},
+        "scratch": str(folder / name / "checkpoints" / "trainer"),
+    }
+
+
+def alone(path: str) -> None:
+    """One process: train, and print what comes out as the last line."""
+    from deltatune import manifest, training_job
+
+    found = training_job.run(json.loads(Path(path).read_text()))
+    print(json.dumps({**found, "peaks": manifest.used()}), flush=True)
+
+
+def run(task: dict, on_gpu: bool, stop_at: int | None = None) -> dict | None:
+    """What came out; None where it was stopped by a signal, after the step `stop_at`."""
+    from deltatune import launching
+    from deltatune.errors import UserError
+
+    gpus = task["training"]["gpus"]
+    began = time.perf_counter()
+    if gpus == 1:
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(task, file)
+            file.flush()
+            command = [sys.executable, __file__, "--alone", file.name]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        found = json.loads(done.stdout.splitlines()[-1])
+    else:
+
+        def progress(text: str) -> None:
+            print(f"  {text}", flush=True)
+            if stop_at and text.startswith(f"step {stop_at}/"):
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        try:
+            found = launching.run(task, gpus, on_gpu, progress=progress)
+        except UserError as error:
+            if stop_at is None or "asked to stop" not in str(error):
+                raise
+            print(f"  {error}", flush=True)
+            return None
+        found["peaks"] = found["figures"]["earlier"]
+    found["wall_seconds"] = round(time.perf_counter() - began, 1)
+    return found
+
+
+def adapter(task: dict) -> dict:
+    from safetensors.torch import load_file
+
+    return load_file(Path(task["output"]) / "adapter_model.safetensors")
+
+
+def furthest(one: dict, other: dict) -> float:
+    """The largest difference of two adapters' weights."""
+    return max((one[name] - other[name]).abs().max().item() for name in one)
+
+
+def losses_apart(one: dict, other: dict) -> float:
+    pairs = zip(one["losses"], other["losses"], strict=True)
+    return max(abs(a["loss"] - b["loss"]) for a, b in pairs)
+
+
+def small(folder: Path, gpus: int, on_gpu: bool) -> tuple[dict, list[str]]:
+    """Figures of the small model, and what does not hold."""
+    from train_mistral_7b import TINY, write_model
+
+    shape = TINY | {"hidden_size": 256, "intermediate_size": 512}
+    write_model(folder / "model", shape)
+    # Not a multiple of a step's rows: the last step of an epoch is smaller.
+    rows(folder / "train", 8 * gpus * 2 + 3, 64, shape["vocab_size"], 1)
+    rows(folder / "validation", 7, 64, shape["vocab_size"], 2)
+    settings = {
+        "epochs": 3,
+        "batch_size": 4,
+        "gradient_accumulation": 2 * gpus,
+        "learning_rate": 2e-3,
+        "precision": "fp32",
+        "optimiser": "paged_adamw_32bit",
+    }
+    figures, wrong, first = {}, [], None
+    ways = {"one": (1, False), "ddp": (gpus, False), "fsdp": (gpus, True)}
+    for name, (count, sharded) in ways.items():
+        print(f"small model, {name}", flush=True)
+        task = job(name, folder, folder / "model", count, sharded, **settings)
+        found = run(task, on_gpu)
+        weights = adapter(task)
+        figures[name] = {"losses": found["figures"]["losses"], "seconds": found["wall_seconds"]}
+        if first is None:
+            first = found
+            continue
+        figures[name]["losses_apart"] = apart = losses_apart(first, found)
+        if not apart <= TOLERANCE:
+            wrong.append(f"{name}: losses are {apart} from those of one GPU")
+        other = job(f"{name}-stopped", folder, folder / "model", count, sharded, **settings)
+        if run(other, on_gpu, stop_at=2) is not None:
+            wrong.append(f"{name}: a signal did not stop it")
+        elif not list(Path(other["checkpoints"]["folder"]).glob("m/step-*")):
+            wrong.append(f"{name}: nothing was saved when it was stopped")
+        else:
+            resumed = run(other, on_gpu)
+            figures[name]["resumed_apart"] = apart = furthest(weights, adapter(other))
+            figures[name]["resumed_losses_apart"] = losses_apart(found, resumed)
+            if not apart <= TOLERANCE:
+                wrong.append(f"{name}: the adapter of the stopped run is {apart} away")
+    return figures, wrong
+
+
+def large(folder: Path, model: Path, gpus: int, asked: argparse.Namespace) -> dict:
+    """Figures of Mistral-7B."""
+    from train_mistral_7b import MISTRAL_7B, write_model
+
+    if not (model / "config.json").is_file():
+        began = time.perf_counter()
+        write_model(model, MISTRAL_7B)
+        print(f"model in {model}: {time.perf_counter() - began:.0f} s", flush=True)
+    per_step = asked.batch_size * gpus
+    rows(folder / "train", asked.steps * per_step, asked.length, MISTRAL_7B["vocab_size"], 1)
+    rows(folder / "validation", gpus, asked.length, MISTRAL_7B["vocab_size"], 2)
+    settings = {
+        "epochs": 1,
+        "batch_size": asked.batch_size,
+        "gradient_accumulation": gpus,
+        "evaluations": 1,
+        "optimiser": "paged_adamw_32bit",
+    }
+    figures, first = {}, None
+    for name, (count, sharded) in {
+        "one": (1, False),
+        "ddp": (gpus, False),
+        "fsdp": (gpus, True),
+    }.items():
+        print(f"Mistral-7B, {name}", flush=True)
+        found = run(job(name, folder, model, count, sharded, **settings), True)
+        first = first or found
+        facts = found["figures"]
+        figures[name] = {
+            "losses": facts["losses"],
+            "losses_apart": losses_apart(first, found),
+            "tokens_per_second": facts["tokens_per_second"],
+            "training_seconds": facts["training_seconds"],
+            "wall_seconds": found["wall_seconds"],
+            "batch_size_used": facts["batch_size_used"],
+            "gradient_accumulation_used": facts["gradient_accumulation_used"],
+            "peak_gpu_memory_gb": found["peaks"].get("peak_gpu_memory_gb"),
+            "main_memory_gb": found["peaks"]["peak_memory_gb"],
+        }
+    return figures
+
+
+def quantised_alike() -> dict:
+    """Whether a CPU packs weights into NF4 as a GPU does: sharding quantises on the GPU."""
+    import torch
+    from bitsandbytes.functional import quantize_4bit
+
+    weights = torch.randn(1024, 1024, generator=torch.Generator().manual_seed(0)).bfloat16()
+    packed = [
+        quantize_4bit(weights.to(device), quant_type="nf4", compress_statistics=True)[0].cpu()
+        for device in ("cpu", "cuda:0")
+    ]
+    return {"bytes_that_differ": int((packed[0] != packed[1]).sum()), "of": packed[0].numel()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", choices=["tiny", "all"], default="all")
+    parser.add_argument("--gpus", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=12, help="of Mistral-7B")
+    parser.add_argument("--batch-size", type=int, default=4, help="rows of a forward pass")
+    parser.add_argument("--length", type=int, default=2048, help="tokens of a row")
+    parser.add_argument("--keep", type=Path, help="folder for the 7B model, kept")
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--alone", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.alone:
+        alone(asked.alone)
+        return
+    import torch
+    from deltatune import manifest
+
+    on_gpu = torch.cuda.is_available()
+    if on_gpu and torch.cuda.device_count() < asked.gpus:
+        raise SystemExit(f"{asked.gpus} GPUs are needed, {torch.cuda.device_count()} are here")
+    if asked.size == "all" and not on_gpu:
+        raise SystemExit("Mistral-7B needs GPUs; --size tiny goes the same way on a CPU")
+    with tempfile.TemporaryDirectory(prefix="gpus-") as temporary:
+        scratch = Path(temporary)
+        figures = {
+            "device": torch.cuda.get_device_name(0) if on_gpu else "cpu",
+            "gpus": asked.gpus,
+            "versions": manifest.versions(["torch", "transformers", "peft", "bitsandbytes"]),
+        }
+        figures["small"], wrong = small(scratch / "small", asked.gpus, on_gpu)
+        if on_gpu:
+            figures["nf4_on_cpu_and_gpu"] = quantised_alike()
+        if asked.size == "all":
+            model = asked.keep or scratch / "model"
+            figures["mistral_7b"] = large(scratch / "large", model, asked.gpus, asked)
+    figures["wrong"] = wrong
+    text = json.dumps(figures, indent=2)
+    print(text)
+    if asked.json:
+        asked.json.write_text(text + "\n")
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()
