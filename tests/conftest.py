@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from fetch_process import CANARY
 from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -119,6 +120,8 @@ def write_config(project: Path, config: dict) -> None:
 def small_run(tmp_path_factory, default_config) -> Path:
     """A project folder in which the default made small has run to its end; only to be read.
 
+    It had a token for the hub in its environment, which test_secrets.py looks for.
+
     Tests run in several processes: the first that needs it makes it, the others wait for it.
     """
     shared = tmp_path_factory.getbasetemp()
@@ -129,8 +132,8 @@ def small_run(tmp_path_factory, default_config) -> Path:
         if not project.exists():
             copy_project(project)
             write_config(project, small(copy.deepcopy(default_config)))
-            done = run_snakemake(project, "--cores", "2")
-            if done.returncode != 0:
+            done = run_snakemake(project, "--cores", "2", HF_TOKEN=CANARY)
+            if done.returncode != 0 or CANARY in done.stdout:
                 shutil.rmtree(project)
                 pytest.fail(done.stdout[-5000:])
     return project

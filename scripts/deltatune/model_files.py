@@ -13,6 +13,7 @@ from deltatune.errors import UserError
 
 BESIDE = ("*.json", "*.model", "*.txt", "*.jinja")
 """What is taken beside the weights: configuration, tokenizer, chat template."""
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 _WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
 
 
@@ -42,7 +43,7 @@ def choose(names: list[str], source: str, where: str) -> list[str]:
     """
     weights = fnmatch.filter(names, "*.safetensors")
     if not weights:
-        pickles = [name for name in names if name.endswith((".bin", ".pt", ".pth"))]
+        pickles = [name for name in names if name.endswith(_PICKLES)]
         found = f"only {pickles[0]}, which can run code when it is loaded" if pickles else "none"
         raise UserError(
             f"{where}: '{source}' must hold the weights as .safetensors, but there is {found}. "
@@ -74,7 +75,16 @@ def link(source: Path, target: Path, where: str) -> dict:
 
     Returns facts for the manifest. Raises UserError naming `where` if something is missing.
     """
-    names = choose(sorted(file.name for file in source.iterdir()), str(source), where)
+    try:
+        found = sorted(file.name for file in source.iterdir())
+    except OSError as error:
+        raise UserError(f"{where}: '{source}' cannot be read: {error.strerror}") from None
+    names = choose(found, str(source), where)
+    for name in names:
+        if not (source / name).is_file():
+            raise UserError(
+                f"{where}: '{name}' in '{source}' is no file, or a link that leads nowhere"
+            )
     try:
         config = json.loads((source / "config.json").read_text(encoding="utf-8"))
         architecture = (config.get("architectures") or ["unknown"])[0]
@@ -83,6 +93,12 @@ def link(source: Path, target: Path, where: str) -> dict:
             f"{where}: config.json in '{source}' cannot be read ({error}); give the folder that "
             "save_pretrained wrote."
         ) from None
+    _has_its_shards(source, names, where)
+    if isinstance(config.get("auto_map"), dict) and not _is_known(config.get("model_type")):
+        raise UserError(
+            f"{where}: '{source}' is made by code of its own ({config.get('model_type')}), and "
+            "code from a model is not run. Choose a model that transformers knows."
+        )
     target.mkdir(parents=True)
     for name in names:
         (target / name).symlink_to((source / name).resolve())
@@ -90,3 +106,32 @@ def link(source: Path, target: Path, where: str) -> dict:
         "architecture": architecture,
         "weight_bytes": sum(file.stat().st_size for file in target.glob("*.safetensors")),
     }
+
+
+def _has_its_shards(source: Path, names: list[str], where: str) -> None:
+    """Every shard that the index lists is one of the files that are taken.
+
+    transformers would also read what lies in another folder, such as ../others.safetensors.
+    """
+    index = source / "model.safetensors.index.json"
+    if not index.is_file():
+        return
+    try:
+        shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+        absent = [str(shard) for shard in dict.fromkeys(shards) if shard not in names]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{where}: {index.name} in '{source}' cannot be read ({error!r})") from None
+    if absent:
+        raise UserError(
+            f"{where}: {index.name} in '{source}' lists '{absent[0][:80]}', which is not in the "
+            "folder; it must hold all of its weights."
+        )
+
+
+def _is_known(model_type: Any) -> bool:
+    """Whether transformers has the code of this model; in doubt it is asked when it is loaded."""
+    try:
+        from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    except ImportError:
+        return True
+    return model_type in CONFIG_MAPPING_NAMES

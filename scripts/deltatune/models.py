@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     GenerationConfig,
@@ -11,6 +12,7 @@ from transformers import (
 )
 
 from deltatune.compute import Compute
+from deltatune.errors import UserError
 from deltatune.quantisation import load_arguments, use_plain_products
 from deltatune.tokenizer_files import load_tokenizer
 
@@ -24,13 +26,19 @@ def load_base(folder: str | Path, quantisation: str, compute: Compute) -> PreTra
     generation_config is left out: published models bring sampling and repetition penalties, which
     would go on working behind greedy decoding.
     """
-    model = AutoModelForCausalLM.from_pretrained(
-        str(folder),
-        use_safetensors=True,
-        trust_remote_code=False,
-        attn_implementation="sdpa",
-        **load_arguments(quantisation, compute),
-    )
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            str(folder),
+            use_safetensors=True,
+            trust_remote_code=False,
+            attn_implementation="sdpa",
+            **load_arguments(quantisation, compute),
+        )
+    except SafetensorError as error:
+        raise UserError(
+            f"The weights in {folder} cannot be read as safetensors: {error}. Fetch or save the "
+            "model again."
+        ) from None
     use_plain_products(model)
     model.config.use_cache = False
     model.generation_config = GenerationConfig()

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from deltatune.errors import UserError
+
 
 def load_tokenizer(folder: str | Path) -> Any:
     """The tokenizer of a model's folder, no code from it run."""
@@ -13,7 +15,15 @@ def load_tokenizer(folder: str | Path) -> Any:
 
     if _is_sentencepiece_of_llama(Path(folder)):
         return LlamaTokenizer.from_pretrained(str(folder))
-    return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+    try:
+        return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+    except ValueError as error:
+        if "trust_remote_code" not in str(error):
+            raise
+        raise UserError(
+            f"The tokenizer in {folder} is made by code of its own, and code from a model is not "
+            "run. Choose another model, or save its tokenizer as a tokenizer.json."
+        ) from None
 
 
 def _is_sentencepiece_of_llama(folder: Path) -> bool:

@@ -91,3 +91,92 @@ def test_an_adapter_is_no_base(source, tmp_path):
     (source / "adapter_config.json").write_text("{}")
     with pytest.raises(UserError, match=rf"{WHERE}.*adapter"):
         link(source, tmp_path / "model", WHERE)
+
+
+# ---------------------------------------------------------------- what could run or lead elsewhere
+
+
+def told(source, tmp_path) -> str:
+    with pytest.raises(UserError) as error:
+        link(source, tmp_path / "target", WHERE)
+    assert not (tmp_path / "target").exists()
+    assert str(error.value).startswith(WHERE)
+    return str(error.value)
+
+
+def index(source, *shards):
+    content = {"metadata": {}, "weight_map": {f"layer{i}": s for i, s in enumerate(shards)}}
+    (source / "model.safetensors.index.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    "shard",
+    ["../other.safetensors", "/etc/passwd", "sub/model.safetensors", "model-00003-of-00003.bin", 5],
+)
+def test_an_index_that_leads_out_of_the_folder_is_refused(source, tmp_path, shard):
+    (source.parent / "other.safetensors").write_bytes(b"x")
+    index(source, "model-00001-of-00002.safetensors", shard)
+    assert f"lists '{shard}', which is not in the folder" in told(source, tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"weight_map": []}', "{}"])
+def test_an_index_that_is_none_is_refused(source, tmp_path, content):
+    (source / "model.safetensors.index.json").write_text(content)
+    assert "cannot be read" in told(source, tmp_path)
+
+
+def test_an_index_of_the_files_that_are_there_is_taken(source, tmp_path):
+    index(source, "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
+    assert link(source, tmp_path / "target", WHERE)["weight_bytes"] == 8
+
+
+def test_a_model_with_code_of_its_own_is_refused(source, tmp_path):
+    config = {"model_type": "own", "auto_map": {"AutoModelForCausalLM": "modeling_own.OwnModel"}}
+    (source / "config.json").write_text(json.dumps(config))
+    (source / "modeling_own.py").write_text("raise SystemExit('ran')")
+    assert "code from a model is not run" in told(source, tmp_path)
+
+
+def test_code_beside_a_model_that_transformers_knows_is_left_behind(source, tmp_path):
+    config = {"model_type": "mistral", "auto_map": {"AutoModelForCausalLM": "modeling_own.Own"}}
+    (source / "config.json").write_text(json.dumps(config))
+    (source / "modeling_own.py").write_text("raise SystemExit('ran')")
+    link(source, tmp_path / "target", WHERE)
+    assert not (tmp_path / "target" / "modeling_own.py").exists()
+
+
+def test_links_that_lead_nowhere_are_told(source, tmp_path):
+    weights = source / "model-00002-of-00002.safetensors"
+    weights.unlink()
+    weights.symlink_to(tmp_path / "gone")
+    assert "a link that leads nowhere" in told(source, tmp_path)
+    weights.unlink()
+    weights.symlink_to(weights)
+    assert "a link that leads nowhere" in told(source, tmp_path)
+    weights.unlink()
+    weights.mkdir()
+    assert "is no file" in told(source, tmp_path)
+
+
+def test_a_tokenizer_with_code_of_its_own_is_refused(tmp_path):
+    from deltatune.tokenizer_files import load_tokenizer
+
+    about = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["tokenization_own.Own", None]}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(about))
+    (tmp_path / "tokenization_own.py").write_text("raise SystemExit('ran')")
+    (tmp_path / "config.json").write_text('{"model_type": "own"}')
+    with pytest.raises(UserError, match="code from a model is not run"):
+        load_tokenizer(tmp_path)
+
+
+def test_weights_that_are_something_else_are_told(tmp_path):
+    import tiny
+    from deltatune.compute import choose
+    from deltatune.models import load_base
+
+    folder = tiny.saved(tmp_path / "model")
+    weights = folder / "model.safetensors"
+    for content in (b"\x80\x04\x95pickle", weights.read_bytes()[:-100]):
+        weights.write_bytes(content)
+        with pytest.raises(UserError, match="cannot be read as safetensors"):
+            load_base(folder, "none", choose("fp32"))
