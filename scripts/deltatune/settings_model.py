@@ -5,9 +5,10 @@ A kind of task brings its own section: `deltatune.tasks.<kind>.Settings`.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -60,6 +61,19 @@ class HubDataset(Dataset):
     """The commit or tag that is read, so that a run can be repeated."""
 
 
+# Parameters of an address that let somebody in: ?token=, ?X-Amz-Signature=, ?sig=, ?api_key=.
+_SECRET = re.compile(
+    r"token|secret|passw|pwd|signature|credential|api[-_.]?key|access[-_.]?key|^(sig|auth|key)$",
+    re.IGNORECASE,
+)
+
+
+def _parameters(parts: SplitResult) -> list[str]:
+    """Names of what stands behind the ? or the # of an address."""
+    behind = [*parts.query.split("&"), *parts.fragment.split("&")]
+    return [unquote(one.partition("=")[0]) for one in behind if "=" in one]
+
+
 class UrlDataset(Dataset):
     """A file at an address."""
 
@@ -75,14 +89,18 @@ class UrlDataset(Dataset):
 
     @model_validator(mode="after")
     def _fetchable(self) -> UrlDataset:
-        parts = urlsplit(self.url)
+        try:
+            parts = urlsplit(self.url)
+        except ValueError as error:
+            raise ValueError(f"url: this is no address: {error}") from None
+        secret = "@" in parts.netloc or any(map(_SECRET.search, _parameters(parts)))
+        if secret:
+            raise ValueError(
+                "url: an address with a name and password, a token or a signature would stand in "
+                "the manifest and the report; download the file by hand and use `source: file`"
+            )
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"url: '{self.url}' must begin with https:// or http:// and a host")
-        if "@" in parts.netloc:
-            raise ValueError(
-                "url: an address with a name and password would stand in the manifest and the "
-                "report; download the file by hand and use `source: file`"
-            )
         if self.format is None and self.suffix not in (*SUFFIXES, *TEXT_SUFFIXES):
             raise ValueError(
                 f"format: this key is needed, as '{self.url}' does not end in .csv, .json, .txt "

@@ -276,3 +276,89 @@ def test_the_same_split_is_no_leak(config):
 def test_a_corpus_without_the_task_s_dataset_is_no_leak(config):
     config["models"]["tiny-mistral"]["corpus"] = ["prose"]
     settings.load(config, ROOT)
+
+
+# ---------------------------------------------------------------- secrets
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://me:pa55word@host/a.csv",
+        "ftp://me:pa55word@host/a.csv",
+        "https://host/a.csv?token=pa55word",
+        "https://host/a.csv?x=1&X-Amz-Signature=pa55word",
+        "https://host/a.csv?sv=1&sig=pa55word",
+        "https://host/a.csv?api%5Fkey=pa55word",
+        "https://host/a.csv#access_token=pa55word",
+        "https://[pa55word/a.csv",
+    ],
+)
+def test_an_address_with_a_secret_is_refused_without_saying_it(config, url):
+    config["datasets"]["news"] = {"source": "url", "url": url}
+    (line,) = refused(config)
+    assert line.startswith("datasets.news: url: ")
+    assert "pa55word" not in line
+
+
+def test_an_address_with_harmless_parameters_is_taken(config):
+    url = "https://host/a.csv?raw=true&download=1&keyword=x&page=2"
+    config["datasets"]["news"] = {"source": "url", "url": url}
+    settings.load(config, ROOT)
+
+
+@pytest.mark.parametrize("place", ["hf_token", "datasets.news.token", "models.tiny-mistral.token"])
+def test_a_token_under_a_key_of_its_own_is_refused_without_saying_it(config, place):
+    put(config, place, "hf_pa55word")
+    (line,) = refused(config)
+    assert line.startswith(f"{place}: unknown key") and "pa55word" not in line
+
+
+# ---------------------------------------------------------------- numbers and names
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), float("-inf")])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "experiments.news-qlora.lora.alpha",
+        "experiments.news-qlora.training.max_grad_norm",
+        "tasks.news.split.test",
+        "statistics.confidence",
+        "models.tiny-mistral.learning_rate",
+    ],
+)
+def test_numbers_are_finite(config, place, value):
+    put(config, place, value)
+    assert any(line.startswith(place) for line in refused(config))
+
+
+def test_names_that_differ_in_capitals_alone_are_refused(config):
+    config["experiments"]["News-QLoRA"] = copy.deepcopy(config["experiments"]["news-qlora"])
+    (line,) = refused(config)
+    assert line.startswith("experiments.News-QLoRA: ") and "'news-qlora'" in line
+
+
+@pytest.mark.parametrize("path", ["x" * 5000, "a\0b", "loop", "/dev/zero", "data", "\ud800"])
+def test_a_path_that_is_no_file_is_told(config, path, tmp_path, monkeypatch):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "data").mkdir()
+    config["datasets"]["news"] = {"source": "file", "path": path, "format": "csv"}
+    with pytest.raises(UserError) as caught:
+        settings.load(config, tmp_path)
+    (line,) = str(caught.value).splitlines()[1:]
+    assert line.startswith("  - datasets.news.path: ") and len(line) < 2100
+
+
+def test_what_is_quoted_is_cut_and_a_list_of_faults_too(config):
+    config["datasets"]["news"]["name"] = "x" * 100_000
+    for i in range(100):
+        config[f"unknown{i}"] = 1
+    lines = refused(config)
+    assert lines[-1] == "and 61 more"
+    assert len(lines) == 41 and max(map(len, lines)) < 2100
+
+
+def test_words_that_yaml_reads_as_something_else_are_to_be_quoted(config):
+    put(config, "tasks.news.labels", ["a", True])
+    assert any("True is no text; write it in quotes" in line for line in refused(config))
