@@ -199,7 +199,9 @@ def load_plain(folder: str | Path) -> PreTrainedModel:
     Where there is a GPU, what does not fit on it stays in main memory.
     """
     where = {"device_map": "auto"} if torch.cuda.is_available() else {}
-    return AutoModelForCausalLM.from_pretrained(str(folder), use_safetensors=True, **where).eval()
+    return AutoModelForCausalLM.from_pretrained(
+        str(folder), use_safetensors=True, trust_remote_code=False, **where
+    ).eval()
 
 
 def verdict(figures: dict[str, Any], dtype: torch.dtype, quantisation: str) -> str:
