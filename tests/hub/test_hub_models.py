@@ -209,6 +209,7 @@ def disk_full(fetch, hub, repo):
         (no_such_revision, ["models.x.revision", "no revision 'v1.0'", "/commits/main"]),
         (no_network, ["http://127.0.0.1:9", "refused", "Check the network", "run again"]),
         (offline, ["HF_HUB_OFFLINE", "Unset HF_HUB_OFFLINE"]),
+        (refused_with(403), ["models.x.id", "forbidden for the token", "from HF_TOKEN"]),
         (refused_with(429), ["too many requests", "429", "Wait some minutes"]),
         (refused_with(503), ["is in trouble (HTTP 503)", "Run again later"]),
         (refused_with(200), ["is no hub", "login page", "HF_ENDPOINT"]),
@@ -223,10 +224,14 @@ def disk_full(fetch, hub, repo):
     ids=lambda value: getattr(value, "__name__", None),
 )
 def test_a_failure_says_what_to_do_and_the_next_run_succeeds(fetch, hub, repo, fault, told):
+    if fault.__name__ in ("no_network", "refuse", "connection_cut", "damaged", "disk_full"):
+        # Whatever goes wrong, the token is not in what is said or kept of it.
+        fetch.token, hub.accounts[CANARY] = CANARY, {ID}
     mend = fault(fetch, hub, repo)
     shown = fetch.model(fails=True, **asked(repo, revision="v1.0"))
     for text in told:
         assert text in shown, shown
+    assert CANARY not in shown and fetch.secrets() == []
     mend()
     fetch.model(**asked(repo, revision="v1.0"))
     assert made(fetch)[WEIGHTS] == repo.files[WEIGHTS]

@@ -252,3 +252,25 @@ def test_text_in_a_chat_is_tokenised_in_one_stretch():
     tokenizer = with_template("brackets")
     (ids,) = prompt_ids([ASK], tokenizer)
     assert ids[1:] == text_ids(["[Q] Name a river. [/Q]"], tokenizer)[0]
+
+
+@pytest.mark.parametrize(
+    "evil",
+    [
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ self.__init__.__globals__['os'].system('touch ran') }}",
+        "{{ messages.append(1) }}",
+        "{% for i in range(999999999) %}{{ i }}{% endfor %}",
+        "{% include '/etc/passwd' %}",
+        "{{ raise_exception('no') }}",
+        "{% if",
+    ],
+)
+def test_a_template_of_others_can_reach_nothing(evil, tmp_path, monkeypatch):
+    """It is a program that comes with a model: transformers renders it in a sandbox."""
+    monkeypatch.chdir(tmp_path)
+    tokenizer = copy.copy(tiny.tokenizer())
+    tokenizer.chat_template = evil + "{{ messages[0]['content'] }}"
+    with pytest.raises(UserError):
+        chat_template.pieces((("user", "a"),), tokenizer)
+    assert not (tmp_path / "ran").exists()
