@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TOLD = (".csv", ".html", ".json", ".svg", ".txt")
 #: What is compressed already, or noise: stored as it is.
 DENSE = (".safetensors", ".parquet", ".png", ".zip", ".gz")
-SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|API_KEY|CREDENTIAL")
+SECRET = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|CREDENTIALS?)(_|$)")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 Content = Path | bytes
@@ -178,7 +178,7 @@ def _refuse_secrets(found: Mapping[str, Content]) -> None:
     secrets = {
         name: value.encode()
         for name, value in os.environ.items()
-        if SECRET.search(name) and len(value) >= 8 and "/" not in value
+        if SECRET.search(name) and len(value) >= 8 and not value.startswith("/")
     }
     for name, content in found.items() if secrets else ():
         for variable, value in secrets.items():

@@ -1,21 +1,100 @@
-"""The embedded default, with the first of its seeds: it improves what it tunes, and says so."""
+"""The embedded default as it is shipped, each stage in the environment of its own file.
+
+conda is played by tests/conda/standin, which builds the environments for real; the first time
+takes some minutes, later runs find them beside the tests' own packages.
+"""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import copy_project, run_snakemake
+from conftest import ROOT, copy_project
+
+sys.path.insert(0, str(ROOT / "tests/conda"))
+import environments
+from deltatune import environments as files
+
+USED = {"data", "train", "evaluate", "report"}
 
 
 @pytest.fixture(scope="module")
 def default_run(tmp_path_factory):
     project = copy_project(tmp_path_factory.mktemp("default") / "project")
-    # The second seed would be another two minutes, and is no other code.
-    done = run_snakemake(project, "--cores", "all", "--config", "seeds=[1]")
+    done = environments.run(project, "--cores", "all", watch=project.parent / "watch")
     assert done.returncode == 0, done.stdout[-5000:]
     return project
+
+
+@pytest.fixture(scope="module")
+def jobs(default_run) -> list[dict]:
+    return list(environments.jobs(default_run.parent / "watch"))
+
+
+# ------------------------------------------------------------ the environments
+
+
+@pytest.mark.parametrize("name", sorted(USED))
+def test_an_environment_holds_what_its_file_lists_and_nothing_else(default_run, name):
+    """pip was free to add what a listed package needs: there was nothing to add."""
+    python = environments.built()[name] / "bin" / "python"
+    told = subprocess.run(
+        [python, "-I", "-c", PRINT_INSTALLED], stdout=subprocess.PIPE, check=True, text=True
+    )
+    found = {tuple(line.split("==")) for line in told.stdout.splitlines()}
+    _, pins = files.listed((ROOT / f"envs/{name}.yaml").read_text())
+    assert {(files.canonicalize_name(n), v.split("+")[0]) for n, v in found} == set(pins.items())
+
+
+PRINT_INSTALLED = """
+from importlib.metadata import distributions
+for one in distributions():
+    print(f"{one.metadata['Name']}=={one.version}")
+"""
+
+
+def test_every_job_ran_in_the_environment_of_its_rule(default_run, jobs):
+    prefixes = environments.built()
+    wanted = {script: str(prefixes[name]) for _, name, script in of_rules() if name in USED}
+    assert {job["prefix"] for job in jobs} == {str(prefixes[name]) for name in USED}
+    assert [job for job in jobs if job["prefix"] != wanted[job["rule"]]] == []
+    assert all(job["version"].startswith("3.11.") for job in jobs)
+
+
+def test_every_job_was_seen(default_run, jobs):
+    folder = default_run / "results/benchmarks"
+    ran = Counter(Path(p.relative_to(folder).parts[0]).stem for p in tsv(default_run))
+    assert Counter(job["rule"] for job in jobs) == ran
+    assert ran.total() > 50
+
+
+def test_no_job_loaded_a_package_from_outside_its_environment(default_run, jobs):
+    """Snakemake puts its own folder behind the environment's on the path, for its helper."""
+    leaked = {
+        (job["rule"], name)
+        for job in jobs
+        for name in environments.from_elsewhere(job, default_run)
+        if not name.startswith("snakemake")
+    }
+    assert leaked == set()
+
+
+def tsv(project: Path) -> list[Path]:
+    return list(project.glob("results/benchmarks/**/*.tsv"))
+
+
+def of_rules():
+    from test_envs import of_rules
+
+    return of_rules()
+
+
+# ------------------------------------------------------------ what the run found
 
 
 @pytest.mark.parametrize(
@@ -43,7 +122,7 @@ def test_padding_is_under_two_percent(default_run):
 def test_no_job_needs_more_than_three_gigabytes(default_run):
     peaks = {
         str(path.relative_to(default_run)): pd.read_csv(path, sep="\t")["max_rss"].max()
-        for path in default_run.glob("results/benchmarks/**/*.tsv")
+        for path in tsv(default_run)
     }
     assert peaks
     # Snakemake writes MiB; a job that ended before it could be measured has no figure.
