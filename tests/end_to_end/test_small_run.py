@@ -12,8 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from conftest import copy_project, run_snakemake
-from identity import differences, identity
+from conftest import run_snakemake
 
 COLUMNS = [
     *("experiment", "task", "model", "metric", "higher_is_better", "n", "base", "tuned", "delta"),
@@ -62,24 +61,6 @@ def test_nothing_is_to_be_done_a_second_time(small_run):
     done = run_snakemake(small_run, "--cores", "1")
     assert done.returncode == 0
     assert "Nothing to be done" in done.stdout
-
-
-def test_again_on_one_core_gives_the_same(small_run, tmp_path):
-    project = copy_project(tmp_path / "again")
-    shutil.copy2(small_run / "config.yaml", project / "config.yaml")
-    # One task is the whole way; that the base is the same stands for the splits of the others.
-    done = run_snakemake(
-        project, "--cores", "1", "results/comparisons/instructions-qlora/instructions.csv"
-    )
-    assert done.returncode == 0, done.stdout[-3000:]
-    found, first = identity(project), identity(small_run)
-    assert {Path(name).name for name in found} >= {
-        "model.safetensors",
-        "adapter_model.safetensors",
-        "scores.parquet",
-        "instructions.csv",
-    }
-    assert not differences({name: first[name] for name in found}, found)
 
 
 def test_a_base_is_evaluated_once(small_run):
