@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
+from accelerate.utils import model_has_dtensor
+from torch.nn.parallel import DistributedDataParallel
 from transformers import Trainer, TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
 
@@ -105,6 +107,16 @@ class ResumableTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset=None) -> Order:
         return self._order
+
+    def _wrap_model(self, model, *arguments, **named):
+        if not (processes.count() > 1 and model is self.model and model_has_dtensor(model)):
+            return super()._wrap_model(model, *arguments, **named)
+        # A base in shares. On GPUs accelerate 1.15 wraps no model in DDP that has parameters in
+        # shares, though these are frozen and DDP is told to leave them alone. It still sets the
+        # precision.
+        model = self.accelerator.prepare_model(model, device_placement=False, evaluation_mode=True)
+        here = [self.args.device.index] if self.args.device.type == "cuda" else None
+        return DistributedDataParallel(model, device_ids=here)
 
     # ------------------------------------------------------------ saving
 

@@ -29,7 +29,7 @@ def quantised_on(device: str) -> Iterator[None]:
     """Within it, 4-bit weights are quantised on a device, whichever one they are loaded to.
 
     A base for sharding is loaded to the main memory, where quantising takes minutes for each
-    thousand million weights, and rounds a few of them to another side than a GPU does.
+    thousand million weights; and it is to be the base that a single GPU would have.
     """
     from bitsandbytes.nn import Params4bit
 

@@ -285,7 +285,7 @@ def _stopped(saved: int, steps: int) -> Stopped:
 def _arguments(run: _Run, plan: tuple[int, int], steps: int) -> TrainingArguments:
     training, compute = run.training, run.compute
     kept = {"use_reentrant": False} if run.checkpointing else None
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(run.scratch),
         max_steps=steps,
         per_device_train_batch_size=plan[0],
@@ -314,7 +314,10 @@ def _arguments(run: _Run, plan: tuple[int, int], steps: int) -> TrainingArgument
         remove_unused_columns=False,
         dataloader_num_workers=0,
         dataloader_pin_memory=compute.device != "cpu",
-        # Every layer of an adapter is used in every pass, and no buffer is trained.
+        # Every layer of an adapter is used in every pass.
         ddp_find_unused_parameters=False,
-        ddp_broadcast_buffers=False,
     )
+    if arguments.n_gpu > 1:
+        # It would take every GPU that it sees, with so many times the rows of a step.
+        arguments._n_gpu = 1
+    return arguments

@@ -1,0 +1,285 @@
+"""Several processes that train one adapter: on the CPU, where gloo takes the place of NCCL."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import test_training
+import tiny
+import yaml
+from conftest import ROOT
+from deltatune import checkpoints, compute, fitting, launching, manifest, settings
+from deltatune.compute import Compute
+from deltatune.errors import UserError
+from deltatune.ordering import Filled, Order
+from deltatune.settings_model import Lora, Training
+from safetensors.torch import load_file
+from test_training import BASE, rows
+
+SCRIPTS = ROOT / "scripts"
+# 10 rows in steps of 4: the last step of an epoch has filling rows.
+SETTINGS = {"epochs": 2, "batch_size": 2, "gradient_accumulation": 2, "evaluations": 3}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return rows(21), rows(6, seed=1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("together")
+    tiny.saved(folder / "model")
+    for name, part in zip(("train", "validation"), data, strict=True):
+        part.save_to_disk(str(folder / name))
+    return folder
+
+
+def together(folder, name, *, quantisation="nf4", dropout=0.0, sharded=False, **rest):
+    """(losses, figures, adapter's hashes) of two processes."""
+    lora = Lora(rank=2, alpha=4, dropout=dropout).model_dump()
+    training = Training(gpus=2, sharded=sharded, learning_rate=1e-2, **SETTINGS).model_dump()
+    job = {
+        **{"seed": 3, "lora": lora, "training": training, "quantisation": quantisation},
+        **{"base": BASE, "revision": None, "model": str(folder / "model")},
+        "rows": {split: str(folder / split) for split in ("train", "validation")},
+        "output": str(folder / name / "adapter"),
+        "scratch": str(folder / name / "scratch"),
+        "checkpoints": {"folder": str(folder / name / "e" / "seed-1"), "mark": "mark"},
+    }
+    done = launching.run(job, 2, False, **rest)
+    return pd.DataFrame(done["losses"]), done["figures"], test_training.hashes(
+        folder / name / "adapter"
+    )  # fmt: skip
+
+
+def alone(folder, data, name, quantisation):
+    """(losses, adapter's folder) of one process."""
+    output = folder / name / "adapter"
+    losses, _ = test_training.run(
+        folder / "model", data, output, quantisation=quantisation, lora={"dropout": 0}, **SETTINGS
+    )
+    return losses, output
+
+
+def assert_close(one, other, frames):
+    """Losses within 1e-4, and weights."""
+    pd.testing.assert_frame_equal(*frames, check_exact=False, atol=1e-4, rtol=0)
+    a, b = (load_file(path / "adapter_model.safetensors") for path in (one, other))
+    assert a.keys() == b.keys()
+    assert max((a[name] - b[name]).abs().max().item() for name in a) < 1e-4
+
+
+@pytest.mark.parametrize(("quantisation", "sharded"), [("none", False), ("nf4", True)])
+def test_two_processes_have_the_losses_of_one(folder, data, quantisation, sharded):
+    """Rows of unequal supervised tokens, accumulation, an epoch that does not divide: the mean of
+    the processes' means would be another loss."""
+    counts = [sum(label != -100 for label in row["labels"][1:]) for row in data[0]]
+    assert len(set(counts)) > 2 and len(counts) % 4
+    losses, output = alone(folder, data, f"alone-{quantisation}", quantisation)
+    name = f"two-{quantisation}"
+    found, figures, _ = together(folder, name, quantisation=quantisation, sharded=sharded)
+    assert_close(output, folder / name / "adapter", (found, losses))
+    assert figures["processes"] == 2 and figures["steps"] == 6
+    assert (figures["batch_size_used"], figures["gradient_accumulation_used"]) == (2, 1)
+    assert figures["rows"] == len(data[0])
+
+
+def test_two_processes_go_on_where_they_were_stopped(folder, data):
+    """With dropout, for which each of them has its own random numbers."""
+    expected = together(folder, "whole", dropout=0.2)
+    said = []
+
+    def progress(text):
+        if text.startswith("step 2/"):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(UserError, match=r"the next run goes on at step [3-5] of 6"):
+        together(folder, "parts", dropout=0.2, progress=progress, say=said.append)
+    assert said == [] and not (folder / "parts" / "adapter").exists()
+    found = together(folder, "parts", dropout=0.2, say=said.append)
+    assert len(said) == 1 and said[0].startswith("going on at step ")
+    assert found[2] == expected[2]
+    pd.testing.assert_frame_equal(found[0], expected[0], check_exact=True)
+
+
+# ---------------------------------------------------------------- how processes are ended
+
+
+def programs(monkeypatch, folder, scenario, **rest):
+    """launching.run with `together_program` in place of the training."""
+    popen = subprocess.Popen
+
+    def other(command, **keywords):
+        command = ["together_program" if c == "deltatune.together" else c for c in command]
+        keywords["env"]["PYTHONPATH"] += os.pathsep + str(Path(__file__).parent)
+        return popen(command, **keywords)
+
+    monkeypatch.setattr(launching.subprocess, "Popen", other)
+    try:
+        return launching.run({"scenario": scenario, "folder": str(folder)}, 2, False, **rest)
+    finally:
+        assert not running(folder)
+
+
+def running(folder) -> list[int]:
+    found = [int(path.read_text()) for path in folder.glob("pid-*")]
+    assert len(found) == 2
+    return [process for process in found if _runs(process)]
+
+
+def _runs(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def test_what_the_first_says_is_passed_on(monkeypatch, tmp_path):
+    said, seen = [], []
+    found = programs(monkeypatch, tmp_path, "result", say=said.append, progress=seen.append)
+    assert found == {"answer": 42} and said == ["hello"] and seen == ["half"]
+
+
+def test_all_begin_again_where_one_is_short_of_memory(monkeypatch, tmp_path):
+    said = []
+    assert programs(monkeypatch, tmp_path, "short", say=said.append) == {"plan": [2, 4]}
+    assert len(said) == 1 and "batch_size 2 and gradient_accumulation 4" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "kind", "told"),
+    [
+        ("user", UserError, "the second one cannot go on"),
+        ("failed", launching.Failed, "the second one cannot go on"),
+        ("killed", UserError, "without a word"),
+    ],
+)
+def test_an_error_of_any_of_them_ends_all_with_one_message(
+    monkeypatch, tmp_path, scenario, kind, told
+):
+    with pytest.raises(kind, match=told):
+        programs(monkeypatch, tmp_path, scenario)
+
+
+def test_a_signal_is_passed_on(monkeypatch, tmp_path):
+    said = []
+
+    def say(text):
+        if not said:  # the second one would end this process
+            os.kill(os.getpid(), signal.SIGINT)
+        said.append(text)
+
+    with pytest.raises(UserError, match="stopped at step 3"):
+        programs(monkeypatch, tmp_path, "asked", say=say)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone has it")
+def test_no_process_outlives_the_one_that_waits(tmp_path):
+    """Killed outright, it cannot end them: they are asked to stop, save, and end."""
+    script = f"""
+        import os, subprocess
+        from deltatune import launching
+        popen = subprocess.Popen
+        def other(command, **keywords):
+            command = ["together_program" if c == "deltatune.together" else c for c in command]
+            return popen(command, **keywords)
+        launching.subprocess.Popen = other
+        launching.run({{"scenario": "forever", "folder": {str(tmp_path)!r}}}, 2, False,
+                      say=lambda text: print(text, flush=True))
+    """
+    path = os.pathsep.join([str(SCRIPTS), str(Path(__file__).parent)])
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.kill()
+    process.wait()
+    until = time.monotonic() + 20
+    while running(tmp_path) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not running(tmp_path)
+    assert {path.name for path in tmp_path.glob("saved-*")} == {"saved-0", "saved-1"}
+
+
+# ---------------------------------------------------------------- rows and settings
+
+
+@pytest.mark.parametrize(
+    ("plan", "count", "expected"),
+    [
+        ((4, 4), 2, (4, 2)),
+        ((4, 1), 2, (2, 1)),
+        ((4, 1), 4, (1, 1)),
+        ((4, 3), 2, (3, 2)),
+        ((6, 1), 2, (3, 1)),
+        ((1, 8), 4, (1, 2)),
+        ((5, 2), 1, (5, 2)),
+    ],
+)
+def test_a_step_keeps_its_rows(plan, count, expected):
+    found = fitting.shared(*plan, count)
+    assert found == expected and found[0] * found[1] * count == plan[0] * plan[1]
+
+
+def test_each_epoch_has_an_order_of_its_own_and_filling_comes_last():
+    order = Order(10, seed=5, multiple=4)
+    first = list(order)
+    assert sorted(first) == list(range(12)) and first[10:] == [10, 11] and len(order) == 12
+    assert list(order) == first and list(Order(10, 5))[:10] == first[:10]
+    order.epoch = 1
+    assert list(order) != first
+    assert list(Order(10, 6)) == list(order)[:10]
+
+
+def test_nothing_is_learnt_from_filling_rows(data):
+    filled = Filled(data[0], len(data[0]) + 2)
+    assert len(filled) == len(data[0]) + 2 and filled[3] == data[0][3]
+    assert set(filled[len(data[0])]["labels"]) == {-100}
+    assert len(filled[len(data[0]) + 1]["labels"]) == len(data[0][0]["labels"])
+
+
+def test_fewer_gpus_than_asked_for(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(UserError, match=r"training\.gpus: 2 are asked for and 1 can be seen"):
+        compute.require(2, Compute("cuda:0", torch.bfloat16, ""))
+    compute.require(1, Compute("cuda:0", torch.bfloat16, ""))
+    compute.require(8, Compute("cpu", torch.float32, ""))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"training": {"gpus": 3}}, r"news-qlora\.training.*gpus: a step of \d+ rows"),
+        ({"training": {"sharded": True}}, r"news-qlora\.training.*sharded: one GPU"),
+        ({"quantisation": "int8", "training": {"gpus": 2, "sharded": True}}, "sharded: a base in"),
+        ({"lora": {"use_dora": True}, "training": {"gpus": 2, "sharded": True}}, "DoRA"),
+    ],
+)
+def test_settings_that_cannot_be(default_config, change, told):
+    config = yaml.safe_load(yaml.safe_dump(default_config))
+    experiment = config["experiments"]["news-qlora"]
+    for key, value in change.items():
+        experiment[key] = {**experiment.get(key, {}), **value} if isinstance(value, dict) else value
+    with pytest.raises(UserError, match=told):
+        settings.load(config)
+
+
+def test_what_several_processes_used_is_added_up():
+    earlier = {"seconds": 10.0, "peak_memory_gb": 1000.0, "peak_gpu_memory_gb": 7.0}
+    found = manifest.used(earlier)
+    assert found["seconds"] > 10 and found["peak_memory_gb"] == 1000
+    assert found["peak_gpu_memory_gb"] == 7
+    assert manifest.used()["peak_memory_gb"] < 100 and checkpoints.RATIO == 50

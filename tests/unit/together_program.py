@@ -1,0 +1,62 @@
+"""In place of `deltatune.together`: processes that end in all the ways that such processes do."""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from deltatune import interrupts
+
+job = json.loads(Path(sys.argv[1]).read_text())
+rank = int(os.environ["RANK"])
+interrupts.end_with_parent()
+
+
+def tell(kind, content):
+    with Path(job["messages"], f"{rank}.jsonl").open("a") as file:
+        file.write(json.dumps({"kind": kind, "content": content}) + "\n")
+
+
+def wait_for(path):
+    while not Path(path).exists():
+        time.sleep(0.02)
+
+
+with interrupts.noted(again=True) as asked:
+    Path(job["folder"], f"pid-{rank}").write_text(str(os.getpid()))
+    for other in range(2):
+        wait_for(Path(job["folder"], f"pid-{other}"))
+    scenario = job["scenario"]
+    if scenario == "result":
+        if rank == 0:
+            tell("say", "hello")
+            tell("progress", "half")
+            tell("result", {"answer": 42})
+    elif scenario == "short":
+        if job.get("plan"):
+            tell("result", {"plan": job["plan"]})
+        elif rank == 1:
+            tell("short", [4, 2])
+        time.sleep(30)
+    elif scenario in ("user", "failed"):
+        if rank == 1:
+            tell(scenario, "the second one cannot go on")
+            sys.exit(1)
+        time.sleep(30)  # as in a collective operation, for ever
+    elif scenario == "killed":
+        if rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        sys.exit(1)
+    elif scenario == "asked":
+        tell("say", "ready")
+        while not asked():
+            time.sleep(0.02)
+        tell("user", "stopped at step 3")
+        time.sleep(30)
+    elif scenario == "forever":
+        tell("say", "ready")
+        while not asked():
+            time.sleep(0.02)
+        Path(job["folder"], f"saved-{rank}").touch()
