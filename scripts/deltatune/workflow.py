@@ -520,7 +520,7 @@ class Flow:
         chosen = self.experiment(experiment)
         each = self.memory(chosen.model, attempt)
         if chosen.training.sharded and not self.is_pretrained_here(chosen.model):
-            # It is held in main memory before it is shared out; in four bits, a quarter of its size.
+            # Main memory holds it before it is shared out; in four bits, a quarter of its size.
             size = self._gigabytes(chosen.model) * 1000
             each += round(size / 4 if chosen.quantisation == "nf4" else size) * attempt
         return each * chosen.training.gpus
