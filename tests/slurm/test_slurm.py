@@ -89,7 +89,7 @@ class Place:
         return self.folder / "results" / path
 
     def snakemake(self, *arguments: str) -> str:
-        done = run_snakemake(self.folder, *COMMAND, *arguments, timeout=600, **self.environment)
+        done = run_snakemake(self.folder, *COMMAND, *arguments, timeout=1500, **self.environment)
         assert done.returncode == 0, f"{done.stdout[-6000:]}\n{self.slurm_logs()}"
         return done.stdout
 
@@ -137,6 +137,8 @@ def timed(cluster: Cluster, place: Place, whole) -> list[Job]:
         "train_adapter:runtime=attempt",
         # The limit is looked at every 30 seconds, and the warning may be that much early.
         "train_adapter:slurm_extra='--signal=TERM@5'",
+        "--retries",
+        "4",
     )
     return cluster.jobs(before)
 
@@ -214,6 +216,8 @@ def test_training_that_runs_out_of_time_goes_on_in_the_next_job(timed, place):
     slow, fast = (place.path(f"experiments/{name}/seed-1") for name in ("slow", "fast"))
     assert (slow / "adapter.sha256").read_text() == (fast / "adapter.sha256").read_text()
     assert (slow / "loss.csv").read_text() == (fast / "loss.csv").read_text()
+    log = place.path("logs/train_adapter/slow/seed-1.log").read_text()
+    assert re.search(r"going on at step [1-9]", log)
     assert not place.path("checkpoints").exists()
 
 
@@ -238,9 +242,9 @@ def test_interrupting_leaves_no_job_behind(timed, cluster, place):
     )
     try:
         paused = Path(place.environment["FAULTS"]) / "slow-seed-2"
-        wait_until(paused.exists, 120, "training has begun")
+        wait_until(paused.exists, 300, "training has begun")
         run.send_signal(signal.SIGINT)
-        told, _ = run.communicate(timeout=90)
+        told, _ = run.communicate(timeout=180)
     finally:
         run.kill()
     assert run.returncode != 0

@@ -87,6 +87,18 @@ def test_the_top_of_the_profile(cluster):
     assert {(j["slurm_partition"], j.get("gpu_model")) for j in tiny.values()} == {("short", None)}
 
 
+def test_training_on_two_gpus_asks_for_both_on_one_machine(cluster):
+    path = cluster / "presets/alpaca-zephyr-7b.yaml"
+    config = yaml.safe_load(path.read_text())
+    for experiment in config["experiments"].values():
+        experiment["training"]["gpus"] = 2
+    path.write_text(yaml.safe_dump(config))
+    jobs = asked(cluster, "--configfile", "presets/alpaca-zephyr-7b.yaml")
+    train = needs(jobs["train_adapter"], "gpu", "nodes", "mem_mb", "cpus_per_gpu")
+    assert train == ("2", "1", "32000", "4")
+    assert needs(jobs["generate_answers"], "gpu", "mem_mb") == ("1", "16000")
+
+
 def test_a_repeated_job_asks_for_more(default_config):
     flow = Flow(default_config | {"cluster": {"max_minutes": 2000}})
     flow.settings.models["real"] = settings.load(
