@@ -11,5 +11,6 @@ with runlog.stage(snakemake) as terminal:
     folder = Path(snakemake.output.model)
     facts = model_files.fetch(settings, folder, terminal.progress)
     hashes = manifest.write_hashes(folder, snakemake.output.weights)
-    manifest.write_hashes(folder, snakemake.output.tokenizer, "tokenizer*")
+    # All but the weights: a chat template or a list of special tokens changes a tokenizer, too.
+    manifest.write_hashes(folder, snakemake.output.tokenizer, without="*.safetensors*")
     manifest.write(snakemake.output.manifest, settings=settings, hashes=hashes, **facts)

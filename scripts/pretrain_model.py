@@ -17,7 +17,7 @@ with runlog.stage(snakemake) as terminal:
     output = Path(snakemake.output.model)
     figures = pretraining.pretrain(texts, settings, output, terminal.progress)
     hashes = manifest.write_hashes(output, snakemake.output.weights)
-    manifest.write_hashes(output, snakemake.output.tokenizer, "tokenizer*")
+    manifest.write_hashes(output, snakemake.output.tokenizer, without="*.safetensors*")
     manifest.write(
         snakemake.output.manifest,
         packages=["torch", "transformers", "tokenizers"],

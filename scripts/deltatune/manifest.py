@@ -91,13 +91,20 @@ def file_hash(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_hashes(folder: str | Path, path: str | Path, pattern: str = "*") -> dict[str, str]:
+def write_hashes(
+    folder: str | Path, path: str | Path, pattern: str = "*", without: str = ".*"
+) -> dict[str, str]:
     """Write `hash  folder/file` lines for the files of a folder, as `sha256sum -c` reads them.
 
-    The names are relative to the folder that `path` stands in. Returns name -> hash.
+    pattern: of names that are taken; without: of names that are not. Hidden files never are. The
+    names in the file are relative to the folder that `path` stands in. Returns name -> hash.
     """
     folder, path = Path(folder), Path(path)
-    files = sorted(f for f in folder.rglob(pattern) if f.is_file() and not f.name.startswith("."))
+    files = sorted(
+        f
+        for f in folder.rglob(pattern)
+        if f.is_file() and not f.name.startswith(".") and not f.match(without)
+    )
     hashes = {f"{folder.name}/{f.relative_to(folder).as_posix()}": file_hash(f) for f in files}
     lines = [f"{value}  {name}\n" for name, value in hashes.items()]
     path.write_text("".join(lines), encoding="utf-8")

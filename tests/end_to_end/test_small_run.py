@@ -131,48 +131,6 @@ def test_a_metric_and_an_experiment_are_added_in_one_place_each(finished):
     assert "Ends with a stop" in (finished / "results/report.html").read_text()
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "expected"),
-    [
-        # A longer answer is a new answer of every system, and trains nothing.
-        (
-            ("tasks", "instructions", "evaluation", "max_new_tokens"),
-            9,
-            {"generate_answers", "compute_metrics", "compare_systems"},
-        ),
-        # Another rank trains and evaluates the tuned system, on its own task and elsewhere; base
-        # and tokens stay.
-        (
-            ("experiments", "news-qlora", "lora", "rank"),
-            3,
-            {"train_adapter", "score_labels", "score_text", "compute_metrics", "compare_systems"},
-        ),
-        (("report", "title"), "Another title", set()),
-    ],
-)
-def test_an_edit_runs_what_depends_on_it(finished, key, value, expected):
-    path = finished / "config.yaml"
-    config = yaml.safe_load(path.read_text())
-    section = config
-    for part in key[:-1]:
-        section = section.setdefault(part, {})
-    section[key[-1]] = value
-    path.write_text(yaml.safe_dump(config, sort_keys=False))
-    late = {"join_comparisons", "plot_forest", "plot_losses", "plot_differences", "plot_confusion"}
-    planned = set(jobs(run_snakemake(finished, "-n").stdout))
-    assert planned - late == expected | {"render_report"}
-
-
-def test_a_comment_and_a_touch_run_nothing(finished):
-    path = finished / "config.yaml"
-    path.write_text("# a comment\n" + path.read_text())
-    module = finished / "scripts/deltatune/training.py"
-    module.write_text(module.read_text() + "\n# a comment\n")
-    for file in [*finished.glob("scripts/*.py"), *finished.glob("data/sample/*")]:
-        file.touch()
-    assert "Nothing to be done" in run_snakemake(finished, "-n").stdout
-
-
 def test_what_tuning_costs_elsewhere_stands_in_a_table_of_its_own(small_run):
     table = pd.read_csv(small_run / "results/elsewhere.csv")
     assert list(table.columns) == COLUMNS

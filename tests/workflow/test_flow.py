@@ -119,47 +119,6 @@ def rules(names: set[str]) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "expected"),
-    [
-        ("experiments.news-qlora.lora.rank", 4, {"train_adapter", "render_report"}),
-        ("experiments.news-qlora.training.epochs", 1, {"train_adapter", "render_report"}),
-        ("tasks.news.prompt", "{text}\n\nLabel:", {"tokenize_split", "score_labels"}),
-        ("tasks.news.split.seed", 5, {"split_dataset"}),
-        ("tasks.news.metrics", ["accuracy"], {"compute_metrics", "compare_systems"}),
-        (
-            "tasks.news.main_metric",
-            "macro_f1",
-            {"plot_differences", "render_report"},
-        ),
-        ("tasks.news.evaluation.max_examples", 20, {"score_labels"}),
-        ("tasks.news.evaluation.batch_size", 4, {"score_labels"}),
-        ("tasks.instructions.evaluation.max_new_tokens", 8, {"generate_answers"}),
-        ("datasets.prose.chunks.max_words", 60, {"chunk_text"}),
-        ("datasets.news.columns", {"text": "title", "label": "label"}, {"fetch_dataset"}),
-        ("statistics.resamples", 999, {"compare_systems", "render_report"}),
-        ("statistics.seed", 1, {"compare_systems", "render_report"}),
-        (
-            "statistics.confidence",
-            0.9,
-            {"compare_systems", "render_report", "plot_forest", "fit_baseline"},
-        ),
-        ("report.title", "x", {"render_report"}),
-        ("models.tiny-mistral.steps", 3, {"pretrain_model"}),
-    ],
-)
-def test_a_setting_changes_the_stages_that_it_changes_and_no_others(
-    make, flow, path, value, expected
-):
-    found = changed(flow, make(**{path: value}))
-    assert rules(found) == expected
-    # And in them only what belongs to the experiment, the task or the dataset that it stands at.
-    shared = {"render_report", "plot_forest", "join_comparisons"}
-    if path.split(".")[0] in ("tasks", "experiments", "datasets"):
-        subject = path.split(".")[1].removesuffix("-qlora")
-        assert all(subject in name for name in found if name not in shared), found
-
-
-@pytest.mark.parametrize(
     "changes",
     [
         {"experiments.news-qlora.lora": {"rank": 2, "targets": ["q_proj"]}},
@@ -192,14 +151,6 @@ def test_no_experiment_changes_the_evaluation_of_a_base(make, flow, changes):
     assert "score_labels news " + BASE in before
     assert after.items() <= before.items()
     assert make(**changes).system(BASE) == flow.system(BASE)
-
-
-def test_another_seed_trains_and_evaluates_only_what_is_new(make, flow):
-    found = changed(flow, make(seeds=[1, 2, 3]))
-    systems = {name for name in found if "seed-" in name or name.startswith("train_adapter")}
-    assert systems
-    assert all(name.endswith(("seed-3", " 3")) for name in systems)
-    assert rules(found - systems) == {"compare_systems", "plot_losses", "render_report"}
 
 
 def test_base_and_tuned_are_asked_in_the_same_way(flow):

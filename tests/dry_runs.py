@@ -1,0 +1,76 @@
+"""What `snakemake -n` plans, job by job, without the seconds that each start of it takes.
+
+Each dry run is a process of its own, forked from one that has imported snakemake already, in which
+the command line's own entry point is called. `test_reruns.py` compares some with the command line.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import multiprocessing
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_FORKED = multiprocessing.get_context("forkserver")
+_FORKED.set_forkserver_preload(
+    [
+        *("snakemake.cli", "snakemake.persistence", "snakemake.report.html_reporter"),
+        *("snakemake.linting", "snakemake.storage", "snakemake.script", "smart_open", "nbformat"),
+        *("pandas", "pydantic", "docutils.core", "docutils.parsers.rst", "jinja2", "requests"),
+        *("pygments.formatters", "packaging.version", "PIL.Image", "difflib", "dpath"),
+    ]
+)
+
+
+@dataclass
+class Plan:
+    """jobs: `rule wildcards` -> the files that it makes; text: what was printed."""
+
+    status: int
+    text: str
+    jobs: dict[str, list[str]] = field(default_factory=dict)
+
+
+def dry_run(folder: Path, *arguments: str, dry: bool = True, **environment: str) -> Plan:
+    """What snakemake would run in a folder; with dry=False, what it runs."""
+    with tempfile.TemporaryDirectory() as scratch:
+        printed, found = Path(scratch, "printed"), Path(scratch, "jobs")
+        command = [*(["--dry-run"] if dry else []), "--cores", "1", *arguments]
+        values = (str(folder), command, environment, str(printed), str(found))
+        process = _FORKED.Process(target=_run, args=values)
+        process.start()
+        process.join(300)
+        text = printed.read_text() if printed.exists() else ""
+        jobs = json.loads(found.read_text()) if found.exists() else {}
+    return Plan(process.exitcode, text, jobs)
+
+
+def _run(
+    folder: str, arguments: list[str], environment: dict[str, str], printed: str, found: str
+) -> None:
+    os.chdir(folder)
+    os.environ.update({"HF_HUB_OFFLINE": "1", **environment})
+    target = os.open(printed, os.O_WRONLY | os.O_CREAT)
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    gc.disable()  # a quarter faster
+    from snakemake import cli
+    from snakemake.logging import logger
+
+    jobs: dict[str, list[str]] = {}
+
+    def note(record):
+        if getattr(record, "rule_name", None) and hasattr(record, "wildcards"):
+            name = " ".join([record.rule_name, *record.wildcards.values()])
+            if record.rule_name != "all":
+                jobs[name] = list(record.output)
+        return True
+
+    logger.addFilter(note)
+    try:
+        cli.main(arguments)
+    finally:
+        Path(found).write_text(json.dumps(jobs))

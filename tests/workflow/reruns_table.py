@@ -1,0 +1,984 @@
+"""Every kind of edit to a finished run, and exactly which jobs run again. docs/reruns.md is written
+from it: `python tests/workflow/reruns_table.py`.
+
+A job is its rule and its wildcards, `train_adapter news 1`. A pattern with * stands for the jobs
+of the finished run that match it; a name without one may be a job that was not there before.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[:0] = [str(Path(__file__).parents[1])]
+
+import reruns_project
+from conftest import ROOT
+from reruns_project import (
+    TARGETS,
+    Edit,
+    anchored,
+    append,
+    both,
+    code,
+    config,
+    drop,
+    exchange,
+    older,
+    put,
+    put_at,
+    remove,
+    replace,
+    start,
+    touch,
+    write,
+)
+
+DOCS = ROOT / "docs" / "reruns.md"
+NOTHING: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """what: the edit in words. edits: one or more of that kind, each made alone, which all run the
+    same jobs. runs: patterns of those jobs. note: what a reader may wonder about."""
+
+    what: str
+    runs: Iterable[str]
+    edits: dict[str, Edit] = field(default_factory=dict)
+    note: str = ""
+
+
+def jobs(patterns: Iterable[str], finished: Iterable[str]) -> set[str]:
+    """The jobs that patterns stand for. Raises ValueError for a pattern that matches none."""
+    found = set()
+    for pattern in patterns:
+        here = {job for job in finished if fnmatchcase(job, pattern)}
+        if not here and "*" in pattern:
+            raise ValueError(f"no job is called {pattern}")
+        found |= here or {pattern}
+    return found
+
+
+# ---------------------------------------------------------------- jobs that belong together
+
+#: What every result ends in.
+PAGE = ("join_comparisons comparison", "plot_forest", "render_report")
+ELSEWHERE = ("join_comparisons elsewhere",)
+#: The merged model of the finished run.
+MERGED = ("merge_adapter news 1",)
+
+
+def judged(experiment: str, task: str) -> tuple[str, ...]:
+    """Behind a change of all answers or likelihoods of an experiment on its own task."""
+    return (f"compare_systems {experiment} {task}", f"plot_differences {experiment}", *PAGE)
+
+
+def trained(experiment: str) -> tuple[str, ...]:
+    """Another adapter: its systems are evaluated on all of their tasks, no base is."""
+    return (
+        f"train_adapter {experiment} *",
+        f"* tuned/{experiment}/*",
+        f"compare_systems {experiment} *",
+        f"plot_* {experiment}",
+        *PAGE,
+    )
+
+
+#: All that depends on a base of the finished run.
+TINY = (
+    *("tokenize_split * tiny *", "* base/tiny/*", "quantize_model tiny news"),
+    *(*trained("answers"), *trained("news"), *trained("news-gptq"), *ELSEWHERE, *MERGED),
+)
+MINE = ("tokenize_split * mine *", "* base/mine/none", *trained("story"))
+THEIRS = ("tokenize_split * theirs *", "* base/theirs/nf4", *trained("talks"), *trained("book"))
+#: All that depends on the split of a task; what the tiny model has read belongs to it.
+NEWS = ("split_dataset news", "fit_baseline news", "pretrain_model tiny", *TINY)
+QUESTIONS = ("split_dataset questions", "pretrain_model tiny", *TINY)
+STORY = (
+    *("split_dataset story", "tokenize_split story *", "score_text story *"),
+    *("generate_answers story *", "compute_metrics story *", "compare_systems * story"),
+    *(*trained("story"), *ELSEWHERE),
+)
+TALKS = (
+    *("split_dataset talks", "tokenize_split talks *", "generate_answers talks *"),
+    *("compute_metrics talks *", *trained("talks")),
+)
+BOOK = (
+    *("split_dataset book", "tokenize_split book *", "score_text book *"),
+    *("generate_answers book *", "compute_metrics book *", *trained("book")),
+)
+#: An experiment on a task of questions that is added beside the others, with seeds 1 and 2.
+SEEDS = (1, 2)
+
+
+def added(experiment: str, task: str, seeds: Iterable[int] = SEEDS) -> tuple[str, ...]:
+    """The jobs of a new experiment whose base and tokens are there; of the kind `classify`."""
+    return (
+        *(f"train_adapter {experiment} {seed}" for seed in seeds),
+        *(f"score_labels {task} tuned/{experiment}/seed-{seed}" for seed in seeds),
+        *(f"compute_metrics {task} tuned/{experiment}/seed-{seed}" for seed in seeds),
+        f"compare_systems {experiment} {task}",
+        *(f"plot_{figure} {experiment}" for figure in ("losses", "differences", "confusion")),
+        *PAGE,
+    )
+
+
+# ---------------------------------------------------------------- edits that need more than a key
+
+
+def _reversed(section: str) -> Edit:
+    """The same mapping with its keys in the opposite order."""
+    return config(lambda c: {**c, section: dict(reversed(c[section].items()))})
+
+
+def _deep_reversed(value):
+    if isinstance(value, dict):
+        return {key: _deep_reversed(value[key]) for key in reversed(value)}
+    return value
+
+
+def _other_order(c: dict) -> dict:
+    """All keys in the opposite order, experiments alone in theirs."""
+    return {
+        **_deep_reversed(c),
+        "experiments": {n: _deep_reversed(e) for n, e in c["experiments"].items()},
+    }
+
+
+def _another(name: str, like: str, **changes) -> Edit:
+    def change(c: dict) -> None:
+        c["experiments"][name] = {**c["experiments"][like], "elsewhere": [], **changes}
+        c["experiments"][name].pop("published", None)
+
+    return config(change)
+
+
+def _without(name: str) -> Edit:
+    return drop(f"experiments.{name}")
+
+
+def _again(edit: Edit, back: Edit) -> Edit:
+    """An edit that is taken back before snakemake has seen it."""
+    return both(edit, back)
+
+
+def _lora(key: str, value) -> Edit:
+    return put_at({f"experiments.news.lora.{key}": value})
+
+
+def _training(key: str, value) -> Edit:
+    return put_at({f"experiments.news.training.{key}": value})
+
+
+LORA = {
+    "rank": 5, "alpha": 9, "dropout": 0.1, "targets": ["q_proj"], "bias": "all",
+    "use_rslora": True, "use_dora": True, "init_lora_weights": "gaussian",
+    "modules_to_save": ["lm_head"], "layers_to_transform": [0], "rank_pattern": {"q_proj": 2},
+    "alpha_pattern": {"q_proj": 2},
+}  # fmt: skip
+TRAINING = {
+    "epochs": 3, "learning_rate": 2, "batch_size": 3, "gradient_accumulation": 2,
+    "schedule": "linear", "warmup": 0.1, "optimiser": "sgd", "weight_decay": 0.1,
+    "max_grad_norm": 2, "evaluations": 5, "precision": "fp32", "activation_checkpointing": True,
+    "threads": 2, "gpus": 2,
+}  # fmt: skip
+PRETRAIN = {
+    "steps": 3, "batch_tokens": 512, "sequence_length": 64, "learning_rate": 0.1, "seed": 1,
+    "threads": 1, "architecture.vocab_size": 600, "architecture.hidden_size": 128,
+    "architecture.intermediate_size": 128, "architecture.layers": 2, "architecture.heads": 4,
+    "architecture.kv_heads": 2, "architecture.context": 1024,
+}  # fmt: skip
+SPLIT = {
+    "method": "random", "validation": 0.2, "test": 0.3, "max_records": 50,
+    "near_duplicates": None, "max_rejected": 0.5, "seed": 1,
+}  # fmt: skip
+
+SECTIONS: dict[str, list[Row]] = {}
+
+SECTIONS["`experiments`"] = [
+    Row(
+        "`lora`: any key",
+        (*trained("news"), *MERGED),
+        {key: _lora(key, value) for key, value in LORA.items()},
+    ),
+    Row(
+        "`training`: any key",
+        (*trained("news"), *MERGED),
+        {key: _training(key, value) for key, value in TRAINING.items()}
+        | {"sharded": both(_training("gpus", 2), _training("sharded", True))},
+    ),
+    Row(
+        "the same of an experiment with `elsewhere`",
+        (*trained("answers"), *ELSEWHERE),
+        {"rank": put(experiments__answers__lora__rank=5)},
+        "It is evaluated there too.",
+    ),
+    Row(
+        "two values exchanged: rank and alpha, or epochs and learning rate",
+        (*trained("news"), *MERGED),
+        {
+            "rank, alpha": both(_lora("rank", 8), _lora("alpha", 4)),
+            "epochs, learning_rate": both(_training("epochs", 1), _training("learning_rate", 2)),
+            "learning_rate, batch_size": both(
+                _training("learning_rate", 2), _training("batch_size", 1), _training("epochs", 2)
+            ),
+        },
+    ),
+    Row(
+        "`quantisation`",
+        (
+            *trained("news"),
+            *MERGED,
+            "score_labels news base/tiny/int8",
+            "compute_metrics news base/tiny/int8",
+        ),
+        {"int8": put(experiments__news__quantisation="int8")},
+        "The base under it is evaluated as well, where no experiment has it yet.",
+    ),
+    Row(
+        "`model`: another that is there",
+        (
+            *trained("news"),
+            *MERGED,
+            *(f"tokenize_split news mine {split}" for split in ("train", "validation")),
+            *("score_labels news base/mine/nf4", "compute_metrics news base/mine/nf4"),
+        ),
+        {"mine": put(experiments__news__model="mine")},
+    ),
+    Row(
+        "`task`: another that is there",
+        (
+            *(f"train_adapter story {seed}" for seed in SEEDS),
+            *("compare_systems story book", "plot_losses story", "plot_differences story"),
+            *(f"tokenize_split book mine {split}" for split in ("train", "validation")),
+            *(
+                f"{rule} book {system}"
+                for rule in ("score_text", "generate_answers", "compute_metrics")
+                for system in ("base/mine/none", "tuned/story/seed-1", "tuned/story/seed-2")
+            ),
+            *PAGE,
+        ),
+        {"book": put(experiments__story__task="book")},
+    ),
+    Row(
+        "`elsewhere`: a task more",
+        (
+            *(
+                f"{rule} questions tuned/news/seed-{seed}"
+                for rule in ("generate_answers", "compute_metrics")
+                for seed in SEEDS
+            ),
+            *("compare_systems news questions", *ELSEWHERE, "render_report"),
+        ),
+        {"questions": put(experiments__news__elsewhere=["questions"])},
+    ),
+    Row(
+        "`elsewhere`: none any more",
+        ("render_report",),
+        {"none": put(experiments__answers__elsewhere=[])},
+        "`elsewhere.csv` stays where it is, and nothing shows it.",
+    ),
+    Row(
+        "`published`",
+        ("render_report",),
+        {
+            "source": put(experiments__news__published__source="Another"),
+            "base": put(experiments__news__published__metrics__accuracy__base=0.6),
+            "tuned": put(experiments__news__published__metrics__accuracy__tuned=0.8),
+            "scale": put(experiments__news__published__metrics__accuracy__scale=10),
+            "differs": put(experiments__news__published__differs=["In this."]),
+        },
+    ),
+    Row(
+        "an experiment more, on a base and a task that are there",
+        added("wider", "news"),
+        {"wider": _another("wider", "news", lora={"rank": 64})},
+    ),
+    Row(
+        "one less",
+        PAGE,
+        {"news-gptq": _without("news-gptq")},
+        "Its files stay on the disk; nothing shows them. Put back, it runs no more than this.",
+    ),
+    Row(
+        "another name",
+        added("headlines", "news"),
+        {"headlines": both(_another("headlines", "news-gptq"), _without("news-gptq"))},
+        "Names are folders: it is trained anew.",
+    ),
+    Row(
+        "their order",
+        (*PAGE,),
+        {"reversed": _reversed("experiments")},
+        "It is that of the rows.",
+    ),
+]
+
+SECTIONS["`run`, `seeds`"] = [
+    Row(
+        "`run`: some of the experiments",
+        PAGE,
+        {"news, story": put(run=["news", "story"])},
+        "What the others have made stays. Back to `all`, the same run again.",
+    ),
+    Row(
+        "`seeds`: one more",
+        (
+            *(
+                f"train_adapter {name} 3"
+                for name in ("answers", "news", "news-gptq", "story", "talks", "book")
+            ),
+            *(
+                f"{rule} {system}/seed-3"
+                for rule, systems in {
+                    "score_labels": ("news tuned/news", "news tuned/news-gptq"),
+                    "score_text": ("story tuned/story", "book tuned/book", "story tuned/answers"),
+                    "generate_answers": (
+                        *("questions tuned/answers", "talks tuned/talks"),
+                        *("story tuned/story", "book tuned/book"),
+                    ),
+                    "compute_metrics": (
+                        *("news tuned/news", "news tuned/news-gptq", "story tuned/story"),
+                        *("book tuned/book", "story tuned/answers", "questions tuned/answers"),
+                        "talks tuned/talks",
+                    ),
+                }.items()
+                for system in systems
+            ),
+            *("compare_systems *", "plot_losses *", "plot_differences *", *PAGE, *ELSEWHERE),
+        ),
+        {"3": put(seeds=[1, 2, 3])},
+        "Only the new seed is trained and evaluated.",
+    ),
+    Row(
+        "`seeds`: the last one less",
+        ("compare_systems *", "plot_losses *", "plot_differences *", *PAGE, *ELSEWHERE),
+        {"1": put(seeds=[1])},
+    ),
+    Row(
+        "`seeds`: their order",
+        ("compare_systems *", "plot_losses *", "plot_confusion *", *PAGE, *ELSEWHERE),
+        {"2, 1": put(seeds=[2, 1])},
+        "The first one's examples are those that are shown.",
+    ),
+]
+
+SECTIONS["`tasks`"] = [
+    Row(
+        "`evaluation.max_new_tokens`, `batch_size`, `max_examples` of `instruct`",
+        (
+            *("generate_answers questions *", "compute_metrics questions *"),
+            *judged("answers", "questions"),
+        ),
+        {
+            key: put_at({f"tasks.questions.evaluation.{key}": 9})
+            for key in ("max_new_tokens", "batch_size", "max_examples")
+        },
+        "Nothing is trained.",
+    ),
+    Row(
+        "`evaluation.continuations`, `max_new_tokens` of `prose`",
+        ("generate_answers story *", "render_report"),
+        {
+            "continuations": put(tasks__story__evaluation__continuations=["The end "]),
+            "max_new_tokens": put(tasks__story__evaluation__max_new_tokens=9),
+        },
+        "No figure depends on them.",
+    ),
+    Row(
+        "`evaluation.context` of `prose`",
+        (
+            *("score_text story *", "compute_metrics story *", "compare_systems * story"),
+            *("plot_differences story", *PAGE, *ELSEWHERE),
+        ),
+        {"64": put(tasks__story__evaluation__context=64)},
+    ),
+    Row(
+        "`evaluation.batch_size` of `prose`",
+        (
+            *("generate_answers story *", "score_text story *", "compute_metrics story *"),
+            *("compare_systems * story", "plot_differences story", *PAGE, *ELSEWHERE),
+        ),
+        {"2": put(tasks__story__evaluation__batch_size=2)},
+    ),
+    Row(
+        "`evaluation` of `classify`: any key",
+        (
+            *("score_labels news *", "compute_metrics news *", "compare_systems * news"),
+            *("plot_differences news*", "plot_confusion *", *PAGE),
+        ),
+        {
+            "batch_size": put(tasks__news__evaluation__batch_size=2),
+            "max_examples": put(tasks__news__evaluation__max_examples=2),
+        },
+    ),
+    Row(
+        "`metrics`: one more, one less",
+        ("compute_metrics questions *", *judged("answers", "questions")),
+        {
+            "more": put(tasks__questions__metrics=["rouge_l", "bleu", "exact_match"]),
+            "less": put(tasks__questions__metrics=["rouge_l"]),
+            "order": put(tasks__questions__metrics=["bleu", "rouge_l"]),
+        },
+        "No system is asked again.",
+    ),
+    Row(
+        "`main_metric`",
+        ("plot_differences answers", "render_report"),
+        {"bleu": put(tasks__questions__main_metric="bleu")},
+    ),
+    Row(
+        "`prompt`",
+        (
+            *("tokenize_split questions *", "generate_answers questions *"),
+            *("compute_metrics questions *", *trained("answers"), *ELSEWHERE),
+        ),
+        {"alpaca": put(tasks__questions__prompt="alpaca")},
+        "The base is asked anew, too. It was pre-trained without a prompt, and stays.",
+    ),
+    Row(
+        "`chat`",
+        (
+            *("tokenize_split talks *", "generate_answers talks *", "compute_metrics talks *"),
+            *trained("talks"),
+        ),
+        {"system": put(tasks__talks__chat__system="Be kind.")},
+    ),
+    Row(
+        "`max_length`",
+        (
+            *("tokenize_split story *", "score_text story *", "compute_metrics story *"),
+            *("compare_systems * story", *trained("story"), *ELSEWHERE),
+        ),
+        {"128": put(tasks__story__max_length=128)},
+        "For `prose` it is the window of the likelihood; answers to questions do not depend on it.",
+    ),
+    Row(
+        "`split`: any key",
+        STORY,
+        {key: put_at({f"tasks.story.split.{key}": value}) for key, value in SPLIT.items()},
+    ),
+    Row(
+        "`split` of a task that a `pretrain` model reads",
+        NEWS,
+        {"seed": put(tasks__news__split__seed=1)},
+        "The base has read its training text, and so is made anew with all that is tuned on it.",
+    ),
+    Row(
+        "`dataset`",
+        TALKS,
+        {"questions": put(tasks__talks__dataset="questions")},
+    ),
+    Row(
+        "`kind`",
+        (
+            *("split_dataset talks", "tokenize_split talks *", *trained("talks")),
+            *(
+                f"{rule} talks {system}"
+                for rule in ("score_text", "generate_answers", "compute_metrics")
+                for system in ("base/theirs/nf4", "tuned/talks/seed-1", "tuned/talks/seed-2")
+            ),
+        ),
+        {"prose": put(tasks__talks={"kind": "prose", "dataset": "talks"})},
+    ),
+    Row(
+        "`labels`: how the data spells them",
+        NEWS,
+        {
+            "numbers": put(
+                tasks__news__labels={0: "World", 1: "Sports", 2: "Business", 3: "Sci/Tech"}
+            )
+        },
+        "The names being the same, only the split asks for it; what follows it runs.",
+    ),
+    Row(
+        "a task that no experiment names",
+        NOTHING,
+        {"more": put(tasks__other={"kind": "prose", "dataset": "story"})},
+    ),
+]
+
+SECTIONS["`datasets`"] = [
+    Row(
+        "`columns`",
+        ("fetch_dataset news", *NEWS),
+        {"columns": put(datasets__news__columns={"text": "title", "label": "label"})},
+    ),
+    Row(
+        "`chunks`",
+        ("chunk_text story", *STORY),
+        {"max_words": put(datasets__story__chunks__max_words=50)},
+    ),
+    Row(
+        "`chunks` of what is no plain text",
+        NOTHING,
+        {"max_words": put(datasets__news__chunks={"max_words": 50})},
+    ),
+    Row(
+        "`path`, or a sample's `name`: another file",
+        ("fetch_dataset news", *NEWS),
+        {
+            "path": put(datasets__news__path="data/other.csv"),
+            "sample": put(
+                datasets__news={
+                    "source": "sample",
+                    "name": "news",
+                    "columns": {"text": ["title", "description"], "label": "label"},
+                }
+            ),
+        },
+    ),
+    Row(
+        "`format`",
+        ("fetch_dataset news", *NEWS),
+        {"csv": put(datasets__news__format="csv")},
+    ),
+    Row(
+        "`revision`, `id`, `config`, `split` of the hub",
+        ("fetch_dataset talks", *TALKS),
+        {
+            "revision": put(datasets__talks__revision="v2"),
+            "id": put(datasets__talks__id="somebody/chats"),
+            "config": put(datasets__talks__config="small"),
+            "split": put(datasets__talks__split="test"),
+        },
+    ),
+    Row(
+        "`url`, `sha256`, `gutenberg`",
+        ("fetch_dataset book", "chunk_text book", *BOOK),
+        {
+            "url": put(datasets__book__url="https://example.org/other.txt"),
+            "sha256": put(datasets__book__sha256="0" * 64),
+            "gutenberg": put(datasets__book__gutenberg=False),
+        },
+        "A file that is here is not fetched again.",
+    ),
+]
+
+SECTIONS["`models`"] = [
+    Row(
+        "`pretrain`: any key",
+        ("pretrain_model tiny", *TINY),
+        {key: put_at({f"models.tiny.{key}": value}) for key, value in PRETRAIN.items()}
+        | {"corpus": put(models__tiny__corpus=["news"])},
+    ),
+    Row(
+        "`gptq`: `bits`, `group_size`, `samples`, `seed`",
+        (
+            *("quantize_model tiny news", "* base/tiny/gptq", *trained("news-gptq")),
+            *("compare_systems news-gptq news",),
+        ),
+        {
+            key: put_at({f"models.tiny.gptq.{key}": value})
+            for key, value in {"bits": 8, "group_size": 32, "samples": 3, "seed": 1}.items()
+        },
+        "Other quantisations of the model stay.",
+    ),
+    Row(
+        "`gptq.calibration`",
+        ("quantize_model tiny questions", "* base/tiny/gptq", *trained("news-gptq")),
+        {"questions": put(models__tiny__gptq__calibration="questions")},
+    ),
+    Row(
+        "`revision`, `id` of the hub",
+        ("fetch_model theirs", *THEIRS),
+        {
+            "revision": put(models__theirs__revision="v2"),
+            "id": put(models__theirs__id="somebody/other"),
+        },
+    ),
+    Row(
+        "`path` of a model on this machine",
+        ("fetch_model mine", *MINE),
+        {
+            "moved": both(
+                Edit(lambda project: (project / "models/mine").rename(project / "models/moved")),
+                put(models__mine__path="models/moved"),
+            )
+        },
+    ),
+    Row(
+        "`source`: the model comes from elsewhere",
+        ("fetch_model mine", *MINE),
+        {
+            "hub": put(models__mine={"source": "hub", "id": "somebody/mine", "revision": "v1"}),
+        },
+    ),
+]
+
+SECTIONS["`statistics`, `report`, the machine"] = [
+    Row(
+        "`statistics`: `resamples`, `seed`",
+        ("compare_systems *", *PAGE, *ELSEWHERE),
+        {"resamples": put(statistics__resamples=999), "seed": put(statistics__seed=1)},
+    ),
+    Row(
+        "`statistics.confidence`",
+        ("compare_systems *", "fit_baseline *", *PAGE, *ELSEWHERE),
+        {"0.9": put(statistics__confidence=0.9)},
+    ),
+    Row(
+        "`report`: any key",
+        ("render_report",),
+        {"title": put(report__title="Another"), "examples": put(report__examples=3)},
+    ),
+    Row(
+        "`hardware`, `cluster`: any key",
+        NOTHING,
+        {
+            "gpu": put(hardware__gpu="T4"),
+            "memory_gb": put(hardware__memory_gb=15),
+            "partition": put(cluster__partition="cpu"),
+            "gpu_partition": put(cluster__gpu_partition="gpu"),
+            "gpu_type": put(cluster__gpu_type="a100"),
+            "max_minutes": put(cluster__max_minutes=100),
+        },
+    ),
+    Row(
+        "`threads`, `resources`, `message` or another text of a rule; the profile",
+        NOTHING,
+        {
+            "resources": replace("rules/train.smk", "runtime=", "tasks=1,\n        runtime="),
+            "message": replace("rules/data.smk", '"Fetching dataset', '"Getting dataset'),
+            "comment": append("rules/train.smk", "\n# A comment.\n"),
+            "profile": append("profiles/default/config.yaml", "\nkeep-going: true\n"),
+        },
+    ),
+    Row(
+        "the number of cores; environment variables",
+        NOTHING,
+        {
+            "cores": start(*TARGETS, "--cores", "8"),
+            "resources": start(*TARGETS, "--resources", "gpu=2", "mem_mb=64000"),
+            "HF_TOKEN": start(*TARGETS, HF_TOKEN="hf_another", HF_HOME="/somewhere"),
+            "OMP_NUM_THREADS": start(*TARGETS, OMP_NUM_THREADS="7", PYTHONHASHSEED="7"),
+        },
+    ),
+]
+
+SECTIONS["Data and model files"] = [
+    Row(
+        "the content of a data file",
+        ("fetch_dataset story", "chunk_text story", *STORY),
+        {
+            "a sentence": append("data/story.txt", "\nAnd after it.\n"),
+            "a letter": replace("data/story.txt", "time", "tide"),
+            "an older file in its place": older("data/story.txt", "Long ago.\n"),
+        },
+    ),
+    Row(
+        "two data files exchanged by `mv`",
+        ("fetch_dataset news", *NEWS),
+        {"mv": exchange("data/news.csv", "data/other.csv")},
+        "Their dates are as old as they were.",
+    ),
+    Row(
+        "a shipped sample",
+        ("fetch_dataset questions", *QUESTIONS),
+        {"instructions": replace("data/sample/instructions.json", "a", "e")},
+    ),
+    Row(
+        "weights, configuration, tokenizer or chat template of a model on this machine",
+        ("fetch_model mine", *MINE),
+        {
+            "weights": append("models/mine/model.safetensors", "other\n"),
+            "older weights": older("models/mine/model.safetensors", "older\n"),
+            "config": append("models/mine/config.json", "\n"),
+            "chat template": append("models/mine/chat_template.jinja", "!"),
+            "a file more": write("models/mine/added_tokens.json", "{}"),
+            "a file less": remove("models/mine/chat_template.jinja"),
+        },
+    ),
+    Row(
+        "another file in that folder",
+        NOTHING,
+        {"README": append("models/mine/README.md", "More.\n")},
+    ),
+    Row(
+        "touch",
+        NOTHING,
+        {
+            "data and models": touch("data/**/*.*", "models/mine/*"),
+            "code": touch("scripts/**/*.py", "Snakefile", "rules/*", "config.yaml", "report/*"),
+            "environments": touch("envs/*"),
+        },
+    ),
+]
+
+SECTIONS["Code, template, environments"] = [
+    Row(
+        "a script",
+        (
+            *("score_labels *", "compute_metrics news *", "compare_systems * news"),
+            *("plot_differences news*", "plot_confusion *", *PAGE),
+        ),
+        {"score_labels": code("score_labels.py")},
+    ),
+    Row(
+        "a module of the library: what imports it, at whatever distance. `training.py`",
+        ("train_adapter *", "* tuned/*", "compare_systems *", "plot_*", *PAGE, *ELSEWHERE, *MERGED),
+        {"training": code("deltatune/training.py")},
+    ),
+    Row(
+        "`statistics.py`",
+        (
+            *("compute_metrics *", "fit_baseline *", "compare_systems *", "plot_differences *"),
+            *(*PAGE, *ELSEWHERE),
+        ),
+        {"statistics": code("deltatune/statistics.py")},
+    ),
+    Row(
+        "`metrics/answers/bleu.py`",
+        ("compute_metrics questions *", *judged("answers", "questions")),
+        {"bleu": code("deltatune/metrics/answers/bleu.py")},
+        "Tasks with other metrics are not judged again.",
+    ),
+    Row(
+        "`reporting/`",
+        ("plot_*", "render_report"),
+        {"figures": code("deltatune/reporting/figures.py")},
+    ),
+    Row(
+        "what checks and describes the settings, what plans: `settings*.py`, `workflow.py`",
+        NOTHING,
+        {
+            name: code(f"deltatune/{name}.py")
+            for name in ("settings", "settings_model", "workflow", "digest", "planning", "trying")
+        },
+    ),
+    Row(
+        "what every script uses: `runlog.py`, `manifest.py`",
+        ("*",),
+        {"runlog": code("deltatune/runlog.py")},
+    ),
+    Row(
+        "comments, docstrings, layout",
+        NOTHING,
+        {
+            "comment": append("scripts/deltatune/training.py", "\n\n# A comment.\n"),
+            "docstring": replace("scripts/deltatune/runlog.py", '"""What', '"""So what'),
+        },
+    ),
+    Row(
+        "the template or style of the report",
+        ("render_report",),
+        {
+            "template": append("report/page.html.j2", "<p>More.</p>\n"),
+            "style": append("report/style.css", "p {color: red}\n"),
+        },
+    ),
+    Row(
+        "a caption",
+        NOTHING,
+        {
+            name: append(f"report/{name}.rst", "\nMore.\n")
+            for name in ("comparison", "workflow", "page")
+        },
+        "`snakemake --report` reads it afresh.",
+    ),
+    Row(
+        "an env file, without `--use-conda`",
+        NOTHING,
+        {"train": append("envs/train.yaml", "# Other.\n")},
+    ),
+]
+
+SECTIONS["No change at all"] = [
+    Row("nothing", NOTHING, {"nothing": start()}),
+    Row(
+        "a comment or the order of keys in config.yaml; a default written out",
+        NOTHING,
+        {
+            "comment": append("config.yaml", "\n# A comment.\n"),
+            "order": config(_other_order),
+            "default": put(statistics__confidence=0.95, tasks__story__max_length=512, run="all"),
+            "number": put(experiments__news__training__learning_rate=1.0),
+            "anchors": anchored(),
+        },
+    ),
+    Row(
+        "an edit that is taken back before the next run",
+        NOTHING,
+        {
+            "setting": both(_lora("rank", 5), _lora("rank", 4)),
+            "module": both(
+                code("deltatune/training.py"),
+                replace("scripts/deltatune/training.py", "\nEDITED = 1\n", ""),
+            ),
+            "data": both(
+                append("data/story.txt", "More.\n"),
+                replace("data/story.txt", "The end.\nMore.\n", "The end.\n"),
+            ),
+        },
+    ),
+]
+
+SECTIONS["Results"] = [
+    Row(
+        "one removed that is asked for: what makes it, and what follows",
+        PAGE,
+        {"comparison.csv": remove("results/comparison.csv")},
+    ),
+    Row(
+        "one removed, with all that was made from it",
+        (
+            *("score_labels news tuned/news/seed-2", "compute_metrics news tuned/news/seed-2"),
+            *("compare_systems news news", "plot_differences news", *PAGE),
+        ),
+        {
+            "labels": remove(
+                "results/evaluations/news/tuned/news/seed-2",
+                "results/comparisons/news",
+                "results/comparison.csv",
+            )
+        },
+    ),
+    Row(
+        "one removed that all have used",
+        NOTHING,
+        {
+            "records": remove("results/datasets/news/records.parquet"),
+            "adapter": remove("results/experiments/news/seed-2"),
+        },
+        "It is made again as soon as something needs it.",
+    ),
+    Row(
+        "logs and benchmarks removed",
+        NOTHING,
+        {"logs": remove("results/logs", "results/benchmarks")},
+    ),
+]
+
+#: Under `--use-conda`, over a project that was finished under it.
+SECTIONS["Under `--use-conda`"] = [
+    Row(
+        "`envs/data.yaml`",
+        ("*",),
+        {"data": append("envs/data.yaml", "# Other.\n")},
+        "All begins with what is fetched there.",
+    ),
+    Row(
+        "`envs/train.yaml`",
+        (
+            *("pretrain_model *", "tokenize_split *", "train_adapter *", "* tuned/*", *TINY),
+            *("compare_systems *", "plot_*", *PAGE, *ELSEWHERE, *MERGED),
+        ),
+        {"train": append("envs/train.yaml", "# Other.\n")},
+    ),
+    Row(
+        "`envs/gptq.yaml`",
+        ("quantize_model *", "* base/tiny/gptq", *trained("news-gptq")),
+        {"gptq": append("envs/gptq.yaml", "# Other.\n")},
+    ),
+    Row(
+        "`envs/evaluate.yaml`",
+        (
+            *("fit_baseline *", "generate_answers *", "score_text *", "compute_metrics *"),
+            *("score_labels news base/tiny/nf4", "score_labels news tuned/news/*"),
+            *("compare_systems *", "plot_differences *", "plot_confusion news", *PAGE, *ELSEWHERE),
+        ),
+        {"evaluate": append("envs/evaluate.yaml", "# Other.\n")},
+        "Not what a GPTQ base says: that is asked in its own environment.",
+    ),
+    Row(
+        "`envs/report.yaml`",
+        ("plot_*", "render_report"),
+        {"report": append("envs/report.yaml", "# Other.\n")},
+    ),
+    Row("touch", NOTHING, {"all": touch("envs/*")}),
+]
+
+
+# ---------------------------------------------------------------- the page
+
+ORDER = (
+    *("fetch_dataset", "chunk_text", "split_dataset", "fit_baseline", "fetch_model"),
+    *("pretrain_model", "tokenize_split", "quantize_model", "train_adapter", "generate_answers"),
+    *("score_text", "score_labels", "compute_metrics", "compare_systems", "join_comparisons"),
+    *("plot_forest", "plot_losses", "plot_differences", "plot_confusion", "render_report"),
+    "merge_adapter",
+)
+
+HEAD = """# What runs again
+
+A job runs again when its own settings, its code or its inputs have changed; `snakemake -n` lists
+the jobs and why. This page says which jobs that are, for **{edits} edits of {rows} kinds**. Each is
+made, alone, to a finished project, and `snakemake -n` must plan exactly these jobs, wildcards
+included: `tests/workflow/test_reruns.py`. Every key of the settings is among them. Some are run
+for real as well, in `tests/end_to_end/test_reruns_for_real.py`.
+
+The project of the table has one of everything: {experiments} experiments with 2 seeds each, on
+three base models (built here, of this machine, of the hub), one of them under NF4 and under GPTQ,
+and a merged model: {jobs} jobs. A number says how many jobs of a rule run again.
+"""
+
+FOOT = """
+## What to know beside it
+
+- **What runs again takes along all that is behind it**, whether or not it comes out the same as
+  before: Snakemake plans before it runs.
+- **Whatever is removed from config.yaml stays on the disk**, under its name in `results/`, and no
+  table or page shows it. Put back unchanged, it is not made again.
+- **Swapped values are seen.** Snakemake remembers params as a set of values without names; here
+  each stage has one dictionary.
+- **Code** counts by what it means: comments, docstrings and layout are left out, and every minor
+  version of Python from 3.11 gives the same digest. A stage sees its script and all modules that
+  the script imports, directly or not. Shell text is not seen; there is none.
+- **Data files and models of this machine** count by their content up to 64 MiB; a larger file, by
+  its size and date: there, touch is an edit. Intermediate results up to 1 MB are compared by their
+  checksums, larger ones by date.
+- **What lies elsewhere** counts by the name given here: a tag of the hub that was moved, or a file
+  that changed behind its address, is not noticed. Give a commit, and a `sha256`.
+- **Environments** count under `--use-conda` alone, byte by byte, comments too. To switch it on or
+  off runs everything again, and so does moving the folder under it, unless `--conda-prefix` names
+  a place that stays.
+- **`.snakemake/` is the memory of all this.** Without it Snakemake goes by dates, says that
+  metadata is missing, and does *not* notice an edit of the settings or the code. If it is lost, run
+  once with `--forceall`.
+- **An edit while a run is under way** is seen by the next call. On a cluster, do not edit
+  config.yaml before the run has ended: jobs read it when they begin.
+"""
+
+
+def page(finished: Iterable[str]) -> str:
+    """docs/reruns.md, for the jobs of the finished project."""
+    finished = list(finished)
+    rows = [row for section in SECTIONS.values() for row in section]
+    lines = [
+        HEAD.format(
+            edits=sum(len(row.edits) for row in rows),
+            rows=len(rows),
+            experiments=len({job for job in finished if job.startswith("plot_losses ")}),
+            jobs=len(finished),
+        )
+    ]
+    for section, found in SECTIONS.items():
+        lines += [f"\n## {section}\n", "| edit | runs again | jobs |", "|---|---|---|"]
+        for row in found:
+            again = jobs(row.runs, finished)
+            note = f" {row.note}" if row.note else ""
+            lines.append(f"| {row.what} | {_told(again, finished)}{note} | {len(again)} |")
+    return "\n".join(lines) + "\n" + FOOT
+
+
+def _told(again: set[str], finished: list[str]) -> str:
+    if not again:
+        return "**nothing.**"
+    if again == set(finished):
+        return "**everything.**"
+    counts = Counter(job.split(" ")[0] for job in again)
+    rules = sorted(counts, key=ORDER.index)
+    return ", ".join(f"{rule} {counts[rule]}" if counts[rule] > 1 else rule for rule in rules) + "."
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        DOCS.write_text(page(reruns_project.build(Path(folder) / "project")))

@@ -1,0 +1,176 @@
+"""What runs again after which edit, by dry runs over a finished project: docs/reruns.md is true."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import typing
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import reruns_table
+from conftest import run_snakemake
+from deltatune import tasks
+from deltatune.settings_model import Settings
+from dry_runs import Plan
+from pydantic import BaseModel
+from reruns_project import TARGETS, build, build_under_conda, planned, under_conda
+from reruns_table import DOCS, SECTIONS, Row, jobs
+
+UNDER_CONDA = "Under `--use-conda`"
+
+CASES = {
+    f"{section}: {row.what}: {name}": (row, edit)
+    for section, rows in SECTIONS.items()
+    for row in rows
+    for name, edit in row.edits.items()
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[Path, dict[str, list[str]]]:
+    """(the finished project, its jobs); only to be read."""
+    project = tmp_path_factory.mktemp("finished") / "project"
+    return project, build(project)
+
+
+@pytest.fixture
+def project(finished, tmp_path) -> Path:
+    """A copy with the same dates. Its results are links: they may be removed, but not written."""
+
+    def copied(source: str, target: str) -> str:
+        made = Path(source).relative_to(finished[0]).parts[0] in ("results", ".snakemake")
+        return os.link(source, target) if made else shutil.copy2(source, target)
+
+    shutil.copytree(finished[0], tmp_path / "project", symlinks=True, copy_function=copied)
+    return tmp_path / "project"
+
+
+def compare(plan: Plan, row: Row, finished: dict[str, list[str]]) -> None:
+    assert plan.status == 0, plan.text[-3000:]
+    expected = jobs(row.runs, finished)
+    missing, more = expected - set(plan.jobs), set(plan.jobs) - expected
+    assert (sorted(missing), sorted(more)) == ([], []), "(not run again, run beside them)"
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not case.startswith(UNDER_CONDA)])
+def test_an_edit_runs_exactly_what_the_table_says(finished, project, case):
+    row, edit = CASES[case]
+    edit.change(project)
+    plan = planned(project, *edit.arguments, **dict(edit.environment))
+    compare(plan, row, finished[1])
+
+
+def test_under_conda_an_edit_runs_exactly_what_the_table_says(finished, tmp_path):
+    environment = build_under_conda(finished[0], tmp_path / "finished")
+    arguments = under_conda(tmp_path / "finished")
+    for case in CASES:
+        if case.startswith(UNDER_CONDA):
+            row, edit = CASES[case]
+            shutil.copytree(tmp_path / "finished", tmp_path / "project")
+            edit.change(tmp_path / "project")
+            compare(planned(tmp_path / "project", *arguments, **environment), row, finished[1])
+            shutil.rmtree(tmp_path / "project")
+    # Switched on or off, all is made again.
+    everything = set(finished[1])
+    assert set(planned(finished[0], *arguments, **environment).jobs) == everything
+    assert set(planned(tmp_path / "finished").jobs) == everything
+
+
+def test_a_run_that_ended_between_goes_on_with_what_has_changed(finished, tmp_path):
+    """The model was fetched anew, and no more. Its folder is `ancient` to what follows, which so
+    has to learn from the hashes what is another: the tokenizer, or the weights alone."""
+    project, goal = tmp_path / "project", "results/comparisons/story/story.csv"
+    shutil.copytree(finished[0], project)
+
+    def fetched(*arguments: str) -> None:
+        target = "results/models/mine/weights.sha256"
+        done = planned(project, target, *arguments, dry=False)
+        assert done.status == 0 and set(done.jobs) == {"fetch_model mine"}, done.text
+
+    def next_rules() -> set[str]:
+        return {job.split(" ")[0] for job in planned(project, goal).jobs}
+
+    evaluated = {"score_text", "compute_metrics", "compare_systems"}
+    fetched("--force")
+    assert planned(project, goal, "--touch", "--forceall", dry=False).status == 0
+    assert next_rules() == set()
+    (project / "models/mine/model.safetensors").write_text("other weights\n")
+    fetched()
+    assert next_rules() == {"train_adapter", *evaluated}
+    (project / "models/mine/chat_template.jinja").write_text("{{ other }}\n")
+    fetched()
+    assert next_rules() == {"tokenize_split", "train_adapter", *evaluated}
+
+
+# ---------------------------------------------------------------- the table itself
+
+
+def sections(annotation) -> list[type[BaseModel]]:
+    """The sections that a type of a field speaks of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for inner in typing.get_args(annotation) for found in sections(inner)]
+
+
+def keys(section: type[BaseModel], above: str = "") -> set[str]:
+    """The keys of a section and of those in it, with * for names."""
+    found = set()
+    for name, field in section.model_fields.items():
+        path = f"{above}{name}"
+        if path == "tasks":
+            kinds = [tasks.load(kind).Settings for kind in tasks.available()]
+            found |= {key for kind in kinds for key in keys(kind, "tasks.*.")}
+        elif inner := sections(field.annotation):
+            step = ".*." if typing.get_origin(field.annotation) is dict else "."
+            found |= {key for one in inner for key in keys(one, f"{path}{step}")}
+        else:
+            found.add(path)
+    return found
+
+
+def covered(key: str, edited: set[str]) -> bool:
+    pattern = re.compile(re.escape(key).replace(r"\*", r"[^.]+") + r"(\..*)?")
+    return any(pattern.fullmatch(other) for other in edited)
+
+
+def test_every_key_of_the_settings_is_edited_in_a_row():
+    edited = {key for _, edit in CASES.values() for key in edit.keys}
+    # Set as a whole, with the mapping that they stand in.
+    edited |= {"datasets.*.source", "datasets.*.name", "models.*.source", "tasks.*.kind"}
+    absent = sorted(key for key in keys(Settings) if not covered(key, edited))
+    assert absent == [], "add them to tests/workflow/reruns_table.py"
+
+
+def test_every_rule_runs_again_in_some_row(finished):
+    ruled = {job.split(" ")[0] for job in finished[1]}
+    run = {
+        job.split(" ")[0]
+        for rows in SECTIONS.values()
+        for row in rows
+        if tuple(row.runs) != ("*",)
+        for job in jobs(row.runs, finished[1])
+    }
+    assert run == ruled
+
+
+def test_the_docs_show_the_table(finished):
+    assert DOCS.read_text() == reruns_table.page(finished[1]), (
+        "run: python tests/workflow/reruns_table.py"
+    )
+
+
+@pytest.mark.parametrize("case", [next(iter(CASES)), "No change at all: nothing: nothing"])
+def test_the_command_line_says_the_same(project, case):
+    _, edit = CASES[case]
+    edit.change(project)
+    there = planned(project)
+    done = run_snakemake(project, "-n", "--cores", "1", *TARGETS)
+    assert done.returncode == 0, done.stdout
+    counts: Counter[str] = Counter(job.split(" ")[0] for job in there.jobs)
+    table = done.stdout.partition("Job stats:")[2].split("\n\n")[0]
+    found = {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", table, flags=re.M)}
+    assert {r: n for r, n in found.items() if r not in ("all", "total")} == dict(counts)
+    assert ("Nothing to be done" in done.stdout) == (not there.jobs)
