@@ -171,11 +171,16 @@ def of_rules() -> list[tuple[str, str, str]]:
 
 @cache
 def imported(file: Path) -> frozenset[str]:
-    """Modules that a file imports when it runs: what only type checkers see is left out."""
+    """Modules that a file needs when it runs. Left out is what only type checkers see, and what is
+    tried and done without."""
     names: set[str] = set()
 
     def visit(node: ast.AST) -> None:
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            return
+        if isinstance(node, ast.Try) and any(
+            "ImportError" in ast.unparse(handler.type) for handler in node.handlers if handler.type
+        ):
             return
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
