@@ -402,7 +402,7 @@ class Cluster(Section):
     """Set at the top of profiles/slurm/config.yaml."""
 
     partition: str | None = None
-    """Partition of the jobs that need no GPU; none: the cluster's default."""
+    """Partition of the jobs that need no GPU, or several as a,b; none: the cluster's default."""
     gpu_partition: str | None = None
     """Partition of the jobs that need one; none: that of the others."""
     gpu_type: str | None = None
@@ -415,6 +415,15 @@ class Cluster(Section):
     @classmethod
     def _empty(cls, value: Any) -> Any:
         return None if value == "" else value
+
+    @field_validator("partition", "gpu_partition", "gpu_type")
+    @classmethod
+    def _names(cls, value: str | None) -> str | None:
+        names = re.split(r"[,\s]+", value.strip(", ")) if value else []
+        for name in names:
+            if not re.fullmatch(r"[\w.-]+", name, re.ASCII):
+                raise ValueError(f"'{name}' cannot be a name of SLURM's")
+        return ",".join(names) or None
 
 
 # ---------------------------------------------------------------- the whole

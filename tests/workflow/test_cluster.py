@@ -10,6 +10,7 @@ import pytest
 import yaml
 from conftest import ROOT, run_snakemake
 from deltatune import settings
+from deltatune.errors import UserError
 from deltatune.workflow import Flow
 from slurm_profile import fill_in
 
@@ -71,7 +72,7 @@ def test_the_top_of_the_profile(cluster):
     fill_in(
         cluster,
         account='"0123"',
-        partition="short",
+        partition='"short,long"',
         gpu_partition="gpu-long",
         gpu_type="a100",
         max_minutes=600,
@@ -80,11 +81,19 @@ def test_the_top_of_the_profile(cluster):
     # An account in digits is a name, not a number.
     assert {job["slurm_account"] for job in jobs.values()} == {"0123"}
     for rule, job in jobs.items():
-        gpu = ("gpu-long", "a100") if job.get("gpu") == "1" else ("short", None)
+        gpu = ("gpu-long", "a100") if job.get("gpu") == "1" else ("short,long", None)
         assert needs(job, "slurm_partition", "gpu_model") == gpu, rule
     assert jobs["train_adapter"]["runtime"] == "600"
     tiny = asked(cluster)
-    assert {(j["slurm_partition"], j.get("gpu_model")) for j in tiny.values()} == {("short", None)}
+    assert {(j["slurm_partition"], j.get("gpu_model")) for j in tiny.values()} == {
+        ("short,long", None)
+    }
+
+
+@pytest.mark.parametrize("name", ["a;b", "a b$", "-p x'"])
+def test_a_partition_that_cannot_be_one(name, default_config):
+    with pytest.raises(UserError, match=r"cluster.*cannot be a name"):
+        Flow(default_config | {"cluster": {"gpu_partition": name}})
 
 
 def test_training_on_two_gpus_asks_for_both_on_one_machine(cluster):
