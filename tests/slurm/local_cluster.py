@@ -10,11 +10,14 @@ import signal
 import socket
 import stat
 import subprocess
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+from filelock import FileLock
 
 #: Not in the scratch folder: the executor takes SLURM_CONF out of its jobs' environment.
 ETC = Path("/etc/slurm")
@@ -24,6 +27,7 @@ DAEMONS = ("slurmd", "slurmctld", "munged")
 
 # As on a cluster: CPUs, memory and GPUs are shared out; nothing is accounted. What the machine has
 # is not looked at, so that a job can ask for what a real model takes.
+MARK = "# Written by a test; left behind, it may be deleted.\n"
 SLURM_CONF = """
 ClusterName=local
 SlurmctldHost={host}(127.0.0.1)
@@ -121,6 +125,7 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._kept: dict[str, bytes | None] = {}
+        self._lock = FileLock(Path(tempfile.gettempdir()) / "slurm-of-tests.lock")
 
     def __enter__(self) -> Cluster:
         missing = [command for command in COMMANDS if not shutil.which(command)]
@@ -128,6 +133,8 @@ class Cluster:
             raise Unavailable(f"slurm-wlm and munge are not installed: no {', '.join(missing)}")
         if os.geteuid() != 0:
             raise Unavailable("starting slurmctld and slurmd takes root")
+        # One at a time, as they share /etc/slurm.
+        self._lock.acquire()
         try:
             self._configure()
             self._start()
@@ -150,6 +157,7 @@ class Cluster:
                 (ETC / name).unlink(missing_ok=True)
             else:
                 (ETC / name).write_bytes(content)
+        self._lock.release()
 
     # ------------------------------------------------------------ what tests ask
 
@@ -203,8 +211,11 @@ class Cluster:
         ETC.mkdir(parents=True, exist_ok=True)
         for name, text in zip(FILES, (SLURM_CONF, GRES_CONF), strict=True):
             path = ETC / name
-            self._kept[name] = path.read_bytes() if path.exists() else None
-            path.write_text(text.format(**values).lstrip())
+            there = path.read_bytes() if path.exists() else None
+            # What a test that was killed has left behind is not put back.
+            ours = there is not None and there.startswith(MARK.encode())
+            self._kept[name] = None if ours else there
+            path.write_text(MARK + text.format(**values).lstrip())
 
     def _start(self) -> None:
         folder = self.folder
