@@ -46,17 +46,17 @@ def sentence(chance: random.Random, words: int) -> str:
 
 
 def write_records(path: Path, count: int, seed: int = 0) -> None:
-    """A csv of texts of 12 words and labels."""
+    """A csv of texts of 17 words and labels."""
     chance = random.Random(seed)
     earlier: list[str] = []
     with path.open("w", encoding="utf-8") as file:
         file.write("text,label\n")
         for i in range(count):
-            text = f"{sentence(chance, 12)} {i}"
+            text = f"{sentence(chance, 16)} {i}"
             if earlier and i % 50 == 0:
                 text = chance.choice(earlier)
             elif earlier and i % 50 == 25:
-                text = f"{chance.choice(earlier)} again"
+                text = f"{chance.choice(earlier)} {i}"
             elif i % 1000 == 1:
                 earlier.append(text)
             file.write(f"{text},{LABELS[sum(map(ord, text)) % 4]}\n")
