@@ -64,6 +64,7 @@ def choose(names: list[str], source: str, where: str) -> list[str]:
 
 def taken(names: list[str]) -> list[str]:
     """Those of a model's files that are read, whether or not they are all that is needed."""
+    names = [name for name in names if not name.startswith(".")]
     weights = fnmatch.filter(names, "*.safetensors")
     weights = [name for name in weights if _WEIGHTS.fullmatch(name)] or weights
     rest = {name for pattern in BESIDE for name in fnmatch.filter(names, pattern)}

@@ -64,17 +64,22 @@ def build(project: Path) -> dict[str, list[str]]:
         path = project / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    plan = planned(project)
+    return finish(project, TARGETS)
+
+
+def finish(project: Path, targets: tuple[str, ...] = ("all",)) -> dict[str, list[str]]:
+    """Placeholders for all results of a project, where there are none; returns all of its jobs."""
+    plan = dry_run(project, *targets)
     assert plan.status == 0, plan.text
     for path in (project / file for files in plan.jobs.values() for file in files):
         if path.name in FOLDERS:
             path.mkdir(parents=True, exist_ok=True)
-        else:
+        elif not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"{path.relative_to(project)}\n")
-    touched = dry_run(project, "--touch", "--forceall", *TARGETS, dry=False)
+    touched = dry_run(project, "--touch", "--forceall", *targets, dry=False)
     assert touched.status == 0, touched.text
-    again = planned(project)
+    again = dry_run(project, *targets)
     assert again.jobs == {} and "missing" not in again.text, again.text
     return plan.jobs
 
@@ -295,3 +300,20 @@ def anchored() -> Edit:
         path.write_text(text)
 
     return Edit(change)
+
+
+def many_experiments(default: dict, count: int) -> dict:
+    """The default's settings with so many experiments in place of its own, all on one base and
+    one task, no two of them the same."""
+    default["seeds"] = [1]
+    default["models"]["tiny-mistral"]["corpus"] = ["news"]
+    default["experiments"] = {
+        f"news-{i:04d}": {
+            "model": "tiny-mistral",
+            "task": "news",
+            "lora": {"rank": 1 + i % 64, "dropout": i // 640 / 10},
+            "training": {"learning_rate": 1e-4 * (1 + i // 64 % 10)},
+        }
+        for i in range(count)
+    }
+    return default

@@ -274,6 +274,20 @@ def test_what_is_a_text(make, config, tmp_path, path, format, text):
     assert dataset["path"] not in repr(flow.dataset("other"))
 
 
+def test_the_files_of_a_model_of_this_machine_are_inputs(make, config, tmp_path):
+    for name in ("config.json", "tokenizer.json", "model.safetensors", "consolidated.safetensors"):
+        (tmp_path / name).touch()
+    for name in ("README.md", "pytorch_model.bin", ".hidden.json"):
+        (tmp_path / name).touch()
+    config["models"]["mine"] = {"source": "local", "path": str(tmp_path)}
+    flow = make()
+    taken = ["config.json", "model.safetensors", "tokenizer.json"]
+    assert flow.model_source("mine") == [f"{tmp_path}/{name}" for name in taken]
+    assert list(flow.content(flow.model_source("mine"))) == taken
+    assert flow.model_source("tiny-mistral") == []
+    assert flow.content([]) == {}
+
+
 def test_the_report_reads_results_alone_and_each_once(flow):
     files = flow.report_files()
     assert len(files) == len(set(files)) > 40

@@ -1,0 +1,104 @@
+"""How long Snakemake takes to see what is to be done: 1,000 experiments, and the default.
+
+    python benchmarks/dag_of_1000_experiments.py [--experiments 1000] [--revision GIT]
+
+The experiments differ in rank, learning rate and dropout, and share a base and a task. Results are
+placeholders, as in tests/workflow/reruns_project.py; the calls are those of the command line. The
+table that all comparisons are joined into is made for real, from a made-up comparison of each.
+--revision takes scripts/ and rules/ of another commit, to compare with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "workflow"), str(ROOT / "scripts")]
+
+from conftest import copy_project, write_config  # noqa: E402
+from reruns_project import finish, many_experiments  # noqa: E402
+
+COMPARISON = (
+    "experiment,task,model,metric,higher_is_better,n,base,tuned,delta,ci_low,ci_high,p_value,"
+    "seeds,seed_sd,detectable,unit,clusters,method\n"
+    "{name},news,tiny-mistral,accuracy,True,200,0.5,0.6,0.1,0.05,0.15,0.01,"
+    "1,,0.04,examples,200,bootstrap\n"
+)
+
+
+def measured(what: str, project: Path, *arguments: str) -> None:
+    """Print wall time, CPU time and peak memory of one call of snakemake, and its last line."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]
+    begun = time.monotonic()
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(command, cwd=project, stdout=output, stderr=output, text=True)
+        _, status, used = os.wait4(process.pid, 0)
+        wall = time.monotonic() - begun
+        output.seek(0)
+        text = output.read()
+    if status:
+        sys.exit(f"{what}:\n{text[-3000:]}")
+    total = [line.split()[1] for line in text.splitlines() if line.startswith("total ")]
+    print(
+        f"{what:<58} {total[0] if total else 'no':>6} jobs {wall:6.1f} s wall "
+        f"{used.ru_utime + used.ru_stime:6.1f} s CPU {used.ru_maxrss / 1024:6.0f} MB",
+        flush=True,
+    )
+
+
+def project_of(folder: Path, config: dict, revision: str | None) -> Path:
+    copy_project(folder)
+    if revision:
+        for part in ("scripts", "rules", "Snakefile"):
+            path = folder / part
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        command = ["git", "-C", str(ROOT), "archive", revision, "scripts", "rules", "Snakefile"]
+        archive = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+        subprocess.run(["tar", "--extract", "--directory", str(folder)], input=archive, check=True)
+    write_config(folder, config)
+    return folder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--experiments", type=int, default=1000)
+    parser.add_argument("--revision")
+    asked = parser.parse_args()
+    print(f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores")
+    default = yaml.safe_load((ROOT / "config.yaml").read_text())
+    many = many_experiments(yaml.safe_load((ROOT / "config.yaml").read_text()), asked.experiments)
+    with tempfile.TemporaryDirectory() as scratch:
+        project = project_of(Path(scratch) / "default", default, asked.revision)
+        measured("default, nothing done yet, --dry-run", project, "--dry-run")
+        finish(project)
+        measured("default, finished, nothing to be done", project)
+        project = project_of(Path(scratch) / "many", many, asked.revision)
+        count = f"{asked.experiments} experiments"
+        measured(f"{count}, nothing done yet, --dry-run", project, "--dry-run")
+        for name in many["experiments"]:
+            table = project / f"results/comparisons/{name}/news.csv"
+            table.parent.mkdir(parents=True)
+            table.write_text(COMPARISON.format(name=name))
+        finish(project)
+        measured(f"{count}, finished, nothing to be done", project)
+        table = project / "results/comparison.csv"
+        table.unlink()
+        measured(f"{count}, their comparisons joined for real", project, "results/comparison.csv")
+        assert len(table.read_text().splitlines()) == asked.experiments + 1
+        config = project / "config.yaml"
+        config.write_text(config.read_text() + "statistics: {seed: 1}\n")
+        measured(f"{count}, finished, another statistics.seed, -n", project, "--dry-run")
+
+
+if __name__ == "__main__":
+    main()
