@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint audit clean
 
 demo: $(VENV)/.run
 	$(BIN)/snakemake --cores $(CORES)
@@ -23,6 +23,10 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
+
+# Asks an advisory service about every pinned version, so it is no part of `make test`.
+audit: $(VENV)/audit/.done
+	$(VENV)/audit/bin/python scripts/audit_packages.py
 
 clean:
 	rm -rf results/[!R]* .snakemake
@@ -49,4 +53,9 @@ $(VENV)/.gptq: requirements-gptq.txt constraints.txt $(VENV)/.test
 	rm -rf $(VENV)/gptq
 	$(PIP) --no-deps --target $(VENV)/gptq --requirement requirements-gptq.txt \
 		|| echo "The packages for GPTQ could not be installed; tests/gptq will be skipped."
+	@touch $@
+
+$(VENV)/audit/.done: requirements-audit.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip --disable-pip-version-check install --quiet --requirement requirements-audit.txt
 	@touch $@
