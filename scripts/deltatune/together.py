@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
+import time
 import traceback
 from pathlib import Path
 from typing import Any
 
 from deltatune import fitting, interrupts
 from deltatune.errors import UserError
+
+#: Seconds to finish a step and save it in, once the launcher has gone.
+GRACE = 180
 
 
 class Voice:
@@ -27,6 +32,7 @@ class Voice:
 
 def main(path: str) -> int:
     """The exit status. Errors are told, not raised: the launcher ends the other processes."""
+    threading.Thread(target=_outlive, args=(os.getppid(),), daemon=True).start()
     interrupts.end_with_parent()
     job = json.loads(Path(path).read_text(encoding="utf-8"))
     rank = int(os.environ["RANK"])
@@ -50,6 +56,15 @@ def main(path: str) -> int:
     if rank == 0:
         voice.tell("result", result)
     return 0
+
+
+def _outlive(launcher: int) -> None:
+    """End this process some time after its launcher: one that waits on a GPU for another process,
+    which was killed too, would not notice that it is asked to stop."""
+    while os.getppid() == launcher:
+        time.sleep(1)
+    time.sleep(GRACE)
+    os._exit(1)
 
 
 def _too_large(sharded: bool) -> str:
