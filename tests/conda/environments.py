@@ -15,7 +15,7 @@ from filelock import FileLock
 
 STANDIN = Path(__file__).resolve().parent / "standin"
 #: Environments are kept beside the tests' own packages while their files stay as they are.
-KEPT = Path(sys.prefix) / "conda"
+KEPT = (Path(sys.prefix) if sys.prefix != sys.base_prefix else ROOT / ".venv") / "conda"
 
 
 def run(project: Path, *arguments: str, watch: Path | None = None, timeout: float = 3600):
@@ -32,6 +32,7 @@ def run(project: Path, *arguments: str, watch: Path | None = None, timeout: floa
         watch.mkdir()
         environment["STANDIN_WATCH"] = str(watch)
     conda = ("--use-conda", "--conda-prefix", str(KEPT))
+    KEPT.mkdir(parents=True, exist_ok=True)
     # Tests run in several processes: the first that needs the environments builds them.
     with FileLock(KEPT.with_suffix(".lock")):
         remove_old()
