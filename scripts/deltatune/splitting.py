@@ -355,8 +355,8 @@ def _sizes(n: int, validation: float, test: float, where: str, story: str) -> tu
         sizes.append(_at_least(asked * n) if asked < 1 else int(asked))
     if n < 3:
         raise UserError(
-            f"{where}: {n} of {story} are left to split, and training, validation and test need "
-            "one each; give more data, or raise max_records"
+            f"{where}: {n} records are left to split ({story}), and training, validation and test "
+            "need one each; give more data, or raise max_records"
         )
     if sum(sizes) >= n:
         raise UserError(

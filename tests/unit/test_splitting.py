@@ -233,7 +233,7 @@ def test_fields_are_compared_one_by_one():
 def test_only_duplicates():
     records = _frame(10).assign(text="all the same")
     message = _fails(records)
-    assert "1 of 10 usable records, 9 duplicates are left" in message
+    assert "1 records are left to split (10 usable records, 9 duplicates)" in message
 
 
 _BASE = (
@@ -385,13 +385,13 @@ def test_texts_without_words_or_spaces():
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_too_few_records(n):
-    assert f"{n} of {n} usable records are left" in _fails(_frame(n))
+    assert f"{n} records are left to split ({n} usable records)" in _fails(_frame(n))
     assert "beyond max_records" in _fails(_frame(30), max_records=n)
 
 
 def test_no_records():
     empty = pd.DataFrame({"id": pd.Series(dtype="int64"), "text": pd.Series(dtype="str")})
-    assert "0 of 0 usable records" in _fails(empty)
+    assert "0 records are left to split (0 usable records)" in _fails(empty)
 
 
 @pytest.mark.parametrize("wrong", [0, 0.0, -1, -0.5, 1.5, float("nan")])
