@@ -7,8 +7,11 @@ saved are the same.
 
 4-bit weights need help. FSDP holds floating point numbers only, and a weight that it has put
 together has lost what bitsandbytes knew of it. So a packed weight becomes a plain parameter, its
-bytes read as numbers of the base's own type, which are moved and never computed with; what is
-needed to unpack them (half a bit for each weight) stays with the layer, whole on every GPU.
+bytes read as fp32, which are moved and never computed with; what is needed to unpack them (half a
+bit for each weight) stays with the layer, whole on every GPU.
+
+They must not be read as bf16: torch 2.11 copies that on a GPU by way of fp32, which makes all NaNs
+one. On an H200 that changed 0.04% of a Mistral-7B's weights, up to three standard deviations each.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ import torch
 from torch import nn
 
 from deltatune.errors import UserError
+
+_HELD = torch.float32
 
 
 @contextmanager
@@ -84,8 +89,7 @@ def _make_plain(layer: Any, device: str) -> None:
     """Turn a 4-bit layer's packed weight into a parameter that FSDP can hold."""
     state = layer.weight.quant_state
     state.to(device)
-    dtype = state.dtype
-    layer.weight = nn.Parameter(layer.weight.data.view(-1).view(dtype), requires_grad=False)
+    layer.weight = nn.Parameter(layer.weight.data.view(-1).view(_HELD), requires_grad=False)
     layer.forward = partial(_multiply, layer, state)
 
 
