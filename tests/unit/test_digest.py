@@ -10,7 +10,7 @@ from deltatune import digest
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
-COMMANDS = {"try_model"}
+COMMANDS = {"audit_packages", "try_model"}
 """Scripts for people, which no rule runs."""
 
 
