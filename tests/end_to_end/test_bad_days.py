@@ -151,18 +151,25 @@ def test_a_full_disk_is_said_and_with_space_the_run_goes_on(small_run, tmp_path)
         assert not differences({name: wanted[name] for name in found}, found)
 
 
-def test_a_folder_that_can_only_be_read_is_said(finished):
+@pytest.mark.parametrize(
+    ("begun", "said"),
+    [(True, "Write-protected output files"), (False, "Read-only file system")],
+    ids=["with results", "without"],
+)
+def test_a_folder_that_can_only_be_read_is_said(finished, tmp_path, begun, said):
     needs_root()
-    (finished / "results/comparison.csv").unlink()
-    results = finished / "results"
+    project = finished if begun else copy_project(tmp_path / "new")
+    results = project / "results"
+    if begun:
+        (results / "comparison.csv").unlink()
+    before = identity(project) if begun else {}
     with mounted(results, "--bind", str(results)) as again:
         again("bind,ro")
-        done = run_snakemake(finished, "--cores", "1")
-        assert done.returncode == 1
-        assert "Read-only file system" in done.stdout
-        assert "Traceback" not in done.stdout
-    done = run_snakemake(finished, "--cores", "1")
-    assert done.returncode == 0, done.stdout[-3000:]
+        done = run_snakemake(project, "--cores", "1", "results/comparison.csv")
+    assert done.returncode == 1
+    assert said in done.stdout and "results/" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert identity(project) == before
 
 
 # ---------------------------------------------------------------- kills
