@@ -53,7 +53,7 @@ rule score_text:
         gpu_model=lambda w: flow.gpu_type(flow.base_of(w.system)[0]),
         slurm_partition=lambda w: flow.partition(flow.base_of(w.system)[0]),
     params:
-        settings=lambda w: flow.evaluation("score_text", w.task, w.system, "max_length"),
+        settings=lambda w: flow.evaluation("score_text", w.task, w.system),
         code=lambda w: flow.kind_code("score_text", w.task),
     message:
         "Scoring the text of {wildcards.task} with {wildcards.system}"

@@ -10,9 +10,8 @@ with runlog.stage(snakemake) as terminal:
     settings = snakemake.params.settings
     machine, model, tokenizer = systems.load(snakemake.input, settings["quantisation"])
     kind = tasks.load(settings["kind"])
-    context = settings["evaluation"]["context"] or settings["max_length"]
     texts = [
-        (chapter, likelihood.windows(text, tokenizer, context))
+        (chapter, likelihood.windows(text, tokenizer, settings["evaluation"]["context"]))
         for chapter, text in kind.texts(pd.read_parquet(snakemake.input.test))
     ]
     parts = [(chapter, window) for chapter, found in texts for window in found]

@@ -151,6 +151,9 @@ class Flow:
         _, quantisation = self.base_of(system)
         chosen = self.task(task, *keys, "evaluation")
         read = {k: v for k, v in chosen["evaluation"].items() if k not in NOT_READ.get(stage, ())}
+        if "context" in read:
+            # The window of the likelihood, whichever key it comes from.
+            read["context"] = read["context"] or self.settings.tasks[task].max_length
         return chosen | {"evaluation": read, "quantisation": quantisation}
 
     def comparison(self, experiment: str, task: str) -> dict:

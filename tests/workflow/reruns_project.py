@@ -37,7 +37,7 @@ tasks:
   news: {kind: classify, dataset: news, labels: [World, Sports, Business, Sci/Tech]}
   story: {kind: prose, dataset: story}
   talks: {kind: instruct, dataset: talks, chat: {system: Be short.}, metrics: [rouge_l]}
-  book: {kind: prose, dataset: book}
+  book: {kind: prose, dataset: book, evaluation: {context: 256}}
 experiments:
   answers: {model: tiny, task: questions, elsewhere: [story], lora: {rank: 4, alpha: 8}}
   news:

@@ -460,6 +460,12 @@ SECTIONS["`tasks`"] = [
         "For `prose` it is the window of the likelihood; answers to questions do not depend on it.",
     ),
     Row(
+        "`max_length` of `prose`, where `evaluation.context` is given",
+        ("tokenize_split book *", *trained("book")),
+        {"128": put(tasks__book__max_length=128)},
+        "The base is not scored again.",
+    ),
+    Row(
         "`split`: any key",
         STORY,
         {key: put_at({f"tasks.story.split.{key}": value}) for key, value in SPLIT.items()},
