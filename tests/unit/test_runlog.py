@@ -187,3 +187,26 @@ def test_it_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "pandas", "numpy", "pydantic"} & set(json.loads(done.stdout))
+
+
+def test_what_steers_a_terminal_or_cannot_be_written_does_neither(script):
+    status, shown, log = script("""
+        with runlog.stage(snakemake) as terminal:
+            terminal.say("red \\x1b[31m half \\ud800 back \\u202e")
+            print("half \\ud800")
+            raise UserError("row 7: \\x1b]0;title\\x07 and \\udcff")
+    """)
+    assert status == 1
+    assert "red �[31m half � back �" in shown and "row 7: �]0;title� and �" in shown
+    assert "\x1b" not in shown + log
+    assert "half \\ud800" in log and "Traceback" not in shown + log
+
+
+def test_a_locale_without_the_letters_of_the_data_stops_nothing(script, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    status, _, log = script("""
+        with runlog.stage(snakemake) as terminal:
+            terminal.progress("漢字")
+    """)
+    assert status == 0
+    assert "\\u6f22\\u5b57" in log
