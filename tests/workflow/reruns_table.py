@@ -943,7 +943,7 @@ FOOT = """
   that changed behind its address, is not noticed. Give a commit, and a `sha256`.
 - **Environments** count under `--use-conda` alone, byte by byte, comments too. To switch it on or
   off runs everything again, and so does moving the folder under it, unless `--conda-prefix` names
-  a place that stays.
+  a place that stays. Without it, another version of a package is not seen, nor another machine.
 - **`.snakemake/` is the memory of all this.** Without it Snakemake goes by dates, says that
   metadata is missing, and does *not* notice an edit of the settings or the code. If it is lost, run
   once with `--forceall`.
