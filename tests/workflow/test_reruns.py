@@ -79,6 +79,20 @@ def test_under_conda_an_edit_runs_exactly_what_the_table_says(finished, tmp_path
     assert set(planned(tmp_path / "finished").jobs) == everything
 
 
+@pytest.mark.parametrize("what", ["one less", "`run`: some of the experiments"])
+def test_what_was_left_out_of_a_run_is_not_made_again(finished, tmp_path, what):
+    project = tmp_path / "project"
+    shutil.copytree(finished[0], project)
+    text = (project / "config.yaml").read_text()
+    row = next(row for rows in SECTIONS.values() for row in rows if row.what == what)
+    next(iter(row.edits.values())).change(project)
+    ran = planned(project, *TARGETS, "--touch", dry=False)
+    compare(ran, row, finished[1])
+    assert planned(project).jobs == {}
+    (project / "config.yaml").write_text(text)
+    compare(planned(project), row, finished[1])
+
+
 def test_a_run_that_ended_between_goes_on_with_what_has_changed(finished, tmp_path):
     """The model was fetched anew, and no more. Its folder is `ancient` to what follows, which so
     has to learn from the hashes what is another: the tokenizer, or the weights alone."""
