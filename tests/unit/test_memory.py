@@ -1,6 +1,7 @@
 """Training in the memory and the precision that there is."""
 
 import json
+import weakref
 
 import pytest
 import tiny
@@ -152,6 +153,31 @@ def test_checkpointing_changes_the_memory_and_not_the_result(folder, data, tmp_p
     assert figures["activation_checkpointing_used"] is (asked is True)
     batches = 2 * -(-len(data[0]) // 4)
     assert len(calls) == batches * (2 if asked is True else 1)
+
+
+def test_checkpointing_keeps_no_inputs_of_8_bit_layers(folder, data, tmp_path, monkeypatch):
+    """bitsandbytes keeps them beside what torch knows of, which checkpointing does not reach. What
+    it uses on a GPU, MatMul8bitLt, does the same."""
+    from bitsandbytes.autograd import _functions
+
+    alive, most = weakref.WeakSet(), []
+    forward = _functions.MatMul8bitFp.forward
+
+    def counting(ctx, *arguments):
+        alive.add(ctx)
+        most.append(len(alive))
+        return forward(ctx, *arguments)
+
+    monkeypatch.setattr(_functions.MatMul8bitFp, "forward", staticmethod(counting))
+    results = {}
+    for asked in (True, False):
+        most.clear()
+        output = tmp_path / str(asked) / "adapter"
+        losses, _ = run(folder, data, output, quantisation="int8", activation_checkpointing=asked)
+        results[asked] = max(most), losses["loss"].tolist()
+    # Seven layers of each of the two blocks.
+    assert results[True][0] <= 7 < results[False][0]
+    assert results[True][1] == pytest.approx(results[False][1], abs=1e-5)
 
 
 @pytest.mark.parametrize("how", ["answers", "windows", "labels"])
