@@ -14,11 +14,13 @@ from deltatune.gpus import KNOWN
 from deltatune.optimisers import OPTIMISERS
 from deltatune.settings_model import (
     Architecture,
+    Cluster,
     Experiment,
     Hardware,
     HubDataset,
     HubModel,
     Settings,
+    Training,
     UrlDataset,
 )
 from hypothesis import strategies as st
@@ -42,6 +44,9 @@ _SPECIAL: dict[tuple[type, str], st.SearchStrategy] = {
     (HubModel, "revision"): _REVISION,
     (HubDataset, "split"): st.sampled_from(["train", "a.b"]),
     (UrlDataset, "url"): st.sampled_from(["https://a.b/c.csv", "http://h:80/x.txt"]),
+    # More than one GPU: what goes with it is said by unit tests, and not every base can be shared.
+    (Training, "gpus"): st.just(1),
+    (Training, "sharded"): st.just(False),
     (Hardware, "gpu"): st.sampled_from([None, *KNOWN]),
 }
 
@@ -52,6 +57,8 @@ def values(model: type[BaseModel], name: str) -> st.SearchStrategy:
     field = model.model_fields[name]
     if (model, name) in _SPECIAL:
         return _SPECIAL[model, name]
+    if model is Cluster and field.annotation != int | None:
+        return st.sampled_from([None, "main", "a100"])
     if name == "optimiser":
         return st.sampled_from(sorted(OPTIMISERS))
     if name == "sha256":
