@@ -421,7 +421,7 @@ class Cluster(Section):
     def _names(cls, value: str | None) -> str | None:
         names = re.split(r"[,\s]+", value.strip(", ")) if value else []
         for name in names:
-            if not re.fullmatch(r"[\w.-]+", name, re.ASCII):
+            if not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):
                 raise ValueError(f"'{name}' cannot be a name of SLURM's")
         return ",".join(names) or None
 
