@@ -161,7 +161,8 @@ def test_links_that_lead_nowhere_are_told(source, tmp_path):
 def test_a_tokenizer_with_code_of_its_own_is_refused(tmp_path):
     from deltatune.tokenizer_files import load_tokenizer
 
-    about = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["tokenization_own.Own", None]}}
+    code = {"AutoTokenizer": ["tokenization_own.Own", None]}
+    about = {"tokenizer_class": "Own", "auto_map": code}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(about))
     (tmp_path / "tokenization_own.py").write_text("raise SystemExit('ran')")
     (tmp_path / "config.json").write_text('{"model_type": "own"}')
