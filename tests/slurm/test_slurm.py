@@ -147,6 +147,8 @@ def made(results: Path) -> dict[str, str]:
     """{path: hash} of all that a run makes, what tells of the run itself apart."""
     kinds = {".parquet", ".csv", ".sha256", ".safetensors", ".arrow"}
     paths = [p for p in results.rglob("*") if p.suffix in kinds and p.is_file()]
+    # Those of the manifests too, which tell of seconds.
+    paths = [p for p in paths if "checksums" not in p.relative_to(results).parts]
     return {
         str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in paths
