@@ -235,7 +235,7 @@ def test_interrupting_leaves_no_job_behind(timed, cluster, place):
     before = cluster.last()
     run = subprocess.Popen(
         [sys.executable, "-m", "snakemake", *COMMAND]
-        + [f"results/experiments/{name}/seed-2/adapter.sha256" for name in ("slow", "fast")],
+        + [f"results/experiments/slow/seed-{seed}/adapter.sha256" for seed in (2, 3)],
         cwd=place.folder,
         env={**os.environ, **place.environment},
         stdout=subprocess.PIPE,
@@ -243,13 +243,17 @@ def test_interrupting_leaves_no_job_behind(timed, cluster, place):
         text=True,
     )
     try:
-        paused = Path(place.environment["FAULTS"]) / "slow-seed-2"
-        wait_until(paused.exists, 300, "training has begun")
+        faults = Path(place.environment["FAULTS"])
+        paused = [faults / f"slow-seed-{seed}" for seed in (2, 3)]
+        wait_until(lambda: any(path.exists() for path in paused), 300, "training has begun")
+        # There is one GPU: the other waits for it.
+        wait_until(lambda: len(cluster.queue()) == 2, 60, "both are submitted")
         run.send_signal(signal.SIGINT)
         told, _ = run.communicate(timeout=180)
     finally:
         run.kill()
     assert run.returncode != 0
     wait_until(lambda: not cluster.queue(), 60, f"no job is left\n{told}")
-    assert {job.state for job in cluster.jobs(before)} <= {"CANCELLED", "COMPLETED", "FAILED"}
-    assert list(place.path("checkpoints/slow/seed-2").glob("*/step-*"))
+    assert {job.state for job in cluster.jobs(before)} <= {"CANCELLED", "FAILED"}
+    assert sum(path.exists() for path in paused) == 1
+    assert list(place.path("checkpoints/slow").glob("seed-*/*/step-*"))
