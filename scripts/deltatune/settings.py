@@ -35,7 +35,7 @@ def load(config: Mapping[str, Any], folder: Path = Path(".")) -> Settings:
     Raises UserError with one line for each thing that is wrong.
     """
     if broken := list(_broken_texts(config)):
-        raise UserError("\n".join(["config.yaml cannot be used as it is:", *broken[:MOST]]))
+        raise _refusal(broken)
     problems: list[str] = []
     typed: dict[str, Any] = {}
     raw_tasks = config.get("tasks")
@@ -56,11 +56,7 @@ def load(config: Mapping[str, Any], folder: Path = Path(".")) -> Settings:
         # Files are looked for only once every name points somewhere.
         problems = list(references(settings)) or list(files(settings, folder))
     if problems:
-        told = list(dict.fromkeys(problems))
-        lines = [f"  - {_clipped(problem)}" for problem in told[:MOST]]
-        if len(told) > MOST:
-            lines.append(f"  - and {len(told) - MOST} more")
-        raise UserError("\n".join(["config.yaml cannot be used as it is:", *lines]))
+        raise _refusal(problems)
     return settings
 
 
@@ -88,12 +84,21 @@ def _broken_texts(value: Any, place: str = "") -> Iterable[str]:
     elif isinstance(value, list | tuple):
         inside = enumerate(value)
     elif isinstance(value, str) and _BROKEN.search(value):
-        yield f"  - {place}: the text holds a NUL byte or half a surrogate pair"
+        yield f"{place}: the text holds a NUL byte or half a surrogate pair"
     for key, part in inside:
         if isinstance(key, str) and _BROKEN.search(key):
-            yield f"  - {place or 'config.yaml'}: a key holds a NUL byte or half a surrogate pair"
+            yield f"{place or 'config.yaml'}: a key holds a NUL byte or half a surrogate pair"
         else:
             yield from _broken_texts(part, f"{place}.{key}".removeprefix("."))
+
+
+def _refusal(problems: list[str]) -> UserError:
+    """A line for each fault, up to MOST."""
+    told = list(dict.fromkeys(problems))
+    lines = [f"  - {_clipped(problem)}" for problem in told[:MOST]]
+    if len(told) > MOST:
+        lines.append(f"  - and {len(told) - MOST} more")
+    return UserError("\n".join(["config.yaml cannot be used as it is:", *lines]))
 
 
 def _clipped(problem: str) -> str:

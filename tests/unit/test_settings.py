@@ -359,6 +359,14 @@ def test_what_is_quoted_is_cut_and_a_list_of_faults_too(config):
     assert len(lines) == 41 and max(map(len, lines)) < 2100
 
 
+@pytest.mark.parametrize("key", ["\n", "a\nb", "x" * 5000])
+def test_a_broken_text_under_an_odd_key_is_one_line(config, key):
+    config["datasets"]["news"]["columns"] = {key: "a\0b"}
+    (line,) = refused(config)
+    assert "the text holds a NUL byte" in line or len(key) > 2000
+    assert len(line) < 2100
+
+
 def test_words_that_yaml_reads_as_something_else_are_to_be_quoted(config):
     put(config, "tasks.news.labels", ["a", True])
     assert any("True is no text; write it in quotes" in line for line in refused(config))
