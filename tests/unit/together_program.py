@@ -29,20 +29,15 @@ with interrupts.noted(again=True) as asked:
     for other in range(2):
         wait_for(Path(job["folder"], f"pid-{other}"))
     scenario = job["scenario"]
-    if scenario == "result":
-        if rank == 0:
-            tell("say", "hello")
-            tell("progress", "half")
-            tell("result", {"answer": 42})
-    elif scenario == "short":
+    if scenario == "short":
         if job.get("plan"):
             tell("result", {"plan": job["plan"]})
         elif rank == 1:
             tell("short", [4, 2])
         time.sleep(30)
-    elif scenario in ("user", "failed"):
+    elif scenario == "failed":
         if rank == 1:
-            tell(scenario, "the second one cannot go on")
+            tell("failed", "the second one cannot go on")
             sys.exit(1)
         time.sleep(30)  # as in a collective operation, for ever
     elif scenario == "killed":
