@@ -17,8 +17,8 @@ from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
-# What a person or a machine has set for the hub is not for the tests: with a cache of their own, for
-# one, two stand-in hubs with the same revision would share their files.
+# What a person or a machine has set for the hub is not for the tests: in one cache, for example,
+# two stand-in hubs with the same revision would share their files.
 for name in [n for n in os.environ if n.startswith(("HF_", "HUGGINGFACE_", "TRANSFORMERS_"))]:
     del os.environ[name]
 PARTS = ["Snakefile", "config.yaml", "rules", "scripts", "envs", "profiles", "report", "data"]
