@@ -75,7 +75,8 @@ def write_as(path: Path, source: Path) -> None:
 
 
 def run(folder: Path, script: str, settings: dict, input: dict, output: dict, memory: int | None):
-    """(seconds, peak resident bytes) of one script; memory: limit of its address space."""
+    """(seconds, seconds of CPU, peak resident bytes) of one script; memory: limit of its address
+    space."""
     asked = {
         "scripts": str(ROOT / "scripts"),
         "script": script,
@@ -98,7 +99,7 @@ def run(folder: Path, script: str, settings: dict, input: dict, output: dict, me
         log = folder / asked["log"]
         raise RuntimeError(f"{script}: {log.read_text()[-3000:] if log.exists() else status}")
     peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return time.monotonic() - started, peak
+    return time.monotonic() - started, used.ru_utime + used.ru_stime, peak
 
 
 def _apart(work, *arguments) -> None:
@@ -130,9 +131,9 @@ def measure(folder: Path, count: int, formats: list[str], memory: int | None = N
     rows = []
 
     def add(stage: str, script: str, settings: dict, input: dict, output: dict) -> None:
-        seconds, peak = run(folder, script, settings, input, output, memory)
-        rows.append({"stage": stage, "seconds": seconds, "peak_gb": peak / 1e9})
-        print(f"{stage}: {seconds:.1f} s, {peak / 1e9:.2f} GB", flush=True)
+        seconds, cpu, peak = run(folder, script, settings, input, output, memory)
+        rows.append({"stage": stage, "seconds": seconds, "cpu": cpu, "peak_gb": peak / 1e9})
+        print(f"{stage}: {seconds:.1f} s, CPU {cpu:.1f} s, {peak / 1e9:.2f} GB", flush=True)
 
     for format in formats:
         path = source.with_suffix(f".{format}")
@@ -166,9 +167,11 @@ def main() -> None:
             facts = {k: v for k, v in facts.items() if isinstance(v, int | float | dict)}
             facts.pop("settings", None), facts.pop("versions", None), facts.pop("hashes", None)
             print(f"{name}: {json.dumps(facts)}")
-    print(f"\n| stage | {options.records:,} records, seconds | peak memory, GB |\n|---|---|---|")
+    print(f"\n| stage, {options.records:,} records | seconds | of CPU | peak memory, GB |")
+    print("|---|---|---|---|")
     for row in rows:
-        print(f"| {row['stage']} | {row['seconds']:.0f} | {row['peak_gb']:.2f} |")
+        figures = f"{row['seconds']:.0f} | {row['cpu']:.0f} | {row['peak_gb']:.2f}"
+        print(f"| {row['stage']} | {figures} |")
 
 
 if __name__ == "__main__":
