@@ -15,7 +15,6 @@ import json
 import multiprocessing
 import os
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -38,6 +37,19 @@ snakemake = types.SimpleNamespace(
     input=Input(asked["input"]), output=Input(asked["output"]), threads=1,
 )
 runpy.run_path(f"{asked['scripts']}/{asked['script']}.py", init_globals={"snakemake": snakemake})
+"""
+
+# The peak of a process begins with what the one that started it holds: this one holds little.
+MEASURE = """
+import json, os, resource, subprocess, sys
+memory = int(sys.argv[4])
+limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+command = [sys.executable, "-c", *sys.argv[1:3]]
+process = subprocess.Popen(command, preexec_fn=limit if memory else None)
+_, status, used = os.wait4(process.pid, 0)
+with open(sys.argv[3], "w") as file:
+    json.dump([used.ru_utime + used.ru_stime, used.ru_maxrss], file)
+sys.exit(1 if status else 0)
 """
 
 
@@ -86,24 +98,21 @@ def run(folder: Path, script: str, settings: dict, input: dict, output: dict, me
         "log": f"logs/{script}.log",
     }
     started = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, "-c", RUN, json.dumps(asked)],
+    measured = folder / "measured.json"
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, RUN, json.dumps(asked), str(measured), str(memory or 0)],
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        preexec_fn=None
-        if memory is None
-        else lambda: resource.setrlimit(resource.RLIMIT_AS, (memory, memory)),
     )
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
+    if done.returncode:
         log = folder / asked["log"]
-        raise RuntimeError(f"{script}: {log.read_text()[-3000:] if log.exists() else status}")
-    peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return time.monotonic() - started, used.ru_utime + used.ru_stime, peak
+        raise RuntimeError(f"{script}: {log.read_text()[-3000:] if log.exists() else 'no log'}")
+    cpu, peak = json.loads(measured.read_text())
+    return time.monotonic() - started, cpu, peak * (1 if sys.platform == "darwin" else 1024)
 
 
 def _apart(work, *arguments) -> None:
-    """In a process of its own: a child's peak begins with what its parent holds."""
+    """In a process of its own, so that this one stays small."""
     process = multiprocessing.get_context("spawn").Process(target=work, args=arguments)
     process.start()
     process.join()
