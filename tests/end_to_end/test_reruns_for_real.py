@@ -1,0 +1,106 @@
+"""What a dry run says is what a run does, and taking an edit back gives the first results again.
+
+The table of all edits is tested by dry runs alone, see tests/workflow/test_reruns.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import run_snakemake
+from dry_runs import dry_run
+
+#: Logs and benchmarks are written anew as well; they are no results.
+RESULTS = ("comparisons", "datasets", "evaluations", "experiments", "models", "tasks", "tokens")
+
+
+@pytest.fixture
+def finished(small_run: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run that a test may change."""
+    shutil.copytree(small_run, tmp_path / "project", symlinks=True)
+    return tmp_path / "project"
+
+
+def files(project: Path) -> dict[str, tuple[int, str]]:
+    """Result -> (date, sha256 of the content); the seconds in a manifest differ each time."""
+    found = {}
+    for folder in RESULTS:
+        for path in sorted((project / "results" / folder).rglob("*")):
+            if path.is_file() and ".snakemake" not in path.name:
+                content = "" if path.suffix == ".json" else path.read_bytes()
+                digest = hashlib.sha256(content).hexdigest() if content else ""
+                found[str(path.relative_to(project))] = path.stat().st_mtime_ns, digest
+    return found
+
+
+def run(project: Path, target: str) -> set[str]:
+    """Run for real what a dry run plans, no more and no less. Returns the rules."""
+    plan = dry_run(project, target)
+    assert plan.status == 0, plan.text
+    before = files(project)
+    done = run_snakemake(project, "--cores", "2", target, OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stdout[-3000:]
+    ran = Counter(re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", done.stdout))
+    assert ran == Counter(job.split(" ")[0] for job in plan.jobs)
+    after = files(project)
+    outputs = tuple(output for made in plan.jobs.values() for output in made)
+    written = {name for name in after if after[name][0] != before.get(name, (0, ""))[0]}
+    assert written and all(name.startswith(outputs) for name in written)
+    # What was planned was made, each file and each folder.
+    assert all(any(name.startswith(output) for name in written) for output in outputs)
+    assert dry_run(project, target).jobs == {}
+    return set(ran)
+
+
+def content(project: Path) -> dict[str, str]:
+    return {name: digest for name, (_, digest) in files(project).items()}
+
+
+def test_another_rank_and_back(finished):
+    first = content(finished)
+    path = finished / "config.yaml"
+    text = path.read_text()
+    config = yaml.safe_load(text)
+    config["experiments"]["news-qlora"]["lora"]["rank"] += 1
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    target = "results/comparisons/news-qlora/news.csv"
+    expected = {"train_adapter", "score_labels", "compute_metrics", "compare_systems"}
+    assert run(finished, target) == expected
+    second = content(finished)
+    assert second.keys() == first.keys()
+    changed = {name for name in second if second[name] != first[name]}
+    seed = "results/experiments/news-qlora/seed-1"
+    assert {f"{seed}/adapter.sha256", f"{seed}/loss.csv"} <= changed
+    assert all("/news-qlora/" in name for name in changed)
+
+    path.write_text(text)
+    assert run(finished, target) == expected
+    assert content(finished) == first
+
+
+def test_a_letter_in_a_data_file_and_back(finished):
+    first = content(finished)
+    path, target = finished / "data/sample/news.csv", "results/tasks/news/test.parquet"
+    original = path.with_suffix(".aside")
+    path.rename(original)
+    text = original.read_text()
+    # Of the same size, and older than all results.
+    path.write_text(text.replace("the ", "teh "))
+    assert path.stat().st_size == original.stat().st_size < 2**20
+    os.utime(path, (1e9, 1e9))
+    assert run(finished, target) == {"fetch_dataset", "split_dataset"}
+    second = content(finished)
+    changed = {name for name in second if second[name] != first[name]}
+    assert {"results/datasets/news/records.parquet", target} <= changed
+    assert all("/news/" in name for name in changed)
+
+    original.rename(path)
+    assert run(finished, target) == {"fetch_dataset", "split_dataset"}
+    assert content(finished) == first
