@@ -42,6 +42,18 @@ def test_the_default_and_its_defaults(config):
     assert found.statistics.resamples == 9999
 
 
+def test_a_key_of_split_leaves_the_others_as_the_kind_has_them(config):
+    """A random split of prose would put neighbours of training text into the test."""
+    for task in config["tasks"].values():
+        task["split"] = {"seed": 5}
+    found = settings.load(config, ROOT).tasks
+    assert {name: task.split.method for name, task in found.items()} == {
+        "instructions": "random",
+        "prose": "contiguous",
+        "news": "stratified",
+    }
+
+
 def test_what_is_loaded_can_be_loaded_again(config):
     first = settings.load(config, ROOT)
     again = settings.load(first.model_dump(mode="json"), ROOT)

@@ -39,10 +39,14 @@ if TYPE_CHECKING:
 Count = Annotated[int, Field(ge=1)]
 
 
-class Split(Section):
-    """How records become training, validation and test."""
+Method = Literal["random", "stratified", "contiguous"]
 
-    method: Literal["random", "stratified", "contiguous"] = "random"
+
+class Split(Section):
+    """How records become training, validation and test. A kind of task with another default
+    derives its own: keys that stand beside it in config.yaml leave it as it is."""
+
+    method: Method = "random"
     """random, stratified by label, or contiguous: the last records in order are the test."""
     validation: Share | Count = 0.1
     """Share of the records, or their number."""

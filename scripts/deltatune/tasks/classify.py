@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from deltatune.prompts import Document, label_template, render_labels
 from deltatune.schema import Section, near
-from deltatune.tasks import Split, TaskSettings, missing, spread, valid
+from deltatune.tasks import Method, Split, TaskSettings, missing, spread, valid
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,13 +27,19 @@ class Evaluation(Section):
     """Evaluate only so many test records, spread evenly over the test split."""
 
 
+class StratifiedSplit(Split):
+    method: Method = "stratified"
+    """random, stratified by label, or contiguous: the last records in order are the test."""
+
+
 class Settings(TaskSettings):
     labels: list[str] | dict[str | int, str]
     """The classes. A list holds their names, and a record may have the name or the number (from
     0); a mapping has what stands in the data on the left and the name on the right."""
     prompt: str = "{text}\n\nCategory:"
     """What stands before the label; {text} and {labels} are filled in."""
-    split: Split = Split(method="stratified")
+    split: StratifiedSplit = StratifiedSplit()
+    """How the records are divided."""
     evaluation: Evaluation = Evaluation()
     """How labels are scored."""
     metrics: list[str] = ["accuracy", "macro_f1", "accuracy_calibrated"]

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from deltatune.prompts import Document
 from deltatune.schema import Section
-from deltatune.tasks import Split, TaskSettings, missing
+from deltatune.tasks import Method, Split, TaskSettings, missing
 
 OUTPUTS = "text"
 TEXT_FIELDS = ("text",)
@@ -28,8 +28,14 @@ class Evaluation(Section):
     """Windows that are scored together."""
 
 
+class ContiguousSplit(Split):
+    method: Method = "contiguous"
+    """random, stratified by label, or contiguous: the last records in order are the test."""
+
+
 class Settings(TaskSettings):
-    split: Split = Split(method="contiguous")
+    split: ContiguousSplit = ContiguousSplit()
+    """How the records are divided."""
     evaluation: Evaluation = Evaluation()
     """How text is scored and continued."""
     metrics: list[str] = ["perplexity", "word_perplexity", "bits_per_byte"]
