@@ -70,7 +70,8 @@ def test_shards_are_all_taken(fetch, hub, folder):
     names = [f"model-0000{n}-of-00002.safetensors" for n in (1, 2)]
     for name in names:
         (folder / name).write_bytes(os.urandom(1000))
-    (folder / "model.safetensors.index.json").write_text("{}")
+    index = {"weight_map": {f"tensor {n}": name for n, name in enumerate(names)}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     fetch.model(**asked(hub.add("model", ID, folder)))
     assert {*names, "model.safetensors.index.json"} <= made(fetch).keys()
 
