@@ -42,7 +42,10 @@ def dry_run(folder: Path, *arguments: str, dry: bool = True, **environment: str)
         values = (str(folder), command, environment, str(printed), str(found))
         process = _FORKED.Process(target=_run, args=values)
         process.start()
-        process.join(300)
+        process.join(600)
+        if process.is_alive():
+            process.kill()
+            process.join()
         text = printed.read_text() if printed.exists() else ""
         jobs = json.loads(found.read_text()) if found.exists() else {}
     return Plan(process.exitcode, text, jobs)
