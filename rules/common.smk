@@ -1,10 +1,11 @@
 # What the other rule files share: the validated settings as `flow`, and bounds for wildcards.
 
+import os
 import sys
 
 from deltatune.config_file import located
 from deltatune.errors import UserError, printable
-from deltatune.workflow import NAME, SPLITS, SYSTEM, Flow
+from deltatune.workflow import NAME, RESULTS, SPLITS, SYSTEM, Flow
 
 try:
     flow = Flow(config)
@@ -18,6 +19,16 @@ except UserError as error:
 # A script takes the place of the shell that starts it. Left between them, bash before 5.1 would be
 # ended by a signal that the script is to note, and would hide the end of snakemake from it.
 shell.prefix("set -euo pipefail; exec ")
+
+
+onstart:
+    # Snakemake would stop with a traceback at the first result that it cannot replace.
+    if os.path.isdir(RESULTS) and not os.access(RESULTS, os.W_OK):
+        print(
+            f"\ndeltatune: {RESULTS}/ can only be read. Make it writable and run again.\n",
+            file=sys.stderr,
+        )
+        sys.exit(1)
 
 
 wildcard_constraints:

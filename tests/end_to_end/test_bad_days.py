@@ -151,12 +151,8 @@ def test_a_full_disk_is_said_and_with_space_the_run_goes_on(small_run, tmp_path)
         assert not differences({name: wanted[name] for name in found}, found)
 
 
-@pytest.mark.parametrize(
-    ("begun", "said"),
-    [(True, "Write-protected output files"), (False, "Read-only file system")],
-    ids=["with results", "without"],
-)
-def test_a_folder_that_can_only_be_read_is_said(finished, tmp_path, begun, said):
+@pytest.mark.parametrize("begun", [True, False], ids=["with results", "without"])
+def test_a_folder_that_can_only_be_read_is_said(finished, tmp_path, begun):
     needs_root()
     project = finished if begun else copy_project(tmp_path / "new")
     results = project / "results"
@@ -165,11 +161,12 @@ def test_a_folder_that_can_only_be_read_is_said(finished, tmp_path, begun, said)
     before = identity(project) if begun else {}
     with mounted(results, "--bind", str(results)) as again:
         again("bind,ro")
-        done = run_snakemake(project, "--cores", "1", "results/comparison.csv")
-    assert done.returncode == 1
-    assert said in done.stdout and "results/" in done.stdout
-    assert "Traceback" not in done.stdout
+        said = refused(project, "results/comparison.csv")
+        assert "results/ can only be read. Make it writable" in said
+        # Looking at it is no writing.
+        assert run_snakemake(project, "--dry-run").returncode == 0
     assert identity(project) == before
+    assert run_snakemake(project, "--cores", "1", "--until", "fetch_dataset").returncode == 0
 
 
 # ---------------------------------------------------------------- kills
