@@ -164,7 +164,7 @@ def test_a_folder_that_can_only_be_read_is_said(finished, tmp_path, begun):
         said = refused(project, "results/comparison.csv")
         assert "results/ can only be read. Make it writable" in said
         # Looking at it is no writing.
-        assert run_snakemake(project, "--dry-run").returncode == 0
+        assert run_snakemake(project, "--dry-run", "results/comparison.csv").returncode == 0
     assert identity(project) == before
     assert run_snakemake(project, "--cores", "1", "--until", "fetch_dataset").returncode == 0
 
