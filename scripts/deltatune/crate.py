@@ -268,12 +268,12 @@ def _file(file: File) -> dict[str, Any]:
 
 
 def _software(name: str, version: str) -> dict[str, Any]:
-    home = "https://www.python.org/" if name == "python" else f"https://pypi.org/project/{name}/"
+    """A package by its package URL, which names it wherever it is got from."""
+    kind = "generic" if name == "python" else "pypi"
     return {
-        "@id": f"{home}#{quote(version)}",
+        "@id": f"pkg:{kind}/{name}@{quote(version)}",
         "@type": "SoftwareApplication",
         "name": name,
-        "url": _to(home),
         "softwareVersion": version,
     }
 
