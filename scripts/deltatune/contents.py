@@ -7,9 +7,10 @@ So the rules take such files as `ancient`, and have what stands here among their
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache
 from pathlib import Path
+
+from deltatune import manifest
 
 #: Bytes up to which a file is read at each call of snakemake: about 0.2 seconds.
 READ = 64 * 2**20
@@ -27,5 +28,4 @@ def fingerprint(path: str | Path) -> str:
     about = path.stat()
     if about.st_size > READ:
         return f"{about.st_size} bytes of {about.st_mtime_ns}"
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return manifest.file_hash(path)

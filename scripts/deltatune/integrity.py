@@ -48,10 +48,11 @@ def check(inputs: Iterable[str]) -> None:
         found = list(pool.map(_hash, expected))
     for (path, (value, made)), here in zip(expected.items(), found, strict=True):
         if here != value:
-            what = "is missing" if here is None else "is not what was made: changed or damaged"
+            changed = "is not what was made: changed or damaged since"
+            what = "is missing" if here is None else changed
             raise UserError(
-                f"{path} {what} since. Nothing is computed from it. Delete {made} and run again: "
-                "it is made anew."
+                f"{path} {what}. Nothing is computed from it. Delete {made} and run again: it is "
+                "made anew."
             )
 
 
