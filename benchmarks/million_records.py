@@ -122,7 +122,7 @@ def _apart(work, *arguments) -> None:
 
 def write_tokenizer(folder: Path) -> None:
     sys.path.insert(0, str(ROOT / "scripts"))
-    from deltatune.pretraining import train_tokenizer
+    from deltatune.models.pretrain import train_tokenizer
 
     chance = random.Random(1)
     train_tokenizer([sentence(chance, 40) for _ in range(200)], 600).save_pretrained(folder)
@@ -131,9 +131,9 @@ def write_tokenizer(folder: Path) -> None:
 def measure(folder: Path, count: int, formats: list[str], memory: int | None = None) -> list[dict]:
     """Rows of stage, format, seconds, peak_gb, for each format read and the way from there."""
     sys.path.insert(0, str(ROOT / "scripts"))
-    from deltatune import tasks
+    from deltatune.tasks.registry import load_kind
 
-    made = tasks.load("classify").Settings(kind="classify", dataset="d", labels=LABELS)
+    made = load_kind("classify").Settings(kind="classify", dataset="d", labels=LABELS)
     task = {"task": "t", **made.model_dump(mode="json")}
     source = folder / "d.csv"
     _apart(write_records, source, count)

@@ -3,7 +3,7 @@
     python benchmarks/train_mistral_7b.py
 
 builds a Mistral-7B with random weights (14.5 GB on disk, no download), loads it in NF4, trains an
-adapter for some steps by `deltatune.training.train`, and prints the peak of GPU memory beside the
+adapter for some steps by `deltatune.train.train.train`, prints the peak of GPU memory beside the
 estimate of `snakemake plan`, and tokens a second. It needs a GPU with 16 GB or more, torch,
 transformers, peft, bitsandbytes, accelerate, datasets, pandas and pydantic in the versions of
 constraints.txt, and no network. Speed and memory do not depend on what the weights are; the losses
@@ -28,8 +28,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 import torch
 from datasets import Dataset
-from deltatune import compute, manifest, models, planning_memory, planning_model, training
-from deltatune.settings_model import Lora, Training
+from deltatune.config.model import Lora, Training
+from deltatune.core import manifest
+from deltatune.models import device as compute
+from deltatune.models import memory
+from deltatune.models.load import load_base
+from deltatune.plan import model as planning_model
+from deltatune.train import train
 from safetensors.torch import save_file
 from transformers import MistralConfig, MistralForCausalLM
 
@@ -141,19 +146,19 @@ def measure(asked: argparse.Namespace, folder: Path, scratch: Path) -> dict:
         batch_size=asked.batch_size,
         gradient_accumulation=1,
         evaluations=1,
-        optimiser=asked.optimiser,
+        optimizer=asked.optimizer,
         activation_checkpointing={"auto": "auto", "on": True, "off": False}[asked.checkpointing],
         precision=asked.precision,
     ).model_dump()
     began = time.perf_counter()
-    model = models.load_base(folder, asked.quantisation, machine)
+    model = load_base(folder, asked.quantization, machine)
     load_seconds = time.perf_counter() - began
     clock = Clock(model)
     if on_gpu:
         # Loading holds a shard in 16 bits for a moment, which the plan is not about.
         held, loading = torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated()
         torch.cuda.reset_peak_memory_stats()
-    _, figures = training.train(
+    _, figures = train.train(
         model,
         rows(asked.steps * asked.batch_size, asked.length, shape["vocab_size"], seed=1),
         rows(asked.batch_size, asked.length, shape["vocab_size"], seed=2),
@@ -171,9 +176,9 @@ def measure(asked: argparse.Namespace, folder: Path, scratch: Path) -> dict:
     per_step = figures["gradient_accumulation_used"]
     clock.times = clock.times[-per_step * figures["steps"] :]
     tokens = used * asked.length
-    setup = planning_memory.Setup(
-        quantisation=asked.quantisation,
-        optimiser=asked.optimiser,
+    setup = memory.Setup(
+        quantization=asked.quantization,
+        optimizer=asked.optimizer,
         dropout=lora["dropout"],
         batch_size=used,
         accumulation=per_step,
@@ -183,7 +188,7 @@ def measure(asked: argparse.Namespace, folder: Path, scratch: Path) -> dict:
         half=machine.dtype is not torch.float32,
     )
     sizes = planning_model.anatomy(config, lora, "benchmark")
-    plan = planning_memory.estimate(sizes, setup)
+    plan = memory.estimate(sizes, setup)
     on_the_gpu = {}
     if on_gpu:
         measured = torch.cuda.max_memory_allocated()
@@ -222,10 +227,10 @@ def main() -> None:
     parser.add_argument("--length", type=int, help="tokens of a row; 2048, or 64 for tiny")
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--targets", default="all-linear", help="all-linear, or q_proj,v_proj")
-    parser.add_argument("--quantisation", choices=["nf4", "int8", "none"], default="nf4")
+    parser.add_argument("--quantization", choices=["nf4", "int8", "none"], default="nf4")
     parser.add_argument("--checkpointing", choices=["auto", "on", "off"], default="auto")
     parser.add_argument("--precision", choices=["auto", "bf16", "fp16", "fp32"], default="auto")
-    parser.add_argument("--optimiser", default="paged_adamw_32bit")
+    parser.add_argument("--optimizer", default="paged_adamw_32bit")
     parser.add_argument("--keep", type=Path, help="folder for the model, kept for the next run")
     parser.add_argument("--json", type=Path, help="file for the figures")
     asked = parser.parse_args()

@@ -47,13 +47,13 @@ def rows(folder: Path, count: int, length: int, vocabulary: int, seed: int) -> N
 
 
 def job(name: str, folder: Path, model: Path, gpus: int, sharded: bool, **training) -> dict:
-    from deltatune.settings_model import Lora, Training
+    from deltatune.config.model import Lora, Training
 
     return {
         "seed": 3,
         "lora": Lora(rank=16, alpha=32, dropout=0, targets="all-linear").model_dump(),
         "training": Training(gpus=gpus, sharded=sharded, **training).model_dump(),
-        "quantisation": "nf4",
+        "quantization": "nf4",
         "base": "random weights",
         "revision": None,
         "model": str(model),
@@ -66,7 +66,8 @@ def job(name: str, folder: Path, model: Path, gpus: int, sharded: bool, **traini
 
 def alone(path: str) -> None:
     """One process: train, and print what comes out as the last line."""
-    from deltatune import manifest, training_job
+    from deltatune.core import manifest
+    from deltatune.train import job as training_job
 
     found = training_job.run(json.loads(Path(path).read_text()))
     print(json.dumps({**found, "peaks": manifest.used()}), flush=True)
@@ -74,8 +75,8 @@ def alone(path: str) -> None:
 
 def run(task: dict, on_gpu: bool, stop_at: int | None = None) -> dict | None:
     """What came out; None where it was stopped by a signal, after the step `stop_at`."""
-    from deltatune import launching
-    from deltatune.errors import UserError
+    from deltatune.core.errors import UserError
+    from deltatune.train import launch
 
     gpus = task["training"]["gpus"]
     began = time.perf_counter()
@@ -94,7 +95,7 @@ def run(task: dict, on_gpu: bool, stop_at: int | None = None) -> dict | None:
                 os.kill(os.getpid(), signal.SIGTERM)
 
         try:
-            found = launching.run(task, gpus, on_gpu, progress=progress)
+            found = launch.run(task, gpus, on_gpu, progress=progress)
         except UserError as error:
             if stop_at is None or "asked to stop" not in str(error):
                 raise
@@ -136,7 +137,7 @@ def small(folder: Path, gpus: int, on_gpu: bool) -> tuple[dict, list[str]]:
         "gradient_accumulation": 2 * gpus,
         "learning_rate": 2e-3,
         "precision": "fp32",
-        "optimiser": "paged_adamw_32bit",
+        "optimizer": "paged_adamw_32bit",
     }
     figures, wrong, first = {}, [], None
     ways = {"one": (1, False), "ddp": (gpus, False), "fsdp": (gpus, True)}
@@ -185,7 +186,7 @@ def large(
         "batch_size": asked.batch_size,
         "gradient_accumulation": gpus,
         "evaluations": 1,
-        "optimiser": "paged_adamw_32bit",
+        "optimizer": "paged_adamw_32bit",
     }
     figures, wrong, first = {}, [], None
     for name, (count, sharded) in {
@@ -216,8 +217,8 @@ def large(
     return figures, wrong
 
 
-def quantised_alike() -> dict:
-    """Whether a CPU packs weights into NF4 as a GPU does: sharding quantises on the GPU."""
+def quantized_alike() -> dict:
+    """Whether a CPU packs weights into NF4 as a GPU does: sharding quantizes on the GPU."""
     import torch
     from bitsandbytes.functional import quantize_4bit
 
@@ -244,7 +245,7 @@ def main() -> None:
         alone(asked.alone)
         return
     import torch
-    from deltatune import manifest
+    from deltatune.core import manifest
 
     on_gpu = torch.cuda.is_available()
     if on_gpu and torch.cuda.device_count() < asked.gpus:
@@ -260,7 +261,7 @@ def main() -> None:
         }
         figures["small"], wrong = small(scratch / "small", asked.gpus, on_gpu)
         if on_gpu:
-            figures["nf4_on_cpu_and_gpu"] = quantised_alike()
+            figures["nf4_on_cpu_and_gpu"] = quantized_alike()
         if asked.size == "all":
             model = asked.keep or scratch / "model"
             figures["mistral_7b"], more = large(scratch / "large", model, asked.gpus, asked)

@@ -1,6 +1,6 @@
 # `snakemake archive`: the run, its configuration and the project in one file for a colleague.
 
-from deltatune import archive_list
+from deltatune.archive import contents
 
 
 rule archive:
@@ -10,10 +10,10 @@ rule archive:
 
 rule archive_run:
     input:
-        results=lambda w: archive_list.results(flow),
-        adapters=lambda w: [ancient(path) for path in archive_list.adapters(flow)],
-        workflow=lambda w: archive_list.workflow(),
-        sources=lambda w: archive_list.sources(flow),
+        results=lambda w: contents.results(flow),
+        adapters=lambda w: [ancient(path) for path in contents.adapters(flow)],
+        workflow=lambda w: contents.workflow(),
+        sources=lambda w: contents.sources(flow),
         template="report/crate.html.j2",
     output:
         archive="results/archive.zip",
@@ -27,7 +27,7 @@ rule archive_run:
         mem_mb=lambda w, attempt: 2000 * attempt,
         runtime=lambda w, attempt: flow.minutes(60, attempt),
     params:
-        settings=lambda w: archive_list.settings(flow, config),
+        settings=lambda w: contents.settings(flow, config),
         code=flow.code("archive_run"),
     message:
         "Packing the run for a colleague"

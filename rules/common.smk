@@ -3,9 +3,10 @@
 import os
 import sys
 
-from deltatune.config_file import located
-from deltatune.errors import UserError, printable
-from deltatune.workflow import NAME, RESULTS, SPLITS, SYSTEM, Flow
+from deltatune.config.file import located
+from deltatune.core.errors import UserError, printable
+from deltatune.core.paths import RESULTS
+from deltatune.workflow.flow import NAME, SPLITS, SYSTEM, Flow
 
 try:
     flow = Flow(config)
@@ -39,4 +40,4 @@ wildcard_constraints:
     system=SYSTEM,
     seed=r"\d+",
     split="|".join(SPLITS),
-    table="comparison|elsewhere",
+    table="comparison|cross_task",

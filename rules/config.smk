@@ -6,8 +6,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from deltatune import config_file
-from deltatune.errors import UserError, printable
+from deltatune.config import file as config_file
+from deltatune.core.errors import UserError, printable
 
 try:
     config_lines = config_file.read_all(

@@ -96,6 +96,6 @@ rule quantize_model:
         settings=lambda w: flow.gptq(w.model),
         code=flow.code("quantize_model"),
     message:
-        "Quantising {wildcards.model} with GPTQ on the training text of {wildcards.task}"
+        "Quantizing {wildcards.model} with GPTQ on the training text of {wildcards.task}"
     script:
         "../scripts/quantize_model.py"

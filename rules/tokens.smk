@@ -23,6 +23,6 @@ rule tokenize_split:
         settings=lambda w: flow.task(w.task, "labels", "prompt", "chat", "max_length"),
         code=lambda w: flow.kind_code("tokenize_split", w.task),
     message:
-        "Tokenising {wildcards.split} of {wildcards.task} for {wildcards.model}"
+        "Tokenizing {wildcards.split} of {wildcards.task} for {wildcards.model}"
     script:
         "../scripts/tokenize_split.py"

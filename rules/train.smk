@@ -19,7 +19,7 @@ rule train_adapter:
     # The longest jobs first, so that evaluation fills the cores behind them.
     priority: 20
     conda:
-        lambda w: flow.environment("train", flow.experiment(w.experiment).quantisation)
+        lambda w: flow.environment("train", flow.experiment(w.experiment).quantization)
     threads: lambda w: flow.train_threads(w.experiment)
     resources:
         mem_mb=lambda w, attempt: flow.train_memory(w.experiment, attempt),
@@ -31,7 +31,7 @@ rule train_adapter:
         slurm_partition=lambda w: flow.partition(flow.experiment(w.experiment).model),
     params:
         settings=lambda w: flow.training(w.experiment, w.seed),
-        code=flow.code("train_adapter", "deltatune.together"),
+        code=flow.code("train_adapter", "deltatune.train.worker"),
     message:
         "Training {wildcards.experiment}, seed {wildcards.seed}"
     script:

@@ -1,25 +1,25 @@
 """Pack a run, its configuration and the project into one RO-Crate."""
 
-from deltatune import runlog
+from deltatune.core import stage
 
-with runlog.stage(snakemake) as terminal:
+with stage.stage(snakemake) as terminal:
     from pathlib import Path
 
-    from deltatune import archiving, crate_preview
+    from deltatune.archive import preview, writer
 
     settings = snakemake.params.settings
-    found = archiving.contents(
+    found = writer.contents(
         snakemake.input.results,
         snakemake.input.adapters,
         snakemake.input.workflow,
         snakemake.input.sources,
         settings,
     )
-    facts = archiving.write(
+    facts = writer.write(
         Path(snakemake.output.archive),
         found,
         settings,
-        lambda document: crate_preview.render(Path(snakemake.input.template), document, settings),
+        lambda document: preview.render(Path(snakemake.input.template), document, settings),
     )
     terminal.say(
         f"{facts['files']} files of {facts['bytes'] / 1e6:,.1f} MB are in "

@@ -1,10 +1,11 @@
 """Cut a plain text into chunks of whole sentences that know their chapter."""
 
-from deltatune import runlog
+from deltatune.core import stage
 
-with runlog.stage(snakemake):
+with stage.stage(snakemake):
     import pandas as pd
-    from deltatune import chunking, manifest
+    from deltatune.core import manifest
+    from deltatune.data import chunking
 
     paragraphs = pd.read_parquet(snakemake.input.records, columns=["text"])["text"]
     chunks = chunking.chunk_text(paragraphs, **snakemake.params.settings)

@@ -1,13 +1,13 @@
 """Compare the tuned systems of an experiment with their base on one task."""
 
-from deltatune import runlog
+from deltatune.core import stage
 
-with runlog.stage(snakemake):
+with stage.stage(snakemake):
     import pandas as pd
-    from deltatune import scoring
+    from deltatune.compare import paired
 
     settings = snakemake.params.settings
-    scoring.compare(
+    paired.compare(
         pd.read_parquet(snakemake.input.base),
         [pd.read_parquet(path) for path in snakemake.input.tuned],
         settings,

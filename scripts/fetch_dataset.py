@@ -1,15 +1,16 @@
 """Bring a dataset's records into records.parquet; what cannot be read goes to rejects.csv."""
 
-from deltatune import runlog
+from deltatune.core import stage
 
-with runlog.stage(snakemake) as terminal:
+with stage.stage(snakemake) as terminal:
     from pathlib import Path
 
-    from deltatune import fetching, manifest
+    from deltatune.core import manifest
+    from deltatune.fetch import dataset
 
     settings = snakemake.params.settings
     source = snakemake.input.get("source")
-    facts = fetching.records(
+    facts = dataset.records(
         settings,
         Path(source) if source else None,
         write=Path(snakemake.output.records),

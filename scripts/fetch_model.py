@@ -1,15 +1,16 @@
 """Put an untuned model where the other stages look for it: from this machine, or the hub."""
 
-from deltatune import runlog
+from deltatune.core import stage
 
-with runlog.stage(snakemake) as terminal:
+with stage.stage(snakemake) as terminal:
     from pathlib import Path
 
-    from deltatune import manifest, model_files
+    from deltatune.core import manifest
+    from deltatune.fetch import model
 
     settings = snakemake.params.settings
     folder = Path(snakemake.output.model)
-    facts = model_files.fetch(settings, folder, terminal.progress)
+    facts = model.fetch(settings, folder, terminal.progress)
     hashes = manifest.write_hashes(folder, snakemake.output.weights)
     # All but the weights: a chat template or a list of special tokens changes a tokenizer, too.
     manifest.write_hashes(folder, snakemake.output.tokenizer, without="*.safetensors*")

@@ -1,10 +1,11 @@
 """TF-IDF and logistic regression on the same splits: what a reader would ask for first."""
 
-from deltatune import runlog
+from deltatune.core import stage
 
-with runlog.stage(snakemake):
+with stage.stage(snakemake):
     import pandas as pd
-    from deltatune import baselines, manifest
+    from deltatune.core import manifest
+    from deltatune.evaluate import baselines
 
     scores = baselines.tfidf_logistic_regression(
         pd.read_parquet(snakemake.input.train),

@@ -1,21 +1,24 @@
 """Ask a system the questions of a task."""
 
-from deltatune import runlog
+from deltatune.core import stage
 
-with runlog.stage(snakemake) as terminal:
+with stage.stage(snakemake) as terminal:
     import pandas as pd
-    from deltatune import fitting, generation, manifest, systems, tasks
-    from deltatune.tokenising import readable
+    from deltatune.core import manifest
+    from deltatune.evaluate import generate, systems
+    from deltatune.models import oom
+    from deltatune.tasks.registry import load_kind
+    from deltatune.tokens.ids import readable
 
     settings = snakemake.params.settings
-    machine, model, tokenizer = systems.load(snakemake.input, settings["quantisation"])
-    kind = tasks.load(settings["kind"])
+    machine, model, tokenizer = systems.load(snakemake.input, settings["quantization"])
+    kind = load_kind(settings["kind"])
     questions = kind.questions(pd.read_parquet(snakemake.input.test), settings)
     evaluation = settings["evaluation"]
     prompts = questions["prompt"].tolist()
 
     def answer(batch_size):
-        return generation.answer(
+        return generate.answer(
             model,
             tokenizer,
             prompts,
@@ -24,7 +27,7 @@ with runlog.stage(snakemake) as terminal:
             progress=terminal.progress,
         )
 
-    answers, batch_size = fitting.evaluate(
+    answers, batch_size = oom.evaluate(
         answer,
         evaluation["batch_size"],
         where=f"tasks.{settings['task']}.evaluation.batch_size",

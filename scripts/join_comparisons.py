@@ -1,9 +1,9 @@
 """One table of all comparisons, with p-values adjusted for how many there are."""
 
-from deltatune import runlog
+from deltatune.core import stage
 
-with runlog.stage(snakemake):
-    from deltatune import comparisons, scoring
+with stage.stage(snakemake):
+    from deltatune.compare import paired, table
 
-    tables = [comparisons.read(path) for path in snakemake.input.comparisons]
-    scoring.join(tables).to_csv(snakemake.output.comparison, index=False, lineterminator="\n")
+    tables = [table.read(path) for path in snakemake.input.comparisons]
+    paired.join(tables).to_csv(snakemake.output.comparison, index=False, lineterminator="\n")

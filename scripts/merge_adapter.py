@@ -1,37 +1,39 @@
 """Write an adapter and its base as one 16-bit model, and measure what that changed."""
 
-from deltatune import runlog
+from deltatune.core import stage
 
-with runlog.stage(snakemake) as terminal:
+with stage.stage(snakemake) as terminal:
     from pathlib import Path
 
-    from deltatune import merging
+    from deltatune.models import merge
 
     settings = snakemake.params.settings
-    merging.check(
-        settings["quantisation"], f"experiments.{snakemake.wildcards.experiment}.quantisation"
+    merge.check(
+        settings["quantization"], f"experiments.{snakemake.wildcards.experiment}.quantization"
     )
     import pandas as pd
-    from deltatune import manifest, systems, tasks
+    from deltatune.core import manifest
+    from deltatune.evaluate import systems
+    from deltatune.tasks.registry import load_kind
 
     inputs, output = snakemake.input, Path(snakemake.output.model)
-    machine, model, tokenizer = systems.load(inputs, settings["quantisation"])
-    kind = tasks.load(settings["kind"])
+    machine, model, tokenizer = systems.load(inputs, settings["quantization"])
+    kind = load_kind(settings["kind"])
     records = pd.read_parquet(inputs.test).to_dict("records")
-    pieces = merging.sample(records, kind, settings, tokenizer)
-    evaluated = list(merging.log_probabilities(model, pieces))
+    pieces = merge.sample(records, kind, settings, tokenizer)
+    evaluated = list(merge.log_probabilities(model, pieces))
     del model  # its memory is needed; an evaluated model may also hold repacked weights
     terminal.progress("merging")
     adapter = Path(inputs.adapter).with_suffix("")
-    model = merging.merge(inputs.model, settings["quantisation"], machine, adapter)
-    merging.save(model, inputs.model, output, kind.document(records[0], settings).prompt)
+    model = merge.merge(inputs.model, settings["quantization"], machine, adapter)
+    merge.save(model, inputs.model, output, kind.document(records[0], settings).prompt)
     dtype = model.dtype
     del model
-    figures = merging.divergence(evaluated, merging.load_plain(output), pieces, terminal.progress)
-    merging.refuse_if_broken(figures)
+    figures = merge.divergence(evaluated, merge.load_plain(output), pieces, terminal.progress)
+    merge.refuse_if_broken(figures)
     terminal.say(
         f"{snakemake.wildcards.experiment}, seed {snakemake.wildcards.seed}: "
-        + merging.verdict(figures, dtype, settings["quantisation"])
+        + merge.verdict(figures, dtype, settings["quantization"])
     )
     hashes = manifest.write_hashes(output, snakemake.output.hashes)
     manifest.write(

@@ -1,9 +1,9 @@
 """Draw which class was taken for which, by the base and by the tuned system."""
 
-from deltatune import runlog
+from deltatune.core import stage
 
-with runlog.stage(snakemake):
-    from deltatune.reporting import figures, reading
+with stage.stage(snakemake):
+    from deltatune.report import figures, reading
 
     labels = snakemake.params.settings["labels"]
     counts = reading.confusion(snakemake.input.base, snakemake.input.tuned, labels)

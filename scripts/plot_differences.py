@@ -1,10 +1,10 @@
 """Draw how the main metric changed from example to example."""
 
-from deltatune import runlog
+from deltatune.core import stage
 
-with runlog.stage(snakemake):
-    from deltatune import manifest
-    from deltatune.reporting import figures, reading
+with stage.stage(snakemake):
+    from deltatune.core import manifest
+    from deltatune.report import figures, reading
 
     settings = snakemake.params.settings
     scores = reading.scores(snakemake.input.base, snakemake.input.tuned, settings["metric"])

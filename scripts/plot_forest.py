@@ -1,12 +1,12 @@
 """Draw the difference that tuning made, by experiment and metric, with intervals."""
 
-from deltatune import runlog
+from deltatune.core import stage
 
-with runlog.stage(snakemake):
-    from deltatune import comparisons
-    from deltatune.reporting import figures
+with stage.stage(snakemake):
+    from deltatune.compare import table
+    from deltatune.report import figures
 
-    comparison = comparisons.read(snakemake.input.comparison)
+    comparison = table.read(snakemake.input.comparison)
     figures.save(
         figures.plot_forest(comparison, **snakemake.params.settings), snakemake.output.figure
     )

@@ -1,9 +1,9 @@
 """Draw training and validation loss of one experiment over all of its seeds."""
 
-from deltatune import runlog
+from deltatune.core import stage
 
-with runlog.stage(snakemake):
-    from deltatune.reporting import figures, reading
+with stage.stage(snakemake):
+    from deltatune.report import figures, reading
 
     settings = snakemake.params.settings
     losses = reading.losses({settings["experiment"]: snakemake.input.losses}, settings["seeds"])

@@ -1,21 +1,25 @@
-"""Quantise a base with GPTQ, calibrated on a task's training text."""
+"""Quantize a base with GPTQ, calibrated on a task's training text."""
 
-from deltatune import runlog
+from deltatune.core import stage
 
-with runlog.stage(snakemake) as terminal:
+with stage.stage(snakemake) as terminal:
     from pathlib import Path
 
-    from deltatune import compute, gptq, manifest, models, quantisation, systems, tokenising, tokens
+    from deltatune.core import manifest
+    from deltatune.evaluate import systems
+    from deltatune.models import device, gptq, quantization
+    from deltatune.models.load import load_tokenizer
+    from deltatune.tokens import encode, ids
 
     settings = snakemake.params.settings
-    quantisation.require_gptq()
+    quantization.require_gptq()
     # A fixed number of threads, whatever the machine has to spare: sums are split by it.
-    machine = compute.prepare(settings["seed"], threads=2)
+    machine = device.prepare(settings["seed"], threads=2)
     folder, output = Path(snakemake.input.model), Path(snakemake.output.model)
     samples = gptq.calibration(
-        tokens.read_shards(Path(snakemake.input.calibration).with_suffix("")),
+        encode.read_shards(Path(snakemake.input.calibration).with_suffix("")),
         settings["samples"],
-        tokenising.padding(models.load_tokenizer(folder)),
+        ids.padding(load_tokenizer(folder)),
         settings["seed"],
     )
     if len(samples) < settings["samples"]:
@@ -23,7 +27,7 @@ with runlog.stage(snakemake) as terminal:
             f"models.{settings['model']}.gptq.samples: there are {len(samples)} rows of training "
             f"text to calibrate on, not {settings['samples']}"
         )
-    facts = gptq.quantise(folder, samples, settings, machine, output)
+    facts = gptq.quantize(folder, samples, settings, machine, output)
     hashes = manifest.write_hashes(output, snakemake.output.weights)
     manifest.write(
         snakemake.output.manifest,

@@ -1,11 +1,11 @@
 """Write the page that says what the tuning changed."""
 
-from deltatune import runlog
+from deltatune.core import stage
 
-with runlog.stage(snakemake) as terminal:
+with stage.stage(snakemake) as terminal:
     from pathlib import Path
 
-    from deltatune.reporting import collect, page
+    from deltatune.report import collect, page
 
     data = collect.report_data(
         [Path(table) for table in snakemake.input.tables],
@@ -14,7 +14,7 @@ with runlog.stage(snakemake) as terminal:
     )
     html = page.render(data, Path(snakemake.input.template))
     Path(snakemake.output.page).write_text(html, encoding="utf-8")
-    said = page.summarise(data)
+    said = page.summarize(data)
     lines = [said.overall, *(f"- {one.experiment}: {one.text}" for one in said.verdicts)]
     Path(snakemake.output.verdict).write_text("\n".join(lines) + "\n", encoding="utf-8")
     terminal.say(f"{said.overall} The report is {snakemake.output.page}")

@@ -1,14 +1,17 @@
 """Score every label after every test text of a task."""
 
-from deltatune import runlog
+from deltatune.core import stage
 
-with runlog.stage(snakemake) as terminal:
+with stage.stage(snakemake) as terminal:
     import pandas as pd
-    from deltatune import fitting, likelihood, manifest, systems, tasks
+    from deltatune.core import manifest
+    from deltatune.evaluate import likelihood, systems
+    from deltatune.models import oom
+    from deltatune.tasks.registry import load_kind
 
     settings = snakemake.params.settings
-    machine, model, tokenizer = systems.load(snakemake.input, settings["quantisation"])
-    kind = tasks.load(settings["kind"])
+    machine, model, tokenizer = systems.load(snakemake.input, settings["quantization"])
+    kind = load_kind(settings["kind"])
     questions = kind.questions(pd.read_parquet(snakemake.input.test), settings)
 
     def score(batch_size):
@@ -26,7 +29,7 @@ with runlog.stage(snakemake) as terminal:
             for prompts in (questions["prompt"].tolist(), kind.empty_prompts(settings))
         ]
 
-    (scores, empty), batch_size = fitting.evaluate(
+    (scores, empty), batch_size = oom.evaluate(
         score,
         settings["evaluation"]["batch_size"],
         where=f"tasks.{settings['task']}.evaluation.batch_size",

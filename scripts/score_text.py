@@ -1,15 +1,18 @@
 """Score the test text of a task, window by window."""
 
-from deltatune import runlog
+from deltatune.core import stage
 
-with runlog.stage(snakemake) as terminal:
+with stage.stage(snakemake) as terminal:
     import pandas as pd
-    from deltatune import fitting, likelihood, manifest, systems, tasks
-    from deltatune.errors import UserError
+    from deltatune.core import manifest
+    from deltatune.core.errors import UserError
+    from deltatune.evaluate import likelihood, systems
+    from deltatune.models import oom
+    from deltatune.tasks.registry import load_kind
 
     settings = snakemake.params.settings
-    machine, model, tokenizer = systems.load(snakemake.input, settings["quantisation"])
-    kind = tasks.load(settings["kind"])
+    machine, model, tokenizer = systems.load(snakemake.input, settings["quantization"])
+    kind = load_kind(settings["kind"])
     texts = [
         (chapter, likelihood.windows(text, tokenizer, settings["evaluation"]["context"]))
         for chapter, text in kind.texts(pd.read_parquet(snakemake.input.test))
@@ -36,7 +39,7 @@ with runlog.stage(snakemake) as terminal:
             progress=terminal.progress,
         )
 
-    nll, batch_size = fitting.evaluate(
+    nll, batch_size = oom.evaluate(
         score,
         settings["evaluation"]["batch_size"],
         where=f"tasks.{settings['task']}.evaluation.batch_size",

@@ -1,22 +1,24 @@
 """Clean the records of a task and divide them into training, validation and test."""
 
-from deltatune import runlog
+from deltatune.core import stage
 
-with runlog.stage(snakemake) as terminal:
+with stage.stage(snakemake) as terminal:
     from pathlib import Path
 
     import pandas as pd
-    from deltatune import manifest, preparing, tasks
+    from deltatune.core import manifest
+    from deltatune.data import prepare
+    from deltatune.tasks.registry import load_kind
 
     settings = snakemake.params.settings
-    kind = tasks.load(settings["kind"])
+    kind = load_kind(settings["kind"])
     where = f"tasks.{settings['task']}"
     path = Path(snakemake.input.records)
     if path.suffix == ".csv":
         records = pd.read_csv(path, dtype={"chapter": str, "text": str}, keep_default_na=False)
     else:
         records = pd.read_parquet(path)
-    split, counts = preparing.prepare(records, kind, settings, where)
+    split, counts = prepare.prepare(records, kind, settings, where)
     for name in ("train", "validation", "test"):
         getattr(split, name).to_parquet(snakemake.output[name], index=False)
     split.excluded.to_csv(snakemake.output.excluded, index=False, lineterminator="\n")

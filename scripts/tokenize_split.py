@@ -1,23 +1,27 @@
-"""Render, tokenise and pack one split for one model's tokenizer."""
+"""Render, tokenize and pack one split for one model's tokenizer."""
 
-from deltatune import runlog
+from deltatune.core import stage
 
-with runlog.stage(snakemake) as terminal:
+with stage.stage(snakemake) as terminal:
     from pathlib import Path
 
     import pandas as pd
-    from deltatune import manifest, records, tasks, tokenizer_files, tokens
+    from deltatune.core import manifest
+    from deltatune.data import records
+    from deltatune.tasks.registry import load_kind
+    from deltatune.tokens import encode
+    from deltatune.tokens import tokenizer as tokenizer_files
 
     settings = snakemake.params.settings
-    kind = tasks.load(settings["kind"])
+    kind = load_kind(settings["kind"])
     tokenizer = tokenizer_files.load_tokenizer(snakemake.input.model)
     frame = pd.read_parquet(snakemake.input.records)
     documents = (kind.document(record, settings) for record in records.as_dicts(frame))
-    encoded = tokens.encode(documents, tokenizer, settings["max_length"], kind.OVERFLOW)
-    columns = tokens.pack(encoded, settings["max_length"])
+    encoded = encode.encode(documents, tokenizer, settings["max_length"], kind.OVERFLOW)
+    columns = encode.pack(encoded, settings["max_length"])
     folder = Path(snakemake.output.shards)
-    tokens.write_shards(columns, folder, shard_rows=4096)
-    figures = tokens.summary(encoded, columns)
+    encode.write_shards(columns, folder, shard_rows=4096)
+    figures = encode.summary(encoded, columns)
     if figures["dropped"] or figures["truncated"]:
         terminal.say(
             f"tasks.{settings['task']}.max_length ({settings['max_length']}): in "

@@ -1,17 +1,21 @@
-"""Train a LoRA adapter on a quantised base."""
+"""Train a LoRA adapter on a quantized base."""
 
-from deltatune import runlog
+from deltatune.core import stage
 
-with runlog.stage(snakemake) as terminal:
+with stage.stage(snakemake) as terminal:
     from pathlib import Path
 
     import pandas as pd
-    from deltatune import checkpoints, compute, launching, manifest, systems, training_job
+    from deltatune.core import manifest
+    from deltatune.evaluate import systems
+    from deltatune.models import device
+    from deltatune.train import checkpoints, launch
+    from deltatune.train import job as training_job
 
     settings, wildcards = snakemake.params.settings, snakemake.wildcards
     gpus = settings["training"]["gpus"]
-    machine = compute.choose(settings["training"]["precision"])
-    compute.require(gpus, machine)
+    machine = device.choose(settings["training"]["precision"])
+    device.require(gpus, machine)
     packages = [*systems.PACKAGES, "accelerate"]
     output = Path(snakemake.output.adapter)
     base = manifest.read_hashes(snakemake.input.weights)
@@ -30,7 +34,7 @@ with runlog.stage(snakemake) as terminal:
     )
     folder = Path("results", "checkpoints", wildcards.experiment, f"seed-{wildcards.seed}")
     job = {
-        **{key: settings[key] for key in ("seed", "lora", "training", "quantisation")},
+        **{key: settings[key] for key in ("seed", "lora", "training", "quantization")},
         "base": settings["base"]["name"],
         "revision": settings["base"]["revision"],
         "model": str(snakemake.input.model),
@@ -43,7 +47,7 @@ with runlog.stage(snakemake) as terminal:
     if gpus == 1:
         done = training_job.run(job, **spoken)
     else:
-        done = launching.run(job, gpus, on_gpu=machine.device != "cpu", **spoken)
+        done = launch.run(job, gpus, on_gpu=machine.device != "cpu", **spoken)
     losses = pd.DataFrame(done["losses"])
     losses.to_csv(snakemake.output.losses, index=False, lineterminator="\n")
     hashes = manifest.write_hashes(output, snakemake.output.hashes)

@@ -25,9 +25,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 import yaml
-from deltatune import side_by_side, trying, trying_web
-from deltatune.errors import UserError
-from deltatune.workflow import Flow
+from deltatune.ask import session, terminal, web
+from deltatune.core.errors import UserError
+from deltatune.workflow.flow import Flow
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
@@ -71,14 +71,14 @@ def read_config(path: Path) -> dict:
     return config
 
 
-def subject(given: argparse.Namespace) -> trying.Subject:
+def subject(given: argparse.Namespace) -> session.Subject:
     usual = given.configfile == Path("config.yaml")
     option = "" if usual else f" --configfile {given.configfile}"
     flow = Flow(read_config(given.configfile))
-    return trying.find(flow, given.experiment, given.seed, f"snakemake --cores 1{option}")
+    return session.find(flow, given.experiment, given.seed, f"snakemake --cores 1{option}")
 
 
-def load(chosen: trying.Subject) -> trying.Pair:
+def load(chosen: session.Subject) -> session.Pair:
     """Load without the libraries' own remarks, which would stand between the answers."""
     warnings.filterwarnings("ignore")
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
@@ -87,30 +87,30 @@ def load(chosen: trying.Subject) -> trying.Pair:
     remarks.set_verbosity_error()
     remarks.disable_progress_bar()
     with contextlib.redirect_stdout(io.StringIO()):
-        return trying.load(chosen)
+        return session.load(chosen)
 
 
-def ask(pair: trying.Pair, question: str, given: argparse.Namespace) -> None:
+def ask(pair: session.Pair, question: str, given: argparse.Namespace) -> None:
     """Print both answers, or the shares of the labels."""
-    prompt = trying.prompt(pair.subject, question, given.input)
+    prompt = session.prompt(pair.subject, question, given.input)
     if pair.subject.outputs == "labels":
-        rows = trying.label_table(pair, prompt)
-        print("\n".join(side_by_side.table(rows, side_by_side.window()[0])))
+        rows = session.label_table(pair, prompt)
+        print("\n".join(terminal.table(rows, terminal.window()[0])))
         return
     limit = given.max_new_tokens or pair.subject.longest
-    live = side_by_side.Live(sys.stdout)
-    titles = {side: side for side in trying.SIDES}
-    texts = dict.fromkeys(trying.SIDES, "")
+    live = terminal.Live(sys.stdout)
+    titles = {side: side for side in session.SIDES}
+    texts = dict.fromkeys(session.SIDES, "")
 
     def lines() -> list[str]:
-        width, _ = side_by_side.window()
-        return side_by_side.columns(tuple(titles.values()), tuple(texts.values()), width)
+        width, _ = terminal.window()
+        return terminal.columns(tuple(titles.values()), tuple(texts.values()), width)
 
-    for side in trying.SIDES:
+    for side in session.SIDES:
         drawn = 0.0
         with interruptible() as stop:
             for piece in pair.answer(side, prompt, limit, stop):
-                if isinstance(piece, trying.End):
+                if isinstance(piece, session.End):
                     titles[side] = f"{side} ({piece})"
                 else:
                     texts[side] += piece
@@ -132,7 +132,7 @@ def interruptible() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def converse(pair: trying.Pair, given: argparse.Namespace) -> None:
+def converse(pair: session.Pair, given: argparse.Namespace) -> None:
     """Questions from the keyboard, until Ctrl-D."""
     # A shell that starts programs in the background has them ignore Ctrl-C, which asks again here.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -164,16 +164,16 @@ def main() -> None:
     try:
         chosen = subject(given)
         if given.input:
-            trying.prompt(chosen, "?", given.input)  # refused before anything is loaded
+            session.prompt(chosen, "?", given.input)  # refused before anything is loaded
         if given.web:
-            trying_web.require()
-        name = f"{chosen.experiment}, seed {chosen.seed}, {chosen.quantisation}"
+            web.require()
+        name = f"{chosen.experiment}, seed {chosen.seed}, {chosen.quantization}"
         print(f"Loading {name} ...", file=sys.stderr)
         if chosen.note:
             print(f"Note: {chosen.note}", file=sys.stderr)
         pair = load(chosen)
         if given.web:
-            trying_web.serve(pair, given.max_new_tokens or chosen.longest, given.port)
+            web.serve(pair, given.max_new_tokens or chosen.longest, given.port)
         elif given.once is not None:
             ask(pair, given.once, given)
         else:

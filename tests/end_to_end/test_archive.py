@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import pytest
 import yaml
 from conftest import ROOT, copy_project, run_snakemake
-from deltatune import crate
+from deltatune.archive import crate
 from identity import differences, identity
 from rocrate.rocrate import ROCrate
 from test_small_run import jobs

@@ -18,7 +18,7 @@ from conftest import ROOT, copy_project
 
 sys.path.insert(0, str(ROOT / "tests/conda"))
 import environments
-from deltatune import environments as files
+from deltatune.workflow import environments as files
 
 USED = {"data", "train", "evaluate", "report"}
 

@@ -95,7 +95,7 @@ def set_rate(project: Path, rate: float) -> None:
 def test_training_that_is_stopped_in_every_way(small_run, undisturbed, tmp_path):
     project = prepared(small_run, tmp_path / "project")
     # So short a training would else be over before its first checkpoint is due.
-    module = project / "scripts/deltatune/checkpoints.py"
+    module = project / "scripts/deltatune/train/checkpoints.py"
     text = module.read_text().replace("RATIO = 50", "RATIO = 2")
     module.write_text(text.replace("LEAST, MOST = 2.0", "LEAST, MOST = 0.0"))
 

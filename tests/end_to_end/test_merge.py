@@ -15,9 +15,9 @@ import pytest
 import torch
 import yaml
 from conftest import copy_project, run_snakemake, small, write_config
-from deltatune import models
-from deltatune.compute import Compute
-from deltatune.generation import answer
+from deltatune.evaluate.generate import answer
+from deltatune.models.device import Compute
+from deltatune.models.load import load_system, load_tokenizer
 
 EXPERIMENTS = ("instructions-qlora", "prose-qlora", "news-qlora")
 
@@ -90,8 +90,8 @@ def test_plain_transformers_answers_as_the_adapter_on_its_base(merged, tmp_path)
     machine = Compute("cpu", torch.float32, "a test")
     base = results / "models/tiny-mistral/model"
     adapter = results / "experiments/instructions-qlora/seed-1/adapter"
-    tokenizer = models.load_tokenizer(base)
-    system = models.load_system(base, "nf4", machine, adapter)
+    tokenizer = load_tokenizer(base)
+    system = load_system(base, "nf4", machine, adapter)
     expected = answer(system, tokenizer, prompts, max_new_tokens=8, batch_size=1)
     alike = [a == b.text for a, b in zip(said, expected, strict=True)]
     # bf16 may turn one near-tie; the evaluation's own answers are the same ones.
@@ -118,14 +118,14 @@ def test_a_gptq_experiment_is_refused_before_anything_is_trained(tmp_path, defau
     project = copy_project(tmp_path / "project")
     config = small(copy.deepcopy(default_config))
     config["run"] = ["news-qlora"]
-    config["experiments"]["news-qlora"]["quantisation"] = "gptq"
+    config["experiments"]["news-qlora"]["quantization"] = "gptq"
     model = config["models"]["tiny-mistral"]
     model["gptq"] = {"calibration": "news", "group_size": 32}
     model["architecture"] |= {"hidden_size": 64, "intermediate_size": 96}
     write_config(project, config)
     done = run_snakemake(project, "--cores", "1", "merge")
     assert done.returncode == 1
-    assert "experiments.news-qlora.quantisation: gptq" in done.stdout, done.stdout
+    assert "experiments.news-qlora.quantization: gptq" in done.stdout, done.stdout
     assert "cannot be merged" in done.stdout
     assert "Traceback" not in done.stdout, done.stdout
     assert not (project / "results/models").exists()

@@ -47,7 +47,7 @@ def test_manifests_say_which_batches_were_used(small_run):
     """All fits here, so they are those of the settings: base and tuned alike."""
     for path in (small_run / "results/evaluations").rglob("*.json"):
         facts = json.loads(path.read_text())
-        if "settings" in facts and "quantisation" in facts["settings"]:
+        if "settings" in facts and "quantization" in facts["settings"]:
             assert facts["batch_size_used"] == facts["settings"]["evaluation"]["batch_size"], path
     runs = [*small_run.glob("results/experiments/*/seed-*/manifest.json")]
     for path in runs:
@@ -107,7 +107,7 @@ def test_a_metric_and_an_experiment_are_added_in_one_place_each(finished):
     path = finished / "config.yaml"
     config = yaml.safe_load(path.read_text())
     config["tasks"]["instructions"]["metrics"].append("ends_with_stop")
-    wider = {**config["experiments"]["instructions-qlora"], "lora": {"rank": 3}, "elsewhere": []}
+    wider = {**config["experiments"]["instructions-qlora"], "lora": {"rank": 3}, "cross_task": []}
     config["experiments"]["instructions-wider"] = wider
     path.write_text(yaml.safe_dump(config, sort_keys=False))
 
@@ -132,7 +132,7 @@ def test_a_metric_and_an_experiment_are_added_in_one_place_each(finished):
 
 
 def test_what_tuning_costs_elsewhere_stands_in_a_table_of_its_own(small_run):
-    table = pd.read_csv(small_run / "results/elsewhere.csv")
+    table = pd.read_csv(small_run / "results/cross_task.csv")
     assert list(table.columns) == COLUMNS
     assert set(zip(table["experiment"], table["task"], strict=True)) == {
         ("instructions-qlora", "prose"),

@@ -9,10 +9,7 @@ from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
 import annotated_types
-from deltatune import metrics, tasks
-from deltatune.gpus import KNOWN
-from deltatune.optimisers import OPTIMISERS
-from deltatune.settings_model import (
+from deltatune.config.model import (
     Architecture,
     Cluster,
     Experiment,
@@ -23,6 +20,10 @@ from deltatune.settings_model import (
     Training,
     UrlDataset,
 )
+from deltatune.config.optimizers import OPTIMIZERS
+from deltatune.metrics.registry import available_metrics
+from deltatune.models.gpus import KNOWN
+from deltatune.tasks.registry import available_kinds, load_kind
 from hypothesis import strategies as st
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -59,8 +60,8 @@ def values(model: type[BaseModel], name: str) -> st.SearchStrategy:
         return _SPECIAL[model, name]
     if model is Cluster and field.annotation != int | None:
         return st.sampled_from([None, "main", "a100"])
-    if name == "optimiser":
-        return st.sampled_from(sorted(OPTIMISERS))
+    if name == "optimizer":
+        return st.sampled_from(sorted(OPTIMIZERS))
     if name == "sha256":
         return st.sampled_from([None, "0" * 64])
     return _of(field.annotation, field.metadata)
@@ -138,8 +139,8 @@ def architectures(draw: Any, context: int = 512) -> dict[str, Any]:
 
 @st.composite
 def _tasks(draw: Any, kind: str, dataset: str) -> dict[str, Any]:
-    module = tasks.load(kind)
-    known = metrics.available(module.OUTPUTS)
+    module = load_kind(kind)
+    known = available_metrics(module.OUTPUTS)
     chosen = draw(st.lists(st.sampled_from(known), min_size=1, unique=True))
     fixed: dict[str, Any] = {
         "kind": kind,
@@ -185,7 +186,7 @@ def configs(draw: Any) -> dict[str, Any]:
             config["datasets"][name] = {"source": "file", "path": FILES[i]}
     task_names = draw(st.lists(NAMES, min_size=1, max_size=len(dataset_names), **unique))
     for name, dataset in zip(task_names, dataset_names, strict=False):
-        kind = draw(st.sampled_from(tasks.available()))
+        kind = draw(st.sampled_from(available_kinds()))
         config["tasks"][name] = draw(_tasks(kind, dataset))
     for name in draw(st.lists(NAMES, min_size=1, max_size=2, **unique)):
         if draw(st.booleans()):
@@ -205,8 +206,8 @@ def configs(draw: Any) -> dict[str, Any]:
                 Experiment,
                 model=draw(st.sampled_from(list(config["models"]))),
                 task=task,
-                elsewhere=draw(st.lists(st.sampled_from(others), unique=True)) if others else [],
-                quantisation=draw(st.sampled_from(["nf4", "int8", "none"])),
+                cross_task=draw(st.lists(st.sampled_from(others), unique=True)) if others else [],
+                quantization=draw(st.sampled_from(["nf4", "int8", "none"])),
                 published=None,
             )
         )

@@ -10,9 +10,10 @@ import pytest
 import yaml
 from configs import FILES, NAMES, configs, places, spoilt
 from conftest import ROOT
-from deltatune import config_file, settings
-from deltatune.errors import UserError, printable
-from deltatune.workflow import Flow
+from deltatune.config import file
+from deltatune.config.load import MOST, load_settings
+from deltatune.core.errors import UserError, printable
+from deltatune.workflow.flow import Flow
 from fuzzing import fuzz
 from hypothesis import strategies as st
 
@@ -32,7 +33,7 @@ def folder(tmp_path_factory):
 
 def ask_everything(flow: Flow) -> list[str]:
     """What the rules ask of a Flow, for every name; returns all paths of results that it gave."""
-    paths = [*flow.tables(), *flow.comparisons("comparison"), *flow.comparisons("elsewhere")]
+    paths = [*flow.tables(), *flow.comparisons("comparison"), *flow.comparisons("cross_task")]
     for name in flow.settings.datasets:
         flow.dataset(name), flow.source(name), flow.is_text(name)
     for name in flow.settings.tasks:
@@ -46,7 +47,7 @@ def ask_everything(flow: Flow) -> list[str]:
         flow.main_metric(name)
         for seed in flow.settings.seeds:
             flow.training(name, str(seed))
-        for task in (experiment.task, *experiment.elsewhere):
+        for task in (experiment.task, *experiment.cross_task):
             flow.comparison(name, task)
             for system in (flow.base(name), *flow.tuned(name)):
                 paths += [flow.outputs(task, system), *flow.system(system).values()]
@@ -65,7 +66,7 @@ def stays_inside(paths: list[str]) -> bool:
 def test_a_right_config_is_loaded_and_every_rule_gets_its_answers(config):
     flow = Flow(config)
     dumped = json.loads(json.dumps(flow.settings.model_dump(mode="json")))
-    again = settings.load(dumped).model_dump(mode="json")
+    again = load_settings(dumped).model_dump(mode="json")
     assert json.loads(json.dumps(again)) == dumped
     assert stays_inside(ask_everything(flow))
 
@@ -74,9 +75,9 @@ def test_a_right_config_is_loaded_and_every_rule_gets_its_answers(config):
 def test_a_right_config_goes_through_yaml(config, folder):
     path = folder / "c.yaml"
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-    lines = config_file.read(path)
+    lines = file.read(path)
     assert {f"experiments.{name}" for name in config["experiments"]} <= set(lines)
-    assert settings.load(yaml.safe_load(path.read_text(encoding="utf-8"))) == settings.load(config)
+    assert load_settings(yaml.safe_load(path.read_text(encoding="utf-8"))) == load_settings(config)
 
 
 @fuzz(300, config=spoilt())
@@ -86,7 +87,7 @@ def test_a_spoilt_config_is_refused_in_lines_or_works(config):
     except UserError as error:
         first, *lines = str(error).split("\n")
         assert first == "config.yaml cannot be used as it is:"
-        assert lines and len(lines) <= settings.MOST + 1
+        assert lines and len(lines) <= MOST + 1
         assert all(line.startswith("  - ") and len(line) < 2100 for line in lines)
         printable(str(error)).encode()
         assert "pydantic" not in str(error) and "Traceback" not in str(error)
@@ -125,7 +126,7 @@ def test_a_misspelt_key_is_named_with_its_path_and_what_was_meant(given):
         return
     inside[wrong] = inside.pop(key)
     with pytest.raises(UserError) as refused:
-        settings.load(config)
+        load_settings(config)
     told = f"{'.'.join([*parents, wrong])}: unknown key"
     lines = [line for line in str(refused.value).split("\n") if line.startswith(f"  - {told}")]
     assert len(lines) == 1, str(refused.value)
@@ -163,7 +164,7 @@ def judge(path) -> dict | None:
     from snakemake.common.configfile import load_configfile
 
     try:
-        lines = config_file.read(path)
+        lines = file.read(path)
     except UserError as error:
         assert "\n" not in printable(str(error)).strip() and len(str(error)) < 1000
         assert str(path) in str(error)
@@ -189,9 +190,9 @@ def test_what_is_let_pass_snakemake_reads_as_it_stands(text, folder):
     found = judge(path)
     if found is not None:
         try:
-            settings.load(found, ROOT)
+            load_settings(found, ROOT)
         except UserError as error:
-            config_file.located(str(error), config_file.read(path)).encode("utf-8", "replace")
+            file.located(str(error), file.read(path)).encode("utf-8", "replace")
 
 
 @fuzz(150, data=st.binary(max_size=60) | st.text(max_size=60).map(lambda t: t.encode("utf-16")))
@@ -217,7 +218,7 @@ def test_any_tree_with_plain_keys_is_let_pass(value, folder):
     path = folder / "tree.yaml"
     tree = {"tree": value}
     path.write_text(yaml.safe_dump(tree), encoding="utf-8")
-    if any(len(str(abs(number))) > config_file.DIGITS for number in _numbers(value)):
+    if any(len(str(abs(number))) > file.DIGITS for number in _numbers(value)):
         return
     found = judge(path)
     assert found == tree

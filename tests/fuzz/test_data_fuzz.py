@@ -13,19 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import tiny
-from deltatune import (
-    chunking,
-    likelihood,
-    manifest,
-    preparing,
-    prompts,
-    rejects,
-    sources,
-    tasks,
-    tokenising,
-    tokens,
-)
-from deltatune.errors import UserError, printable
+from deltatune.core import manifest
+from deltatune.core.errors import UserError, printable
+from deltatune.data import chunking, prepare, readers, rejects
+from deltatune.evaluate import likelihood
+from deltatune.tasks.registry import load_kind
+from deltatune.tokens import encode, prompts
+from deltatune.tokens import ids as tokenizing
 from fuzzing import fuzz
 from hostile import GOOD, LABELS, TEXTS, as_file, rows, spoilt
 from hypothesis import strategies as st
@@ -41,7 +35,7 @@ FORMATS = ["csv", "tsv", "json", "jsonl", "parquet"]
 
 
 def task(kind: str, **split) -> dict:
-    made = tasks.load(kind).Settings.model_validate(
+    made = load_kind(kind).Settings.model_validate(
         {"kind": kind, "dataset": "d", "split": split}
         | ({"labels": LABELS} if kind == "classify" else {})
     )
@@ -58,9 +52,9 @@ def read(content: bytes, format: str, folder) -> SimpleNamespace:
     path, records, rejected = folder / f"d.{format}", folder / "r.parquet", folder / "rejects.csv"
     path.write_bytes(content)
     if format == "txt":
-        counts = sources.read_text(path, records, rejected, "datasets.d")
+        counts = readers.read_text(path, records, rejected, "datasets.d")
     else:
-        counts = sources.read_records(path, format, {}, records, rejected, "datasets.d")
+        counts = readers.read_records(path, format, {}, records, rejected, "datasets.d")
     frame = pd.read_parquet(records)
     with rejected.open(newline="", encoding="utf-8") as file:
         left_out = list(csv.DictReader(file))
@@ -75,7 +69,7 @@ def read(content: bytes, format: str, folder) -> SimpleNamespace:
 def split(frame: pd.DataFrame, kind: str, **options):
     """What split_dataset makes of records; every one is in a split, excluded, or beyond."""
     settings = task(kind, max_rejected=0.99, **options)
-    made, counts = preparing.prepare(frame, tasks.load(kind), settings, "tasks.t")
+    made, counts = prepare.prepare(frame, load_kind(kind), settings, "tasks.t")
     parts = [made.train, made.validation, made.test]
     ids = [int(i) for part in parts for i in part["id"]]
     left_out = made.excluded["row"].astype(int).tolist()
@@ -91,27 +85,27 @@ def split(frame: pd.DataFrame, kind: str, **options):
     return made, settings
 
 
-def tokenise(frame: pd.DataFrame, kind: str, settings: dict, length: int, tokenizer) -> None:
+def tokenize(frame: pd.DataFrame, kind: str, settings: dict, length: int, tokenizer) -> None:
     """What tokenize_split makes of a split; every document is in the rows, whole or counted."""
-    module = tasks.load(kind)
+    module = load_kind(kind)
     documents = [module.document(record, settings) for record in frame.to_dict("records")]
-    encoded = tokens.encode(documents, tokenizer, length, module.OVERFLOW)
-    columns = tokens.pack(encoded, length)
-    figures = tokens.summary(encoded, columns)
+    encoded = encode.encode(documents, tokenizer, length, module.OVERFLOW)
+    columns = encode.pack(encoded, length)
+    figures = encode.summary(encoded, columns)
     json.dumps(figures)
     dropped = {number for number, _ in encoded.dropped}
     assert set(encoded.sources) | dropped == set(range(len(frame)))
     assert not set(encoded.sources) & dropped
     assert figures["documents"] == len(frame)
-    learnt = columns["labels"][columns["labels"] != tokens.IGNORED].tolist()
-    expected = [i for piece in encoded.labels for i in piece.tolist() if i != tokens.IGNORED]
+    learnt = columns["labels"][columns["labels"] != encode.IGNORED].tolist()
+    expected = [i for piece in encoded.labels for i in piece.tolist() if i != encode.IGNORED]
     assert sorted(learnt) == sorted(expected)
     control = set(tokenizer.all_special_ids)
     for number, document in enumerate(documents):
         if number in dropped or number in encoded.truncated:
             continue
         pieces = [i for i, source in enumerate(encoded.sources) if source == number]
-        bos = tokenising.begin(tokenizer)
+        bos = tokenizing.begin(tokenizer)
         ids = [i for piece in pieces for i in encoded.ids[piece][len(bos) :].tolist()]
         # The end is one token, and nothing that a record says makes another.
         assert ids[-1] == tokenizer.eos_token_id and not control & set(ids[:-1])
@@ -138,7 +132,7 @@ def whole_way(kind: str, format: str, content: bytes, folder, length: int, **opt
         return
     REACHED.append(kind)
     for part in (made.train, made.test):
-        tokenise(part, kind, settings, length, tiny.tokenizer())
+        tokenize(part, kind, settings, length, tiny.tokenizer())
 
 
 options = st.fixed_dictionaries(
@@ -183,7 +177,7 @@ def test_no_text_is_on_both_sides(found, seed, folder):
     settings = task("classify", method="random", max_rejected=0.99, near_duplicates=0.7, seed=seed)
     settings["labels"] = ["a", "b"]
     try:
-        made, _ = preparing.prepare(frame, tasks.load("classify"), settings, "tasks.t")
+        made, _ = prepare.prepare(frame, load_kind("classify"), settings, "tasks.t")
     except UserError:
         return
     sides = [set(part["text"].str.casefold().str.split().str.join(" ")) for part in
@@ -218,7 +212,7 @@ def test_every_word_of_a_text_is_in_a_chunk_a_heading_or_rejected(text, words, f
 def test_every_byte_and_token_of_a_text_is_scored_once(text, context, bos):
     tokenizer = tiny.tokenizer() if bos else tiny.without_bos()
     found = likelihood.windows(text, tokenizer, context)
-    ids = tokenising.text_ids([text], tokenizer)[0]
+    ids = tokenizing.text_ids([text], tokenizer)[0]
     # What has nothing before it cannot be scored, and is known to be left out.
     lost = 0 if bos else min(1, len(ids))
     assert sum(window.scored for window in found) == len(ids) - lost
@@ -258,8 +252,8 @@ def test_a_chat_has_the_control_tokens_of_its_template_and_no_other(user, answer
     tokenizer = tiny.tokenizer()
     tokenizer.chat_template = CHAT
     try:
-        (ids,) = tokenising.prompt_ids([prompts.conversation(user, None)], tokenizer)
-        (said,) = tokenising.answer_ids([prompts.conversation(user, None)], [answer], tokenizer)
+        (ids,) = tokenizing.prompt_ids([prompts.conversation(user, None)], tokenizer)
+        (said,) = tokenizing.answer_ids([prompts.conversation(user, None)], [answer], tokenizer)
         control = set(tokenizer.all_special_ids)
         assert [i for i in ids if i in control] == [tokenizer.bos_token_id]
         assert [i for i in said if i in control] == [tokenizer.eos_token_id]

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
-from deltatune import metrics, statistics
-from deltatune.errors import UserError
-from deltatune.reporting import page
+from deltatune.compare import statistics
+from deltatune.core.errors import UserError
+from deltatune.metrics.registry import available_metrics, load_metric
+from deltatune.report import page
 from fuzzing import fuzz
 from hostile import GOOD, LABELS
 from hypothesis import strategies as st
@@ -25,10 +26,10 @@ _PAIRS = st.lists(st.tuples(GOOD, GOOD), min_size=1, max_size=6)
 
 def _figures(kind: str, outputs: pd.DataFrame, left_out: tuple[str, ...] = ()) -> None:
     """Each metric gives one finite figure for the whole and one for each example."""
-    for name in metrics.available(kind):
+    for name in available_metrics(kind):
         if name in left_out:
             continue
-        metric = metrics.load(kind, name, {"labels": LABELS})
+        metric = load_metric(kind, name, {"labels": LABELS})
         sums = metric.statistics(outputs)
         assert sums.shape[0] == len(outputs) and np.isfinite(sums).all()
         assert math.isfinite(metric.corpus(sums)), name

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sacrebleu
-from deltatune import metrics
+from deltatune.metrics.registry import load_metric
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
@@ -22,7 +22,7 @@ def answers(*pairs):
 
 
 def corpus(name, *pairs):
-    metric = metrics.load("answers", name)
+    metric = load_metric("answers", name)
     return metric.corpus(metric.statistics(answers(*pairs)))
 
 
@@ -30,7 +30,7 @@ def corpus(name, *pairs):
 
 
 def test_bleu_counts_of_sacrebleu_suite():
-    bleu = metrics.load("answers", "bleu")
+    bleu = load_metric("answers", "bleu")
     pair = ("am I am a character sequence", "I am a symbol string sequence a a")
     assert bleu.statistics(answers(pair)).tolist() == [[6, 8, 4, 2, 1, 0, 6, 5, 4, 3]]
 
@@ -49,7 +49,7 @@ def test_bleu_from_counts_of_sacrebleu_suite(
     matches, totals, answer_length, reference_length, expected
 ):
     sums = np.array([answer_length, reference_length, *matches, *totals])
-    assert metrics.load("answers", "bleu").aggregate(sums) == pytest.approx(expected, abs=1e-8)
+    assert load_metric("answers", "bleu").aggregate(sums) == pytest.approx(expected, abs=1e-8)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_bleu_from_counts_of_sacrebleu_suite(
     ],
 )
 def test_bleu_of_one_example_of_sacrebleu_suite(answer, reference, expected):
-    bleu = metrics.load("answers", "bleu")
+    bleu = load_metric("answers", "bleu")
     score = bleu.per_example(bleu.statistics(answers((answer, reference))))
     assert score == pytest.approx([expected], abs=1e-3)
 
@@ -147,7 +147,7 @@ def test_perplexity_of_torchmetrics():
             "tokens": [2, 3],
         }
     )
-    metric = metrics.load("text", "perplexity")
+    metric = load_metric("text", "perplexity")
     figure = metric.corpus(metric.statistics(windows))
     assert figure == pytest.approx(2.626527804403767, rel=1e-12)
 
@@ -158,7 +158,7 @@ def test_macro_f1_and_accuracy_of_torchmetrics():
     )
     task = {"labels": ["0", "1", "2"]}
     for name, expected in (("macro_f1", 0.6944444444444444), ("accuracy", 0.7)):
-        metric = metrics.load("labels", name, task)
+        metric = load_metric("labels", name, task)
         assert metric.corpus(metric.statistics(outputs)) == pytest.approx(expected, rel=1e-9)
 
 
@@ -167,7 +167,7 @@ def test_macro_f1_and_accuracy_of_torchmetrics():
 
 def test_a_uniform_model_of_bytes_needs_eight_bits():
     windows = pd.DataFrame({"nll": [300 * math.log(256)], "bytes": [300], "words": [60]})
-    bits, word = metrics.load("text", "bits_per_byte"), metrics.load("text", "word_perplexity")
+    bits, word = load_metric("text", "bits_per_byte"), load_metric("text", "word_perplexity")
     assert bits.corpus(bits.statistics(windows)) == pytest.approx(8.0, rel=1e-15)
     # five bytes a word, each one of 256
     assert word.corpus(word.statistics(windows)) == pytest.approx(256.0**5, rel=1e-12)
@@ -188,7 +188,7 @@ def test_bleu_of_any_set_is_sacrebleu(pairs):
     said, wanted = map(list, zip(*pairs, strict=True))
     expected = sacrebleu.corpus_bleu(said, [wanted]).score
     assert corpus("bleu", *pairs) == pytest.approx(expected, rel=1e-12, abs=1e-12)
-    bleu = metrics.load("answers", "bleu")
+    bleu = load_metric("answers", "bleu")
     single = [sacrebleu.sentence_bleu(a, [b]).score for a, b in pairs]
     scores = bleu.per_example(bleu.statistics(answers(*pairs)))
     assert scores == pytest.approx(single, rel=1e-12, abs=1e-12)
@@ -220,7 +220,7 @@ def test_label_metrics_of_any_set_are_those_of_scikit_learn(pairs):
         ),
     }
     for name, figure in expected.items():
-        metric = metrics.load("labels", name, {"labels": LABELS})
+        metric = load_metric("labels", name, {"labels": LABELS})
         assert metric.corpus(metric.statistics(outputs)) == pytest.approx(figure, rel=1e-12)
 
 
@@ -252,5 +252,5 @@ def test_bertscore_is_greedy_matching_of_the_last_layer():
         precision = similarity.max(axis=1)[1:-1].mean()
         recall = similarity.max(axis=0)[1:-1].mean()
         expected.append(2 * precision * recall / (precision + recall))
-    metric = metrics.load("answers", "bertscore")
+    metric = load_metric("answers", "bertscore")
     assert metric.statistics(answers(*pairs))[:, 0] == pytest.approx(expected, abs=1e-5)

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import sacrebleu
-from deltatune import metrics
-from deltatune.statistics import compare, holm, wilson
+from deltatune.compare.statistics import compare, holm, wilson
+from deltatune.metrics.registry import load_metric
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.power import TTestPower
@@ -154,7 +154,7 @@ def test_detectable_is_the_effect_of_a_paired_t_test():
     assert ours == pytest.approx(effect * differences.std(ddof=1), rel=0.03)
 
 
-# sacreBLEU's own paired test (approximate randomisation, 10,000 trials)
+# sacreBLEU's own paired test (approximate randomization, 10,000 trials)
 
 
 def test_p_value_of_bleu_agrees_with_sacrebleu(monkeypatch):
@@ -181,7 +181,7 @@ def test_p_value_of_bleu_agrees_with_sacrebleu(monkeypatch):
         n_samples=10000,
     )
     theirs = test()[1]["BLEU"]
-    bleu = metrics.load("answers", "bleu")
+    bleu = load_metric("answers", "bleu")
     base, tuned = (
         bleu.statistics(pd.DataFrame({"answer": system, "reference": wanted}))
         for system in said.values()

@@ -1,4 +1,4 @@
-"""Bases quantised with GPTQ, where the packages of requirements-gptq.txt are installed."""
+"""Bases quantized with GPTQ, where the packages of requirements-gptq.txt are installed."""
 
 import copy
 import json
@@ -10,9 +10,12 @@ import pytest
 import tiny
 import torch
 from conftest import copy_project, run_snakemake, small, write_config
-from deltatune import compute, gptq, manifest, models, quantisation, training
-from deltatune.errors import UserError
-from deltatune.settings_model import Lora, Training
+from deltatune.config.model import Lora, Training
+from deltatune.core import manifest
+from deltatune.core.errors import UserError
+from deltatune.models import device, gptq, quantization
+from deltatune.models.load import load_base, load_system
+from deltatune.train import train as training
 
 pytest.importorskip(
     "gptqmodel", reason="needs pip install --no-deps -r requirements-gptq.txt -c constraints.txt"
@@ -21,7 +24,7 @@ pytest.importorskip("optimum", reason="needs requirements-gptq.txt")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 REPORT = "results/report.html"
-CPU = compute.Compute("cpu", torch.float32, "a test")
+CPU = device.Compute("cpu", torch.float32, "a test")
 SHAPE = {"hidden_size": 64, "intermediate_size": 96}
 SETTINGS = {"model": "tiny", "bits": 4, "group_size": 32, "samples": 24, "seed": 0}
 
@@ -47,11 +50,11 @@ def base(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def quantised(base, tmp_path_factory):
+def quantized(base, tmp_path_factory):
     """(folder, facts)"""
-    output = tmp_path_factory.mktemp("quantised") / "model"
+    output = tmp_path_factory.mktemp("quantized") / "model"
     samples = gptq.calibration(packed(40), SETTINGS["samples"], 0, SETTINGS["seed"])
-    return output, gptq.quantise(base, samples, SETTINGS, CPU, output)
+    return output, gptq.quantize(base, samples, SETTINGS, CPU, output)
 
 
 # ---------------------------------------------------------------- the library
@@ -68,11 +71,11 @@ def test_calibration_is_drawn_by_the_seed_and_has_no_padding():
     assert len(gptq.calibration(rows, 99, 0, seed=0)) == 40
 
 
-def test_the_folder_is_a_model_with_its_tokenizer(base, quantised):
-    folder, facts = quantised
+def test_the_folder_is_a_model_with_its_tokenizer(base, quantized):
+    folder, facts = quantized
     for name in ("tokenizer.json", "tokenizer_config.json"):
         assert (folder / name).read_bytes() == (base / name).read_bytes()
-    assert facts["quantised_layers"] == 14
+    assert facts["quantized_layers"] == 14
     assert facts["calibration_rows"] == 24 and facts["calibration_tokens"] == 24 * 42
     plain = (base / "model.safetensors").stat().st_size
     assert facts["weight_bytes"] < plain
@@ -81,28 +84,28 @@ def test_the_folder_is_a_model_with_its_tokenizer(base, quantised):
 
 
 def test_the_same_text_gives_the_same_bytes_and_leaves_nothing_else(
-    base, quantised, tmp_path, monkeypatch
+    base, quantized, tmp_path, monkeypatch
 ):
-    folder, _ = quantised
+    folder, _ = quantized
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     samples = gptq.calibration(packed(40), SETTINGS["samples"], 0, SETTINGS["seed"])
-    gptq.quantise(base, samples, SETTINGS, CPU, tmp_path / "model")
+    gptq.quantize(base, samples, SETTINGS, CPU, tmp_path / "model")
     assert not list((tmp_path / "here").iterdir())
     first = manifest.write_hashes(folder, tmp_path / "first.sha256")
     assert manifest.write_hashes(tmp_path / "model", tmp_path / "second.sha256") == first
 
 
 def weights(layer):
-    """float32 [out, in] of a quantised layer."""
+    """float32 [out, in] of a quantized layer."""
     return layer.dequantize_weight().T.float()
 
 
-def test_weights_are_within_one_level_of_the_originals(base, quantised):
+def test_weights_are_within_one_level_of_the_originals(base, quantized):
     """4 bits, symmetric: 16 levels between -8/7 and 1 times the largest weight of a group. Rounding
     to the nearest is within half a level; GPTQ goes on to make up for it elsewhere in the row."""
-    plain = dict(models.load_base(base, "none", CPU).named_modules())
-    layers = quantisation.gptq_layers(models.load_base(quantised[0], "gptq", CPU))
+    plain = dict(load_base(base, "none", CPU).named_modules())
+    layers = quantization.gptq_layers(load_base(quantized[0], "gptq", CPU))
     assert len(layers) == 14 and not any("lm_head" in name for name in layers)
     for name, layer in layers.items():
         original = plain[name].weight
@@ -112,10 +115,10 @@ def test_weights_are_within_one_level_of_the_originals(base, quantised):
         assert gone.max() > 0.2, f"{name} was not rounded"
 
 
-def test_its_error_on_the_calibration_text_is_less_than_that_of_rounding(base, quantised):
+def test_its_error_on_the_calibration_text_is_less_than_that_of_rounding(base, quantized):
     """What GPTQ is for: the layer's outputs, not its weights."""
-    plain = models.load_base(base, "none", CPU)
-    layers = quantisation.gptq_layers(models.load_base(quantised[0], "gptq", CPU))
+    plain = load_base(base, "none", CPU)
+    layers = quantization.gptq_layers(load_base(quantized[0], "gptq", CPU))
     name = "model.layers.0.mlp.up_proj"
     inputs = []
     module = dict(plain.named_modules())[name]
@@ -134,10 +137,10 @@ def test_its_error_on_the_calibration_text_is_less_than_that_of_rounding(base, q
     assert error[0] < 0.9 * error[1]
 
 
-def test_gradients_pass_a_quantised_layer_after_an_evaluation(quantised):
+def test_gradients_pass_a_quantized_layer_after_an_evaluation(quantized):
     """The kernel that gptqmodel chooses for a CPU by itself has none after its first evaluation."""
-    model = models.load_base(quantised[0], "gptq", CPU)
-    for layer in quantisation.gptq_layers(model).values():
+    model = load_base(quantized[0], "gptq", CPU)
+    for layer in quantization.gptq_layers(model).values():
         x = torch.randn(3, layer.in_features, generator=torch.Generator().manual_seed(1))
         with torch.no_grad():
             evaluated = layer.eval()(x)
@@ -147,19 +150,19 @@ def test_gradients_pass_a_quantised_layer_after_an_evaluation(quantised):
         assert torch.allclose(x.grad, weights(layer).sum(0).expand(3, -1), atol=1e-3)
 
 
-def test_nothing_is_compiled(quantised):
+def test_nothing_is_compiled(quantized):
     """It takes a C++ compiler, and a minute before the first token."""
-    model = models.load_base(quantised[0], "gptq", CPU)
-    layers = quantisation.gptq_layers(model).values()
+    model = load_base(quantized[0], "gptq", CPU)
+    layers = quantization.gptq_layers(model).values()
     assert all(hasattr(layer.dequantize_weight, "__func__") for layer in layers)
 
 
-def test_what_is_kept_for_the_way_back_does_not_grow_with_the_layers(base, quantised):
+def test_what_is_kept_for_the_way_back_does_not_grow_with_the_layers(base, quantized):
     """Unpacked weights of all layers at once would be the model in 16 bits."""
     sizes = []
-    plain = models.load_base(base, "none", CPU)
+    plain = load_base(base, "none", CPU)
     shapes = {tuple(p.shape) for p in plain.model.layers.parameters() if p.dim() == 2}
-    for model in (models.load_base(quantised[0], "gptq", CPU), plain):
+    for model in (load_base(quantized[0], "gptq", CPU), plain):
         model.requires_grad_(False)
         ids = torch.tensor([packed(1)[0]["input_ids"]])
         x = model.get_input_embeddings()(ids).requires_grad_()
@@ -174,24 +177,24 @@ def test_what_is_kept_for_the_way_back_does_not_grow_with_the_layers(base, quant
     assert sizes == [0, 14]
 
 
-def test_parameters_are_counted_as_if_not_quantised(base, quantised):
-    plain = models.load_base(base, "none", CPU)
-    for folder, held in ((quantised[0], "gptq"), (base, "nf4"), (base, "none")):
-        model = models.load_base(folder, held, CPU)
-        assert quantisation.count_parameters(model) == plain.num_parameters()
+def test_parameters_are_counted_as_if_not_quantized(base, quantized):
+    plain = load_base(base, "none", CPU)
+    for folder, held in ((quantized[0], "gptq"), (base, "nf4"), (base, "none")):
+        model = load_base(folder, held, CPU)
+        assert quantization.count_parameters(model) == plain.num_parameters()
 
 
 @pytest.mark.parametrize("targets", ["all-linear", ["q_proj", "v_proj"]])
-def test_an_adapter_is_trained_saved_and_loaded(quantised, tmp_path, targets):
+def test_an_adapter_is_trained_saved_and_loaded(quantized, tmp_path, targets):
     rows = packed(16), packed(4, seed=1)
-    model = models.load_base(quantised[0], "gptq", compute.prepare(1, 1))
+    model = load_base(quantized[0], "gptq", device.prepare(1, 1))
     before = {name: b.clone() for name, b in model.named_buffers() if "qweight" in name}
     losses, _ = training.train(
         model,
         *rows,
         lora=Lora(rank=2, targets=targets).model_dump(),
         training=Training(
-            epochs=4, learning_rate=1e-2, batch_size=4, optimiser="paged_adamw_32bit"
+            epochs=4, learning_rate=1e-2, batch_size=4, optimizer="paged_adamw_32bit"
         ).model_dump(),
         seed=1,
         compute=CPU,
@@ -208,15 +211,15 @@ def test_an_adapter_is_trained_saved_and_loaded(quantised, tmp_path, targets):
     assert all(torch.equal(after[name], value) for name, value in before.items())
     train = losses[losses["split"] == "train"]["loss"].tolist()
     assert train[-1] < train[0] - 0.1
-    tuned = models.load_system(quantised[0], "gptq", CPU, tmp_path / "adapter")
+    tuned = load_system(quantized[0], "gptq", CPU, tmp_path / "adapter")
     last = losses["loss"].iloc[-1]
     assert training.mean_loss(tuned, rows[1], 4) == pytest.approx(last, abs=1e-5)
 
 
-def test_dora_is_refused_with_what_peft_says(quantised, tmp_path):
+def test_dora_is_refused_with_what_peft_says(quantized, tmp_path):
     with pytest.raises(UserError, match=r"lora: peft refuses.*DoRA"):
         training.train(
-            models.load_base(quantised[0], "gptq", CPU),
+            load_base(quantized[0], "gptq", CPU),
             packed(4),
             packed(2),
             lora=Lora(use_dora=True).model_dump(),
@@ -229,12 +232,12 @@ def test_dora_is_refused_with_what_peft_says(quantised, tmp_path):
         )
 
 
-def test_groups_that_do_not_divide_the_layers_are_refused(base, quantised, tmp_path):
+def test_groups_that_do_not_divide_the_layers_are_refused(base, quantized, tmp_path):
     settings = SETTINGS | {"group_size": 128}
     with pytest.raises(UserError, match=r"models\.tiny\.gptq\.group_size: 128.*64 and 96"):
-        gptq.quantise(base, [], settings, CPU, tmp_path / "model")
-    with pytest.raises(UserError, match="quantised already"):
-        gptq.quantise(quantised[0], [], SETTINGS, CPU, tmp_path / "model")
+        gptq.quantize(base, [], settings, CPU, tmp_path / "model")
+    with pytest.raises(UserError, match="quantized already"):
+        gptq.quantize(quantized[0], [], SETTINGS, CPU, tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
 
@@ -243,7 +246,7 @@ def test_groups_that_do_not_divide_the_layers_are_refused(base, quantised, tmp_p
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory, default_config):
-    """A project in which one experiment has run on a base quantised with GPTQ."""
+    """A project in which one experiment has run on a base quantized with GPTQ."""
     project = copy_project(tmp_path_factory.mktemp("gptq") / "project")
     config = small(copy.deepcopy(default_config))
     model = config["models"]["tiny-mistral"]
@@ -251,10 +254,10 @@ def ran(tmp_path_factory, default_config):
     model |= {"corpus": ["instructions"], "steps": 60}
     model["gptq"] = {"calibration": "instructions", "group_size": 32, "samples": 8}
     experiment = config["experiments"]["instructions-qlora"]
-    experiment |= {"quantisation": "gptq", "lora": {"rank": 4, "targets": "all-linear"}}
-    experiment["elsewhere"] = []
+    experiment |= {"quantization": "gptq", "lora": {"rank": 4, "targets": "all-linear"}}
+    experiment["cross_task"] = []
     # As the recipe for a T4 has it.
-    experiment["training"] |= {"optimiser": "paged_adamw_32bit", "precision": "fp16", "epochs": 6}
+    experiment["training"] |= {"optimizer": "paged_adamw_32bit", "precision": "fp16", "epochs": 6}
     experiment["training"]["learning_rate"] = 1e-2
     config["experiments"] = {"instructions-qlora": experiment}
     write_config(project, config)
@@ -268,12 +271,12 @@ def test_an_experiment_runs_through_the_rules(ran):
     results = project / "results"
     made = results / "models" / "tiny-mistral" / "gptq-instructions"
     facts = manifest.read(made / "manifest.json")
-    assert facts["quantised_layers"] == 14
+    assert facts["quantized_layers"] == 14
     assert facts["calibration_rows"] == 8
     hashes = manifest.read_hashes(made / "weights.sha256")
     assert hashes == facts["hashes"]
     run = manifest.read(results / "experiments" / "instructions-qlora" / "seed-1" / "manifest.json")
-    assert run["base"] == hashes, "the adapter was not trained on the quantised weights"
+    assert run["base"] == hashes, "the adapter was not trained on the quantized weights"
     assert run["dtype"] == "torch.float32" and "fp16 is left to GPUs" in run["precision"]
     assert run["losses"]["train"]["tuned"] < run["losses"]["train"]["base"] - 0.1
     evaluations = results / "evaluations" / "instructions"
@@ -286,7 +289,7 @@ def test_an_experiment_runs_through_the_rules(ran):
     assert "gptq" in (results / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_second_run_does_nothing_and_other_groups_quantise_again(ran):
+def test_a_second_run_does_nothing_and_other_groups_quantize_again(ran):
     project, _ = ran
     assert "Nothing to be done" in run_snakemake(project, "--cores", "1", "-n", REPORT).stdout
     path = project / "config.yaml"

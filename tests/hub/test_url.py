@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from deltatune import download, fetching
-from deltatune.chunking import chunk_text
-from deltatune.errors import UserError
-from deltatune.workflow import Flow
+from deltatune.core.errors import UserError
+from deltatune.data.chunking import chunk_text
+from deltatune.fetch import dataset, download
+from deltatune.workflow.flow import Flow
 from fetch_process import project
 
 SIZE = 3_000_000
@@ -31,7 +31,7 @@ def get(tmp_path):
         flow = Flow(project({"datasets": {"x": {"source": "url", "url": url, **more}}}))
         assert flow.source("x") == []
         records = tmp_path / "records.parquet"
-        facts = fetching.records(
+        facts = dataset.records(
             flow.dataset("x"),
             None,
             write=records,

@@ -2,7 +2,7 @@
 
 A preset's file is taken as it is. What it asks for is served by the stand-in hub, under the same
 names and revisions: a Mistral of two narrow layers with the real tokenizer, and a few short records
-of the real data. Template, LoRA, optimiser, schedule, precision and quantisation are the preset's.
+of the real data. Template, LoRA, optimizer, schedule, precision and quantization are the preset's.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT, copy_project, run_snakemake
-from deltatune import manifest, settings
-from deltatune.shards import read_shards
+from deltatune.config.load import Settings, load_settings
+from deltatune.core import manifest
+from deltatune.tokens.shards import read_shards
 from standin_hub import Hub
 
 NAMES = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
@@ -224,7 +225,7 @@ def base(tmp_path_factory, shared_data) -> Path:
         "num_key_value_heads": 2,
     }
     model = MistralForCausalLM(MistralConfig(vocab_size=VOCABULARY, **shape))
-    optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     records = alpaca(shared_data, 480)
     answers = [f"\n{few_words(text, 6)}" for text in records["output"][:8]]
     for questions in np.array_split(records["instruction"].to_numpy(), 60):
@@ -235,8 +236,8 @@ def base(tmp_path_factory, shared_data) -> Path:
         width = max(map(len, ids))
         labels = torch.tensor([[*row, *[-100] * (width - len(row))] for row in ids])
         model(input_ids=labels.clamp(min=0), labels=labels).loss.backward()
-        optimiser.step()
-        optimiser.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
     model.to(torch.bfloat16).save_pretrained(folder, max_shard_size="10MB")
     assert (folder / "model.safetensors.index.json").is_file()
     return folder
@@ -259,8 +260,8 @@ class Run:
     shown: str
 
     @cached_property
-    def asked(self) -> settings.Settings:
-        return settings.load(preset(self.name), ROOT)
+    def asked(self) -> Settings:
+        return load_settings(preset(self.name), ROOT)
 
     @property
     def results(self) -> Path:
@@ -290,7 +291,7 @@ class Run:
 @pytest.fixture(scope="module", params=NAMES)
 def ran(request, base, shared_data, tmp_path_factory) -> Run:
     name = request.param
-    held = {e["quantisation"] for e in preset(name)["experiments"].values()}
+    held = {e["quantization"] for e in preset(name)["experiments"].values()}
     if "gptq" in held and importlib.util.find_spec("gptqmodel") is None:
         pytest.skip("needs pip install --no-deps -r requirements-gptq.txt -c constraints.txt")
     folder = tmp_path_factory.mktemp(name)
@@ -373,7 +374,7 @@ def test_it_was_trained_as_the_preset_says(ran):
         run, asked = manifest.read(ran.trained(name) / "manifest.json"), experiment.training
         assert run["settings"]["lora"] == experiment.lora.model_dump()
         assert run["settings"]["training"] == asked.model_dump()
-        assert run["settings"]["quantisation"] == experiment.quantisation
+        assert run["settings"]["quantization"] == experiment.quantization
         assert run["batch_size_used"] == asked.batch_size
         assert run["gradient_accumulation_used"] == asked.gradient_accumulation
         assert run["activation_checkpointing_used"] == (asked.activation_checkpointing is True)
@@ -388,7 +389,7 @@ def test_it_was_trained_as_the_preset_says(ran):
         rates = [float(rate) for rate in re.findall(r"'learning_rate': '([^']+)'", log)]
         assert rates == pytest.approx(cosine(asked.learning_rate, asked.warmup, steps), rel=1e-3)
         paged = "Paged optimizers are not supported on CPU" in log
-        assert paged == asked.optimiser.startswith("paged_"), "another optimiser was used"
+        assert paged == asked.optimizer.startswith("paged_"), "another optimizer was used"
 
 
 def cosine(peak: float, warmup: float, steps: float) -> list[float]:
@@ -510,7 +511,7 @@ def test_documents_are_bos_prompt_answer_eos_and_the_answer_alone_is_learnt(ran)
 def test_base_and_tuned_were_asked_the_same_in_the_model_s_own_words(ran):
     for name, experiment in ran.asked.experiments.items():
         folder = ran.results / "evaluations" / experiment.task
-        systems = (f"base/{experiment.model}/{experiment.quantisation}", f"tuned/{name}/seed-1")
+        systems = (f"base/{experiment.model}/{experiment.quantization}", f"tuned/{name}/seed-1")
         kind = ran.asked.tasks[experiment.task].kind
         file = "labels" if kind == "classify" else "answers"
         base, tuned = (pd.read_parquet(folder / system / f"{file}.parquet") for system in systems)
@@ -550,10 +551,10 @@ def test_the_novel_is_cut_into_chunks_of_its_chapters(ran):
 
 
 @pytest.mark.parametrize("ran", ["alpaca-mistral-7b"], indirect=True)
-def test_the_base_was_quantised_once_as_the_preset_says(ran):
+def test_the_base_was_quantized_once_as_the_preset_says(ran):
     folder = ran.results / "models/mistral-7b/gptq-alpaca"
     facts = manifest.read(folder / "manifest.json")
-    assert facts["quantised_layers"] == 14
+    assert facts["quantized_layers"] == 14
     config = json.loads((folder / "model/config.json").read_text())["quantization_config"]
     assert (config["quant_method"], config["bits"], config["group_size"]) == ("gptq", 4, 128)
     run = manifest.read(ran.trained("alpaca-gptq") / "manifest.json")

@@ -126,7 +126,7 @@ def timed(cluster: Cluster, place: Place, whole) -> list[Job]:
     config["seeds"] = [1, 2]
     built = place.path("models/tiny-mistral/model")
     config["models"]["fetched"] = {"source": "local", "path": str(built)}
-    tuned = config["experiments"]["prose-qlora"] | {"model": "fetched", "elsewhere": []}
+    tuned = config["experiments"]["prose-qlora"] | {"model": "fetched", "cross_task": []}
     tuned["training"] = tuned["training"] | {"epochs": 12}
     config["experiments"] |= {"slow": tuned, "fast": tuned}
     path.write_text(yaml.safe_dump(config))

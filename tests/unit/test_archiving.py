@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT
-from deltatune import archive_list, archiving, crate, crate_preview, manifest
-from deltatune.errors import UserError
-from deltatune.workflow import Flow
+from deltatune.archive import contents, crate, writer
+from deltatune.archive import preview as crate_preview
+from deltatune.core import manifest
+from deltatune.core.errors import UserError
+from deltatune.workflow.flow import Flow
 
 REVISION = "1" * 40
 
@@ -45,7 +47,7 @@ def config(default_config, tmp_path):
         "hub": {**config["tasks"]["news"], "dataset": "hub"},
     }
     config["experiments"] = {
-        "a": {"model": "mine", "task": "here", "elsewhere": ["there"], "lora": {"rank": 2}},
+        "a": {"model": "mine", "task": "here", "cross_task": ["there"], "lora": {"rank": 2}},
         "b": {"model": "theirs", "task": "hub", "lora": {"rank": 3}},
         "c": {"model": "tiny-mistral", "task": "news", "lora": {"rank": 4}},
     }
@@ -56,7 +58,7 @@ def config(default_config, tmp_path):
 @pytest.fixture
 def settings(config, monkeypatch):
     monkeypatch.chdir(ROOT)
-    return archive_list.settings(Flow(config), config)
+    return contents.settings(Flow(config), config)
 
 
 def test_sources_of_every_kind(settings):
@@ -109,13 +111,13 @@ def test_a_file_of_the_project_keeps_its_place(default_config, monkeypatch, path
     monkeypatch.chdir(ROOT)
     config = copy.deepcopy(default_config)
     config["datasets"]["mine"] = {"source": "file", "path": path}
-    moved = archive_list.moved(Flow(config))
+    moved = contents.moved(Flow(config))
     assert moved == ({} if kept else {path: "data/local/mine/news.csv"})
 
 
 def test_the_project_is_whole_and_holds_no_result(monkeypatch):
     monkeypatch.chdir(ROOT)
-    names = {str(Path(path).relative_to(ROOT)) for path in archive_list.workflow()}
+    names = {str(Path(path).relative_to(ROOT)) for path in contents.workflow()}
     assert {
         "Snakefile",
         "constraints.txt",
@@ -160,7 +162,7 @@ def run(tmp_path, monkeypatch, settings):
     manifest.write_hashes(adapter, hashes, "adapter_*")
     os.utime(hashes, (1_700_000_060, 1_700_000_060))
     monkeypatch.chdir(project)
-    monkeypatch.setattr(archiving, "ROOT", project)
+    monkeypatch.setattr(writer, "ROOT", project)
     results = [
         *("results/verdict.txt", "results/report.html", "results/comparison.csv"),
         *("results/models/mine/manifest.json", "results/experiments/a/seed-1/adapter.sha256"),
@@ -178,9 +180,9 @@ def run(tmp_path, monkeypatch, settings):
 def written(run, path: Path) -> bytes:
     settings = run["settings"]
     template = ROOT / "report/crate.html.j2"
-    archiving.write(
+    writer.write(
         path,
-        archiving.contents(**run),
+        writer.contents(**run),
         settings,
         lambda document: crate_preview.render(template, document, settings),
     )
@@ -188,7 +190,7 @@ def written(run, path: Path) -> bytes:
 
 
 def test_files_have_their_names_in_the_archive_and_no_path_of_the_machine(run, tmp_path):
-    found = archiving.contents(**run)
+    found = writer.contents(**run)
     assert list(found) == [
         "Snakefile",
         "config.yaml",
@@ -206,7 +208,7 @@ def test_files_have_their_names_in_the_archive_and_no_path_of_the_machine(run, t
 
 
 def test_times_are_those_of_the_files_less_the_seconds_that_the_first_took(run):
-    start, end = archiving.times(archiving.contents(**run))
+    start, end = writer.times(writer.contents(**run))
     assert start == datetime.fromtimestamp(1_700_000_000 - 100, UTC)
     assert end == datetime.fromtimestamp(1_700_000_060, UTC)
 
@@ -242,14 +244,14 @@ def test_another_result_gives_another_run(run, tmp_path):
 def test_an_adapter_that_was_changed_is_refused(run):
     Path("results/experiments/a/seed-1/adapter/adapter_model.safetensors").write_text("others")
     with pytest.raises(UserError, match="is not what was trained"):
-        archiving.contents(**run)
+        writer.contents(**run)
 
 
 @pytest.mark.parametrize("file", ["results/report.html", "Snakefile"])
 def test_a_secret_is_refused_without_being_told(run, monkeypatch, file):
     monkeypatch.setenv("SOME_API_KEY", "canary-0123456789")
-    archiving.contents(**run)
+    writer.contents(**run)
     Path(file).write_text("key = canary-0123456789")
     with pytest.raises(UserError, match="the value of SOME_API_KEY") as refused:
-        archiving.contents(**run)
+        writer.contents(**run)
     assert "canary" not in str(refused.value)

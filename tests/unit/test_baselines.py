@@ -1,6 +1,6 @@
 import pandas as pd
 import pytest
-from deltatune.baselines import tfidf_logistic_regression
+from deltatune.evaluate.baselines import tfidf_logistic_regression
 
 
 def frame(texts, labels):

@@ -5,13 +5,13 @@ import copy
 
 import pytest
 import tiny
-from deltatune import chat_template
-from deltatune.errors import UserError
-from deltatune.generation import answer
-from deltatune.prompts import Document, conversation
+from deltatune.core.errors import UserError
+from deltatune.evaluate.generate import answer
 from deltatune.tasks import instruct
-from deltatune.tokenising import answer_ids, prompt_ids, readable, stop, text_ids
-from deltatune.tokens import encode
+from deltatune.tokens import chat as chat_template
+from deltatune.tokens.encode import encode
+from deltatune.tokens.ids import answer_ids, prompt_ids, readable, stop, text_ids
+from deltatune.tokens.prompts import Document, conversation
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, normalizers
@@ -247,7 +247,7 @@ def test_questions_are_the_prompts_of_the_documents():
     assert asked == [instruct.document(record, chat).prompt for record in records]
 
 
-def test_text_in_a_chat_is_tokenised_in_one_stretch():
+def test_text_in_a_chat_is_tokenized_in_one_stretch():
     # Cut at the record's own edges, "[Q] " and the first word would never join.
     tokenizer = with_template("brackets")
     (ids,) = prompt_ids([ASK], tokenizer)

@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
-from deltatune import checkpoints
-from deltatune.checkpoints import Checkpoints, Pace, fingerprint
-from deltatune.errors import UserError
+from deltatune.core.errors import UserError
+from deltatune.train import checkpoints
+from deltatune.train.checkpoints import Checkpoints, Pace, fingerprint
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
@@ -188,13 +188,13 @@ def test_saving_takes_a_fiftieth_of_the_time():
 HOLDER = """
     import sys, time
     from pathlib import Path
-    from deltatune import interrupts
-    from deltatune.checkpoints import Checkpoints
+    from deltatune.core import signals
+    from deltatune.train.checkpoints import Checkpoints
     if "parent" in sys.argv:
-        interrupts.end_with_parent()
+        signals.end_with_parent()
     saved = Checkpoints(Path(sys.argv[1]), "mark")
     saved.open()
-    with interrupts.noted() as asked:
+    with signals.noted() as asked:
         print("open", flush=True)
         while not asked():
             time.sleep(0.02)
@@ -282,8 +282,8 @@ def test_a_second_signal_ends_the_process(folder):
         [
             sys.executable,
             "-c",
-            "import time; from deltatune import interrupts\n"
-            "with interrupts.noted():\n print('open', flush=True)\n time.sleep(60)",
+            "import time; from deltatune.core import signals\n"
+            "with signals.noted():\n print('open', flush=True)\n time.sleep(60)",
         ],
         env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
         stdout=subprocess.PIPE,

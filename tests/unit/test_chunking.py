@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from deltatune.chunking import chunk_text, split_sentences
+from deltatune.data.chunking import chunk_text, split_sentences
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -1,17 +1,17 @@
 import pandas as pd
 import pytest
-from deltatune import comparisons, scoring
+from deltatune.compare import paired, table
 
 
 @pytest.mark.parametrize("name", ["NA", "nan", "null", "None", "007", "1e5", "1", "true", "inf"])
 def test_names_stay_names(name, tmp_path):
-    row = dict.fromkeys(scoring.COLUMNS, 0.5)
+    row = dict.fromkeys(paired.COLUMNS, 0.5)
     row |= {"experiment": name, "task": name, "model": name, "metric": "accuracy", "p_value": None}
     row |= {"higher_is_better": True, "n": 3, "ci_low": float("-inf")}
     path = tmp_path / "comparison.csv"
     pd.DataFrame([row]).to_csv(path, index=False)
-    (found,) = comparisons.read(path).to_dict("records")
+    (found,) = table.read(path).to_dict("records")
     assert found["experiment"] == found["task"] == found["model"] == name
     assert found["higher_is_better"] is True and found["n"] == 3
     assert pd.isna(found["p_value"]) and found["ci_low"] == float("-inf")
-    assert scoring.join([comparisons.read(path)])["experiment"].tolist() == [name]
+    assert paired.join([table.read(path)])["experiment"].tolist() == [name]

@@ -1,7 +1,7 @@
 import pytest
 import torch
-from deltatune import compute
-from deltatune.errors import UserError
+from deltatune.core.errors import UserError
+from deltatune.models import device as compute
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 from conftest import ROOT
-from deltatune import config_file
-from deltatune.errors import UserError, printable
+from deltatune.config import file
+from deltatune.core.errors import UserError, printable
 
 DEFAULT = (ROOT / "config.yaml").read_bytes()
 LINES = DEFAULT.count(b"\n")
@@ -24,7 +24,7 @@ def read(tmp_path):
     def read(content: bytes | str) -> dict[str, int]:
         path = tmp_path / "config.yaml"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return config_file.read(path, "config.yaml")
+        return file.read(path, "config.yaml")
 
     return read
 
@@ -42,14 +42,14 @@ def told(read):
 
 
 def test_the_default_and_all_presets_pass():
-    lines = config_file.read(ROOT / "config.yaml")
+    lines = file.read(ROOT / "config.yaml")
     text = DEFAULT.decode().split("\n")
     assert text[lines["tasks.news.labels"] - 1].strip().startswith("labels: [World")
     assert text[lines["experiments.prose-qlora.training"] - 1].strip().startswith("training:")
     presets = list((ROOT / "presets").rglob("*.yaml"))
     assert presets
     for preset in presets:
-        assert config_file.read(preset)
+        assert file.read(preset)
 
 
 REFUSED = {
@@ -150,7 +150,7 @@ def test_a_bomb_costs_neither_memory_nor_time(tmp_path):
         resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
 
     done = subprocess.run(
-        [sys.executable, "-m", "deltatune.config_file", str(tmp_path / "bomb.yaml")],
+        [sys.executable, "-m", "deltatune.config.file", str(tmp_path / "bomb.yaml")],
         cwd=ROOT / "scripts",
         preexec_fn=limit,
         capture_output=True,
@@ -161,17 +161,17 @@ def test_a_bomb_costs_neither_memory_nor_time(tmp_path):
 
 
 def test_a_large_file_is_not_read_to_its_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(config_file, "LARGEST", 1000)
+    monkeypatch.setattr(file, "LARGEST", 1000)
     (tmp_path / "c.yaml").write_bytes(b"#" * 1001)
     with pytest.raises(UserError, match="is larger than"):
-        config_file.read(tmp_path / "c.yaml")
+        file.read(tmp_path / "c.yaml")
 
 
 def test_folders_and_files_that_are_not_there(tmp_path):
     with pytest.raises(UserError, match="is a folder"):
-        config_file.read(tmp_path)
+        file.read(tmp_path)
     with pytest.raises(UserError, match=r"there is no c\.yaml in"):
-        config_file.read(tmp_path / "c.yaml", "c.yaml")
+        file.read(tmp_path / "c.yaml", "c.yaml")
 
 
 def test_a_complaint_gets_the_line_of_the_nearest_key():
@@ -179,12 +179,12 @@ def test_a_complaint_gets_the_line_of_the_nearest_key():
     message = (
         "config.yaml cannot be used as it is:\n  - tasks.a.b.c: x: y\n  - seeds: z\n  - tasks: w"
     )
-    assert config_file.located(message, lines).split("\n")[1:] == [
+    assert file.located(message, lines).split("\n")[1:] == [
         "  - tasks.a.b.c: x: y (line 5)",
         "  - seeds: z",
         "  - tasks: w (line 3)",
     ]
-    assert config_file.located(message, {}) == message
+    assert file.located(message, {}) == message
 
 
 def test_what_steers_a_terminal_is_not_printed():

@@ -2,54 +2,54 @@ import hashlib
 import os
 
 import pytest
-from deltatune import contents
+from deltatune.workflow import user_files
 
 
 @pytest.fixture(autouse=True)
 def forget():
     """Another call of snakemake."""
-    contents.fingerprint.cache_clear()
+    user_files.fingerprint.cache_clear()
     yield
-    contents.fingerprint.cache_clear()
+    user_files.fingerprint.cache_clear()
 
 
 def test_a_file_is_known_by_its_content_whatever_its_date(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(b"text,label\n")
-    found = contents.fingerprint(path)
+    found = user_files.fingerprint(path)
     assert found == hashlib.sha256(b"text,label\n").hexdigest()
     os.utime(path, (1, 1))
-    contents.fingerprint.cache_clear()
-    assert contents.fingerprint(path) == found
+    user_files.fingerprint.cache_clear()
+    assert user_files.fingerprint(path) == found
     path.write_bytes(b"text,lable\n")
     os.utime(path, (1, 1))
-    contents.fingerprint.cache_clear()
-    assert contents.fingerprint(path) != found
+    user_files.fingerprint.cache_clear()
+    assert user_files.fingerprint(path) != found
 
 
 def test_a_large_file_is_known_by_its_size_and_date(tmp_path, monkeypatch):
-    monkeypatch.setattr(contents, "READ", 10)
+    monkeypatch.setattr(user_files, "READ", 10)
     path = tmp_path / "model.safetensors"
     path.write_bytes(b"0123456789")
-    small = contents.fingerprint(path)
+    small = user_files.fingerprint(path)
     path.write_bytes(b"0123456789.")
     found = {small}
     # Older than before is another as well; a nanosecond counts.
     for when in (10**18, 10**18 + 1, 10**17):
         os.utime(path, ns=(when, when))
-        contents.fingerprint.cache_clear()
-        found.add(contents.fingerprint(path))
+        user_files.fingerprint.cache_clear()
+        found.add(user_files.fingerprint(path))
     assert len(found) == 4
-    assert contents.fingerprint(path) == f"11 bytes of {10**17}"
+    assert user_files.fingerprint(path) == f"11 bytes of {10**17}"
 
 
 def test_a_file_that_is_not_there_is_no_error_here(tmp_path):
-    assert contents.fingerprint(tmp_path / "absent") == "missing"
+    assert user_files.fingerprint(tmp_path / "absent") == "missing"
 
 
 def test_a_file_is_read_once_in_a_call(tmp_path, monkeypatch):
     path = tmp_path / "a.csv"
     path.write_text("a")
-    first = contents.fingerprint(path)
+    first = user_files.fingerprint(path)
     path.write_text("b")
-    assert contents.fingerprint(path) == first
+    assert user_files.fingerprint(path) == first

@@ -1,8 +1,8 @@
 import random
 
 import pytest
-from deltatune.cutting import cut_texts
-from deltatune.packing import pack_rows
+from deltatune.tokens.cutting import cut_texts
+from deltatune.tokens.packing import pack_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

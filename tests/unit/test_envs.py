@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT
-from deltatune import environments
-from deltatune.errors import UserError
+from deltatune.core.errors import UserError
+from deltatune.workflow import environments
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -23,7 +23,7 @@ RULES = sorted((ROOT / "rules").glob("*.smk"))
 SCRIPTS = ROOT / "scripts"
 
 
-#: Imported only where the quantisation asks for it, in an environment that is chosen for it.
+#: Imported only where the quantization asks for it, in an environment that is chosen for it.
 OPTIONAL = {"gptqmodel": "gptq", "optimum": "gptq"}
 
 
@@ -58,7 +58,7 @@ def installed():
 
 @pytest.mark.parametrize("file", ENVS, ids=lambda file: file.stem)
 def test_an_environment_lists_all_that_gets_installed_with_the_versions_of_the_constraints(file):
-    """Not a package too few or too many; what to do is `python -m deltatune.environments`."""
+    """None too few or too many; `python -m deltatune.workflow.environments` writes them."""
     if file.stem == "gptq" and "gptqmodel" not in installed():
         pytest.skip("the packages for GPTQ are not installed")
     text = file.read_text()

@@ -1,9 +1,10 @@
 import pytest
 import torch
-from deltatune import fitting, manifest
-from deltatune.errors import UserError
-from deltatune.optimisers import OPTIMISERS
-from deltatune.reporting import collect
+from deltatune.config.optimizers import OPTIMIZERS
+from deltatune.core import manifest
+from deltatune.core.errors import UserError
+from deltatune.models import oom
+from deltatune.report import collect
 
 
 @pytest.mark.parametrize(
@@ -17,7 +18,7 @@ from deltatune.reporting import collect
     ],
 )
 def test_checkpointing_by_itself_is_for_large_models_on_a_gpu(asked, parameters, on_gpu, used):
-    assert fitting.use_checkpointing(asked, parameters, on_gpu) is used
+    assert oom.use_checkpointing(asked, parameters, on_gpu) is used
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ def test_checkpointing_by_itself_is_for_large_models_on_a_gpu(asked, parameters,
     ],
 )
 def test_what_counts_as_short_of_memory(error, short):
-    assert fitting.out_of_memory(error) is short
+    assert oom.out_of_memory(error) is short
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_what_counts_as_short_of_memory(error, short):
     ],
 )
 def test_a_smaller_batch_keeps_the_rows_of_a_step(plan, next_):
-    found = fitting.smaller(*plan)
+    found = oom.smaller(*plan)
     assert found == next_
     if found:
         assert found[0] * found[1] == plan[0] * plan[1]
@@ -72,7 +73,7 @@ def _limited(most, error):
 def test_an_evaluation_begins_again_with_half_the_batch(error):
     run, tried = _limited(10, error)
     said = []
-    assert fitting.evaluate(run, 32, where="tasks.x.evaluation.batch_size", say=said.append) == (
+    assert oom.evaluate(run, 32, where="tasks.x.evaluation.batch_size", say=said.append) == (
         "by 8",
         8,
     )
@@ -83,21 +84,21 @@ def test_an_evaluation_begins_again_with_half_the_batch(error):
 
 def test_an_evaluation_that_fits_says_nothing():
     run, tried = _limited(99, MemoryError())
-    assert fitting.evaluate(run, 7, where="x", say=pytest.fail) == ("by 7", 7)
+    assert oom.evaluate(run, 7, where="x", say=pytest.fail) == ("by 7", 7)
     assert tried == [7]
 
 
 def test_an_evaluation_of_one_that_does_not_fit_gives_advice():
     run, tried = _limited(0, MemoryError())
     with pytest.raises(UserError, match=r"tasks\.x.*batches of one.*max_length"):
-        fitting.evaluate(run, 3, where="tasks.x", say=lambda text: None)
+        oom.evaluate(run, 3, where="tasks.x", say=lambda text: None)
     assert tried == [3, 1]
 
 
 def test_other_errors_are_not_hidden():
     run, tried = _limited(1, RuntimeError("shape mismatch"))
     with pytest.raises(RuntimeError, match="shape mismatch"):
-        fitting.evaluate(run, 4, where="x", say=pytest.fail)
+        oom.evaluate(run, 4, where="x", say=pytest.fail)
     assert tried == [4]
 
 
@@ -113,8 +114,8 @@ def test_the_report_says_where_base_and_tuned_had_other_batches(tmp_path):
     assert collect._batches("news", jobs) == []
 
 
-def test_the_optimisers_are_those_of_transformers():
+def test_the_optimizers_are_those_of_transformers():
     from transformers.training_args import OptimizerNames
 
-    assert set(OPTIMISERS) == {name.value for name in OptimizerNames}
-    assert list(OPTIMISERS) == sorted(OPTIMISERS)
+    assert set(OPTIMIZERS) == {name.value for name in OptimizerNames}
+    assert list(OPTIMIZERS) == sorted(OPTIMIZERS)

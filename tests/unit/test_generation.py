@@ -3,10 +3,10 @@ import json
 import pytest
 import tiny
 import torch
-from deltatune.compute import Compute
-from deltatune.generation import answer, batch_plan
-from deltatune.models import load_base, load_tokenizer
-from deltatune.tokenising import begin, text_ids
+from deltatune.evaluate.generate import answer, batch_plan
+from deltatune.models.device import Compute
+from deltatune.models.load import load_base, load_tokenizer
+from deltatune.tokens.ids import begin, text_ids
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
@@ -18,7 +18,7 @@ PROMPTS = [
     "A lantern, a ladder and a locked door:",
     "Name a river. The Danube flows into the Black Sea",
     "the night",
-    "2850 kilometres",
+    "2850 kilometers",
 ]
 NEW = 10
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from deltatune import gutenberg
-from deltatune.chunking import chunk_text
+from deltatune.data import gutenberg
+from deltatune.data.chunking import chunk_text
 
 BOOK = """The Lamp-Lighter
 

@@ -6,8 +6,9 @@ import json
 
 import pandas as pd
 import pytest
-from deltatune import preparing, sources, tasks
-from deltatune.errors import UserError
+from deltatune.core.errors import UserError
+from deltatune.data import prepare, readers
+from deltatune.tasks.registry import load_kind
 
 LABELS = ["World", "Sports"]
 WORDS = ["amber", "birch", "cedar", "dune", "ember", "fjord", "grove", "heath"]
@@ -31,28 +32,28 @@ def write(rows: list[dict], path, format: str):
 def use(rows: list[dict], format: str, folder, **split):
     path = folder / f"d.{format}"
     write(rows, path, format)
-    counts = sources.read_records(
+    counts = readers.read_records(
         path, None, {}, folder / "r.parquet", folder / "rejects.csv", "datasets.d"
     )
-    task = tasks.load("classify").Settings(kind="classify", dataset="d", labels=LABELS, split=split)
+    task = load_kind("classify").Settings(kind="classify", dataset="d", labels=LABELS, split=split)
     settings = {"task": "t", **task.model_dump(mode="json")}
     frame = pd.read_parquet(folder / "r.parquet")
-    split, found = preparing.prepare(frame, tasks.load("classify"), settings, "tasks.t")
+    split, found = prepare.prepare(frame, load_kind("classify"), settings, "tasks.t")
     assert counts["rows"] == counts["rejected"] + found["records"]
     return split
 
 
-def labelled(*labels, count=40):
+def labeled(*labels, count=40):
     return [{**row, "label": labels[i % len(labels)]} for i, row in enumerate(GOOD[:count])]
 
 
 REFUSED = {
-    "one row": (GOOD[:1], "tasks.t.labels: no record is labelled 'Sports'"),
+    "one row": (GOOD[:1], "tasks.t.labels: no record is labeled 'Sports'"),
     "two rows": (GOOD[:2], "training, validation and test need one each; give more data"),
     "no row": ([], "datasets.d"),
-    "one class": (labelled("World"), "tasks.t.labels: no record is labelled 'Sports'"),
+    "one class": (labeled("World"), "tasks.t.labels: no record is labeled 'Sports'"),
     "a class of one": (
-        [*labelled("World"), {"text": "one of its own", "label": "Sports"}],
+        [*labeled("World"), {"text": "one of its own", "label": "Sports"}],
         "stratified needs three records of each label, one for each split, and 'Sports' has 1",
         {"method": "stratified"},
     ),
@@ -60,12 +61,12 @@ REFUSED = {
         [GOOD[0]] * 20 + [GOOD[1]] * 20,
         "2 records are left to split (40 usable records, 38 duplicates)",
     ),
-    "labels out of range": (labelled("0", "1", "2"), "unknown label '2'"),
-    "negative labels": (labelled("-1", "0"), "unknown label '-1'"),
-    "labels in other case": (labelled("world", "sports"), "did you mean 'World'?"),
+    "labels out of range": (labeled("0", "1", "2"), "unknown label '2'"),
+    "negative labels": (labeled("-1", "0"), "unknown label '-1'"),
+    "labels in other case": (labeled("world", "sports"), "did you mean 'World'?"),
     "no labels": ([{"text": row["text"]} for row in GOOD], "its records need `label`"),
     "no texts": ([{"label": row["label"]} for row in GOOD], "its records need `text`"),
-    "empty labels": (labelled("World", "", "Sports"), "label: empty, 13 records, the first is row"),
+    "empty labels": (labeled("World", "", "Sports"), "label: empty, 13 records, the first is row"),
     "blank texts": ([{**row, "text": " \t"} for row in GOOD], "text: empty, 40 records, the first"),
     "contradictions": (
         [{"text": "the same words", "label": LABELS[i % 2]} for i in range(40)],
@@ -86,10 +87,10 @@ def test_data_that_cannot_be_used_stop_with_what_to_do(name, format, tmp_path):
 
 
 USED = {
-    "numbers as labels": labelled(0, 1),
+    "numbers as labels": labeled(0, 1),
     "more columns": [{**row, "id": "x", "row_id": i, "": 1} for i, row in enumerate(GOOD)],
     "an id of its own": [{"id": f"a{i}", **row} for i, row in enumerate(GOOD)],
-    "white space around labels": labelled(" World ", "Sports\n"),
+    "white space around labels": labeled(" World ", "Sports\n"),
     "one text of a megabyte": [{**GOOD[0], "text": "long " * 200_000}, *GOOD[1:]],
     "right to left": [
         {**r, "text": f"\u202e\u0627\u0644{i} {r['text']}"} for i, r in enumerate(GOOD)

@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import pytest
-from deltatune import integrity, manifest
-from deltatune.errors import UserError
+from deltatune.core import integrity, manifest
+from deltatune.core.errors import UserError
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ SCRIPT = f"""
 import sys
 sys.path += [sys.argv[1], sys.argv[1] + "/more/site-packages", {str(ROOT / "scripts")!r}]
 import snakemake
-from deltatune import isolation
+from deltatune.core import isolation
 isolation.leave_snakemakes_environment()
 import snakemake.logging
 import importlib.util
@@ -55,7 +55,7 @@ def test_what_the_user_put_on_the_path_is(elsewhere):
 def test_without_an_environment_of_its_own_nothing_changes():
     """Here snakemake lies where all the others do."""
     code = (
-        "import sys, snakemake; from deltatune import isolation; before = list(sys.path);"
+        "import sys, snakemake; from deltatune.core import isolation; before = list(sys.path);"
         "isolation.leave_snakemakes_environment(); print(sys.path == before)"
     )
     done = subprocess.run(

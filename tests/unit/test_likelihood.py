@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 import tiny
 import torch
-from deltatune.errors import UserError
-from deltatune.likelihood import choose, score_completions, score_windows, windows
-from deltatune.prompts import Document
-from deltatune.tokenising import begin, continuation_ids, text_ids
-from deltatune.tokens import encode
+from deltatune.core.errors import UserError
+from deltatune.evaluate.likelihood import choose, score_completions, score_windows, windows
+from deltatune.tokens.encode import encode
+from deltatune.tokens.ids import begin, continuation_ids, text_ids
+from deltatune.tokens.prompts import Document
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

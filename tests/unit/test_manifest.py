@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deltatune import manifest
+from deltatune.core import manifest
 
 
 def test_hashes_are_those_of_sha256sum(tmp_path):
@@ -30,7 +30,7 @@ def test_hashes_are_those_of_sha256sum(tmp_path):
 
 
 def test_hashes_of_some_files_do_not_change_with_others(tmp_path):
-    """A new weight must not tokenise again."""
+    """A new weight must not tokenize again."""
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "tokenizer.json").write_text("{}")
@@ -62,12 +62,12 @@ def test_a_manifest_tells_content_versions_seconds_and_memory(tmp_path):
 
 
 def test_the_file_is_utf_8_whatever_the_locale(tmp_path):
-    script = "from deltatune import manifest; manifest.write('m.json', title='\\xdcbung \\u2603')"
+    script = "from deltatune.core.manifest import write; write('m.json', title='\\xdcbung \\u2603')"
     environment = os.environ | {
         "LC_ALL": "POSIX",
         "PYTHONUTF8": "0",
         "PYTHONCOERCECLOCALE": "0",
-        "PYTHONPATH": str(Path(manifest.__file__).parents[1]),
+        "PYTHONPATH": str(Path(manifest.__file__).parents[2]),
     }
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True)
     assert json.loads((tmp_path / "m.json").read_bytes().decode("utf-8"))["title"] == "Übung ☃"

@@ -6,15 +6,18 @@ import weakref
 import pytest
 import tiny
 import torch
-from deltatune import compute, fitting, generation, likelihood, models, quantisation, training
-from deltatune.errors import UserError
-from deltatune.settings_model import Lora, Training
+from deltatune.config.model import Lora, Training
+from deltatune.core.errors import UserError
+from deltatune.evaluate import generate, likelihood
+from deltatune.models import device, oom, quantization
+from deltatune.models.load import load_base, load_system
+from deltatune.train import train as training
 from safetensors.torch import load_file
 from test_training import BASE, hashes, rows
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-CPU = compute.Compute("cpu", torch.float32, "a test")
-HALF = compute.Compute("cpu", torch.bfloat16, "a test")
+CPU = device.Compute("cpu", torch.float32, "a test")
+HALF = device.Compute("cpu", torch.bfloat16, "a test")
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +30,10 @@ def data():
     return rows(26), rows(6, seed=1)
 
 
-def run(folder, data, output, *, change=None, quantisation="nf4", machine=CPU, lora=None, **rest):
+def run(folder, data, output, *, change=None, quantization="nf4", machine=CPU, lora=None, **rest):
     """training.train with few steps. change: called with the loaded base. rest: of training, or
     revision and say of train itself."""
-    model = models.load_base(folder, quantisation, machine)
+    model = load_base(folder, quantization, machine)
     if change:
         change(model)
     apart = {key: rest.pop(key) for key in ("revision", "say", "base") if key in rest}
@@ -123,7 +126,7 @@ def test_a_step_sees_the_same_rows_in_smaller_pieces(folder, data, tmp_path):
             folder,
             data,
             tmp_path / str(size) / "adapter",
-            quantisation="none",
+            quantization="none",
             lora={"dropout": 0},
             batch_size=size,
             gradient_accumulation=4 // size,
@@ -173,7 +176,7 @@ def test_checkpointing_keeps_no_inputs_of_8_bit_layers(folder, data, tmp_path, m
     for asked in (True, False):
         most.clear()
         output = tmp_path / str(asked) / "adapter"
-        losses, _ = run(folder, data, output, quantisation="int8", activation_checkpointing=asked)
+        losses, _ = run(folder, data, output, quantization="int8", activation_checkpointing=asked)
         results[asked] = max(most), losses["loss"].tolist()
     # Seven layers of each of the two blocks.
     assert results[True][0] <= 7 < results[False][0]
@@ -182,12 +185,12 @@ def test_checkpointing_keeps_no_inputs_of_8_bit_layers(folder, data, tmp_path, m
 
 @pytest.mark.parametrize("how", ["answers", "windows", "labels"])
 def test_an_evaluation_that_does_not_fit_is_that_with_half_the_batch(folder, how):
-    model, tokenizer = models.load_base(folder, "none", CPU), tiny.tokenizer()
+    model, tokenizer = load_base(folder, "none", CPU), tiny.tokenizer()
     quiet = {"progress": lambda text: None}
 
     def evaluate(size):
         if how == "answers":
-            return generation.answer(
+            return generate.answer(
                 model, tokenizer, tiny.TEXTS, max_new_tokens=3, batch_size=size, **quiet
             )
         if how == "windows":
@@ -209,17 +212,17 @@ def test_an_evaluation_that_does_not_fit_is_that_with_half_the_batch(folder, how
 
     model.register_forward_pre_hook(check, with_kwargs=True)
     said = []
-    found, used = fitting.evaluate(evaluate, 5, where="tasks.x", say=said.append)
+    found, used = oom.evaluate(evaluate, 5, where="tasks.x", say=said.append)
     assert (found, used, len(said)) == (expected, 2, 1)
 
 
 # ---------------------------------------------------------------- precision
 
 
-@pytest.mark.parametrize("quantisation", ["nf4", "none"])
+@pytest.mark.parametrize("quantization", ["nf4", "none"])
 @pytest.mark.parametrize("whole", [None, ["lm_head"]])
 def test_what_is_trained_is_fp32_beside_a_base_in_half_precision(
-    folder, data, tmp_path, quantisation, whole
+    folder, data, tmp_path, quantization, whole
 ):
     kept = []
     losses, _ = run(
@@ -227,7 +230,7 @@ def test_what_is_trained_is_fp32_beside_a_base_in_half_precision(
         data,
         tmp_path / "adapter",
         change=kept.append,
-        quantisation=quantisation,
+        quantization=quantization,
         machine=HALF,
         lora={"modules_to_save": whole},
     )
@@ -239,7 +242,7 @@ def test_what_is_trained_is_fp32_beside_a_base_in_half_precision(
     assert {value.dtype for value in saved.values()} == {torch.float32}
     train = losses[losses["split"] == "train"]["loss"].tolist()
     assert train[-1] < train[0]
-    tuned = models.load_system(folder, quantisation, HALF, tmp_path / "adapter")
+    tuned = load_system(folder, quantization, HALF, tmp_path / "adapter")
     last = losses["loss"].iloc[-1]
     assert training.mean_loss(tuned, data[1], 4) == pytest.approx(last, abs=0.02)
 
@@ -252,13 +255,13 @@ def test_a_base_that_gives_no_number_is_told_apart(folder, data, tmp_path):
         run(folder, data, tmp_path / "adapter", change=break_)
 
 
-# ---------------------------------------------------------------- optimisers
+# ---------------------------------------------------------------- optimizers
 
 
-def test_the_paged_optimiser_is_adamw_on_a_cpu(folder, data, tmp_path):
+def test_the_paged_optimizer_is_adamw_on_a_cpu(folder, data, tmp_path):
     """It has the same state in the same precision; only its place differs, on a GPU."""
     found = [
-        run(folder, data, tmp_path / name / "adapter", optimiser=name)[0]["loss"].to_numpy()
+        run(folder, data, tmp_path / name / "adapter", optimizer=name)[0]["loss"].to_numpy()
         for name in ("paged_adamw_32bit", "adamw_torch")
     ]
     assert found[0] == pytest.approx(found[1], abs=1e-4)
@@ -266,38 +269,38 @@ def test_the_paged_optimiser_is_adamw_on_a_cpu(folder, data, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["lomo", "galore_adamw", "adamw_torch_npu_fused"])
-def test_an_optimiser_that_cannot_be_had_is_named(folder, data, tmp_path, name):
-    with pytest.raises(UserError, match=rf"training\.optimiser: {name} cannot be used here: \w+"):
-        run(folder, data, tmp_path / "adapter", optimiser=name)
+def test_an_optimizer_that_cannot_be_had_is_named(folder, data, tmp_path, name):
+    with pytest.raises(UserError, match=rf"training\.optimizer: {name} cannot be used here: \w+"):
+        run(folder, data, tmp_path / "adapter", optimizer=name)
 
 
 # ---------------------------------------------------------------- bases
 
 
-@pytest.mark.parametrize("quantisation", ["int8", "nf4"])
-def test_gradients_pass_a_quantised_layer_after_an_evaluation(folder, quantisation):
+@pytest.mark.parametrize("quantization", ["int8", "nf4"])
+def test_gradients_pass_a_quantized_layer_after_an_evaluation(folder, quantization):
     """Kernels for inference have no gradient, and some take the weights over for good."""
     ids = torch.tensor([tiny.tokenizer()(text)["input_ids"][:12] for text in tiny.TEXTS])
-    quantised = models.load_base(folder, quantisation, CPU)
-    if quantisation == "nf4":
+    quantized = load_base(folder, quantization, CPU)
+    if quantization == "nf4":
         # 4 bits move the gradient itself; what they stand for must have the same.
-        plain = models.load_base(folder, "nf4", CPU).dequantize()
+        plain = load_base(folder, "nf4", CPU).dequantize()
     else:
-        plain = models.load_base(folder, "none", CPU)
+        plain = load_base(folder, "none", CPU)
     gradients = []
-    for model in (quantised, plain):
+    for model in (quantized, plain):
         with torch.no_grad():
             model(input_ids=ids, use_cache=False)
         embedded = model.train().get_input_embeddings()(ids).detach().requires_grad_()
         model(inputs_embeds=embedded, labels=ids, use_cache=False).loss.backward()
         gradients.append(embedded.grad.flatten())
     alike = torch.nn.functional.cosine_similarity(*gradients, dim=0).item()
-    assert alike > {"int8": 0.99, "nf4": 0.99999}[quantisation]
+    assert alike > {"int8": 0.99, "nf4": 0.99999}[quantization]
 
 
 def test_int8_holds_the_linear_layers_in_8_bits(folder, data, tmp_path):
     kept = []
-    losses, _ = run(folder, data, tmp_path / "adapter", change=kept.append, quantisation="int8")
+    losses, _ = run(folder, data, tmp_path / "adapter", change=kept.append, quantization="int8")
     assert kept[0].model.layers[0].mlp.up_proj.weight.dtype is torch.int8
     assert kept[0].lm_head.weight.dtype is torch.float32
     train = losses[losses["split"] == "train"]["loss"].tolist()
@@ -309,10 +312,10 @@ def test_the_adapter_names_a_base_of_the_hub_with_its_revision(folder, data, tmp
     run(folder, data, tmp_path / "adapter", base=name, revision=revision)
     config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
     assert (config["base_model_name_or_path"], config["revision"]) == (name, revision)
-    models.load_system(folder, "nf4", CPU, tmp_path / "adapter")
+    load_system(folder, "nf4", CPU, tmp_path / "adapter")
 
 
 def test_gptq_without_its_packages_says_what_to_install(folder, monkeypatch):
-    monkeypatch.setattr(quantisation, "find_spec", lambda name: None)
+    monkeypatch.setattr(quantization, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"gptqmodel and optimum.*requirements-gptq\.txt"):
-        models.load_base(folder, "gptq", CPU)
+        load_base(folder, "gptq", CPU)

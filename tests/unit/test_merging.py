@@ -1,4 +1,4 @@
-"""A merged model answers as the adapter on its quantised base did, and says how nearly."""
+"""A merged model answers as the adapter on its quantized base did, and says how nearly."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from deltatune import merging, models
-from deltatune.compute import Compute
-from deltatune.errors import UserError
+from deltatune.core.errors import UserError
+from deltatune.models import merge
+from deltatune.models.device import Compute
+from deltatune.models.load import load_base, load_system, load_tokenizer
 from deltatune.tasks import classify, instruct, prose
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -26,7 +27,7 @@ def adapter(folder: Path, base: Path, scale: float = 0.1, **lora) -> Path:
     """A LoRA adapter that changes what the base says; seeded."""
     torch.manual_seed(1)
     model = get_peft_model(
-        models.load_base(base, "none", CPU),
+        load_base(base, "none", CPU),
         LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear", **lora),
     )
     for name, weight in model.named_parameters():
@@ -50,39 +51,37 @@ def tuned(base, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def pieces(base) -> list[np.ndarray]:
-    return merging.sample(RECORDS, instruct, TASK, models.load_tokenizer(base))
+    return merge.sample(RECORDS, instruct, TASK, load_tokenizer(base))
 
 
-def evaluated(base, quantisation, tuned, pieces) -> list[torch.Tensor]:
-    return list(
-        merging.log_probabilities(models.load_system(base, quantisation, CPU, tuned), pieces)
-    )
+def evaluated(base, quantization, tuned, pieces) -> list[torch.Tensor]:
+    return list(merge.log_probabilities(load_system(base, quantization, CPU, tuned), pieces))
 
 
 def quiet(text: str) -> None:
     pass
 
 
-@pytest.mark.parametrize("quantisation", ["nf4", "int8", "none"])
-def test_a_merged_model_is_what_was_evaluated(base, tuned, pieces, tmp_path, quantisation):
-    before = evaluated(base, quantisation, tuned, pieces)
-    merging.save(merging.merge(base, quantisation, CPU, tuned), base, tmp_path / "m")
-    plain = merging.load_plain(tmp_path / "m")
-    figures = merging.divergence(before, plain, pieces, quiet)
+@pytest.mark.parametrize("quantization", ["nf4", "int8", "none"])
+def test_a_merged_model_is_what_was_evaluated(base, tuned, pieces, tmp_path, quantization):
+    before = evaluated(base, quantization, tuned, pieces)
+    merge.save(merge.merge(base, quantization, CPU, tuned), base, tmp_path / "m")
+    plain = merge.load_plain(tmp_path / "m")
+    figures = merge.divergence(before, plain, pieces, quiet)
     assert plain.dtype is torch.bfloat16
-    assert 0 < figures["kl_mean"] < merging.KL_LIMIT
+    assert 0 < figures["kl_mean"] < merge.KL_LIMIT
     assert figures["within_limit"] and figures["same_argmax"] > 0.9
     # The base alone is far away, so the adapter is in it.
-    alone = merging.divergence(before, models.load_base(base, quantisation, CPU), pieces, quiet)
+    alone = merge.divergence(before, load_base(base, quantization, CPU), pieces, quiet)
     assert alone["kl_mean"] > 100 * figures["kl_mean"]
 
 
 def test_merging_into_the_original_weights_is_worse(base, tuned, pieces):
     before = evaluated(base, "nf4", tuned, pieces)
-    right = merging.merge(base, "nf4", CPU, tuned)
-    wrong = PeftModel.from_pretrained(models.load_base(base, "none", CPU), tuned)
-    far = merging.divergence(before, wrong.merge_and_unload(), pieces, quiet)
-    near = merging.divergence(before, right, pieces, quiet)
+    right = merge.merge(base, "nf4", CPU, tuned)
+    wrong = PeftModel.from_pretrained(load_base(base, "none", CPU), tuned)
+    far = merge.divergence(before, wrong.merge_and_unload(), pieces, quiet)
+    near = merge.divergence(before, right, pieces, quiet)
     assert far["kl_mean"] > 20 * near["kl_mean"]
     assert not far["within_limit"]
 
@@ -90,7 +89,7 @@ def test_merging_into_the_original_weights_is_worse(base, tuned, pieces):
 def test_a_base_that_was_evaluated_before_is_no_obstacle(base, tuned, pieces, tmp_path):
     """The adapter is merged into a base of its own, loaded anew: two merges are the same bytes."""
     for name in ("a", "b"):
-        merging.save(merging.merge(base, "nf4", CPU, tuned), base, tmp_path / name)
+        merge.save(merge.merge(base, "nf4", CPU, tuned), base, tmp_path / name)
         evaluated(base, "nf4", tuned, pieces)
     a, b = (tmp_path / name / "model.safetensors" for name in "ab")
     assert a.read_bytes() == b.read_bytes()
@@ -102,13 +101,13 @@ def test_a_base_that_was_evaluated_before_is_no_obstacle(base, tuned, pieces, tm
 def test_other_adapters_merge_too(base, pieces, tmp_path, lora):
     folder = adapter(tmp_path / "adapter", base, **lora)
     before = evaluated(base, "nf4", folder, pieces)
-    merged = merging.merge(base, "nf4", CPU, folder)
-    assert merging.divergence(before, merged, pieces, quiet)["within_limit"]
+    merged = merge.merge(base, "nf4", CPU, folder)
+    assert merge.divergence(before, merged, pieces, quiet)["within_limit"]
 
 
 def test_the_folder_is_an_ordinary_one(base, tuned, tmp_path):
     folder = tmp_path / "m"
-    merging.save(merging.merge(base, "nf4", CPU, tuned), base, folder)
+    merge.save(merge.merge(base, "nf4", CPU, tuned), base, folder)
     config = json.loads((folder / "config.json").read_text())
     assert "quantization_config" not in config and config["dtype"] == "bfloat16"
     assert config["use_cache"] is True
@@ -134,7 +133,7 @@ def test_the_ends_that_the_base_knows_are_kept(base, tuned, tmp_path):
     folder = shutil.copytree(base, tmp_path / "base")
     settings = {"eos_token_id": [2, 7], "do_sample": True, "repetition_penalty": 1.3}
     (folder / "generation_config.json").write_text(json.dumps(settings))
-    merging.save(merging.merge(folder, "none", CPU, tuned), folder, tmp_path / "m")
+    merge.save(merge.merge(folder, "none", CPU, tuned), folder, tmp_path / "m")
     saved = AutoModelForCausalLM.from_pretrained(tmp_path / "m").generation_config
     assert saved.eos_token_id == [2, 7]
     assert not saved.do_sample and saved.repetition_penalty in (None, 1.0)
@@ -146,23 +145,23 @@ def test_links_are_followed(base, tuned, tmp_path):
     (linked / "model.safetensors.index.json").write_text("{}")
     for file in base.iterdir():
         (linked / file.name).symlink_to(file)
-    merging.save(merging.merge(linked, "none", CPU, tuned), linked, tmp_path / "m")
+    merge.save(merge.merge(linked, "none", CPU, tuned), linked, tmp_path / "m")
     assert not (tmp_path / "m" / "tokenizer.json").is_symlink()
     assert (tmp_path / "m" / "chat_template.jinja").read_text() == TEMPLATE
     assert not (tmp_path / "m" / "model.safetensors.index.json").exists()
 
 
 def test_gptq_is_refused_by_name():
-    with pytest.raises(UserError, match=r"experiments\.x\.quantisation: gptq.*cannot be merged"):
-        merging.check("gptq", "experiments.x.quantisation")
+    with pytest.raises(UserError, match=r"experiments\.x\.quantization: gptq.*cannot be merged"):
+        merge.check("gptq", "experiments.x.quantization")
     with pytest.raises(UserError, match="gptq"):
-        merging.merge("nowhere", "gptq", CPU, "nowhere")
+        merge.merge("nowhere", "gptq", CPU, "nowhere")
 
 
 def test_an_adapter_that_is_not_a_number_is_refused(base, tmp_path):
     folder = adapter(tmp_path / "adapter", base, scale=float("inf"))
     with pytest.raises(UserError, match="cannot be merged"):
-        merging.merge(base, "none", CPU, folder)
+        merge.merge(base, "none", CPU, folder)
 
 
 @pytest.mark.parametrize(
@@ -174,15 +173,15 @@ def test_an_adapter_that_is_not_a_number_is_refused(base, tmp_path):
     ],
 )
 def test_type_of_the_merged_model(computed, stored):
-    assert merging.dtype_for(Compute("cpu", computed, "")) is stored
+    assert merge.dtype_for(Compute("cpu", computed, "")) is stored
 
 
 # ---------------------------------------------------------------- sample and divergence
 
 
 def test_a_sample_is_what_was_trained_on(base):
-    tokenizer = models.load_tokenizer(base)
-    whole = merging.sample(RECORDS, instruct, TASK, tokenizer)
+    tokenizer = load_tokenizer(base)
+    whole = merge.sample(RECORDS, instruct, TASK, tokenizer)
     assert len(whole) == len(RECORDS)
     texts = {tokenizer.decode(ids[1:-1]) for ids in whole}
     expected = [instruct.document(record, TASK) for record in RECORDS]
@@ -193,15 +192,15 @@ def test_a_sample_is_what_was_trained_on(base):
 
 @pytest.mark.parametrize("tokens", [1, 7, 60])
 def test_a_sample_has_the_tokens_asked_for(base, tokens):
-    found = merging.sample(RECORDS, instruct, TASK, models.load_tokenizer(base), tokens)
+    found = merge.sample(RECORDS, instruct, TASK, load_tokenizer(base), tokens)
     assert sum(len(ids) - 1 for ids in found) == tokens
 
 
 def test_a_small_sample_is_spread_over_all_records(base):
-    tokenizer = models.load_tokenizer(base)
+    tokenizer = load_tokenizer(base)
     records = [{"text": chr(97 + i) * 3, "label": "x"} for i in range(20)]
     task = {"task": "t", "prompt": "{text}:", "labels": ["x", "y"], "max_length": 16}
-    found = merging.sample(records, classify, task, tokenizer, 40)
+    found = merge.sample(records, classify, task, tokenizer, 40)
     first = [ord(tokenizer.decode(ids)[0]) - 97 for ids in (f[1:] for f in found)]
     assert min(first) < 5 and max(first) > 14 and len(set(first)) == len(first)
 
@@ -209,15 +208,15 @@ def test_a_small_sample_is_spread_over_all_records(base):
 def test_nothing_to_compare_is_said(base):
     records = [{"instruction": "word " * 60, "input": "", "output": "x"}]
     with pytest.raises(UserError, match=r"tasks\.t\.max_length"):
-        merging.sample(records, instruct, TASK, models.load_tokenizer(base))
+        merge.sample(records, instruct, TASK, load_tokenizer(base))
 
 
 def test_long_prose_is_cut_as_in_training(base):
-    found = merging.sample(
+    found = merge.sample(
         [{"text": " ".join(tiny.TEXTS), "chapter": ""}],
         prose,
         {"task": "t", "max_length": 32},
-        models.load_tokenizer(base),
+        load_tokenizer(base),
     )
     assert len(found) > 1 and max(map(len, found)) <= 32
 
@@ -238,36 +237,36 @@ class Fixed:
 def test_divergence_by_hand():
     pieces = [np.array([0, 1, 0]), np.array([1, 0])]
     p, q = [0.5, 0.5], [0.25, 0.75]
-    reference = list(merging.log_probabilities(Fixed(np.log(p).tolist()), pieces))
-    found = merging.divergence(reference, Fixed(np.log(q).tolist()), pieces, quiet)
+    reference = list(merge.log_probabilities(Fixed(np.log(p).tolist()), pieces))
+    found = merge.divergence(reference, Fixed(np.log(q).tolist()), pieces, quiet)
     expected = sum(a * np.log(a / b) for a, b in zip(p, q, strict=True))
     assert found["kl_mean"] == pytest.approx(expected, rel=1e-6)
     assert found["kl_max"] == pytest.approx(expected, rel=1e-6)
     assert found["tokens"] == 3
     assert found["same_argmax"] == 0
     assert not found["within_limit"]
-    same = merging.divergence(reference, Fixed(np.log(p).tolist()), pieces, quiet)
+    same = merge.divergence(reference, Fixed(np.log(p).tolist()), pieces, quiet)
     assert same["kl_mean"] == 0 and same["same_argmax"] == 1
 
 
 def test_impossible_tokens_do_not_spoil_the_mean():
     pieces = [np.array([0, 1])]
-    reference = list(merging.log_probabilities(Fixed([0.0, 0.0, -float("inf")]), pieces))
-    found = merging.divergence(reference, Fixed([0.0, 0.0, -float("inf")]), pieces, quiet)
+    reference = list(merge.log_probabilities(Fixed([0.0, 0.0, -float("inf")]), pieces))
+    found = merge.divergence(reference, Fixed([0.0, 0.0, -float("inf")]), pieces, quiet)
     assert found["kl_mean"] == 0
 
 
 def test_a_large_divergence_is_said_loudly():
     figures = {"kl_mean": 2e-3, "kl_max": 0.1, "tokens": 10, "same_argmax": 0.9}
-    loud = merging.verdict({**figures, "within_limit": False}, torch.bfloat16, "nf4")
+    loud = merge.verdict({**figures, "within_limit": False}, torch.bfloat16, "nf4")
     assert loud.startswith("WARNING") and "2.0e-03" in loud and "bfloat16" in loud
-    assert "activations" in merging.verdict(
+    assert "activations" in merge.verdict(
         {**figures, "within_limit": False}, torch.bfloat16, "int8"
     )
-    calm = merging.verdict({**figures, "within_limit": True}, torch.bfloat16, "nf4")
+    calm = merge.verdict({**figures, "within_limit": True}, torch.bfloat16, "nf4")
     assert "WARNING" not in calm
 
 
 def test_a_model_that_gives_no_numbers_is_refused():
     with pytest.raises(UserError, match="16 bits"):
-        merging.refuse_if_broken({"kl_mean": float("nan")})
+        merge.refuse_if_broken({"kl_mean": float("nan")})

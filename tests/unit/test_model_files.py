@@ -2,8 +2,8 @@ import json
 from pathlib import Path
 
 import pytest
-from deltatune.errors import UserError
-from deltatune.model_files import link
+from deltatune.core.errors import UserError
+from deltatune.fetch.model import link
 
 WHERE = "models.mistral.path"
 
@@ -159,7 +159,7 @@ def test_links_that_lead_nowhere_are_told(source, tmp_path):
 
 
 def test_a_tokenizer_with_code_of_its_own_is_refused(tmp_path):
-    from deltatune.tokenizer_files import load_tokenizer
+    from deltatune.tokens.tokenizer import load_tokenizer
 
     code = {"AutoTokenizer": ["tokenization_own.Own", None]}
     about = {"tokenizer_class": "Own", "auto_map": code}
@@ -172,8 +172,8 @@ def test_a_tokenizer_with_code_of_its_own_is_refused(tmp_path):
 
 def test_weights_that_are_something_else_are_told(tmp_path):
     import tiny
-    from deltatune.compute import choose
-    from deltatune.models import load_base
+    from deltatune.models.device import choose
+    from deltatune.models.load import load_base
 
     folder = tiny.saved(tmp_path / "model")
     weights = folder / "model.safetensors"

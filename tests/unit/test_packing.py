@@ -3,7 +3,7 @@ import time
 from math import ceil, log
 
 import pytest
-from deltatune.packing import best_fit, pack_rows, row_length, subset_fill
+from deltatune.tokens.packing import best_fit, pack_rows, row_length, subset_fill
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -12,20 +12,16 @@ import pytest
 import tiny
 import torch
 import yaml
-from deltatune import (
-    compute,
-    gpus,
-    models,
-    planning,
-    planning_memory,
-    planning_model,
-    planning_work,
-    settings,
-    settings_model,
-    workflow,
-)
-from deltatune.errors import UserError
-from deltatune.planning_memory import Setup
+from deltatune.config import model as settings_model
+from deltatune.config.load import load_settings
+from deltatune.core.errors import UserError
+from deltatune.models import device, gpus, memory
+from deltatune.models.load import load_base
+from deltatune.models.memory import Setup
+from deltatune.plan import model as planning_model
+from deltatune.plan import plan as planning
+from deltatune.plan import work
+from deltatune.workflow import flow as workflow
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -40,15 +36,15 @@ SHAPE = {
 BATCH, LENGTH = 2, 64
 
 
-def sizes(lora: dict, **changes) -> planning_memory.Anatomy:
+def sizes(lora: dict, **changes) -> memory.Anatomy:
     config = tiny.model(**SHAPE | changes).config.to_dict()
     return planning_model.anatomy(config, settings_model.Lora(**lora).model_dump(), "experiments.x")
 
 
 def setup(**changes) -> Setup:
     fields = {
-        "quantisation": "none",
-        "optimiser": "adamw_torch",
+        "quantization": "none",
+        "optimizer": "adamw_torch",
         "dropout": 0.1,
         "batch_size": BATCH,
         "accumulation": 1,
@@ -60,13 +56,13 @@ def setup(**changes) -> Setup:
     return Setup(**fields | changes)
 
 
-def adapted(quantisation: str, lora: dict, folder: Path, dtype=torch.float32, **changes):
+def adapted(quantization: str, lora: dict, folder: Path, dtype=torch.float32, **changes):
     """A small Mistral as train_adapter has it, in training."""
-    from deltatune.adapters import lora_config
+    from deltatune.train.lora import lora_config
     from peft import get_peft_model
 
     tiny.saved(folder, **SHAPE | changes)
-    base = models.load_base(folder, quantisation, compute.Compute("cpu", dtype, ""))
+    base = load_base(folder, quantization, device.Compute("cpu", dtype, ""))
     return get_peft_model(base, lora_config(settings_model.Lora(**lora).model_dump(), None)).train()
 
 
@@ -103,7 +99,7 @@ def mistral():
     )
 
 
-# What the loss keeps and the plan counts elsewhere: log-probabilities in fp32 and labels.
+# What the loss keeps and the plan counts apart: log-probabilities in fp32 and labels.
 def loss_keeps(anatomy) -> int:
     return BATCH * LENGTH * (4 * anatomy.vocabulary + 8)
 
@@ -117,13 +113,13 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("quantisation", ["nf4", "none"])
+@pytest.mark.parametrize("quantization", ["nf4", "none"])
 @pytest.mark.parametrize("lora", CASES, ids=lambda lora: str(lora["targets"]))
-def test_activations_are_what_autograd_keeps(tmp_path, quantisation, lora):
+def test_activations_are_what_autograd_keeps(tmp_path, quantization, lora):
     anatomy = sizes(lora)
-    asked = setup(quantisation=quantisation, dropout=lora["dropout"])
-    predicted = BATCH * LENGTH * planning_memory.kept_bytes(anatomy, asked) + loss_keeps(anatomy)
-    found = saved_bytes(adapted(quantisation, lora, tmp_path / "model"))
+    asked = setup(quantization=quantization, dropout=lora["dropout"])
+    predicted = BATCH * LENGTH * memory.kept_bytes(anatomy, asked) + loss_keeps(anatomy)
+    found = saved_bytes(adapted(quantization, lora, tmp_path / "model"))
     assert predicted == pytest.approx(found, rel=0.02)
 
 
@@ -134,8 +130,8 @@ def test_activations_in_half_precision(tmp_path, targets):
     anatomy = sizes(lora)
     asked = setup(dropout=0.0, on_gpu=True, half=True)
     predicted = (
-        BATCH * LENGTH * planning_memory.kept_bytes(anatomy, asked)
-        + planning_memory.casts(anatomy, asked)
+        BATCH * LENGTH * memory.kept_bytes(anatomy, asked)
+        + memory.casts(anatomy, asked)
         + loss_keeps(anatomy)
     )
     model = adapted("none", lora, tmp_path / "model", torch.bfloat16)
@@ -145,10 +141,10 @@ def test_activations_in_half_precision(tmp_path, targets):
 def test_a_change_of_any_size_changes_the_activations():
     """Every term counts: the comparison above would notice if one were lost."""
     anatomy = sizes({"targets": "all-linear"})
-    before = planning_memory.kept_bytes(anatomy, setup())
+    before = memory.kept_bytes(anatomy, setup())
     for field in ("hidden", "intermediate", "heads", "head_dim", "blocks"):
         larger = replace(anatomy, **{field: 2 * getattr(anatomy, field)})
-        assert planning_memory.kept_bytes(larger, setup()) > before, field
+        assert memory.kept_bytes(larger, setup()) > before, field
 
 
 class Live(TorchDispatchMode):
@@ -186,7 +182,7 @@ def test_peak_of_a_training_step(tmp_path, vocabulary, checkpointing, targets):
     lora = {"targets": targets, "rank": 4, "dropout": 0.1}
     anatomy = sizes(lora, vocab_size=vocabulary)
     asked = setup(checkpointing=checkpointing)
-    expected = planning_memory.estimate(anatomy, asked)
+    expected = memory.estimate(anatomy, asked)
     assert bool(expected.logits) is (vocabulary == 4096)
     gradients = expected.adapters // 2
     model = adapted("none", lora, tmp_path / "model", vocab_size=vocabulary)
@@ -212,14 +208,14 @@ def test_checkpointing_keeps_the_inputs_of_blocks(tmp_path):
         loss = model(**rows, use_cache=False).loss
     assert loss.requires_grad
     anatomy = sizes(lora, **shape)
-    kept = planning_memory.kept_bytes(anatomy, setup(checkpointing=True))
+    kept = memory.kept_bytes(anatomy, setup(checkpointing=True))
     assert live.now == pytest.approx(BATCH * LENGTH * kept + loss_keeps(anatomy), rel=0.02)
 
 
-@pytest.mark.parametrize("quantisation", ["nf4", "none"])
-def test_weights_are_as_large_as_they_are_held(tmp_path, quantisation):
+@pytest.mark.parametrize("quantization", ["nf4", "none"])
+def test_weights_are_as_large_as_they_are_held(tmp_path, quantization):
     shape = {"hidden_size": 256, "intermediate_size": 704}
-    model = adapted(quantisation, {"targets": QV}, tmp_path / "model", **shape)
+    model = adapted(quantization, {"targets": QV}, tmp_path / "model", **shape)
     base = [p for name, p in model.named_parameters() if "lora_" not in name]
     found = sum(p.nbytes for p in base)
     for parameter in base:
@@ -227,13 +223,13 @@ def test_weights_are_as_large_as_they_are_held(tmp_path, quantisation):
         if state is not None:
             found += state.absmax.nbytes + state.state2.absmax.nbytes
     anatomy = sizes({"targets": QV}, **shape)
-    predicted = planning_memory.weight_bytes(anatomy, setup(quantisation=quantisation))
+    predicted = memory.weight_bytes(anatomy, setup(quantization=quantization))
     assert predicted == pytest.approx(found, rel=0.001)
 
 
 def test_weights_under_gptq_follow_its_settings(mistral):
     def held(*gptq):
-        return planning_memory.weight_bytes(mistral, setup(quantisation="gptq", gptq=gptq))
+        return memory.weight_bytes(mistral, setup(quantization="gptq", gptq=gptq))
 
     assert held(4, 128) - held(4, -1) == mistral.linear * 2.5 / 128
     assert held(8, -1) - held(4, -1) == mistral.linear / 2
@@ -251,7 +247,7 @@ def test_sizes_of_mistral_7b():
     assert planning_model.download_bytes(config, anatomy) == 14_483_464_192
 
 
-def test_a_quantised_repository_is_a_smaller_download():
+def test_a_quantized_repository_is_a_smaller_download():
     config = json.loads((CONFIGS / "mistralai--Mistral-7B-v0.1.json").read_text())
     lora = settings_model.Lora(rank=8).model_dump()
     config |= {"quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": 128}}
@@ -272,11 +268,11 @@ def test_configs_that_are_shipped_can_be_built(source):
         settings_model.Lora(targets="all-linear", rank=1).model_dump(),
         "x",
     )
-    assert anatomy.kind in planning_memory.LLAMA_LIKE
+    assert anatomy.kind in memory.LLAMA_LIKE
     assert len(anatomy.adapters) == 7 * anatomy.blocks
 
 
-# ---------------------------------------------------------------- the optimiser
+# ---------------------------------------------------------------- the optimizer
 
 
 @pytest.mark.parametrize(
@@ -291,24 +287,24 @@ def test_configs_that_are_shipped_can_be_built(source):
         ("sgd", 0),
     ],
 )
-def test_bytes_of_the_optimiser(name, each):
-    assert planning_memory.optimiser_bytes(name) == pytest.approx(each, abs=0.1)
+def test_bytes_of_the_optimizer(name, each):
+    assert memory.optimizer_bytes(name) == pytest.approx(each, abs=0.1)
 
 
 # ---------------------------------------------------------------- does it fit
 
 
 def on_gpu(**changes) -> Setup:
-    fields = {"quantisation": "nf4", "on_gpu": True, "half": True, "row_length": 1024}
+    fields = {"quantization": "nf4", "on_gpu": True, "half": True, "row_length": 1024}
     return setup(**fields | changes)
 
 
 def test_the_largest_batch_is_the_last_that_fits(mistral):
     room = gpus.KNOWN["A100-40GB"].memory
-    largest = planning_memory.largest_batch(mistral, on_gpu(), room)
+    largest = memory.largest_batch(mistral, on_gpu(), room)
     assert largest >= 2
     for rows, fits in ((largest, True), (largest + 1, False)):
-        needed = planning_memory.estimate(mistral, on_gpu(batch_size=rows)).total
+        needed = memory.estimate(mistral, on_gpu(batch_size=rows)).total
         assert (needed <= room) is fits
 
 
@@ -318,52 +314,52 @@ def test_the_largest_batch_is_the_last_that_fits(mistral):
 )
 def test_batches_of_equal_size(batch, accumulation, largest, found):
     asked = on_gpu(batch_size=batch, accumulation=accumulation)
-    smaller = planning_memory.with_batch(asked, largest)
+    smaller = memory.with_batch(asked, largest)
     assert (smaller.batch_size, smaller.accumulation) == found
-    assert planning_memory.with_batch(asked, 0) is None
+    assert memory.with_batch(asked, 0) is None
 
 
 def test_a_smaller_batch_keeps_the_rows_of_a_step(mistral):
     asked = on_gpu(batch_size=6, accumulation=2)
-    found = planning_memory.nearest(mistral, asked, 22_000_000_000)
+    found = memory.nearest(mistral, asked, 22_000_000_000)
     assert found.batch_size < 6
     assert found.batch_size * found.accumulation == 12
-    assert not found.checkpointing and found.quantisation == "nf4"
-    assert planning_memory.estimate(mistral, found).total <= 22_000_000_000
-    told = " ".join(planning_memory.changes(asked, found))
+    assert not found.checkpointing and found.quantization == "nf4"
+    assert memory.estimate(mistral, found).total <= 22_000_000_000
+    told = " ".join(memory.changes(asked, found))
     assert f"batch_size: {found.batch_size}" in told
     assert f"gradient_accumulation: {found.accumulation}" in told
 
 
 @pytest.mark.parametrize(
-    ("room", "quantisation", "changed"),
+    ("room", "quantization", "changed"),
     [
         (9e9, "nf4", {"checkpointing"}),
-        (14e9, "none", {"quantisation"}),
-        (9e9, "none", {"checkpointing", "quantisation"}),
-        (6.5e9, "none", {"checkpointing", "quantisation"}),
+        (14e9, "none", {"quantization"}),
+        (9e9, "none", {"checkpointing", "quantization"}),
+        (6.5e9, "none", {"checkpointing", "quantization"}),
         (5.1e9, "nf4", {"checkpointing", "row_length"}),
     ],
 )
-def test_what_else_is_changed_where_no_batch_fits(mistral, room, quantisation, changed):
-    asked = on_gpu(quantisation=quantisation, batch_size=1, accumulation=8)
-    found = planning_memory.nearest(mistral, asked, int(room), (512, 256, 128))
-    assert planning_memory.estimate(mistral, found).total <= room
-    fields = ("checkpointing", "quantisation", "row_length")
+def test_what_else_is_changed_where_no_batch_fits(mistral, room, quantization, changed):
+    asked = on_gpu(quantization=quantization, batch_size=1, accumulation=8)
+    found = memory.nearest(mistral, asked, int(room), (512, 256, 128))
+    assert memory.estimate(mistral, found).total <= room
+    fields = ("checkpointing", "quantization", "row_length")
     assert {f for f in fields if getattr(found, f) != getattr(asked, f)} == changed
 
 
 def test_nothing_fits_into_too_little(mistral):
     asked = on_gpu(batch_size=1)
-    assert planning_memory.nearest(mistral, asked, 4_000_000_000, (512, 64)) is None
+    assert memory.nearest(mistral, asked, 4_000_000_000, (512, 64)) is None
     verdict, advice, largest = planning._judge(mistral, asked, gpus.Gpu("tiny", 4 * 10**9, True))
     assert verdict == "does not fit" and largest == 0
     assert "nothing makes it fit" in advice[0]
 
 
 def test_activation_checkpointing_saves_most(mistral):
-    plain = planning_memory.estimate(mistral, on_gpu())
-    less = planning_memory.estimate(mistral, on_gpu(checkpointing=True))
+    plain = memory.estimate(mistral, on_gpu())
+    less = memory.estimate(mistral, on_gpu(checkpointing=True))
     assert less.activations < plain.activations / 4
     assert less.weights == plain.weights
 
@@ -396,8 +392,8 @@ def test_the_machine_is_the_one_named_or_the_one_here():
 
 def test_a_gpu_that_nobody_knows(default_config):
     with pytest.raises(UserError, match=r"gpu: 'A10O-40GB' .*did you mean 'A100-40GB'"):
-        settings.load(default_config | {"hardware": {"gpu": "A10O-40GB"}}, CONFIGS.parents[1])
-    found = settings.load(
+        load_settings(default_config | {"hardware": {"gpu": "A10O-40GB"}}, CONFIGS.parents[1])
+    found = load_settings(
         default_config | {"hardware": {"gpu": "A10O", "memory_gb": 20}}, CONFIGS.parents[1]
     )
     assert found.hardware.memory_gb == 20
@@ -502,36 +498,36 @@ def test_tokens_are_exact_where_rows_are_packed(tmp_path):
     made = plan(tmp_path)
     packed = {"settings": {"max_length": 64}, "tokens": 500, "rows": 9, "row_length": 60}
     Path(made["files"]["tokens"]).write_text(json.dumps(packed))
-    found = planning_work.work(made, {})
+    found = work.work(made, {})
     assert (found.tokens, found.rows, found.row_length, found.how) == (500, 9, 60, "exact")
     # Rows that were packed under other settings say nothing.
     other = plan(tmp_path, task={"max_length": 32})
-    assert planning_work.work(other, {}).how == "unknown"
+    assert work.work(other, {}).how == "unknown"
 
 
 def test_tokens_from_records(tmp_path):
     made = plan(tmp_path)
     records(Path(made["files"]["records"]), 100, "x" * 87)
-    found = planning_work.work(made, {})
+    found = work.work(made, {})
     # 80 training documents of 87 characters, the prompt's 11 and the label's 2 with its space.
     assert found.how == "estimated"
     assert found.tokens == 80 * (100 / 4 + 2)
     assert found.rows == 35  # 2160 / 0.98 / 64
     fewer = plan(tmp_path, task={"split": {**made["task"]["split"], "max_records": 50}})
-    assert planning_work.work(fewer, {}).tokens == 35 * 27
+    assert work.work(fewer, {}).tokens == 35 * 27
 
 
 def test_tokens_from_a_file_that_nothing_has_read_yet(tmp_path):
     path = tmp_path / "news.csv"
     pd.DataFrame({"text": ["x" * 87] * 100, "label": "a"}).to_csv(path, index=False)
-    found = planning_work.work(plan(tmp_path, path=str(path)), {})
+    found = work.work(plan(tmp_path, path=str(path)), {})
     assert (found.how, found.tokens, found.source) == ("estimated", 2160, str(path))
 
 
 def test_tokens_of_a_public_dataset(tmp_path):
     known = json.loads((CONFIGS / "datasets.json").read_text())
     made = plan(tmp_path, dataset={"source": "hub", "id": "fancyzhx/ag_news"})
-    found = planning_work.work(made, known)
+    found = work.work(made, known)
     assert found.how == "estimated" and "fancyzhx/ag_news" in found.source
     assert found.tokens == pytest.approx((0.9 * 120_000 - 10) * (249 / 4 + 2), rel=0.01)
 
@@ -539,12 +535,10 @@ def test_tokens_of_a_public_dataset(tmp_path):
 def test_tokens_are_bounded_by_the_number_of_records(tmp_path):
     split = {"validation": 10, "test": 10, "max_records": 100, "seed": 0}
     unknown = {"source": "hub", "id": "some/body"}
-    found = planning_work.work(plan(tmp_path, task={"split": split}, dataset=unknown), {})
+    found = work.work(plan(tmp_path, task={"split": split}, dataset=unknown), {})
     assert (found.how, found.rows, found.tokens) == ("at most", 80, 80 * 64)
     assert (
-        planning_work.work(plan(tmp_path, dataset=unknown), {}).steps(
-            settings_model.Training().model_dump()
-        )
+        work.work(plan(tmp_path, dataset=unknown), {}).steps(settings_model.Training().model_dump())
         is None
     )
 
@@ -558,8 +552,8 @@ def test_tokens_are_bounded_by_the_number_of_records(tmp_path):
     ],
 )
 def test_a_book_is_known_by_its_number(address):
-    assert planning_work._book(address) == "gutenberg.org/84"
-    assert planning_work._book("https://example.org/84/x.txt") == "https://example.org/84/x.txt"
+    assert work._book(address) == "gutenberg.org/84"
+    assert work._book("https://example.org/84/x.txt") == "https://example.org/84/x.txt"
 
 
 def test_steps_are_those_of_the_training(tmp_path):
@@ -573,7 +567,7 @@ def test_steps_are_those_of_the_training(tmp_path):
         {"batch_size": 1, "gradient_accumulation": 3, "epochs": 1},
     ):
         _, figures = test_training.run(folder, (rows, rows), tmp_path / "out", **changes)
-        amount = planning_work.Work(1, figures["rows"], figures["row_length"], "exact", "")
+        amount = work.Work(1, figures["rows"], figures["row_length"], "exact", "")
         assert amount.steps(settings_model.Training(**changes).model_dump()) == figures["steps"]
 
 

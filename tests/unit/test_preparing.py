@@ -1,9 +1,9 @@
 import pandas as pd
 import pytest
-from deltatune import tasks
-from deltatune.errors import UserError
-from deltatune.preparing import prepare
-from deltatune.tasks import Split
+from deltatune.core.errors import UserError
+from deltatune.data.prepare import prepare
+from deltatune.tasks.base import Split
+from deltatune.tasks.registry import load_kind
 
 WORDS = ["amber", "birch", "cedar", "dune", "ember", "fjord", "grove", "heath", "islet", "jetty"]
 LABELS = ["World", "Sports"]
@@ -29,7 +29,7 @@ def settings(**changes):
 
 
 def split_of(records, **changes):
-    return prepare(records, tasks.load("classify"), settings(**changes), WHERE)
+    return prepare(records, load_kind("classify"), settings(**changes), WHERE)
 
 
 def test_each_record_lands_in_one_split_and_in_the_task_s_own_terms():
@@ -108,7 +108,7 @@ def test_a_missing_field_names_what_there_is():
 def test_an_optional_field_may_be_missing():
     texts = news(30)["text"]
     records = pd.DataFrame({"row": range(1, 31), "instruction": texts, "output": texts + "!"})
-    kind = tasks.load("instruct")
+    kind = load_kind("instruct")
     task = {"split": Split(near_duplicates=None).model_dump()}
     split, _ = prepare(records, kind, task, "tasks.answers")
     assert (split.train["input"] == "").all()
@@ -121,7 +121,7 @@ def test_an_optional_field_may_be_missing():
 
 def test_a_class_without_records_is_refused():
     records = news(label=["World"] * 40)
-    with pytest.raises(UserError, match=r"tasks\.news\.labels: no record is labelled 'Sports'"):
+    with pytest.raises(UserError, match=r"tasks\.news\.labels: no record is labeled 'Sports'"):
         split_of(records)
 
 
@@ -130,7 +130,7 @@ def test_a_dataset_without_records_is_refused(kind):
     fields = {"classify": ["text", "label"], "instruct": ["instruction", "output"]}
     records = pd.DataFrame({n: [] for n in ["row", *fields.get(kind, ["text", "chapter"])]})
     with pytest.raises(UserError, match=r"tasks\.news: .*no record"):
-        prepare(records, tasks.load(kind), settings(), WHERE)
+        prepare(records, load_kind(kind), settings(), WHERE)
 
 
 def test_all_unusable_records_are_refused_even_where_many_may_be():

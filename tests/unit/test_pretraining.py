@@ -1,10 +1,10 @@
 import pytest
 import tiny
 import torch
-from deltatune import manifest
-from deltatune.errors import UserError
-from deltatune.pretraining import pretrain, train_tokenizer
-from deltatune.tokenising import text_ids
+from deltatune.core import manifest
+from deltatune.core.errors import UserError
+from deltatune.models.pretrain import pretrain, train_tokenizer
+from deltatune.tokens.ids import text_ids
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer

@@ -1,8 +1,8 @@
 import math
 
 import pytest
-from deltatune.errors import UserError
-from deltatune.prompts import (
+from deltatune.core.errors import UserError
+from deltatune.tokens.prompts import (
     TEMPLATES,
     Document,
     instruction_template,

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from deltatune.errors import UserError
-from deltatune.reporting import examples, figures, page, tables, verdict
+from deltatune.core.errors import UserError
+from deltatune.report import examples, figures, page, tables, verdict
 
 TEMPLATE = Path(__file__).parents[2] / "report" / "page.html.j2"
 HOSTILE = "<script>alert(1)</script> </script> {{7*7}} naïve 日本語 \x00\x1b[31m \u202e & \"'"
@@ -58,7 +58,7 @@ def experiment(task="instructions", kind="instruct", metric="rouge_l", seeds=(1,
         "task": task,
         "kind": kind,
         "model": "tiny",
-        "quantisation": "nf4",
+        "quantization": "nf4",
         "main_metric": metric,
         "settings": {"lora": {"r": 8, "target_modules": ["q_proj"]}, "training": {"epochs": 3}},
         "seeds": list(seeds),
@@ -343,7 +343,7 @@ def _verdicts(*outcomes, own=True, task=None):
          "could not be judged on one."),
         (_verdicts("improved", "worsened", task="t"), "Tuning helped in 1 of 2 experiments; it "
          "hurt in one."),
-        (_verdicts("improved") + _verdicts("worsened", own=False), "Tuning helped. Elsewhere, on "
+        (_verdicts("improved") + _verdicts("worsened", own=False), "Tuning helped. Cross-task, on "
          "a task that it was not tuned for, it hurt."),
     ],
 )  # fmt: skip
@@ -356,7 +356,7 @@ def test_summary_takes_main_metrics_and_knows_other_tasks():
     table = pd.concat(
         [data.comparison.iloc[::-1], pd.DataFrame([row("news-r8", tuned=0.05, delta=-0.07)])]
     )
-    summary = verdict.summarise(
+    summary = verdict.summarize(
         table, data.details, data.experiments, data.metrics, data.baselines, 9999
     )
     assert [(one.experiment, one.metric, one.own) for one in summary.verdicts] == [
@@ -788,8 +788,8 @@ def test_durations(seconds, expected):
     assert page.seconds_text(seconds) == expected
 
 
-def _luminance(colour: str) -> float:
-    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+def _luminance(color: str) -> float:
+    parts = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     linear = [one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in parts]
     return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
 

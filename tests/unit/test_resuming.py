@@ -9,10 +9,11 @@ import pytest
 import test_training
 import tiny
 import torch
-from deltatune import adapters, checkpoints, fitting, resuming, training
-from deltatune.checkpoints import Checkpoints
-from deltatune.errors import UserError
-from deltatune.resuming import ResumableTrainer
+from deltatune.core.errors import UserError
+from deltatune.models import oom
+from deltatune.train import checkpoints, lora, train, trainer
+from deltatune.train.checkpoints import Checkpoints
+from deltatune.train.trainer import ResumableTrainer
 from test_training import hashes, rows
 
 # Dropout, several passes over the data, an epoch's last step that is smaller than the others.
@@ -106,18 +107,18 @@ def test_a_run_that_was_cut_ends_as_one_that_was_not(
 
 
 @pytest.mark.parametrize(
-    ("quantisation", "changes"),
+    ("quantization", "changes"),
     [
-        ("none", {"optimiser": "paged_adamw_8bit"}),
-        ("nf4", {"optimiser": "paged_adamw_32bit", "gradient_accumulation": 1}),
-        ("none", {"optimiser": "adafactor", "schedule": "linear", "warmup": 0.5}),
+        ("none", {"optimizer": "paged_adamw_8bit"}),
+        ("nf4", {"optimizer": "paged_adamw_32bit", "gradient_accumulation": 1}),
+        ("none", {"optimizer": "adafactor", "schedule": "linear", "warmup": 0.5}),
         ("nf4", {"activation_checkpointing": True, "lora": {"use_dora": True, "bias": "all"}}),
     ],
 )
-def test_other_optimisers_and_adapters_go_on_too(
-    often, monkeypatch, folder, data, tmp_path, quantisation, changes
+def test_other_optimizers_and_adapters_go_on_too(
+    often, monkeypatch, folder, data, tmp_path, quantization, changes
 ):
-    changes = {"quantisation": quantisation, **changes}
+    changes = {"quantization": quantization, **changes}
     expected = run(folder, data, tmp_path / "whole" / "adapter", **changes)
     saved = opened(tmp_path)
     cut(monkeypatch, folder, data, tmp_path / "adapter", saved, 2, **changes)
@@ -125,10 +126,10 @@ def test_other_optimisers_and_adapters_go_on_too(
 
 
 def test_bf16_goes_on_too(often, monkeypatch, folder, data, tmp_path):
-    from deltatune import compute
+    from deltatune.models import device
 
-    half = compute.Compute("cpu", torch.bfloat16, "for the test")
-    monkeypatch.setattr(compute, "prepare", lambda seed, threads: half)
+    half = device.Compute("cpu", torch.bfloat16, "for the test")
+    monkeypatch.setattr(device, "prepare", lambda seed, threads: half)
     expected = run(folder, data, tmp_path / "whole" / "adapter")
     saved = opened(tmp_path)
     cut(monkeypatch, folder, data, tmp_path / "adapter", saved, 3)
@@ -162,7 +163,7 @@ def test_a_signal_ends_the_step_saves_and_says_where(
     step = ResumableTrainer.training_step
     seen = []
 
-    def signalled(self, *arguments, **keywords):
+    def signaled(self, *arguments, **keywords):
         seen.append(self.state.global_step)
         if len(seen) == 3:  # the first half of the second step
             os.kill(os.getpid(), number)
@@ -170,8 +171,8 @@ def test_a_signal_ends_the_step_saves_and_says_where(
 
     before = signal.getsignal(number)
     with monkeypatch.context() as patch:
-        patch.setattr(ResumableTrainer, "training_step", signalled)
-        with pytest.raises(training.Stopped, match="the next run goes on at step 2 of 6"):
+        patch.setattr(ResumableTrainer, "training_step", signaled)
+        with pytest.raises(train.Stopped, match="the next run goes on at step 2 of 6"):
             run(folder, data, tmp_path / "adapter", saved)
     assert seen == [0, 0, 1, 1] and signal.getsignal(number) is before
     assert not (tmp_path / "adapter").exists()
@@ -182,38 +183,38 @@ def test_a_signal_during_a_measurement_does_not_wait_for_its_end(
     monkeypatch, folder, data, tmp_path, undisturbed
 ):
     """The losses of that step are measured by the run that goes on."""
-    from deltatune import losses
+    from deltatune.train import losses
 
     saved = opened(tmp_path)
     measured = []
     loss = losses.mean_loss
 
-    def signalled(model, rows_, batch_size, stop=None):
+    def signaled(model, rows_, batch_size, stop=None):
         measured.append(len(rows_))
         if len(measured) == 4:  # after step 0, the second of the two
             os.kill(os.getpid(), signal.SIGTERM)
         return loss(model, rows_, batch_size, stop) if stop else loss(model, rows_, batch_size)
 
     with monkeypatch.context() as patch:
-        patch.setattr(losses, "mean_loss", signalled)
-        with pytest.raises(training.Stopped, match="goes on at step 2 of 6"):
+        patch.setattr(losses, "mean_loss", signaled)
+        with pytest.raises(train.Stopped, match="goes on at step 2 of 6"):
             run(folder, data, tmp_path / "adapter", saved)
     assert len(measured) == 4
     assert_same(run(folder, data, tmp_path / "adapter", saved), undisturbed)
 
 
 def test_a_signal_before_the_first_step_leaves_nothing(monkeypatch, folder, data, tmp_path):
-    from deltatune import losses
+    from deltatune.train import losses
 
     saved = opened(tmp_path)
     loss = losses.mean_loss
 
-    def signalled(*arguments):
+    def signaled(*arguments):
         os.kill(os.getpid(), signal.SIGTERM)
         return loss(*arguments)
 
-    monkeypatch.setattr(losses, "mean_loss", signalled)
-    with pytest.raises(training.Stopped, match="begins at the first step"):
+    monkeypatch.setattr(losses, "mean_loss", signaled)
+    with pytest.raises(train.Stopped, match="begins at the first step"):
         run(folder, data, tmp_path / "adapter", saved)
     assert saved.latest() is None
 
@@ -228,10 +229,10 @@ def test_a_checkpoint_that_cannot_be_read_gives_way_to_the_one_before(
     saved = opened(tmp_path, said)
     cut(monkeypatch, folder, data, tmp_path / "adapter", saved, 4)
     newest = saved._found()[-1]
-    whole = (newest / "optimiser.pt").read_bytes()
-    (newest / "optimiser.pt").write_bytes(whole[: len(whole) // 2])
+    whole = (newest / "optimizer.pt").read_bytes()
+    (newest / "optimizer.pt").write_bytes(whole[: len(whole) // 2])
     assert_same(run(folder, data, tmp_path / "adapter", saved, said), undisturbed)
-    assert said[0].startswith("The checkpoint of step 4 is not used: its file optimiser.pt is")
+    assert said[0].startswith("The checkpoint of step 4 is not used: its file optimizer.pt is")
     assert said[1] == "going on at step 3 of 6"
 
 
@@ -247,7 +248,7 @@ def test_a_pickle_that_would_run_something_is_not_run(
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "harm"),)
 
-    torch.save({"optimiser": Harm()}, newest / "optimiser.pt")
+    torch.save({"optimizer": Harm()}, newest / "optimizer.pt")
     checkpoints._seal(newest)
     assert_same(run(folder, data, tmp_path / "adapter", saved, said), undisturbed)
     assert not (tmp_path / "harm").exists()
@@ -279,7 +280,7 @@ def test_what_a_larger_batch_saved_is_not_gone_on_from(
 ):
     saved = opened(tmp_path)
     cut(monkeypatch, folder, data, tmp_path / "adapter", saved, 2)
-    attempt = training._attempt
+    attempt = train._attempt
     tried = []
 
     def short(run_, plan, found):
@@ -288,8 +289,8 @@ def test_what_a_larger_batch_saved_is_not_gone_on_from(
             raise torch.OutOfMemoryError("out of memory")
         return attempt(run_, plan, found)
 
-    monkeypatch.setattr(training, "_attempt", short)
-    assert fitting.smaller(2, 2) == (1, 4)
+    monkeypatch.setattr(train, "_attempt", short)
+    assert oom.smaller(2, 2) == (1, 4)
     _, frame, figures = run(folder, data, tmp_path / "adapter", saved)
     assert tried == [((2, 2), 2), ((1, 4), None)]
     assert figures["steps"] == undisturbed[2]["steps"] and frame["step"].iloc[0] == 0
@@ -314,7 +315,7 @@ def test_a_full_disk_is_told_of_when_the_adapter_is_saved(tmp_path, monkeypatch)
             raise RuntimeError("Error while serializing: I/O error: No space left on device")
 
     with pytest.raises(UserError, match=r"disk is full.*last checkpoint"):
-        adapters.save(Model(), "base", tmp_path / "adapter")
+        lora.save(Model(), "base", tmp_path / "adapter")
 
 
 def test_random_numbers_go_on():
@@ -322,12 +323,12 @@ def test_random_numbers_go_on():
 
     random.gauss(0, 1)
     np.random.randn()
-    state = json.loads(json.dumps(resuming.random_state()))
+    state = json.loads(json.dumps(trainer.random_state()))
 
     def drawn():
         return [random.gauss(0, 1), np.random.randn(), *torch.rand(3).tolist()]
 
     expected = drawn()
     assert drawn() != expected
-    resuming.set_random_state(copy.deepcopy(state))
+    trainer.set_random_state(copy.deepcopy(state))
     assert drawn() == expected

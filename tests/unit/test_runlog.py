@@ -17,8 +17,8 @@ from types import SimpleNamespace
 snakemake = SimpleNamespace(
     rule="make_it", wildcards=["news", "train"], log=[{log!r}], input=[], output=[]
 )
-from deltatune import runlog
-from deltatune.errors import UserError
+from deltatune.core import stage
+from deltatune.core.errors import UserError
 """
 
 
@@ -45,7 +45,7 @@ def test_output_of_every_kind_goes_to_the_log_and_comes_back_afterwards(script):
     status, shown, log = script("""
         import ctypes, os, subprocess, warnings
         print("before")
-        with runlog.stage(snakemake) as terminal:
+        with stage.stage(snakemake) as terminal:
             print("from print")
             print("from stderr", file=sys.stderr)
             os.write(1, b"from os.write\\n")
@@ -64,13 +64,13 @@ def test_output_of_every_kind_goes_to_the_log_and_comes_back_afterwards(script):
 
 def test_a_user_error_is_its_message_and_exit_status_1(script):
     status, shown, log = script("""
-        with runlog.stage(snakemake):
+        with stage.stage(snakemake):
             print("half done")
-            raise UserError("tasks.news.labels: no record is labelled 'Wörld'.")
+            raise UserError("tasks.news.labels: no record is labeled 'Wörld'.")
         print("not reached")
     """)
     assert status == 1
-    assert "deltatune: make_it stopped.\ntasks.news.labels: no record is labelled 'Wörld'." in shown
+    assert "deltatune: make_it stopped.\ntasks.news.labels: no record is labeled 'Wörld'." in shown
     assert "Traceback" not in shown + log
     assert "not reached" not in shown + log
     assert "half done" in log
@@ -81,7 +81,7 @@ def test_an_unexpected_error_leaves_its_traceback_in_the_log_alone(script):
     status, shown, log = script("""
         def deep():
             raise KeyError("x" * 1000)
-        with runlog.stage(snakemake):
+        with stage.stage(snakemake):
             deep()
     """)
     assert status == 1
@@ -103,7 +103,7 @@ def test_an_unexpected_error_leaves_its_traceback_in_the_log_alone(script):
 )
 def test_a_disk_that_cannot_be_written_to_is_said_with_what_to_do(script, raised, said):
     status, shown, log = script(f"""
-        with runlog.stage(snakemake):
+        with stage.stage(snakemake):
             try:
                 raise {raised}
             except Exception as error:
@@ -121,7 +121,7 @@ def test_a_log_that_cannot_be_written_is_said(script, tmp_path):
     status, shown, _ = script(
         """
         snakemake.log = ["/dev/full"]
-        with runlog.stage(snakemake) as terminal:
+        with stage.stage(snakemake) as terminal:
             terminal.say("half done")
             print("to the log", flush=True)
     """,
@@ -135,7 +135,7 @@ def test_a_log_that_cannot_be_written_is_said(script, tmp_path):
 
 def test_an_interrupt_is_not_swallowed(script):
     status, shown, _ = script("""
-        with runlog.stage(snakemake):
+        with stage.stage(snakemake):
             raise KeyboardInterrupt
     """)
     assert status not in (0, 1)
@@ -144,9 +144,9 @@ def test_an_interrupt_is_not_swallowed(script):
 
 def test_progress_is_throttled_on_the_terminal_and_whole_in_the_log(script):
     status, shown, log = script("""
-        with runlog.stage(snakemake) as terminal:
+        with stage.stage(snakemake) as terminal:
             clock = [100.0]
-            runlog.time = SimpleNamespace(monotonic=lambda: clock[0])
+            stage.time = SimpleNamespace(monotonic=lambda: clock[0])
             for second in range(25):
                 terminal.progress(f"step {second}")
                 clock[0] += 1
@@ -165,7 +165,7 @@ def test_a_closed_terminal_does_not_stop_the_work(tmp_path):
     head = HEAD.format(scripts=str(SCRIPTS), log=str(log))
     body = """
 import os
-with runlog.stage(snakemake) as terminal:
+with stage.stage(snakemake) as terminal:
     terminal.progress("one")
     terminal.say("two")
     print("three")
@@ -182,7 +182,7 @@ os._exit(0)
 def test_it_imports_nothing_heavy():
     """Every script pays for it, before its log is open."""
     code = (
-        f"import sys, json; sys.path.insert(0, {str(SCRIPTS)!r}); import deltatune.runlog;"
+        f"import sys, json; sys.path.insert(0, {str(SCRIPTS)!r}); import deltatune.core.stage;"
         "print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -191,7 +191,7 @@ def test_it_imports_nothing_heavy():
 
 def test_what_steers_a_terminal_or_cannot_be_written_does_neither(script):
     status, shown, log = script("""
-        with runlog.stage(snakemake) as terminal:
+        with stage.stage(snakemake) as terminal:
             terminal.say("red \\x1b[31m half \\ud800 back \\u202e")
             print("half \\ud800")
             raise UserError("row 7: \\x1b]0;title\\x07 and \\udcff")
@@ -205,7 +205,7 @@ def test_what_steers_a_terminal_or_cannot_be_written_does_neither(script):
 def test_a_locale_without_the_letters_of_the_data_stops_nothing(script, monkeypatch):
     monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
     status, _, log = script("""
-        with runlog.stage(snakemake) as terminal:
+        with stage.stage(snakemake) as terminal:
             terminal.progress("漢字")
     """)
     assert status == 0

@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from deltatune import scoring
+from deltatune.compare import paired
 
 STATISTICS = {"confidence": 0.95, "resamples": 199, "seed": 0}
 TASK = {"metrics": ["exact_match", "token_f1"]}
@@ -47,7 +47,7 @@ def settings(outputs="answers", metrics=("exact_match", "token_f1")):
 
 
 def test_scores_of_the_examples_and_figures_of_the_whole():
-    scores, figures = scoring.judge(answers([True, False, True, True]), "answers", TASK)
+    scores, figures = paired.judge(answers([True, False, True, True]), "answers", TASK)
     assert scores["id"].tolist() == [10, 11, 12, 13]
     assert list(scores.columns) == [
         "id",
@@ -66,15 +66,15 @@ def test_scores_of_the_examples_and_figures_of_the_whole():
 
 def test_the_figure_is_made_of_the_stored_sums(tmp_path):
     """Whoever has scores.parquet can give the figure again, for any part of the examples."""
-    from deltatune import metrics
+    from deltatune.metrics.registry import load_metric
 
     frame = text(["one", "two"] * 6)
     task = {"metrics": ["perplexity"]}
-    scores, figures = scoring.judge(frame, "text", task)
+    scores, figures = paired.judge(frame, "text", task)
     scores.to_parquet(tmp_path / "scores.parquet")
     back = pd.read_parquet(tmp_path / "scores.parquet")
     sums = np.stack(back["perplexity_statistics"]).sum(axis=0)
-    metric = metrics.load("text", "perplexity", task)
+    metric = load_metric("text", "perplexity", task)
     assert metric.aggregate(sums) == pytest.approx(figures["perplexity"]["value"])
     assert figures["perplexity"]["value"] == pytest.approx(np.exp(frame["nll"].sum() / 96))
 
@@ -82,18 +82,18 @@ def test_the_figure_is_made_of_the_stored_sums(tmp_path):
 @pytest.mark.parametrize(("chapters", "clusters"), [(7, 24), (8, 8), (24, 24)])
 def test_chapters_are_drawn_together_where_there_are_enough(chapters, clusters):
     frame = text([f"chapter {i % chapters}" for i in range(24)])
-    scores, _ = scoring.judge(frame, "text", {"metrics": ["perplexity"]})
+    scores, _ = paired.judge(frame, "text", {"metrics": ["perplexity"]})
     assert scores["cluster"].nunique() == clusters
-    row = scoring.compare(scores, [scores], settings("text", ["perplexity"])).iloc[0]
+    row = paired.compare(scores, [scores], settings("text", ["perplexity"])).iloc[0]
     assert row["clusters"] == clusters
     assert row["unit"] == ("chapters" if clusters < 24 else "windows")
 
 
 def test_a_comparison_is_paired_and_over_all_seeds():
-    base, _ = scoring.judge(answers([False] * 6 + [True] * 6), "answers", TASK)
-    one, _ = scoring.judge(answers([False] * 3 + [True] * 9), "answers", TASK)
-    two, _ = scoring.judge(answers([False] * 1 + [True] * 11), "answers", TASK)
-    table = scoring.compare(base, [one, two], settings())
+    base, _ = paired.judge(answers([False] * 6 + [True] * 6), "answers", TASK)
+    one, _ = paired.judge(answers([False] * 3 + [True] * 9), "answers", TASK)
+    two, _ = paired.judge(answers([False] * 1 + [True] * 11), "answers", TASK)
+    table = paired.compare(base, [one, two], settings())
     assert table["metric"].tolist() == ["exact_match", "token_f1"]
     row = table.iloc[0]
     assert row["tuned"] / row["base"] == pytest.approx((9 + 11) / 2 / 6)
@@ -105,26 +105,26 @@ def test_a_comparison_is_paired_and_over_all_seeds():
 
 
 def test_a_system_that_is_its_base_differs_by_nothing():
-    base, _ = scoring.judge(answers([True, False] * 6), "answers", TASK)
-    row = scoring.compare(base, [base], settings()).iloc[0]
+    base, _ = paired.judge(answers([True, False] * 6), "answers", TASK)
+    row = paired.compare(base, [base], settings()).iloc[0]
     assert (row["delta"], row["ci_low"], row["ci_high"]) == (0, 0, 0)
     assert row["p_value"] == 1
 
 
 def test_other_examples_or_another_order_are_refused():
-    base, _ = scoring.judge(answers([True, False] * 6), "answers", TASK)
+    base, _ = paired.judge(answers([True, False] * 6), "answers", TASK)
     for other in (base.iloc[::-1].reset_index(drop=True), base.iloc[:-1]):
         with pytest.raises(ValueError, match="same examples"):
-            scoring.compare(base, [base, other], settings())
+            paired.compare(base, [base, other], settings())
 
 
 def test_joined_tables_have_the_columns_and_p_values_adjusted_over_all():
-    base, _ = scoring.judge(answers([False] * 10 + [True] * 2), "answers", TASK)
-    tuned, _ = scoring.judge(answers([True] * 12), "answers", TASK)
-    one = scoring.compare(base, [tuned], settings())
-    two = scoring.compare(base, [base], settings() | {"experiment": "y"})
-    joined = scoring.join([one, two])
-    assert list(joined.columns) == scoring.COLUMNS
+    base, _ = paired.judge(answers([False] * 10 + [True] * 2), "answers", TASK)
+    tuned, _ = paired.judge(answers([True] * 12), "answers", TASK)
+    one = paired.compare(base, [tuned], settings())
+    two = paired.compare(base, [base], settings() | {"experiment": "y"})
+    joined = paired.join([one, two])
+    assert list(joined.columns) == paired.COLUMNS
     assert joined["experiment"].tolist() == ["x", "x", "y", "y"]
     # Holm: the smallest of four p-values is multiplied by four.
     smallest = joined["p_value"].idxmin()

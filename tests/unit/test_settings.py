@@ -3,8 +3,8 @@ import copy
 import pytest
 import yaml
 from conftest import ROOT, small
-from deltatune import settings
-from deltatune.errors import UserError
+from deltatune.config.load import load_settings
+from deltatune.core.errors import UserError
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def config(default_config):
 def refused(config, folder=ROOT) -> list[str]:
     """The lines of the refusal, one for each thing that is wrong."""
     with pytest.raises(UserError) as caught:
-        settings.load(config, folder)
+        load_settings(config, folder)
     first, *lines = str(caught.value).splitlines()
     assert first == "config.yaml cannot be used as it is:"
     assert all(line.startswith("  - ") for line in lines)
@@ -33,7 +33,7 @@ def put(config, path, value):
 
 
 def test_the_default_and_its_defaults(config):
-    found = settings.load(config, ROOT)
+    found = load_settings(config, ROOT)
     assert list(found.chosen) == list(config["experiments"])
     assert found.tasks["prose"].metrics == ["perplexity", "word_perplexity", "bits_per_byte"]
     assert found.tasks["news"].split.method == "stratified"
@@ -43,10 +43,10 @@ def test_the_default_and_its_defaults(config):
 
 
 def test_a_key_of_split_leaves_the_others_as_the_kind_has_them(config):
-    """A random split of prose would put neighbours of training text into the test."""
+    """A random split of prose would put neighbors of training text into the test."""
     for task in config["tasks"].values():
         task["split"] = {"seed": 5}
-    found = settings.load(config, ROOT).tasks
+    found = load_settings(config, ROOT).tasks
     assert {name: task.split.method for name, task in found.items()} == {
         "instructions": "random",
         "prose": "contiguous",
@@ -55,30 +55,30 @@ def test_a_key_of_split_leaves_the_others_as_the_kind_has_them(config):
 
 
 def test_what_is_loaded_can_be_loaded_again(config):
-    first = settings.load(config, ROOT)
-    again = settings.load(first.model_dump(mode="json"), ROOT)
+    first = load_settings(config, ROOT)
+    again = load_settings(first.model_dump(mode="json"), ROOT)
     assert again == first
 
 
 def test_the_small_default_of_the_tests(config):
-    settings.load(small(config), ROOT)
+    load_settings(small(config), ROOT)
 
 
 def test_run_chooses_and_orders(config):
     names = list(config["experiments"])
     config["run"] = [names[2], names[0], names[2]]
-    assert list(settings.load(config, ROOT).chosen) == [names[2], names[0]]
+    assert list(load_settings(config, ROOT).chosen) == [names[2], names[0]]
 
 
 def test_numbers_as_yaml_gives_them(config):
     """YAML reads 1e-4 as text."""
     put(config, "experiments.news-qlora.training", yaml.safe_load("{learning_rate: 1e-4}"))
-    found = settings.load(config, ROOT).experiments["news-qlora"].training
+    found = load_settings(config, ROOT).experiments["news-qlora"].training
     assert found.learning_rate == 1e-4
 
 
 def test_settings_cannot_be_changed(config):
-    found = settings.load(config, ROOT)
+    found = load_settings(config, ROOT)
     with pytest.raises(ValueError, match="frozen"):
         found.seeds = [3]
 
@@ -89,7 +89,7 @@ def test_files_of_experiments_that_do_not_run_are_not_looked_for(config):
     config["experiments"]["big"] = {"model": "big", "task": "news"}
     config["models"]["tiny-mistral"]["corpus"] = ["prose", "instructions"]
     config["run"] = ["prose-qlora"]
-    settings.load(config, ROOT)
+    load_settings(config, ROOT)
     config["run"] = ["big"]
     lines = refused(config)
     assert lines == [
@@ -193,7 +193,7 @@ FAULTS = [
         "new",
         "experiments.news-qlora.task: no task is called 'new' (di",
     ),
-    ("experiments.news-qlora.quantisation", "nf5", "experiments.news-qlora.quantisation: 'nf5' is"),
+    ("experiments.news-qlora.quantization", "nf5", "experiments.news-qlora.quantization: 'nf5' is"),
     (
         "experiments.news-qlora.training.warmup",
         1,
@@ -280,14 +280,14 @@ def test_the_same_file_under_another_name_is_the_same_dataset(config):
 
 def test_the_same_split_is_no_leak(config):
     second_task(config, ["news", "again"], prompt="{text}\n\nWhat is it about?", max_length=128)
-    settings.load(config, ROOT)
+    load_settings(config, ROOT)
     config["models"]["tiny-mistral"]["corpus"] = ["again"]
-    settings.load(config, ROOT)
+    load_settings(config, ROOT)
 
 
 def test_a_corpus_without_the_task_s_dataset_is_no_leak(config):
     config["models"]["tiny-mistral"]["corpus"] = ["prose"]
-    settings.load(config, ROOT)
+    load_settings(config, ROOT)
 
 
 # ---------------------------------------------------------------- secrets
@@ -316,7 +316,7 @@ def test_an_address_with_a_secret_is_refused_without_saying_it(config, url):
 def test_an_address_with_harmless_parameters_is_taken(config):
     url = "https://host/a.csv?raw=true&download=1&keyword=x&page=2"
     config["datasets"]["news"] = {"source": "url", "url": url}
-    settings.load(config, ROOT)
+    load_settings(config, ROOT)
 
 
 @pytest.mark.parametrize("place", ["hf_token", "datasets.news.token", "models.tiny-mistral.token"])
@@ -357,7 +357,7 @@ def test_a_path_that_is_no_file_is_told(config, path, tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     config["datasets"]["news"] = {"source": "file", "path": path, "format": "csv"}
     with pytest.raises(UserError) as caught:
-        settings.load(config, tmp_path)
+        load_settings(config, tmp_path)
     (line,) = str(caught.value).splitlines()[1:]
     assert line.startswith("  - datasets.news.path: ") and len(line) < 2100
 

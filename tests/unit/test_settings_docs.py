@@ -5,15 +5,17 @@ import jsonschema
 import pytest
 import yaml
 from conftest import ROOT, small
-from deltatune import settings, settings_docs, tasks
+from deltatune.config import docs
+from deltatune.config import load as settings
+from deltatune.tasks.registry import available_kinds
 
 SHIPPED = [ROOT / "config.yaml", *sorted((ROOT / "presets").glob("*.yaml"))]
-OLD = "run `cd scripts && python -m deltatune.settings_docs`"
+OLD = "run `cd scripts && python -m deltatune.config.docs`"
 
 
 @pytest.fixture(scope="module")
 def validator():
-    schema = settings_docs.schema()
+    schema = docs.schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
 
@@ -25,7 +27,7 @@ def errors(validator, config) -> list[str]:
 
 
 def test_the_page_and_the_schema_in_docs_are_those_of_the_model(tmp_path):
-    settings_docs.write(tmp_path)
+    docs.write(tmp_path)
     for name in ("settings.md", "config.schema.json"):
         written = (tmp_path / name).read_text(encoding="utf-8")
         assert (ROOT / "docs" / name).read_text(encoding="utf-8") == written, OLD
@@ -37,7 +39,7 @@ def test_every_shipped_config_is_valid_by_schema_and_by_model(validator, file, m
     assert errors(validator, config) == []
     # A preset's own data are fetched or brought; all else must hold.
     monkeypatch.setattr(settings, "files", lambda *arguments: [])
-    settings.load(config, ROOT)
+    settings.load_settings(config, ROOT)
 
 
 def test_what_the_tests_run_is_valid(validator, default_config):
@@ -59,7 +61,7 @@ def test_labels_by_number_are_valid(validator, default_config):
         ("tasks.prose.labels", ["a", "b"]),
         ("datasets.news.source", "smple"),
         ("models.tiny-mistral.architecture.heads", "four"),
-        ("experiments.news-qlora.quantisation", "nf5"),
+        ("experiments.news-qlora.quantization", "nf5"),
         ("experiments.news-qlora.training.warmup", 1.5),
     ],
 )
@@ -75,13 +77,13 @@ def test_the_schema_refuses_what_the_model_refuses(validator, default_config, pa
 
 def test_every_key_has_a_line_that_says_what_it_is():
     """A key without a description is one that nobody can look up."""
-    lines = [line for line in settings_docs.page().splitlines() if line.startswith("| `")]
+    lines = [line for line in docs.page().splitlines() if line.startswith("| `")]
     assert len(lines) > 60
     empty = [line for line in lines if line.split(" | ")[-1].strip(" |") == ""]
     assert empty == []
 
 
 def test_every_kind_of_task_is_on_the_page():
-    page = settings_docs.page()
-    for kind in tasks.available():
+    page = docs.page()
+    for kind in available_kinds():
         assert f"## tasks.NAME, kind: {kind}" in page

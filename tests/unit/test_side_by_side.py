@@ -6,8 +6,8 @@ import io
 import os
 
 import pytest
-from deltatune import side_by_side
-from deltatune.side_by_side import Live, cells, columns, printable, table, wrap
+from deltatune.ask import terminal
+from deltatune.ask.terminal import Live, cells, columns, printable, table, wrap
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,7 +69,7 @@ class Screen(io.StringIO):
 
 
 def test_a_terminal_is_drawn_again_in_place(monkeypatch):
-    monkeypatch.setattr(side_by_side, "window", lambda: (80, 10))
+    monkeypatch.setattr(terminal, "window", lambda: (80, 10))
     screen = Screen()
     live = Live(screen)
     live.draw(["a"])
@@ -80,7 +80,7 @@ def test_a_terminal_is_drawn_again_in_place(monkeypatch):
 
 def test_while_it_grows_no_more_is_drawn_than_the_window_has(monkeypatch):
     """Lines that have scrolled away could not be drawn again."""
-    monkeypatch.setattr(side_by_side, "window", lambda: (80, 10))
+    monkeypatch.setattr(terminal, "window", lambda: (80, 10))
     screen = Screen()
     live = Live(screen)
     lines = [str(number) for number in range(30)]
@@ -101,4 +101,4 @@ def test_a_pipe_gets_the_last_state_alone():
 @pytest.mark.parametrize(("told", "width"), [("120", 119), ("5", 10)])
 def test_the_width_is_that_of_the_window(monkeypatch, told, width):
     monkeypatch.setitem(os.environ, "COLUMNS", told)
-    assert side_by_side.window()[0] == width
+    assert terminal.window()[0] == width

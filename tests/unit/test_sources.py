@@ -10,9 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from deltatune import sources
-from deltatune.errors import UserError
-from deltatune.rejects import COLUMNS, excerpt
+from deltatune.core.errors import UserError
+from deltatune.data import readers
+from deltatune.data.rejects import COLUMNS, excerpt
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -29,7 +29,7 @@ def reader(tmp_path):
         if not isinstance(content, Path):
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
         out, rejects = tmp_path / "out" / "records.parquet", tmp_path / "out" / "rejects.csv"
-        counts = sources.read_records(path, format, columns, out, rejects, "datasets.news")
+        counts = readers.read_records(path, format, columns, out, rejects, "datasets.news")
         assert pq.read_schema(out).names[0] == "row"
         with rejects.open(newline="") as file:
             rejected = list(csv.reader(file))
@@ -241,7 +241,7 @@ def test_a_field_of_ten_megabytes_is_kept_and_one_of_twenty_rejected(reader):
 
 
 def test_more_records_than_a_batch(reader, monkeypatch):
-    monkeypatch.setattr(sources, "BATCH", 7)
+    monkeypatch.setattr(readers, "BATCH", 7)
     content = "label,text\n" + "".join(f"{i},text {i}\n" for i in range(100))
     _, records, _ = reader(content)
     assert [r["row"] for r in records] == list(range(1, 101))
@@ -249,7 +249,7 @@ def test_more_records_than_a_batch(reader, monkeypatch):
 
 
 def test_memory_is_bounded_by_characters_as_well(reader, monkeypatch, tmp_path):
-    monkeypatch.setattr(sources, "BUFFER", 50)
+    monkeypatch.setattr(readers, "BUFFER", 50)
     content = "label,text\n" + "".join(f"{i},{'x' * 20}\n" for i in range(9))
     reader(content)
     assert pq.ParquetFile(tmp_path / "out" / "records.parquet").num_row_groups == 3
@@ -344,8 +344,8 @@ def test_an_unclosed_quote_is_told_with_its_row(fails):
 
 
 def test_a_record_without_an_end_does_not_fill_the_memory(fails, monkeypatch):
-    monkeypatch.setattr(sources, "RECORD_LIMIT", 1000)
-    monkeypatch.setattr(sources, "RECORD_LINES", 10**9)
+    monkeypatch.setattr(readers, "RECORD_LIMIT", 1000)
+    monkeypatch.setattr(readers, "RECORD_LINES", 10**9)
     assert "begins in line 2" in fails("label,text\n1," + "x" * 2000)
     assert "longer than" in fails('label,text\n1,"' + "x\n" * 2000)
     assert "longer than" in fails('{"text": "' + "x" * 2000 + '"}', "d.jsonl", {"text": "text"})
@@ -364,7 +364,7 @@ def _read_text(tmp_path, content):
     path = tmp_path / "book.txt"
     path.write_bytes(content)
     out, rejects = tmp_path / "records.parquet", tmp_path / "rejects.csv"
-    counts = sources.read_text(path, out, rejects, "datasets.book")
+    counts = readers.read_text(path, out, rejects, "datasets.book")
     return counts, pq.read_table(out).to_pylist(), pd.read_csv(rejects)
 
 
@@ -395,7 +395,7 @@ def test_a_text_without_a_paragraph_stops(tmp_path):
         with pytest.raises(UserError, match=r"datasets\.book: "):
             _read_text(tmp_path, content)
     with pytest.raises(UserError, match="is a folder"):
-        sources.read_text(tmp_path, tmp_path / "a", tmp_path / "b", "datasets.book")
+        readers.read_text(tmp_path, tmp_path / "a", tmp_path / "b", "datasets.book")
 
 
 # ---------------------------------------------------------------- properties
@@ -466,7 +466,7 @@ def test_real_data(reader, tmp_path):
     assert [{k: r[k] for k in raw[0]} for r in records] == raw
 
     out = tmp_path / "text.parquet"
-    counts = sources.read_text(DATA / "frankenstein.txt", out, tmp_path / "r.csv", "datasets.book")
+    counts = readers.read_text(DATA / "frankenstein.txt", out, tmp_path / "r.csv", "datasets.book")
     words = (DATA / "frankenstein.txt").read_text(encoding="utf-8").split()
     texts = pq.read_table(out)["text"].to_pylist()
     assert " ".join(texts).split() == words and counts["rejected"] == 0

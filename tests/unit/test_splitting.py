@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from deltatune import splitting
-from deltatune.errors import UserError
-from deltatune.rejects import COLUMNS
-from deltatune.sources import read_records
-from deltatune.splitting import clean_records, split_records
+from deltatune.core.errors import UserError
+from deltatune.data import splits
+from deltatune.data.readers import read_records
+from deltatune.data.rejects import COLUMNS
+from deltatune.data.splits import clean_records, split_records
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -346,7 +346,7 @@ def test_no_near_duplicate_is_missed(texts, threshold):
         if x not in expected and (i := first(x, kept)) is not None:
             expected[int(x)] = ("validation", i)
     joined = [" ".join(text) for text in texts]
-    assert splitting._near_duplicates(joined, train, validation, test, threshold) == expected
+    assert splits._near_duplicates(joined, train, validation, test, threshold) == expected
 
 
 def test_a_template_does_not_make_every_pair_a_candidate(monkeypatch):
@@ -356,8 +356,8 @@ def test_a_template_does_not_make_every_pair_a_candidate(monkeypatch):
         f"{template} {' '.join(str(draw.getrandbits(40)) for _ in range(3))}" for _ in range(600)
     ]
     compared = []
-    similar = splitting._similar
-    monkeypatch.setattr(splitting, "_similar", lambda *pair: compared.append(1) or similar(*pair))
+    similar = splits._similar
+    monkeypatch.setattr(splits, "_similar", lambda *pair: compared.append(1) or similar(*pair))
     # Each pair shares 28 of 34 shingles: 0.82.
     records = pd.DataFrame({"id": range(600), "text": texts})
     assert _split(records, near_duplicate_threshold=0.83).counts["excluded"] == {}

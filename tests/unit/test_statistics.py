@@ -6,8 +6,8 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from deltatune.errors import UserError
-from deltatune.statistics import compare, holm, wilson
+from deltatune.compare.statistics import compare, holm, wilson
+from deltatune.core.errors import UserError
 
 
 def mean(sums):
@@ -114,7 +114,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(pair):
 def test_batches_do_not_change_the_figures(pair, monkeypatch):
     base, tuned = pair
     whole = compare(base, [tuned], mean, resamples=499)
-    monkeypatch.setattr("deltatune.statistics._BATCH_BYTES", 7 * 8 * 120)
+    monkeypatch.setattr("deltatune.compare.statistics._BATCH_BYTES", 7 * 8 * 120)
     assert compare(base, [tuned], mean, resamples=499) == dataclasses.replace(
         whole, seed_sd=pytest.approx(math.nan, nan_ok=True)
     )
@@ -123,7 +123,7 @@ def test_batches_do_not_change_the_figures(pair, monkeypatch):
 def test_small_sets_are_tested_exactly_in_batches_too(monkeypatch):
     base, tuned = counted(np.zeros(7)), counted([1, 2, 3, 4, 5, 6, -7])
     first = compare(base, [tuned], mean, resamples=128)
-    monkeypatch.setattr("deltatune.statistics._BATCH_BYTES", 10 * 8 * 7)
+    monkeypatch.setattr("deltatune.compare.statistics._BATCH_BYTES", 10 * 8 * 7)
     assert compare(base, [tuned], mean, resamples=128).p_value == first.p_value
     assert first.p_value * 128 == round(first.p_value * 128)
     assert "all 128" in first.method and "only 7 examples" in first.method
@@ -150,12 +150,12 @@ def test_a_constant_difference_is_an_interval_of_no_width():
 
 def test_percentiles_stand_in_where_bca_has_no_solution():
     values = np.random.default_rng(0).normal(size=50)
-    centred = counted(values - values.mean())
+    centered = counted(values - values.mean())
 
     def distance(sums):  # least on the data themselves: every resample lies above
         return np.abs(sums[..., 0]) / sums[..., 1]
 
-    result = compare(counted(np.zeros(50)), [centred], distance, resamples=199)
+    result = compare(counted(np.zeros(50)), [centered], distance, resamples=199)
     assert result.method.startswith("percentile (BCa has no solution) bootstrap")
     assert 0 < result.ci_low < result.ci_high
 

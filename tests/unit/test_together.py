@@ -15,11 +15,14 @@ import tiny
 import torch
 import yaml
 from conftest import ROOT
-from deltatune import checkpoints, compute, fitting, launching, manifest, settings
-from deltatune.compute import Compute
-from deltatune.errors import UserError
-from deltatune.ordering import Filled, Order
-from deltatune.settings_model import Lora, Training
+from deltatune.config import load as settings
+from deltatune.config.model import Lora, Training
+from deltatune.core import manifest
+from deltatune.core.errors import UserError
+from deltatune.models import device, oom
+from deltatune.models.device import Compute
+from deltatune.train import checkpoints, launch
+from deltatune.train.data import Filled, Order
 from safetensors.torch import load_file
 from test_training import BASE, rows
 
@@ -42,30 +45,30 @@ def folder(tmp_path_factory, data):
     return folder
 
 
-def together(folder, name, *, quantisation="nf4", dropout=0.0, sharded=False, epochs=2, **rest):
+def together(folder, name, *, quantization="nf4", dropout=0.0, sharded=False, epochs=2, **rest):
     """(losses, figures, adapter's hashes) of two processes."""
     lora = Lora(rank=2, alpha=4, dropout=dropout).model_dump()
     settings = {**SETTINGS, "epochs": epochs, "learning_rate": 1e-2}
     training = Training(gpus=2, sharded=sharded, **settings).model_dump()
     job = {
-        **{"seed": 3, "lora": lora, "training": training, "quantisation": quantisation},
+        **{"seed": 3, "lora": lora, "training": training, "quantization": quantization},
         **{"base": BASE, "revision": None, "model": str(folder / "model")},
         "rows": {split: str(folder / split) for split in ("train", "validation")},
         "output": str(folder / name / "adapter"),
         "scratch": str(folder / name / "scratch"),
         "checkpoints": {"folder": str(folder / name / "e" / "seed-1"), "mark": "mark"},
     }
-    done = launching.run(job, 2, False, **rest)
+    done = launch.run(job, 2, False, **rest)
     return pd.DataFrame(done["losses"]), done["figures"], test_training.hashes(
         folder / name / "adapter"
     )  # fmt: skip
 
 
-def alone(folder, data, name, quantisation):
+def alone(folder, data, name, quantization):
     """(losses, adapter's folder) of one process."""
     output = folder / name / "adapter"
     losses, _ = test_training.run(
-        folder / "model", data, output, quantisation=quantisation, lora={"dropout": 0}, **SETTINGS
+        folder / "model", data, output, quantization=quantization, lora={"dropout": 0}, **SETTINGS
     )
     return losses, output
 
@@ -78,15 +81,15 @@ def assert_close(one, other, frames):
     assert max((a[name] - b[name]).abs().max().item() for name in a) < 1e-4
 
 
-@pytest.mark.parametrize(("quantisation", "sharded"), [("none", False), ("nf4", True)])
-def test_two_processes_have_the_losses_of_one(folder, data, quantisation, sharded):
+@pytest.mark.parametrize(("quantization", "sharded"), [("none", False), ("nf4", True)])
+def test_two_processes_have_the_losses_of_one(folder, data, quantization, sharded):
     """Rows of unequal supervised tokens, accumulation, an epoch that does not divide: the mean of
     the processes' means would be another loss."""
     counts = [sum(label != -100 for label in row["labels"][1:]) for row in data[0]]
     assert len(set(counts)) > 2 and len(counts) % 4
-    losses, output = alone(folder, data, f"alone-{quantisation}", quantisation)
-    name = f"two-{quantisation}"
-    found, figures, _ = together(folder, name, quantisation=quantisation, sharded=sharded)
+    losses, output = alone(folder, data, f"alone-{quantization}", quantization)
+    name = f"two-{quantization}"
+    found, figures, _ = together(folder, name, quantization=quantization, sharded=sharded)
     assert_close(output, folder / name / "adapter", (found, losses))
     assert figures["processes"] == 2 and figures["steps"] == 6
     assert (figures["batch_size_used"], figures["gradient_accumulation_used"]) == (2, 1)
@@ -117,17 +120,17 @@ def test_two_processes_go_on_where_they_were_stopped(folder, data):
 
 
 def programs(monkeypatch, folder, scenario, **rest):
-    """launching.run with `together_program` in place of the training."""
+    """launch.run with `together_program` in place of the training."""
     popen = subprocess.Popen
 
     def other(command, **keywords):
-        command = ["together_program" if c == "deltatune.together" else c for c in command]
+        command = ["together_program" if c == "deltatune.train.worker" else c for c in command]
         keywords["env"]["PYTHONPATH"] += os.pathsep + str(Path(__file__).parent)
         return popen(command, **keywords)
 
-    monkeypatch.setattr(launching.subprocess, "Popen", other)
+    monkeypatch.setattr(launch.subprocess, "Popen", other)
     try:
-        return launching.run({"scenario": scenario, "folder": str(folder)}, 2, False, **rest)
+        return launch.run({"scenario": scenario, "folder": str(folder)}, 2, False, **rest)
     finally:
         assert not running(folder)
 
@@ -155,7 +158,7 @@ def test_all_begin_again_where_one_is_short_of_memory(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("scenario", "kind", "told"),
     [
-        ("failed", launching.Failed, "the second one cannot go on"),
+        ("failed", launch.Failed, "the second one cannot go on"),
         ("killed", UserError, "without a word"),
     ],
 )
@@ -183,13 +186,13 @@ def test_no_process_outlives_the_one_that_waits(tmp_path):
     """Killed outright, it cannot end them: they are asked to stop, save, and end."""
     script = f"""
         import os, subprocess
-        from deltatune import launching
+        from deltatune.train import launch
         popen = subprocess.Popen
         def other(command, **keywords):
-            command = ["together_program" if c == "deltatune.together" else c for c in command]
+            command = ["together_program" if c == "deltatune.train.worker" else c for c in command]
             return popen(command, **keywords)
-        launching.subprocess.Popen = other
-        launching.run({{"scenario": "forever", "folder": {str(tmp_path)!r}}}, 2, False,
+        launch.subprocess.Popen = other
+        launch.run({{"scenario": "forever", "folder": {str(tmp_path)!r}}}, 2, False,
                       say=lambda text: print(text, flush=True))
     """
     path = os.pathsep.join([str(SCRIPTS), str(Path(__file__).parent)])
@@ -225,7 +228,7 @@ def test_no_process_outlives_the_one_that_waits(tmp_path):
     ],
 )
 def test_a_step_keeps_its_rows(plan, count, expected):
-    found = fitting.shared(*plan, count)
+    found = oom.shared(*plan, count)
     assert found == expected and found[0] * found[1] * count == plan[0] * plan[1]
 
 
@@ -251,9 +254,9 @@ def test_fewer_gpus_than_asked_for(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(UserError, match=r"training\.gpus: 2 are asked for and 1 can be seen"):
-        compute.require(2, Compute("cuda:0", torch.bfloat16, ""))
-    compute.require(1, Compute("cuda:0", torch.bfloat16, ""))
-    compute.require(8, Compute("cpu", torch.float32, ""))
+        device.require(2, Compute("cuda:0", torch.bfloat16, ""))
+    device.require(1, Compute("cuda:0", torch.bfloat16, ""))
+    device.require(8, Compute("cpu", torch.float32, ""))
 
 
 @pytest.mark.parametrize(
@@ -261,7 +264,7 @@ def test_fewer_gpus_than_asked_for(monkeypatch):
     [
         ({"training": {"gpus": 3}}, r"news-qlora\.training.*gpus: a step of \d+ rows"),
         ({"training": {"sharded": True}}, r"news-qlora\.training.*sharded: one GPU"),
-        ({"quantisation": "int8", "training": {"gpus": 2, "sharded": True}}, "sharded: a base in"),
+        ({"quantization": "int8", "training": {"gpus": 2, "sharded": True}}, "sharded: a base in"),
         ({"lora": {"use_dora": True}, "training": {"gpus": 2, "sharded": True}}, "DoRA"),
     ],
 )
@@ -271,7 +274,7 @@ def test_settings_that_cannot_be(default_config, change, told):
     for key, value in change.items():
         experiment[key] = {**experiment.get(key, {}), **value} if isinstance(value, dict) else value
     with pytest.raises(UserError, match=told):
-        settings.load(config)
+        settings.load_settings(config)
 
 
 def test_what_several_processes_used_is_added_up():
@@ -285,12 +288,12 @@ def test_what_several_processes_used_is_added_up():
 def test_packed_weights_are_held_as_numbers_whose_bytes_no_copy_changes():
     """On a GPU, copies of bf16 make all NaNs one, and any two bytes may be a NaN."""
     from bitsandbytes.nn import Linear4bit
-    from deltatune import sharding
+    from deltatune.train import fsdp
 
     layer = Linear4bit(64, 64, bias=False, compute_dtype=torch.bfloat16, quant_type="nf4")
     layer.weight.data = torch.randn(64, 64).bfloat16()
     layer.to("cpu")
     packed = layer.weight.data.clone()
-    sharding._make_plain(layer, "cpu")
+    fsdp._make_plain(layer, "cpu")
     assert layer.weight.dtype == torch.float32
     assert torch.equal(layer.weight.view(torch.uint8), packed.view(-1))

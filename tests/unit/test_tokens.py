@@ -6,10 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from deltatune.errors import UserError
-from deltatune.prompts import Document, render
-from deltatune.tokenising import continuation_ids, padding, prompt_ids, text_ids
-from deltatune.tokens import (
+from deltatune.core.errors import UserError
+from deltatune.tokens.encode import (
     NO_ROOM,
     NO_TEXT,
     Collator,
@@ -19,6 +17,8 @@ from deltatune.tokens import (
     summary,
     write_shards,
 )
+from deltatune.tokens.ids import continuation_ids, padding, prompt_ids, text_ids
+from deltatune.tokens.prompts import Document, render
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -321,7 +321,7 @@ def test_the_same_rows_are_the_same_bytes_in_another_process(tmp_path):
     columns = {name: np.arange(12).reshape(4, 3) + n for n, name in enumerate(COLUMN_NAMES)}
     write_shards(columns, tmp_path / "here", 2)
     code = (
-        "import sys, numpy as np; from deltatune.shards import write_shards;"
+        "import sys, numpy as np; from deltatune.tokens.shards import write_shards;"
         "write_shards({n: np.arange(12).reshape(4, 3) + i for i, n in enumerate("
         f"{COLUMN_NAMES})}}, sys.argv[1], 2)"
     )

@@ -5,11 +5,16 @@ import pandas as pd
 import pytest
 import tiny
 import torch
-from deltatune import adapters, compute, losses, manifest, models, training
-from deltatune.errors import UserError
-from deltatune.prompts import Document
-from deltatune.settings_model import Lora, Training
-from deltatune.tokens import encode, pack
+from deltatune.config.model import Lora, Training
+from deltatune.core import manifest
+from deltatune.core.errors import UserError
+from deltatune.models import device
+from deltatune.models.load import load_base, load_system
+from deltatune.tokens.encode import encode, pack
+from deltatune.tokens.prompts import Document
+from deltatune.train import lora as adapters
+from deltatune.train import losses
+from deltatune.train import train as training
 from safetensors.torch import load_file
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*`?use_cache.*")
@@ -44,16 +49,16 @@ def data():
     return rows(20), rows(6, seed=1)
 
 
-def base(folder, quantisation="nf4", seed=3):
-    machine = compute.prepare(seed, 1)
-    return machine, models.load_base(folder, quantisation, machine)
+def base(folder, quantization="nf4", seed=3):
+    machine = device.prepare(seed, 1)
+    return machine, load_base(folder, quantization, machine)
 
 
 def run(
-    folder, data, output, *, quantisation="nf4", lora=None, seed=3, checkpoints=None, say=print,
+    folder, data, output, *, quantization="nf4", lora=None, seed=3, checkpoints=None, say=print,
     **changes,
 ):  # fmt: skip
-    machine, model = base(folder, quantisation, seed)
+    machine, model = base(folder, quantization, seed)
     train_rows, validation_rows = data
     return training.train(
         model,
@@ -127,7 +132,7 @@ def test_only_lora_parameters_change(folder, data, tmp_path):
 def test_what_is_saved_gives_the_loss_of_the_last_step(trained, folder, data):
     output, losses, figures = trained
     machine, _ = base(folder)
-    tuned = models.load_system(folder, "nf4", machine, output)
+    tuned = load_system(folder, "nf4", machine, output)
     assert not any(p.requires_grad for p in tuned.parameters())
     last = losses[losses["split"] == "validation"]["loss"].iloc[-1]
     assert training.mean_loss(tuned, data[1], 2) == pytest.approx(last, abs=1e-6)
@@ -300,7 +305,7 @@ def test_no_rows_to_train_on_is_refused(folder, data, tmp_path):
             run(folder, empty, tmp_path / "adapter")
 
 
-# ---------------------------------------------------------------- the quantised base
+# ---------------------------------------------------------------- the quantized base
 
 
 def gradients(folder, measured: bool) -> dict[str, torch.Tensor]:
@@ -329,7 +334,7 @@ def test_a_measurement_does_not_change_what_is_learnt(folder):
 
 
 @pytest.mark.parametrize("hidden_size", [64, 48])
-def test_nf4_is_the_dequantised_weight_in_the_compute_precision(tmp_path, hidden_size):
+def test_nf4_is_the_dequantized_weight_in_the_compute_precision(tmp_path, hidden_size):
     """On every CPU alike, and for sizes that are no multiple of bitsandbytes' blocks."""
     _, model = base(tiny.saved(tmp_path / "model", hidden_size=hidden_size))
     layer = model.model.layers[0].mlp.down_proj

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from deltatune import models, trying
-from deltatune.compute import Compute
-from deltatune.errors import UserError
-from deltatune.generation import answer
-from deltatune.likelihood import score_completions
-from deltatune.workflow import Flow
+from deltatune.ask import session
+from deltatune.core.errors import UserError
+from deltatune.evaluate.generate import answer
+from deltatune.evaluate.likelihood import score_completions
+from deltatune.models.device import Compute
+from deltatune.models.load import load_base, load_system, load_tokenizer
+from deltatune.workflow.flow import Flow
 from peft import LoraConfig, get_peft_model
 
 CPU = Compute("cpu", torch.float32, "a test")
@@ -33,7 +34,7 @@ def folders(tmp_path_factory) -> tuple[Path, Path]:
     base = tiny.saved(root / "model", max_position_embeddings=128)
     torch.manual_seed(3)
     tuned = get_peft_model(
-        models.load_base(base, "none", CPU),
+        load_base(base, "none", CPU),
         LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear"),
     )
     for name, weight in tuned.named_parameters():
@@ -44,16 +45,16 @@ def folders(tmp_path_factory) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="module")
-def pairs(folders) -> dict[str, trying.Pair]:
+def pairs(folders) -> dict[str, session.Pair]:
     """Kind -> base and tuned; one model for all."""
     base, adapter = folders
-    model = models.load_system(base, "nf4", CPU, adapter)
-    tokenizer = models.load_tokenizer(base)
+    model = load_system(base, "nf4", CPU, adapter)
+    tokenizer = load_tokenizer(base)
     return {
-        kind: trying.Pair(
+        kind: session.Pair(
             model,
             tokenizer,
-            trying.Subject(
+            session.Subject(
                 "e", 1, base, adapter, "nf4", {"kind": kind, "max_length": 64, **TASKS[kind]}
             ),
         )
@@ -66,12 +67,12 @@ def systems(folders):
     """Base and tuned as an evaluation loads them, each by itself."""
     base, adapter = folders
     return {
-        "base": models.load_system(base, "nf4", CPU),
-        "tuned": models.load_system(base, "nf4", CPU, adapter),
+        "base": load_system(base, "nf4", CPU),
+        "tuned": load_system(base, "nf4", CPU, adapter),
     }
 
 
-def read(pieces) -> tuple[str, trying.End]:
+def read(pieces) -> tuple[str, session.End]:
     *texts, last = pieces
     return "".join(texts), last
 
@@ -83,8 +84,8 @@ def test_a_question_is_rendered_as_in_training(pairs):
     instruct = pairs["instruct"].subject
     record = {"instruction": QUESTION, "input": "", "output": "x"}
     expected = instruct.kind.document(record, instruct.task).prompt
-    assert trying.prompt(instruct, f" {QUESTION}\n") == expected
-    with_input = trying.prompt(instruct, QUESTION, "In Europe.")
+    assert session.prompt(instruct, f" {QUESTION}\n") == expected
+    with_input = session.prompt(instruct, QUESTION, "In Europe.")
     assert "### Input:\nIn Europe.\n" in with_input
 
 
@@ -93,21 +94,21 @@ def test_a_chat_is_rendered_as_in_training(pairs):
 
     subject = pairs["instruct"].subject
     chat = replace(subject, task={**subject.task, "prompt": "plain", "chat": {"system": "Be kind"}})
-    assert trying.prompt(chat, QUESTION) == (("system", "Be kind"), ("user", QUESTION))
+    assert session.prompt(chat, QUESTION) == (("system", "Be kind"), ("user", QUESTION))
 
 
 def test_prose_is_continued_as_it_stands(pairs):
-    assert trying.prompt(pairs["prose"].subject, "I have made a ") == "I have made a "
+    assert session.prompt(pairs["prose"].subject, "I have made a ") == "I have made a "
 
 
 def test_a_text_is_asked_for_its_label(pairs):
-    assert trying.prompt(pairs["classify"].subject, "Prices fell") == "Prices fell\n\nCategory:"
+    assert session.prompt(pairs["classify"].subject, "Prices fell") == "Prices fell\n\nCategory:"
 
 
 @pytest.mark.parametrize("kind", ["prose", "classify"])
 def test_an_input_where_there_is_none_is_refused(pairs, kind):
     with pytest.raises(UserError, match="takes no input"):
-        trying.prompt(pairs[kind].subject, "a", "b")
+        session.prompt(pairs[kind].subject, "a", "b")
 
 
 # ---------------------------------------------------------------- answers
@@ -116,7 +117,7 @@ def test_an_input_where_there_is_none_is_refused(pairs, kind):
 @pytest.mark.parametrize("kind", ["instruct", "prose"])
 def test_streamed_answers_are_those_of_the_evaluation(pairs, systems, kind):
     pair = pairs[kind]
-    prompt = trying.prompt(pair.subject, QUESTION)
+    prompt = session.prompt(pair.subject, QUESTION)
     said = {}
     for side in ("tuned", "base", "tuned", "base"):  # the switch goes both ways
         text, end = read(pair.answer(side, prompt, 12))
@@ -186,7 +187,7 @@ def test_an_unknown_side_is_a_mistake(pairs):
 
 def test_labels_are_those_of_the_evaluation(pairs, systems):
     pair = pairs["classify"]
-    prompt = trying.prompt(pair.subject, "Prices fell")
+    prompt = session.prompt(pair.subject, "Prices fell")
     found = pair.labels(prompt)
     for side, system in systems.items():
         expected = score_completions(
@@ -200,7 +201,7 @@ def test_labels_are_those_of_the_evaluation(pairs, systems):
         )[0]
         np.testing.assert_allclose(found[side], expected, atol=1e-9)
     assert np.abs(found["base"] - found["tuned"]).max() > 0.01
-    rows = trying.label_table(pair, prompt)
+    rows = session.label_table(pair, prompt)
     assert [name for name, _, _ in rows] == ["a", "b c", "d"]
     for side in (1, 2):
         assert sum(row[side] for row in rows) == pytest.approx(1)
@@ -230,41 +231,41 @@ def made(experiment: str, seed: int, settings: dict) -> None:
 
 def test_results_are_found(flow):
     made("news-qlora", 2, flow.training("news-qlora", "2"))
-    found = trying.find(flow, "news-qlora", 2, "snakemake")
+    found = session.find(flow, "news-qlora", 2, "snakemake")
     assert found.adapter == Path("results/experiments/news-qlora/seed-2/adapter")
     assert found.model == Path("results/models/tiny-mistral/model")
-    assert (found.quantisation, found.note) == ("nf4", "")
+    assert (found.quantization, found.note) == ("nf4", "")
     assert found.task["labels"] == ["World", "Sports", "Business", "Sci/Tech"]
 
 
 def test_the_first_seed_is_the_default(flow):
     made("prose-qlora", 1, {})
-    assert trying.find(flow, "prose-qlora", None, "snakemake").seed == 1
+    assert session.find(flow, "prose-qlora", None, "snakemake").seed == 1
 
 
 def test_what_is_missing_is_said_with_the_command_that_makes_it(flow):
     with pytest.raises(UserError) as error:
-        trying.find(flow, "prose-qlora", None, "snakemake --cores 1 --configfile x.yaml")
+        session.find(flow, "prose-qlora", None, "snakemake --cores 1 --configfile x.yaml")
     assert (
         "snakemake --cores 1 --configfile x.yaml "
         "results/experiments/prose-qlora/seed-1/adapter.sha256" in str(error.value)
     )
     made("prose-qlora", 2, {})
     with pytest.raises(UserError, match="there is seed 2"):
-        trying.find(flow, "prose-qlora", None, "snakemake")
+        session.find(flow, "prose-qlora", None, "snakemake")
 
 
 def test_an_unknown_experiment(flow):
     with pytest.raises(UserError, match="did you mean 'prose-qlora'"):
-        trying.find(flow, "prose-qlor", None, "snakemake")
+        session.find(flow, "prose-qlor", None, "snakemake")
 
 
 def test_settings_that_changed_since_are_said(flow):
-    made("news-qlora", 1, flow.training("news-qlora", "1") | {"quantisation": "none"})
-    assert "other settings" in trying.find(flow, "news-qlora", 1, "snakemake").note
+    made("news-qlora", 1, flow.training("news-qlora", "1") | {"quantization": "none"})
+    assert "other settings" in session.find(flow, "news-qlora", 1, "snakemake").note
 
 
 def test_tuned_biases_are_said(flow):
     settings = flow.training("news-qlora", "1")
     made("news-qlora", 1, settings | {"lora": {**settings["lora"], "bias": "all"}})
-    assert "not quite the base" in trying.find(flow, "news-qlora", 1, "snakemake").note
+    assert "not quite the base" in session.find(flow, "news-qlora", 1, "snakemake").note

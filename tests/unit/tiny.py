@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from deltatune.pretraining import train_tokenizer
+from deltatune.models.pretrain import train_tokenizer
 from transformers import MistralConfig, MistralForCausalLM, PreTrainedTokenizerFast
 
 torch.set_num_threads(1)
@@ -15,7 +15,7 @@ TEXTS = [
     "The old bridge was closed because the river had risen in the night.",
     "She wrote three letters to her sister and sent none of them.",
     "Prices fell for the third month, said the ministry on Monday.",
-    "Name a river. The Danube flows into the Black Sea, 2850 kilometres from its spring.",
+    "Name a river. The Danube flows into the Black Sea, 2850 kilometers from its spring.",
     "A lantern, a ladder and a locked door: that was all he would speak of afterwards.",
 ]
 

@@ -1,4 +1,4 @@
-"""In place of `deltatune.together`: processes that end in all the ways that such processes do."""
+"""In place of `deltatune.train.worker`: processes that end in all the ways that these do."""
 
 import json
 import os
@@ -7,11 +7,11 @@ import sys
 import time
 from pathlib import Path
 
-from deltatune import interrupts
+from deltatune.core import signals
 
 job = json.loads(Path(sys.argv[1]).read_text())
 rank = int(os.environ["RANK"])
-interrupts.end_with_parent()
+signals.end_with_parent()
 
 
 def tell(kind, content):
@@ -24,7 +24,7 @@ def wait_for(path):
         time.sleep(0.02)
 
 
-with interrupts.noted(again=True) as asked:
+with signals.noted(again=True) as asked:
     Path(job["folder"], f"pid-{rank}").write_text(str(os.getpid()))
     for other in range(2):
         wait_for(Path(job["folder"], f"pid-{other}"))

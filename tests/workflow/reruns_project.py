@@ -39,15 +39,15 @@ tasks:
   talks: {kind: instruct, dataset: talks, chat: {system: Be short.}, metrics: [rouge_l]}
   book: {kind: prose, dataset: book, evaluation: {context: 256}}
 experiments:
-  answers: {model: tiny, task: questions, elsewhere: [story], lora: {rank: 4, alpha: 8}}
+  answers: {model: tiny, task: questions, cross_task: [story], lora: {rank: 4, alpha: 8}}
   news:
     model: tiny
     task: news
     lora: {rank: 4, alpha: 8}
     training: {epochs: 2, learning_rate: 1, batch_size: 2}
     published: {source: A paper, metrics: {accuracy: {base: 0.7, tuned: 0.9}}}
-  news-gptq: {model: tiny, task: news, quantisation: gptq}
-  story: {model: mine, task: story, quantisation: none}
+  news-gptq: {model: tiny, task: news, quantization: gptq}
+  story: {model: mine, task: story, quantization: none}
   talks: {model: theirs, task: talks}
   book: {model: theirs, task: book}
 """

@@ -69,7 +69,7 @@ def jobs(patterns: Iterable[str], finished: Iterable[str]) -> set[str]:
 
 #: What every result ends in.
 PAGE = ("join_comparisons comparison", "plot_forest", "render_report")
-ELSEWHERE = ("join_comparisons elsewhere",)
+CROSS_TASK = ("join_comparisons cross_task",)
 #: The merged model of the finished run.
 MERGED = ("merge_adapter news 1",)
 
@@ -93,7 +93,7 @@ def trained(experiment: str) -> tuple[str, ...]:
 #: All that depends on a base of the finished run.
 TINY = (
     *("tokenize_split * tiny *", "* base/tiny/*", "quantize_model tiny news"),
-    *(*trained("answers"), *trained("news"), *trained("news-gptq"), *ELSEWHERE, *MERGED),
+    *(*trained("answers"), *trained("news"), *trained("news-gptq"), *CROSS_TASK, *MERGED),
 )
 MINE = ("tokenize_split * mine *", "* base/mine/none", *trained("story"))
 THEIRS = ("tokenize_split * theirs *", "* base/theirs/nf4", *trained("talks"), *trained("book"))
@@ -103,7 +103,7 @@ QUESTIONS = ("split_dataset questions", "pretrain_model tiny", *TINY)
 STORY = (
     *("split_dataset story", "tokenize_split story *", "score_text story *"),
     *("generate_answers story *", "compute_metrics story *", "compare_systems * story"),
-    *(*trained("story"), *ELSEWHERE),
+    *(*trained("story"), *CROSS_TASK),
 )
 TALKS = (
     *("split_dataset talks", "tokenize_split talks *", "generate_answers talks *"),
@@ -153,7 +153,7 @@ def _other_order(c: dict) -> dict:
 
 def _another(name: str, like: str, **changes) -> Edit:
     def change(c: dict) -> None:
-        c["experiments"][name] = {**c["experiments"][like], "elsewhere": [], **changes}
+        c["experiments"][name] = {**c["experiments"][like], "cross_task": [], **changes}
         c["experiments"][name].pop("published", None)
 
     return config(change)
@@ -184,7 +184,7 @@ LORA = {
 }  # fmt: skip
 TRAINING = {
     "epochs": 3, "learning_rate": 2, "batch_size": 3, "gradient_accumulation": 2,
-    "schedule": "linear", "warmup": 0.1, "optimiser": "sgd", "weight_decay": 0.1,
+    "schedule": "linear", "warmup": 0.1, "optimizer": "sgd", "weight_decay": 0.1,
     "max_grad_norm": 2, "evaluations": 5, "precision": "fp32", "activation_checkpointing": True,
     "threads": 2, "gpus": 2,
 }  # fmt: skip
@@ -214,8 +214,8 @@ SECTIONS["`experiments`"] = [
         | {"sharded": both(_training("gpus", 2), _training("sharded", True))},
     ),
     Row(
-        "the same of an experiment with `elsewhere`",
-        (*trained("answers"), *ELSEWHERE),
+        "the same of an experiment with `cross_task`",
+        (*trained("answers"), *CROSS_TASK),
         {"rank": put(experiments__answers__lora__rank=5)},
         "It is evaluated there too.",
     ),
@@ -231,14 +231,14 @@ SECTIONS["`experiments`"] = [
         },
     ),
     Row(
-        "`quantisation`",
+        "`quantization`",
         (
             *trained("news"),
             *MERGED,
             "score_labels news base/tiny/int8",
             "compute_metrics news base/tiny/int8",
         ),
-        {"int8": put(experiments__news__quantisation="int8")},
+        {"int8": put(experiments__news__quantization="int8")},
         "The base under it is evaluated as well, where no experiment has it yet.",
     ),
     Row(
@@ -267,22 +267,22 @@ SECTIONS["`experiments`"] = [
         {"book": put(experiments__story__task="book")},
     ),
     Row(
-        "`elsewhere`: a task more",
+        "`cross_task`: a task more",
         (
             *(
                 f"{rule} questions tuned/news/seed-{seed}"
                 for rule in ("generate_answers", "compute_metrics")
                 for seed in SEEDS
             ),
-            *("compare_systems news questions", *ELSEWHERE, "render_report"),
+            *("compare_systems news questions", *CROSS_TASK, "render_report"),
         ),
-        {"questions": put(experiments__news__elsewhere=["questions"])},
+        {"questions": put(experiments__news__cross_task=["questions"])},
     ),
     Row(
-        "`elsewhere`: none any more",
+        "`cross_task`: none any more",
         ("render_report",),
-        {"none": put(experiments__answers__elsewhere=[])},
-        "`elsewhere.csv` stays where it is, and nothing shows it.",
+        {"none": put(experiments__answers__cross_task=[])},
+        "`cross_task.csv` stays where it is, and nothing shows it.",
     ),
     Row(
         "`published`",
@@ -351,19 +351,19 @@ SECTIONS["`run`, `seeds`"] = [
                 }.items()
                 for system in systems
             ),
-            *("compare_systems *", "plot_losses *", "plot_differences *", *PAGE, *ELSEWHERE),
+            *("compare_systems *", "plot_losses *", "plot_differences *", *PAGE, *CROSS_TASK),
         ),
         {"3": put(seeds=[1, 2, 3])},
         "Only the new seed is trained and evaluated.",
     ),
     Row(
         "`seeds`: the last one less",
-        ("compare_systems *", "plot_losses *", "plot_differences *", *PAGE, *ELSEWHERE),
+        ("compare_systems *", "plot_losses *", "plot_differences *", *PAGE, *CROSS_TASK),
         {"1": put(seeds=[1])},
     ),
     Row(
         "`seeds`: their order",
-        ("compare_systems *", "plot_losses *", "plot_confusion *", *PAGE, *ELSEWHERE),
+        ("compare_systems *", "plot_losses *", "plot_confusion *", *PAGE, *CROSS_TASK),
         {"2, 1": put(seeds=[2, 1])},
         "The first one's examples are those that are shown.",
     ),
@@ -395,7 +395,7 @@ SECTIONS["`tasks`"] = [
         "`evaluation.context` of `prose`",
         (
             *("score_text story *", "compute_metrics story *", "compare_systems * story"),
-            *("plot_differences story", *PAGE, *ELSEWHERE),
+            *("plot_differences story", *PAGE, *CROSS_TASK),
         ),
         {"64": put(tasks__story__evaluation__context=64)},
     ),
@@ -403,7 +403,7 @@ SECTIONS["`tasks`"] = [
         "`evaluation.batch_size` of `prose`",
         (
             *("generate_answers story *", "score_text story *", "compute_metrics story *"),
-            *("compare_systems * story", "plot_differences story", *PAGE, *ELSEWHERE),
+            *("compare_systems * story", "plot_differences story", *PAGE, *CROSS_TASK),
         ),
         {"2": put(tasks__story__evaluation__batch_size=2)},
     ),
@@ -437,7 +437,7 @@ SECTIONS["`tasks`"] = [
         "`prompt`",
         (
             *("tokenize_split questions *", "generate_answers questions *"),
-            *("compute_metrics questions *", *trained("answers"), *ELSEWHERE),
+            *("compute_metrics questions *", *trained("answers"), *CROSS_TASK),
         ),
         {"alpaca": put(tasks__questions__prompt="alpaca")},
         "The base is asked anew, too. It was pre-trained without a prompt, and stays.",
@@ -454,7 +454,7 @@ SECTIONS["`tasks`"] = [
         "`max_length`",
         (
             *("tokenize_split story *", "score_text story *", "compute_metrics story *"),
-            *("compare_systems * story", *trained("story"), *ELSEWHERE),
+            *("compare_systems * story", *trained("story"), *CROSS_TASK),
         ),
         {"128": put(tasks__story__max_length=128)},
         "For `prose` it is the window of the likelihood; answers to questions do not depend on it.",
@@ -584,7 +584,7 @@ SECTIONS["`models`"] = [
             key: put_at({f"models.tiny.gptq.{key}": value})
             for key, value in {"bits": 8, "group_size": 32, "samples": 3, "seed": 1}.items()
         },
-        "Other quantisations of the model stay.",
+        "Other quantizations of the model stay.",
     ),
     Row(
         "`gptq.calibration`",
@@ -621,12 +621,12 @@ SECTIONS["`models`"] = [
 SECTIONS["`statistics`, `report`, the machine"] = [
     Row(
         "`statistics`: `resamples`, `seed`",
-        ("compare_systems *", *PAGE, *ELSEWHERE),
+        ("compare_systems *", *PAGE, *CROSS_TASK),
         {"resamples": put(statistics__resamples=999), "seed": put(statistics__seed=1)},
     ),
     Row(
         "`statistics.confidence`",
-        ("compare_systems *", "fit_baseline *", *PAGE, *ELSEWHERE),
+        ("compare_systems *", "fit_baseline *", *PAGE, *CROSS_TASK),
         {"0.9": put(statistics__confidence=0.9)},
     ),
     Row(
@@ -727,17 +727,25 @@ SECTIONS["Code, template, environments"] = [
         {"score_labels": code("score_labels.py")},
     ),
     Row(
-        "a module of the library: what imports it, at whatever distance. `training.py`",
-        ("train_adapter *", "* tuned/*", "compare_systems *", "plot_*", *PAGE, *ELSEWHERE, *MERGED),
-        {"training": code("deltatune/training.py")},
+        "a module of the library: what imports it, at whatever distance. `train/train.py`",
+        (
+            "train_adapter *",
+            "* tuned/*",
+            "compare_systems *",
+            "plot_*",
+            *PAGE,
+            *CROSS_TASK,
+            *MERGED,
+        ),
+        {"training": code("deltatune/train/train.py")},
     ),
     Row(
-        "`statistics.py`",
+        "`compare/statistics.py`",
         (
             *("compute_metrics *", "fit_baseline *", "compare_systems *", "plot_differences *"),
-            *(*PAGE, *ELSEWHERE),
+            *(*PAGE, *CROSS_TASK),
         ),
-        {"statistics": code("deltatune/statistics.py")},
+        {"statistics": code("deltatune/compare/statistics.py")},
     ),
     Row(
         "`metrics/answers/bleu.py`",
@@ -746,29 +754,32 @@ SECTIONS["Code, template, environments"] = [
         "Tasks with other metrics are not judged again.",
     ),
     Row(
-        "`reporting/`",
+        "`report/`",
         ("plot_*", "render_report"),
-        {"figures": code("deltatune/reporting/figures.py")},
+        {"figures": code("deltatune/report/figures.py")},
     ),
     Row(
-        "what checks and describes the settings, what plans: `settings*.py`, `workflow.py`",
+        "what checks the settings, plans, asks: `config/`, `plan/`, `workflow/`, `ask/`",
         NOTHING,
         {
             name: code(f"deltatune/{name}.py")
-            for name in ("settings", "settings_model", "workflow", "digest", "planning", "trying")
+            for name in (
+                *("config/load", "config/model", "workflow/flow", "workflow/digest"),
+                *("plan/plan", "ask/session"),
+            )
         },
     ),
     Row(
-        "what every script uses: `runlog.py`, `manifest.py`",
+        "what every script uses: `core/stage.py`, `core/manifest.py`",
         ("*",),
-        {"runlog": code("deltatune/runlog.py")},
+        {"runlog": code("deltatune/core/stage.py")},
     ),
     Row(
         "comments, docstrings, layout",
         NOTHING,
         {
-            "comment": append("scripts/deltatune/training.py", "\n\n# A comment.\n"),
-            "docstring": replace("scripts/deltatune/runlog.py", '"""What', '"""So what'),
+            "comment": append("scripts/deltatune/train/train.py", "\n\n# A comment.\n"),
+            "docstring": replace("scripts/deltatune/core/stage.py", '"""What', '"""So what'),
         },
     ),
     Row(
@@ -814,8 +825,8 @@ SECTIONS["No change at all"] = [
         {
             "setting": both(_lora("rank", 5), _lora("rank", 4)),
             "module": both(
-                code("deltatune/training.py"),
-                replace("scripts/deltatune/training.py", "\nEDITED = 1\n", ""),
+                code("deltatune/train/train.py"),
+                replace("scripts/deltatune/train/train.py", "\nEDITED = 1\n", ""),
             ),
             "data": both(
                 append("data/story.txt", "More.\n"),
@@ -873,7 +884,7 @@ SECTIONS["Under `--use-conda`"] = [
         "`envs/train.yaml`",
         (
             *("pretrain_model *", "tokenize_split *", "train_adapter *", "* tuned/*", *TINY),
-            *("compare_systems *", "plot_*", *PAGE, *ELSEWHERE, *MERGED),
+            *("compare_systems *", "plot_*", *PAGE, *CROSS_TASK, *MERGED),
         ),
         {"train": append("envs/train.yaml", "# Other.\n")},
     ),
@@ -887,7 +898,7 @@ SECTIONS["Under `--use-conda`"] = [
         (
             *("fit_baseline *", "generate_answers *", "score_text *", "compute_metrics *"),
             *("score_labels news base/tiny/nf4", "score_labels news tuned/news/*"),
-            *("compare_systems *", "plot_differences *", "plot_confusion news", *PAGE, *ELSEWHERE),
+            *("compare_systems *", "plot_differences *", "plot_confusion news", *PAGE, *CROSS_TASK),
         ),
         {"evaluate": append("envs/evaluate.yaml", "# Other.\n")},
         "Not what a GPTQ base says: that is asked in its own environment.",

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT, run_snakemake
-from deltatune import settings
-from deltatune.errors import UserError
-from deltatune.workflow import Flow
+from deltatune.config.load import load_settings
+from deltatune.core.errors import UserError
+from deltatune.workflow.flow import Flow
 from slurm_profile import fill_in
 
 PRESETS = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
@@ -110,7 +110,7 @@ def test_training_on_two_gpus_asks_for_both_on_one_machine(cluster):
 
 def test_a_repeated_job_asks_for_more(default_config):
     flow = Flow(default_config | {"cluster": {"max_minutes": 2000}})
-    flow.settings.models["real"] = settings.load(
+    flow.settings.models["real"] = load_settings(
         yaml.safe_load((ROOT / "presets/alpaca-zephyr-7b.yaml").read_text()), ROOT
     ).models["zephyr-7b-beta"]
     assert [flow.memory("tiny-mistral", n) for n in (1, 2, 3)] == [3000, 6000, 9000]

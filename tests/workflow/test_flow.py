@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
-from deltatune.workflow import NAME, SYSTEM, Flow
+from deltatune.workflow.flow import NAME, SYSTEM, Flow
 
 BASE = "base/tiny-mistral/nf4"
 NEWS = [f"tuned/news-qlora/seed-{seed}" for seed in (1, 2)]

@@ -9,8 +9,8 @@ import shutil
 import pytest
 import yaml
 from conftest import ROOT, run_snakemake
-from deltatune import settings
-from deltatune.errors import UserError
+from deltatune.config.load import Settings, load_settings
+from deltatune.core.errors import UserError
 
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
 NAMES = [path.stem for path in PRESETS]
@@ -33,8 +33,8 @@ def config(name: str) -> dict:
     return yaml.safe_load((ROOT / "presets" / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
-def load(name: str) -> settings.Settings:
-    return settings.load(config(name), ROOT)
+def load(name: str) -> Settings:
+    return load_settings(config(name), ROOT)
 
 
 def only(section: dict):
@@ -100,7 +100,7 @@ def test_alpaca_on_mistral():
     model, data = only(chosen.models), only(chosen.datasets)
     task, experiment = only(chosen.tasks), only(chosen.experiments)
     assert (model.id, data.id) == ("mistralai/Mistral-7B-v0.1", "tatsu-lab/alpaca")
-    assert (experiment.quantisation, model.gptq.bits) == ("gptq", 4)
+    assert (experiment.quantization, model.gptq.bits) == ("gptq", 4)
     assert (task.split.max_records, task.split.test) == (1000, 100)
     assert (task.prompt, task.chat) == ("alpaca", None)
     lora = experiment.lora
@@ -121,7 +121,7 @@ def test_alpaca_cleaned_on_mistral_instruct():
     task, experiment = only(chosen.tasks), only(chosen.experiments)
     assert only(chosen.models).id.startswith("mistralai/Mistral-7B-Instruct-")
     assert only(chosen.datasets).id == "yahma/alpaca-cleaned"
-    assert experiment.quantisation == "nf4"
+    assert experiment.quantization == "nf4"
     assert (task.chat.system, task.prompt) == (None, "plain")
     training = experiment.training
     assert training.batch_size < training.gradient_accumulation
@@ -137,7 +137,7 @@ def test_frankenstein():
     for task in chosen.tasks.values():
         assert "I'm afraid I've created a " in task.evaluation.continuations
     for experiment in chosen.experiments.values():
-        assert (experiment.model, experiment.quantisation) == ("mistral-7b", "nf4")
+        assert (experiment.model, experiment.quantization) == ("mistral-7b", "nf4")
         assert (experiment.lora.rank, experiment.training.epochs) == (32, 2)
         assert experiment.training.learning_rate == 2e-5
         figure = experiment.published.metrics["perplexity"]
@@ -151,7 +151,7 @@ def test_ag_news():
     assert set(task.metrics) >= {"accuracy", "macro_f1"}
     assert only(chosen.models).id == "mistralai/Mistral-7B-v0.1"
     lora, training = experiment.lora, experiment.training
-    assert (experiment.quantisation, lora.rank, lora.alpha) == ("nf4", 8, 16)
+    assert (experiment.quantization, lora.rank, lora.alpha) == ("nf4", 8, 16)
     assert lora.dropout == 0.05
     assert 3 <= training.epochs <= 5
     assert chosen.hardware.gpu == "T4"
@@ -168,15 +168,15 @@ def test_alpaca_on_zephyr():
     assert (lora.rank, lora.alpha, lora.dropout) == (8, 32, 0.05)
     assert lora.targets == ["q_proj", "k_proj", "v_proj", "o_proj"]
     assert (training.epochs, training.batch_size, training.gradient_accumulation) == (1, 4, 2)
-    assert (training.learning_rate, training.optimiser) == (2e-4, "paged_adamw_32bit")
-    assert (training.precision, experiment.quantisation) == ("fp16", "nf4")
+    assert (training.learning_rate, training.optimizer) == (2e-4, "paged_adamw_32bit")
+    assert (training.precision, experiment.quantization) == ("fp16", "nf4")
 
 
 def _refused(change) -> str:
     changed = copy.deepcopy(config("alpaca-zephyr-7b"))
     change(changed)
     with pytest.raises(UserError) as error:
-        settings.load(changed, ROOT)
+        load_settings(changed, ROOT)
     return str(error.value)
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import reruns_table
 from conftest import run_snakemake
-from deltatune import tasks
-from deltatune.settings_model import Settings
+from deltatune.config.model import Settings
+from deltatune.tasks.registry import available_kinds, load_kind
 from dry_runs import Plan
 from pydantic import BaseModel
 from reruns_project import TARGETS, build, build_under_conda, planned, under_conda
@@ -135,7 +135,7 @@ def keys(section: type[BaseModel], above: str = "") -> set[str]:
     for name, field in section.model_fields.items():
         path = f"{above}{name}"
         if path == "tasks":
-            kinds = [tasks.load(kind).Settings for kind in tasks.available()]
+            kinds = [load_kind(kind).Settings for kind in available_kinds()]
             found |= {key for kind in kinds for key in keys(kind, "tasks.*.")}
         elif inner := sections(field.annotation):
             step = ".*." if typing.get_origin(field.annotation) is dict else "."

@@ -13,7 +13,7 @@ import datasets
 import numpy as np
 import pandas as pd
 
-from deltatune.errors import UserError
+from deltatune.core.errors import UserError
 from deltatune.metrics.light_evaluate import evaluate
 
 ANSWERS = {"predictions": ("answer", "string"), "references": ("reference", "string")}
@@ -30,7 +30,7 @@ class Metric(evaluate.Metric):
     inputs            {name in compute(): (column of the outputs, type)}; ANSWERS and LABELS are
                       the usual two
     statistics        [examples, k] float64, from the outputs of one system
-    aggregate         [..., k] -> [...], from sums over examples, vectorised over leading axes
+    aggregate         [..., k] -> [...], from sums over examples, vectorized over leading axes
     signature         one line with all that someone needs to reproduce the figure
 
     and may override `per_example` and `caveats`.

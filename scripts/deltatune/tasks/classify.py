@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from deltatune.prompts import Document, label_template, render_labels
-from deltatune.schema import Section, near
-from deltatune.tasks import Method, Split, TaskSettings, missing, spread, valid
+from deltatune.core.schema import Section, near
+from deltatune.tasks.base import Method, Split, TaskSettings, missing, spread, valid
+from deltatune.tokens.prompts import Document, label_template, render_labels
 
 if TYPE_CHECKING:
     import pandas as pd

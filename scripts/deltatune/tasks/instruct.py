@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from deltatune.prompts import Document, conversation, instruction_template, render
-from deltatune.schema import Section
-from deltatune.tasks import TaskSettings, missing, spread, valid
+from deltatune.core.schema import Section
+from deltatune.tasks.base import TaskSettings, missing, spread, valid
+from deltatune.tokens.prompts import Document, conversation, instruction_template, render
 
 if TYPE_CHECKING:
     import pandas as pd

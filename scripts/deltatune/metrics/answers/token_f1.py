@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from deltatune.metrics.base import ANSWERS, MeanMetric, texts
-from deltatune.metrics.squad import normalise
+from deltatune.metrics.squad import normalize
 
 
 class TokenF1(MeanMetric):
-    """The F1 of shared words after SQuAD's normalisation, for each answer, then the mean.
+    """The F1 of shared words after SQuAD's normalization, for each answer, then the mean.
 
     SQuAD 2.0's rule for empty texts: if either has no word left, the score is 1 when both have
     none and 0 otherwise.
@@ -26,7 +26,7 @@ class TokenF1(MeanMetric):
         return np.array([_f1(answer, reference) for answer, reference in pairs], np.float64)
 
     def signature(self) -> str:
-        """Say the normalisation and the rule for empty texts."""
+        """Say the normalization and the rule for empty texts."""
         return (
             "nrefs:1|norm:squad (lower case, no ASCII punctuation, no a/an/the)"
             "|empty:squad2|agg:mean"
@@ -34,7 +34,7 @@ class TokenF1(MeanMetric):
 
 
 def _f1(answer: str, reference: str) -> float:
-    said, wanted = normalise(answer).split(), normalise(reference).split()
+    said, wanted = normalize(answer).split(), normalize(reference).split()
     if not said or not wanted:
         return float(said == wanted)
     shared = sum((Counter(said) & Counter(wanted)).values())

@@ -1,1 +1,0 @@
-"""Metrics of which label a model chooses (classify tasks): columns label and predicted."""

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from deltatune.errors import UserError
+from deltatune.core.errors import UserError
 from deltatune.metrics.base import LABELS, Metric, ratio, texts
 
 

@@ -1,0 +1,224 @@
+"""What a run's archive holds, and what its config.yaml is where a colleague unpacks it.
+
+The archive is the project itself, with config.yaml as it was used and the files of this machine
+that it reads, and the run's results in a folder `run/` beside it, so that a new run can be made
+there and compared. Models are left out: a model of this project is built again, one of the hub is
+fetched again, and a folder of this machine is somebody else's to give.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from deltatune.config.model import (
+    FileDataset,
+    HubDataset,
+    HubModel,
+    LocalModel,
+    PretrainModel,
+    UrlDataset,
+)
+from deltatune.core.paths import RESULTS, ROOT
+from deltatune.workflow.flow import SAMPLES, Flow
+
+#: Files of the project, from its root. Those that are not there are left out.
+WORKFLOW = (
+    *("Snakefile", "Makefile", "README.md", "LICENSE*", "pyproject.toml"),
+    *("constraints.txt", "requirements*.txt", "rules/*.smk", "envs/*.yaml", "profiles/**/*.yaml"),
+    *("scripts/**/*.py", "scripts/**/*.j2", "report/*", "data/sample/*", "presets/**/*", "docs/*"),
+    "results/README.md",
+)
+HEAD = "# The configuration of the archived run, with all that was set on the command line.\n"
+
+
+def results(flow: Flow) -> list[str]:
+    """The files of the run that are archived, adapters apart, each once."""
+    found = [
+        *flow.tables(),
+        *flow.report_files(),
+        f"{RESULTS}/report.html",
+        f"{RESULTS}/verdict.txt",
+    ]
+    found += [f"{RESULTS}/figures/forest.svg"]
+    for name in flow.experiments:
+        found += [f"{RESULTS}/figures/{kind}/{name}.svg" for kind in ("losses", "differences")]
+        found += [
+            path
+            for file in ("adapter.sha256", "loss.csv", "manifest.json")
+            for path in flow.runs(name, file)
+        ]
+    found += [f"{RESULTS}/figures/confusion/{name}.svg" for name in flow.of_outputs("labels")]
+    for name, task in _evaluated(flow):
+        files = ("metrics.json", "metrics.csv", "scores.parquet", *_outputs(flow, name, task))
+        for file in files:
+            paths = flow.evaluated(name, file, task)
+            found += [paths["base"], *paths["tuned"]]
+        found.append(f"{RESULTS}/comparisons/{name}/{task}.csv")
+    for task in _tasks(flow):
+        folder = f"{RESULTS}/tasks/{task}"
+        found += [f"{folder}/manifest.json", f"{folder}/excluded.csv"]
+    for dataset in datasets(flow):
+        folder = f"{RESULTS}/datasets/{dataset}"
+        found += [f"{folder}/manifest.json", f"{folder}/rejects.csv"]
+        if flow.is_text(dataset):
+            found.append(f"{folder}/chunks.json")
+    for name, chosen in flow.experiments.items():
+        folder = f"{RESULTS}/models/{chosen.model}"
+        found += [f"{folder}/{file}" for file in ("manifest.json", "weights.sha256")]
+        found += [f"{folder}/tokenizer.sha256", flow.weights(chosen.model, chosen.quantization)]
+        if chosen.quantization == "gptq":
+            found.append(f"{flow.held(chosen.model, 'gptq')}/manifest.json")
+        for split in ("train", "validation"):
+            tokens = flow.tokens(name, split)
+            found += [tokens, str(PurePosixPath(tokens).with_suffix(".json"))]
+    return list(dict.fromkeys(found))
+
+
+def adapters(flow: Flow) -> list[str]:
+    """The folders of all adapters."""
+    return [path for name in flow.experiments for path in flow.runs(name, "adapter")]
+
+
+def workflow() -> list[str]:
+    """The files of the project, as paths that can be opened from here."""
+    found = {path for pattern in WORKFLOW for path in ROOT.glob(pattern) if path.is_file()}
+    left_out = {"__pycache__", ".snakemake"}
+    return sorted(str(path) for path in found if not left_out & set(path.parts))
+
+
+def sources(flow: Flow) -> list[str]:
+    """The files of this machine that the run reads, those of data/sample apart."""
+    chosen = (flow.settings.datasets[name] for name in datasets(flow))
+    return [one.path for one in chosen if isinstance(one, FileDataset)]
+
+
+def datasets(flow: Flow) -> list[str]:
+    """The datasets of the run, each once."""
+    return list(dict.fromkeys(flow.settings.tasks[task].dataset for task in _tasks(flow)))
+
+
+def settings(flow: Flow, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What archive_run depends on beside its files.
+
+    config: the mapping that snakemake read, with what was set on the command line.
+    """
+    paths = moved(flow)
+    return {
+        "config": text(flow, config),
+        "moved": paths,
+        "inputs": {
+            f"datasets.{name}": _input(flow.settings.datasets[name], paths)
+            for name in datasets(flow)
+        }
+        | {
+            f"models.{name}": _input(flow.settings.models[name], paths)
+            for name in dict.fromkeys(e.model for e in flow.experiments.values())
+        },
+        "parameters": dict(_leaves(_used(flow, config))),
+        "experiments": list(flow.experiments),
+        "snakemake": version("snakemake"),
+    }
+
+
+def moved(flow: Flow) -> dict[str, str]:
+    """Path in config.yaml -> path in the archive's, where that cannot be the same."""
+    found = {}
+    for name, one in flow.settings.datasets.items():
+        if isinstance(one, FileDataset) and not _is_inside(one.path):
+            found[one.path] = f"data/local/{name}/{PurePosixPath(one.path).name}"
+    for name, one in flow.settings.models.items():
+        if isinstance(one, LocalModel) and not _is_inside(one.path):
+            found[one.path] = f"models/{name}"
+    return found
+
+
+def text(flow: Flow, config: Mapping[str, Any]) -> str:
+    """config.yaml of the archive."""
+    changed, paths = copy.deepcopy(dict(config)), moved(flow)
+    for section in ("datasets", "models"):
+        for one in changed.get(section, {}).values():
+            if "path" in one:
+                one["path"] = paths.get(one["path"], one["path"])
+    plain = yaml.safe_dump(changed, sort_keys=False, allow_unicode=True, width=100)
+    return HEAD + plain
+
+
+def _is_inside(path: str) -> bool:
+    """Whether a path leads to a file of the folder that snakemake runs in, and of no results."""
+    parts = PurePosixPath(path).parts
+    return not Path(path).is_absolute() and ".." not in parts and parts[0] not in (RESULTS, "run")
+
+
+def _tasks(flow: Flow) -> list[str]:
+    """Tasks of the chosen experiments, of their cross-task evaluations, and of corpora."""
+    found = [task for _, task in _evaluated(flow)]
+    for experiment in flow.experiments.values():
+        model = flow.settings.models[experiment.model]
+        found += model.corpus if isinstance(model, PretrainModel) else []
+        if experiment.quantization == "gptq":
+            found.append(model.gptq.calibration)
+    return list(dict.fromkeys(found))
+
+
+def _evaluated(flow: Flow) -> list[tuple[str, str]]:
+    """(experiment, task) of all comparisons, own and cross-task."""
+    return [
+        (name, task) for name, e in flow.experiments.items() for task in (e.task, *e.cross_task)
+    ]
+
+
+def _outputs(flow: Flow, experiment: str, task: str) -> list[str]:
+    """The files of what a system said or believed. Prose is continued on its own task alone."""
+    outputs = [PurePosixPath(flow.outputs(task, "base")).stem]
+    if outputs == ["text"] and task == flow.experiment(experiment).task:
+        outputs.append("answers")
+    return [f"{kind}{suffix}" for kind in outputs for suffix in (".parquet", ".json")]
+
+
+def _input(chosen: Any, paths: Mapping[str, str]) -> dict[str, Any]:
+    """Where a dataset or a model comes from: a file of the archive, an address, or neither."""
+    if isinstance(chosen, HubDataset | HubModel):
+        kind = "datasets/" if isinstance(chosen, HubDataset) else ""
+        address = f"https://huggingface.co/{kind}{chosen.id}/tree/{chosen.revision}"
+        return {"address": address, "name": chosen.id, "version": chosen.revision}
+    if isinstance(chosen, UrlDataset):
+        return {"address": chosen.url, "name": chosen.url, "sha256": chosen.sha256}
+    if isinstance(chosen, LocalModel):
+        return {"folder": paths.get(chosen.path, chosen.path)}
+    if isinstance(chosen, PretrainModel):
+        return {"built": True}
+    if isinstance(chosen, FileDataset):
+        return {"file": paths.get(chosen.path, str(PurePosixPath(chosen.path)))}
+    return {"file": f"data/sample/{SAMPLES[chosen.name]}"}
+
+
+def _used(flow: Flow, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of the mapping that the chosen experiments read, in its own order."""
+    models = {e.model for e in flow.experiments.values()}
+    names = {
+        "datasets": set(datasets(flow)),
+        "models": models,
+        "tasks": set(_tasks(flow)),
+        "experiments": set(flow.experiments),
+    }
+    return {
+        key: {name: part for name, part in value.items() if name in names[key]}
+        if key in names
+        else value
+        for key, value in yaml.safe_load(text(flow, config)).items()
+    }
+
+
+def _leaves(node: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """("tasks.news.max_length", 256) for each setting; a list is one value."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from _leaves(value, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, node

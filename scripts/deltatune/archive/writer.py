@@ -1,0 +1,223 @@
+"""A run as one zip file: the project as it was, its configuration, and what came out.
+
+The zip is an RO-Crate, see `crate`. The same run gives the same bytes: files in the order of their
+names, no times of their own, the times of the run from those of its files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import mmap
+import os
+import re
+import shutil
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from deltatune.archive import crate
+from deltatune.core import manifest
+from deltatune.core.errors import UserError
+from deltatune.core.paths import ROOT
+
+#: Files of a run that may say where on this machine something lay.
+TOLD = (".csv", ".html", ".json", ".svg", ".txt")
+#: What is compressed already, or noise: stored as it is.
+DENSE = (".safetensors", ".parquet", ".png", ".zip", ".gz")
+SECRET = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|CREDENTIALS?)(_|$)")
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+Content = Path | bytes
+
+
+def contents(
+    results: Iterable[str],
+    adapters: Iterable[str],
+    workflow: Iterable[str],
+    sources: Iterable[str],
+    settings: Mapping[str, Any],
+) -> dict[str, Content]:
+    """Path in the archive -> the file, or the bytes where they are not those of a file.
+
+    results, workflow, sources: files; adapters: folders; settings: as `contents.settings`
+    gives them. Raises UserError for an adapter that is not what was trained.
+    """
+    found: dict[str, Content] = {}
+    for path in workflow:
+        found[_posix(Path(path).resolve().relative_to(ROOT))] = Path(path)
+    found["config.yaml"] = settings["config"].encode()
+    for path in sources:
+        found[settings["moved"].get(path, _posix(path))] = Path(path)
+    changed = _changed(settings["moved"])
+    for path in results:
+        found[_in_run(path)] = _told(Path(path), changed)
+    for folder in map(Path, adapters):
+        hashes = manifest.read_hashes(folder.with_suffix(".sha256"))
+        for name, wanted in hashes.items():
+            file = folder.parent / name
+            if not file.is_file() or manifest.file_hash(file) != wanted:
+                raise UserError(
+                    f"{file} is not what was trained: {folder.with_suffix('.sha256')} has another "
+                    f"hash. Delete {folder} and run again."
+                )
+            found[_in_run(file)] = file
+    _refuse_secrets(found)
+    return dict(sorted(found.items()))
+
+
+def write(
+    path: Path,
+    found: Mapping[str, Content],
+    settings: Mapping[str, Any],
+    preview: Callable[[dict], str],
+) -> dict[str, Any]:
+    """Write the archive. found: as `contents` gives it. preview: metadata -> a page that shows it.
+
+    Returns counts.
+    """
+    files = [_described(name, content) for name, content in found.items()]
+    start, end = times(found)
+    document = crate.metadata(
+        files,
+        settings,
+        start=start,
+        end=end,
+        versions=versions(found),
+        verdict=_verdict(found),
+    )
+    own = {crate.METADATA: crate.text(document).encode(), crate.PREVIEW: preview(document).encode()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in [*own.items(), *found.items()]:
+            _add(archive, name, content)
+    return {
+        "files": len(files),
+        "bytes": sum(file.size for file in files),
+        "started": start.isoformat(),
+        "ended": end.isoformat(),
+    }
+
+
+def times(found: Mapping[str, Content]) -> tuple[datetime, datetime]:
+    """When the run began and ended, by the times of its files and what they say of their making.
+
+    A folder that was copied without the times of its files gives those of the copy.
+    """
+    made = {name: _mtime(name) for name in found if name.startswith(f"{crate.RUN}/")}
+    began = [
+        made[name] - record["seconds"]
+        for name, record in _manifests(found)
+        if isinstance(record.get("seconds"), int | float)
+    ]
+    first, last = min([*began, *made.values()]), max(made.values())
+    return datetime.fromtimestamp(int(first), UTC), datetime.fromtimestamp(int(last), UTC)
+
+
+def versions(found: Mapping[str, Content]) -> set[tuple[str, str]]:
+    """(package, version) of all that the manifests of a run name."""
+    return {
+        pair
+        for _, record in _manifests(found)
+        if isinstance(record.get("versions"), dict)
+        for pair in record["versions"].items()
+    }
+
+
+def _manifests(found: Mapping[str, Content]) -> Iterable[tuple[str, dict[str, Any]]]:
+    for name, content in found.items():
+        if name.startswith(f"{crate.RUN}/") and name.endswith(".json"):
+            record = json.loads(_bytes(content))
+            if isinstance(record, dict):
+                yield name, record
+
+
+def _verdict(found: Mapping[str, Content]) -> str:
+    return _bytes(found[f"{crate.RUN}/verdict.txt"]).decode().split("\n", 1)[0]
+
+
+def _posix(path: str | Path) -> str:
+    return str(PurePosixPath(path))
+
+
+def _in_run(path: str | Path) -> str:
+    """results/a/b.csv -> run/a/b.csv."""
+    return str(PurePosixPath(crate.RUN, *PurePosixPath(path).parts[1:]))
+
+
+def _mtime(name: str) -> float:
+    """Of the file of results/ that a name in run/ stands for."""
+    return Path("results", *PurePosixPath(name).parts[1:]).stat().st_mtime
+
+
+def _changed(moved: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """(a path of this machine, what stands in its place), the longest first, as they are written
+    in plain text, in JSON and in HTML."""
+    paths = {path: name for path, name in moved.items() if Path(path).is_absolute()}
+    paths |= {f"{folder}/": "" for folder in (ROOT, Path.cwd(), Path.cwd().resolve())}
+    ways = (str, lambda text: json.dumps(text)[1:-1], html.escape)
+    pairs = {
+        (way(path).encode(), way(name).encode()) for path, name in paths.items() for way in ways
+    }
+    return sorted(pairs, key=lambda pair: (-len(pair[0]), pair))
+
+
+def _told(path: Path, changed: Iterable[tuple[bytes, bytes]]) -> Content:
+    """A result, without paths of this machine."""
+    if path.suffix not in TOLD:
+        return path
+    text = old = path.read_bytes()
+    for there, here in changed:
+        text = text.replace(there, here)
+    return path if text == old else text
+
+
+def _refuse_secrets(found: Mapping[str, Content]) -> None:
+    """Raise UserError where a file holds what an environment variable keeps secret."""
+    secrets = {
+        name: value.encode()
+        for name, value in os.environ.items()
+        if SECRET.search(name) and len(value) >= 8 and not value.startswith("/")
+    }
+    for name, content in found.items() if secrets else ():
+        for variable, value in secrets.items():
+            if _holds(content, value):
+                raise UserError(
+                    f"{name} holds the value of {variable}, which is secret, so nothing was "
+                    "archived. Take it out of that file, and change it where it was given to you."
+                )
+
+
+def _holds(content: Content, value: bytes) -> bool:
+    if isinstance(content, bytes):
+        return value in content
+    if content.stat().st_size == 0:
+        return False
+    with content.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        return text.find(value) >= 0
+
+
+def _bytes(content: Content) -> bytes:
+    return content if isinstance(content, bytes) else content.read_bytes()
+
+
+def _described(name: str, content: Content) -> crate.File:
+    if isinstance(content, bytes):
+        return crate.File(name, len(content), hashlib.sha256(content).hexdigest())
+    return crate.File(name, content.stat().st_size, manifest.file_hash(content))
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: Content) -> None:
+    info = zipfile.ZipInfo(name, _EPOCH)
+    info.external_attr = 0o100644 << 16
+    info.create_system = 3
+    dense = name.endswith(DENSE)
+    info.compress_type = zipfile.ZIP_STORED if dense else zipfile.ZIP_DEFLATED
+    if isinstance(content, bytes):
+        archive.writestr(info, content)
+        return
+    info.file_size = content.stat().st_size
+    with content.open("rb") as source, archive.open(info, "w") as target:
+        shutil.copyfileobj(source, target, 1 << 20)

@@ -1,0 +1,311 @@
+"""Base and tuned asked the same question, for a person who wants to see what tuning changed.
+
+One model is in memory, with its adapter switched on and off: that *is* the base and the tuned
+system of an evaluation, under the same quantization. Prompts are made by the task's kind, and
+tokens by `tokenizing`, as in training and evaluation.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from deltatune.core import manifest
+from deltatune.core.errors import UserError
+from deltatune.core.paths import RESULTS
+from deltatune.core.schema import near
+from deltatune.tasks.registry import load_kind
+from deltatune.tokens.ids import begin, end, padding, prompt_ids
+from deltatune.tokens.ids import stop as stop_id
+from deltatune.tokens.prompts import Prompt
+from deltatune.workflow.flow import Flow
+
+SIDES = ("base", "tuned")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is tried: the folders of one experiment at one seed, and its task's settings."""
+
+    experiment: str
+    seed: int
+    model: Path
+    adapter: Path
+    quantization: str
+    task: dict[str, Any]
+    note: str = ""
+    """What a person should know, if the results are not those of config.yaml as it stands."""
+
+    @property
+    def kind(self) -> Any:
+        return load_kind(self.task["kind"])
+
+    @property
+    def outputs(self) -> str:
+        """answers, text or labels."""
+        return self.kind.OUTPUTS
+
+    @property
+    def longest(self) -> int:
+        """Tokens of an answer at most, as in the evaluation."""
+        return self.task["evaluation"].get("max_new_tokens", 128)
+
+
+@dataclass(frozen=True)
+class End:
+    """How an answer ended. tokens: how many were made. why: finished by itself, cut at the longest
+    that was allowed, or stopped by the person. prompt_cut: first tokens of the prompt that were
+    left out because the context is full."""
+
+    tokens: int
+    why: Literal["finished", "cut", "stopped"]
+    prompt_cut: int = 0
+
+    def __str__(self) -> str:
+        parts = [f"{self.tokens} token{'' if self.tokens == 1 else 's'}"]
+        if self.why != "finished":
+            parts.append(self.why)
+        if self.prompt_cut:
+            parts.append(f"without the first {self.prompt_cut} tokens of the prompt")
+        return ", ".join(parts)
+
+
+# ---------------------------------------------------------------- what is there
+
+
+def find(flow: Flow, experiment: str, seed: int | None, snakemake: str) -> Subject:
+    """The results of an experiment, below the current folder.
+
+    seed: of training; none for the first in config.yaml. snakemake: how the person would start
+    it, for the message. Raises UserError where there is no such experiment, or its adapter or
+    model is not made yet.
+    """
+    if experiment not in flow.settings.experiments:
+        raise UserError(
+            f"No experiment is called '{experiment}'{near(experiment, flow.settings.experiments)}; "
+            f"there are {', '.join(flow.settings.experiments)}."
+        )
+    chosen = flow.experiment(experiment)
+    seed = flow.settings.seeds[0] if seed is None else seed
+    folder = Path(RESULTS) / "experiments" / experiment / f"seed-{seed}"
+    model = Path(flow.model_folder(flow.base(experiment)))
+    if not (folder / "adapter.sha256").is_file() or not (model / "config.json").is_file():
+        there = sorted(
+            int(path.parent.name.removeprefix("seed-"))
+            for path in folder.parent.glob("seed-*/adapter.sha256")
+        )
+        other = f" (there {'is seed' if len(there) == 1 else 'are seeds'} " if there else ""
+        other += f"{', '.join(map(str, there))})" if there else ""
+        raise UserError(
+            f"'{experiment}' with seed {seed} has not been trained yet{other}. Run this first:\n\n"
+            f"    {snakemake} {folder}/adapter.sha256\n"
+        )
+    keys = ("labels", "prompt", "chat", "max_length", "evaluation")
+    return Subject(
+        experiment,
+        seed,
+        model,
+        folder / "adapter",
+        chosen.quantization,
+        flow.task(chosen.task, *keys),
+        _notes(flow, experiment, seed, folder / "manifest.json"),
+    )
+
+
+def _notes(flow: Flow, experiment: str, seed: int, path: Path) -> str:
+    if not path.is_file():
+        return ""
+    then, now = manifest.read(path).get("settings"), flow.training(experiment, str(seed))
+    notes = []
+    if then != now:
+        notes.append("The adapter was trained with other settings than config.yaml has now.")
+    if (then or now).get("lora", {}).get("bias", "none") != "none":
+        notes.append("Biases were tuned too; they stay on, so `base` here is not quite the base.")
+    return " ".join(notes)
+
+
+# ---------------------------------------------------------------- asking
+
+
+def prompt(subject: Subject, question: str, input: str = "") -> Prompt:
+    """The question as the task asks it: in its template or chat, or for prose the text itself.
+
+    input: the optional field of an instruction. Raises UserError for an input to a kind of task
+    that has none.
+    """
+    kind = subject.kind
+    optional = getattr(kind, "OPTIONAL_FIELDS", ())
+    if input and not optional:
+        raise UserError(f"A task of kind '{subject.task['kind']}' takes no input beside the text.")
+    record = dict.fromkeys((*kind.TEXT_FIELDS, kind.LABEL_FIELD or ""), "")
+    record[kind.TEXT_FIELDS[0]] = question.strip()
+    for field in optional:
+        record[field] = input.strip()
+    return kind.document(record, subject.task).prompt or question
+
+
+class Pair:
+    """A base and what was tuned from it, in one model."""
+
+    def __init__(self, model: Any, tokenizer: Any, subject: Subject) -> None:
+        """model: a PeftModel on its base, see `load`."""
+        self._model, self._tokenizer, self.subject = model, tokenizer, subject
+        # The switch is in the model: two answers at a time would read each other's.
+        self._turn = threading.Lock()
+
+    def _side(self, side: str) -> AbstractContextManager:
+        if side not in SIDES:
+            raise ValueError(f"a side is base or tuned, not {side!r}")
+        return self._model.disable_adapter() if side == "base" else nullcontext()
+
+    def answer(
+        self,
+        side: str,
+        question: Prompt,
+        max_new_tokens: int,
+        stop: threading.Event | None = None,
+    ) -> Iterator[str | End]:
+        """Pieces of a greedy answer as they are made, then how it ended.
+
+        It is what `generate.answer` gives for this prompt alone. stop: set it, or close the
+        iterator, and the answer ends after the token that is being made.
+        """
+        from transformers import StoppingCriteria, StoppingCriteriaList, TextIteratorStreamer
+
+        asked = stop or threading.Event()
+
+        class Stopped(StoppingCriteria):
+            def __call__(self, input_ids, scores, **kwargs):
+                return input_ids.new_full((len(input_ids),), asked.is_set(), dtype=bool)
+
+        class Pieces(TextIteratorStreamer):
+            """Its own text comes with the next space, and a long word or a row of dots not at
+            all until the end."""
+
+            def put(self, value):
+                if self.next_tokens_are_prompt:
+                    self.next_tokens_are_prompt = False
+                    return
+                self.token_cache.extend(value.tolist())
+                text = self.tokenizer.decode(self.token_cache, **self.decode_kwargs)
+                # A character of several bytes that is not whole yet.
+                if not text.endswith("\ufffd"):
+                    self.on_finalized_text(text[self.print_len :])
+                    self.print_len = len(text)
+
+        request, cut = self._request(question, max_new_tokens)
+        streamer = Pieces(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
+        result: dict[str, Any] = {}
+
+        def generate() -> None:
+            try:
+                result["ids"] = self._model.generate(
+                    **request,
+                    streamer=streamer,
+                    stopping_criteria=StoppingCriteriaList([Stopped()]),
+                )
+            except BaseException as error:
+                result["error"] = error
+                streamer.end()  # or its reader would wait for ever
+
+        with self._turn, self._side(side):
+            worker = threading.Thread(target=generate, daemon=True)
+            worker.start()
+            try:
+                yield from (piece for piece in streamer if piece)
+                was_stopped = asked.is_set()
+            finally:
+                # Also where the reader goes away: the adapter may only be switched afterwards.
+                asked.set()
+                worker.join()
+        if "error" in result:
+            raise result["error"]
+        made = result["ids"][0, request["input_ids"].shape[1] :].tolist()
+        if made and made[-1] in request["eos_token_id"]:
+            yield End(len(made) - 1, "finished", cut)
+        elif was_stopped and len(made) < request["max_new_tokens"]:
+            yield End(len(made), "stopped", cut)
+        else:
+            yield End(len(made), "cut", cut)
+
+    def _request(self, question: Prompt, max_new_tokens: int) -> tuple[dict[str, Any], int]:
+        """Arguments of `generate`, and how many tokens of the prompt are left out.
+
+        As in `generate.answer`: greedy, and a prompt too long for the context loses its first
+        tokens.
+        """
+        import torch
+
+        tokenizer = self._tokenizer
+        before = len(begin(tokenizer))
+        context = self._model.config.max_position_embeddings
+        room = max(before + 1, context - max_new_tokens)
+        (ids,) = prompt_ids([question], tokenizer)
+        kept = ids[:before] + ids[before:][-(room - before) :]
+        row = torch.tensor([kept]).to(self._model.device)
+        request = {
+            "input_ids": row,
+            "attention_mask": torch.ones_like(row),
+            "max_new_tokens": min(max_new_tokens, context - room),
+            "do_sample": False,
+            "num_beams": 1,
+            "use_cache": True,
+            "pad_token_id": padding(tokenizer),
+            "eos_token_id": sorted({end(tokenizer), stop_id(question, tokenizer)}),
+        }
+        return request, len(ids) - len(kept)
+
+    def labels(self, question: Prompt) -> dict[str, np.ndarray]:
+        """Log-likelihood of each label after a text, for each side: float64 [labels], nats."""
+        from deltatune.evaluate import likelihood
+
+        found = {}
+        for side in SIDES:
+            with self._turn, self._side(side):
+                found[side] = likelihood.score_completions(
+                    self._model,
+                    self._tokenizer,
+                    [question],
+                    self.subject.kind.completions(self.subject.task),
+                    max_length=self.subject.task["max_length"],
+                    batch_size=1,
+                    progress=_quiet,
+                )[0]
+        return found
+
+
+def load(subject: Subject) -> Pair:
+    """The model in memory, quantized as in evaluation."""
+    from deltatune.models import device
+    from deltatune.models.load import load_system, load_tokenizer
+
+    machine = device.prepare(seed=0, threads=compute_threads())
+    model = load_system(subject.model, subject.quantization, machine, subject.adapter)
+    return Pair(model, load_tokenizer(subject.model), subject)
+
+
+def compute_threads() -> int:
+    """All cores, within reason: nothing else of the pipeline runs, and nothing is recorded."""
+    return min(os.cpu_count() or 1, 8)
+
+
+def label_table(pair: Pair, question: Prompt) -> list[tuple[str, float, float]]:
+    """(label, share under the base, share when tuned): likelihoods made to add up to 1 over the
+    labels, in the order of the labels."""
+    shares = []
+    for scores in pair.labels(question).values():
+        weights = np.exp(scores - scores.max())
+        shares.append(weights / weights.sum())
+    names = pair.subject.kind.label_names(pair.subject.task["labels"])
+    return list(zip(names, *(s.tolist() for s in shares), strict=True))
+
+
+def _quiet(text: str) -> None:
+    """Progress of something too short to have any."""

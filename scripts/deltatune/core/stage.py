@@ -1,0 +1,128 @@
+"""What every script does around its work: log, progress, errors for people.
+
+Snakemake does not send a script's output to the rule's log, so both file descriptors are
+redirected here; that catches what C++ libraries print too.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from deltatune.core import integrity, signals
+from deltatune.core.errors import UserError, printable
+from deltatune.core.isolation import leave_snakemakes_environment
+
+# As libraries say it that raise errors of their own kind.
+_UNWRITABLE = {
+    errno.ENOSPC: "the disk is full. Free some space",
+    errno.EDQUOT: "the disk quota is used up. Free some space",
+    errno.EROFS: "the folder can only be read. Make it writable",
+    errno.EACCES: "a file or folder may not be written or read. Change its permissions",
+}
+
+
+class Terminal:
+    """The terminal that the script was started from, while its output goes to the log."""
+
+    def __init__(self, descriptor: int, stage: str) -> None:
+        self._descriptor = descriptor
+        self._stage = stage
+        self._last = 0.0
+
+    def say(self, text: str) -> None:
+        """Print to the terminal and to the log."""
+        self._log(text)
+        self._show(text.rstrip("\n"))
+
+    def progress(self, text: str, every: float = 10.0) -> None:
+        """Print to the log always, to the terminal at most once in `every` seconds."""
+        self._log(text)
+        now = time.monotonic()
+        if now - self._last >= every:
+            self._last = now
+            self._show(f"  {self._stage}: {text}")
+
+    def _log(self, text: str) -> None:
+        # Where the disk is full, what fails is the work and not the line about it.
+        with suppress(OSError):
+            print(printable(text), flush=True)
+
+    def _show(self, text: str) -> None:
+        # A terminal that has been closed is no reason to lose hours of work.
+        with suppress(OSError):
+            os.write(self._descriptor, f"{printable(text)}\n".encode())
+
+
+@contextmanager
+def stage(snakemake: Any) -> Iterator[Terminal]:
+    """Run a script's body with its output in the rule's log, on inputs that are what was made.
+
+    A UserError ends the script with its message alone and exit status 1, and so does a disk that
+    cannot be written to. Any other error leaves its traceback in the log and one line on the
+    terminal.
+    """
+    leave_snakemakes_environment()
+    signals.end_with_parent()
+    path = Path(snakemake.log[0])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with suppress(AttributeError):  # a locale that cannot write a word of the data stops nothing
+        sys.stdout.reconfigure(errors="backslashreplace")
+    saved = os.dup(1), os.dup(2)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", encoding="utf-8") as log:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+    except OSError as error:
+        sys.exit(f"deltatune: {snakemake.rule} {_unwritable(error) or error}")
+    wildcards = ", ".join(str(value) for value in snakemake.wildcards)
+    name = f"{snakemake.rule} {wildcards}".strip()
+    terminal = Terminal(saved[1], name)
+    status = 0
+    try:
+        integrity.check(snakemake.input)
+        yield terminal
+        integrity.record(snakemake.output)
+    except UserError as error:
+        terminal.say(f"\ndeltatune: {snakemake.rule} stopped.\n{error}\n")
+        status = 1
+    except Exception as error:
+        with suppress(OSError):
+            traceback.print_exc()
+            sys.stderr.flush()
+        told = _unwritable(error) or (
+            f"failed unexpectedly ({type(error).__name__}: {str(error)[:300]}). "
+            f"The details are in {path}."
+        )
+        terminal.say(f"\ndeltatune: {name} {told}\n")
+        status = 1
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        os.dup2(saved[0], 1)
+        os.dup2(saved[1], 2)
+    if status:
+        sys.exit(status)
+
+
+def _unwritable(error: BaseException) -> str:
+    """What to do about an error that says that a file cannot be written; "" for any other."""
+    seen: BaseException | None = error
+    while seen is not None:
+        for number, advice in _UNWRITABLE.items():
+            if getattr(seen, "errno", None) == number or os.strerror(number) in str(seen):
+                file = getattr(seen, "filename", None)
+                where = f" ({file})" if file else ""
+                return f"stopped: {advice}, and run again{where}: what is done stays done."
+        seen = seen.__cause__ or seen.__context__
+    return ""

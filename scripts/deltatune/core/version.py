@@ -1,0 +1,3 @@
+"""The version of the pipeline; pyproject.toml has the same, which a test holds."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,106 @@
+"""From raw records to the splits of a task: what its kind refuses, and how much may be refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from types import ModuleType
+
+import pandas as pd
+
+from deltatune.core.errors import UserError
+from deltatune.data.records import BATCH, as_dicts
+from deltatune.data.rejects import excerpt
+from deltatune.data.splits import Split, clean_records, split_records
+
+
+def prepare(records: pd.DataFrame, kind: ModuleType, task: dict, where: str) -> tuple[Split, dict]:
+    """Clean and split the records of one task.
+
+    records: `row` and fields. kind: a module of deltatune.tasks. task: its settings. where: the
+    task's path in config.yaml. Returns (split, counts); `excluded` of the split has the unusable
+    records too. Raises UserError where too many records are unusable or a class has none.
+    """
+    _require_fields(records, kind, where)
+    if records.empty:
+        raise UserError(f"{where}: its dataset has no record; see what the source holds.")
+    total = len(records)
+    kept, rejected = clean_records(records, lambda record: kind.check(record, task))
+    options = task["split"]
+    if len(rejected) > options["max_rejected"] * total:
+        raise UserError(_too_many(rejected, total, options["max_rejected"], where))
+    cleaned = _cleaned(kept, kind, task)
+    del records, kept
+    if kind.LABEL_FIELD:
+        _require_labels(cleaned[kind.LABEL_FIELD], kind.label_names(task["labels"]), where)
+    split = split_records(
+        cleaned,
+        method=options["method"],
+        validation=options["validation"],
+        test=options["test"],
+        max_records=options["max_records"],
+        seed=options["seed"],
+        text_fields=kind.TEXT_FIELDS,
+        label_field=kind.LABEL_FIELD,
+        near_duplicate_threshold=options["near_duplicates"],
+        where=f"{where}.split",
+    )
+    reasons = Counter(_reason(reason) for reason in rejected["reason"])
+    counts = {**split.counts, "records": total, "rejected": dict(sorted(reasons.items()))}
+    excluded = pd.concat([rejected, split.excluded], ignore_index=True).sort_values("row")
+    parts = {name: getattr(split, name) for name in ("train", "validation", "test")}
+    return Split(**parts, excluded=excluded, counts=counts), counts
+
+
+def _cleaned(kept: pd.DataFrame, kind: ModuleType, task: dict) -> pd.DataFrame:
+    """id and the fields in the task's own terms; a dict each for a batch of records at a time."""
+    parts = []
+    for start in range(0, len(kept), BATCH):
+        batch = as_dicts(kept.iloc[start : start + BATCH])
+        parts.append(pd.DataFrame([{"id": r["row"], **kind.clean(r, task)} for r in batch]))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _reason(reason: str) -> str:
+    """A reason without what it quotes, so that equal faults are counted together."""
+    return reason.split(" '")[0]
+
+
+def _require_fields(records: pd.DataFrame, kind: ModuleType, where: str) -> None:
+    optional = set(getattr(kind, "OPTIONAL_FIELDS", ()))
+    needed = [*kind.TEXT_FIELDS, *([kind.LABEL_FIELD] if kind.LABEL_FIELD else [])]
+    absent = [field for field in needed if field not in records and field not in optional]
+    if absent:
+        fields = [excerpt(field, 40) for field in records.columns if field != "row"]
+        there = ", ".join(fields[:30]) + (f" and {len(fields) - 30} more" * (len(fields) > 30))
+        raise UserError(
+            f"{where}: its records need {', '.join(f'`{field}`' for field in absent)}, and the "
+            f"dataset has {there}. Say under the dataset's `columns` which column holds it, such "
+            f"as `columns: {{{absent[0]}: {fields[-1]}}}`."
+        )
+
+
+def _require_labels(found: pd.Series, names: list[str], where: str) -> None:
+    absent = [name for name in names if name not in set(found)]
+    if absent:
+        raise UserError(
+            f"{where}.labels: no record is labeled {', '.join(map(repr, absent))}; a class "
+            "without examples can be neither learnt nor tested. Take it out of the list, or check "
+            "how it is written in the data."
+        )
+
+
+def _too_many(rejected: pd.DataFrame, total: int, allowed: float, where: str) -> str:
+    lines = [
+        f"{where}: {len(rejected)} of {total} records cannot be used, more than the "
+        f"{allowed:.0%} that split.max_rejected allows:"
+    ]
+    for (field, reason), rows in rejected.groupby(["field", "reason"], sort=False)["row"]:
+        lines.append(f"  - {field}: {reason}, {len(rows)} records, the first is row {rows.iloc[0]}")
+        if len(lines) > 6:
+            lines.append("  - and more")
+            break
+    if rejected["reason"].str.startswith("unknown label").any():
+        lines.append(f"Add the label to {where}.labels, or correct the rows.")
+    else:
+        lines.append("Correct the rows or the dataset's `columns`, or raise split.max_rejected.")
+    return "\n".join(lines)

@@ -1,0 +1,437 @@
+"""Records as training, validation and test, without the same text on both sides.
+
+The order of work: the first `max_records`, exact duplicates out, the split, then records of
+validation and test that nearly repeat a training record (and of test that nearly repeat one of
+validation) out. All of it is decided by the records, their order and the seed alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil
+from typing import Any, Literal
+from zlib import crc32
+
+import numpy as np
+import pandas as pd
+
+from deltatune.core.errors import UserError
+from deltatune.data.records import as_dicts
+from deltatune.data.rejects import COLUMNS, excerpt
+
+Method = Literal["random", "stratified", "contiguous"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Three frames of records (id, fields), what was left out, and the counts for a manifest.
+
+    excluded: row, field, reason, excerpt. counts: {"records", "beyond_max_records", "train",
+    "validation", "test": numbers of records, "excluded": {reason without row number: number},
+    "labels": {split: {label: number}} where there is a label field}.
+    """
+
+    train: pd.DataFrame
+    validation: pd.DataFrame
+    test: pd.DataFrame
+    excluded: pd.DataFrame
+    counts: dict[str, Any]
+
+
+def clean_records(
+    records: pd.DataFrame, check: Callable[[dict[str, Any]], tuple[str, str] | None]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Part the records that a task can use from those that it cannot.
+
+    records: `row` (or `id`) and fields. check: gets a record as a dict, with None where a value
+    is missing, and returns None or (field, reason).
+
+    Returns (kept, rejected): the good records as they came, with a new index, and a frame of
+    row, field, reason, excerpt of the field.
+    """
+    # A data set may have an `id` of its own, which is text: `row` is ours.
+    number = "row" if "row" in records.columns else _number_column(records)
+    good: list[bool] = []
+    rejected: list[tuple[int, str, str, str]] = []
+    for record in as_dicts(records):
+        fault = check(record)
+        good.append(fault is None)
+        if fault is not None:
+            field, reason = fault
+            rejected.append((int(record[number]), field, reason, excerpt(record.get(field))))
+    kept = records[np.array(good, dtype=bool)].reset_index(drop=True)
+    return kept, _excluded(rejected)
+
+
+def split_records(
+    records: pd.DataFrame,
+    *,
+    method: Method,
+    validation: float,
+    test: float,
+    max_records: int | None,
+    seed: int,
+    text_fields: Sequence[str],
+    label_field: str | None,
+    near_duplicate_threshold: float | None,
+    where: str = "split",
+) -> Split:
+    """Divide records into training, validation and test.
+
+    records: `id` (or `row`, which is renamed), unique integers; the fields; for prose `chapter`.
+    method: "random" or "stratified" by the label (both scikit-learn's train_test_split: the test
+    first, then the validation from what remains), or "contiguous": in the order of id, the last
+    records are the test and those before them the validation. A contiguous cut moves to the
+    nearest change of `chapter` if the part then differs by at most half from what was asked.
+    validation, test: a share of the records in (0, 1), rounded up as scikit-learn does, or a
+    number of records from 1 on. max_records: only the first so many, by id.
+    text_fields: what tells two records apart. Records whose text is the same after NFKC, case
+    folding and single spaces are left out but for the first ("duplicate of row 3"), or, with
+    another label, as "conflicting label with row 3". near_duplicate_threshold: Jaccard
+    similarity of the sets of word 3-grams from which a record of validation or test is left out;
+    it is exact, and None keeps them.
+    where: path of the split in config.yaml, such as "tasks.news.split", for messages.
+
+    All frames are in the order of id, training too: who trains must shuffle.
+    Raises UserError where a split would be empty, a class too small to stratify, or all labels
+    the same, and names the setting to change.
+    """
+    number = _number_column(records)
+    for field in [*text_fields, *([label_field] if label_field else [])]:
+        if field not in records.columns:
+            raise ValueError(f"no field '{field}' among {list(records.columns)}")
+    if near_duplicate_threshold is not None and not 0 < near_duplicate_threshold <= 1:
+        raise UserError(f"{where}.near_duplicates: {near_duplicate_threshold} is not in (0, 1]")
+    records = records.rename(columns={number: "id"}).sort_values("id", kind="stable")
+    if records["id"].duplicated().any():
+        raise ValueError("records carry the same id twice")
+    total = len(records)
+    records = records.head(total if max_records is None else max_records).reset_index(drop=True)
+    beyond = total - len(records)
+
+    texts = _texts(records, text_fields)
+    labels = records[label_field].tolist() if label_field else None
+    ids = records["id"].tolist()
+    reasons = _duplicates(ids, texts, labels)  # position -> reason, of all that is left out
+    positions = np.array([i for i in range(len(ids)) if i not in reasons], dtype=np.int64)
+    used = len(positions)
+    sizes = _sizes(used, validation, test, where, _story(total, beyond, len(reasons)))
+    kept_labels = [labels[i] for i in positions] if labels else None
+    if kept_labels and len(set(kept_labels)) < 2:
+        raise UserError(
+            f"{where}: all {used} records carry the label '{excerpt(kept_labels[0])}'; nothing "
+            "can be told apart. Add records of another class, or take more with max_records"
+        )
+
+    if method == "contiguous":
+        chapters = records["chapter"].fillna("").to_numpy() if "chapter" in records else None
+        known = None if chapters is None else chapters[positions]
+        parts = _cut(used, *sizes, known)
+    else:
+        strata = None
+        if method == "stratified":
+            if kept_labels is None:
+                raise UserError(f"{where}.method: this task has no label to stratify by")
+            strata = np.array(kept_labels, dtype=object)
+            _check_strata(kept_labels, sizes, where)
+        parts = _shuffle(used, *sizes, seed, strata, where)
+    train, held_validation, held_test = (positions[np.sort(part)] for part in parts)
+
+    if near_duplicate_threshold is not None:
+        near = _near_duplicates(texts, train, held_validation, held_test, near_duplicate_threshold)
+        reasons |= {
+            i: f"near duplicate of {split} row {ids[other]}" for i, (split, other) in near.items()
+        }
+        before = {"validation": held_validation, "test": held_test}
+        held_validation, held_test = (
+            np.array([i for i in part if i not in near], dtype=np.int64) for part in before.values()
+        )
+        for (name, part), after in zip(before.items(), (held_validation, held_test), strict=True):
+            if not len(after):
+                raise UserError(
+                    f"{where}.near_duplicates: all {len(part)} records of the {name} split are "
+                    "near duplicates of earlier ones; raise the threshold, or write `null` to keep "
+                    "them, or give data that repeats itself less"
+                )
+
+    frames = {
+        name: records.iloc[part].reset_index(drop=True)
+        for name, part in (
+            ("train", train),
+            ("validation", held_validation),
+            ("test", held_test),
+        )
+    }
+    rows = []
+    for i, reason in sorted(reasons.items()):
+        field = label_field if reason.startswith("conflicting") else text_fields[0]
+        rows.append((ids[i], field, reason, excerpt(_none(records.at[i, field]))))
+    counts: dict[str, Any] = {"records": total, "beyond_max_records": beyond}
+    counts |= {name: len(frame) for name, frame in frames.items()}
+    kinds = Counter(re.sub(r"( of| with)? row \d+$", "", reason) for reason in reasons.values())
+    counts["excluded"] = dict(sorted(kinds.items()))
+    if label_field:
+        counts["labels"] = {
+            name: dict(sorted(Counter(map(str, frame[label_field])).items()))
+            for name, frame in frames.items()
+        }
+    return Split(**frames, excluded=_excluded(rows), counts=counts)
+
+
+# ---------------------------------------------------------------- frames
+
+
+def _number_column(records: pd.DataFrame) -> str:
+    for name in ("id", "row"):
+        if name in records.columns:
+            return name
+    raise ValueError(f"records have neither id nor row: {list(records.columns)}")
+
+
+def _none(value: Any) -> Any:
+    return None if pd.isna(value) else value
+
+
+def _excluded(rows: list[tuple[int, str, str, str]]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    return frame.astype({"row": "int64", "field": "str", "reason": "str", "excerpt": "str"})
+
+
+def _story(total: int, beyond: int, left_out: int) -> str:
+    parts = [f"{total} usable records"]
+    if beyond:
+        parts.append(f"{beyond} of them beyond max_records")
+    if left_out:
+        parts.append(f"{left_out} duplicates")
+    return ", ".join(parts)
+
+
+# ---------------------------------------------------------------- duplicates
+
+# Scripts without spaces: each character counts as a word.
+_CHARACTERS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0002ffff"
+_WORD = re.compile(rf"[{_CHARACTERS}]|[^\W{_CHARACTERS}]+")
+
+
+def _texts(records: pd.DataFrame, fields: Sequence[str]) -> list[str]:
+    """Each record's text for comparison: fields normalized, joined by a character of their own."""
+    columns = [records[field].tolist() for field in fields]
+    return [
+        "\x1f".join(_normalize(value) if isinstance(value, str) else "" for value in values)
+        for values in zip(*columns, strict=True)
+    ]
+
+
+def _normalize(text: str) -> str:
+    """NFKC, case folded, white space single: texts that differ only in this are the same."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _duplicates(ids: list[int], texts: list[str], labels: list[Any] | None) -> dict[int, str]:
+    """Position -> reason, for each text that stood there before."""
+    seen: dict[bytes, int] = {}
+    reasons = {}
+    for i, text in enumerate(texts):
+        key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        first = seen.setdefault(key, i)
+        if first != i:
+            same = labels is None or labels[i] == labels[first]
+            what = "duplicate of" if same else "conflicting label with"
+            reasons[i] = f"{what} row {ids[first]}"
+    return reasons
+
+
+def _shingles(text: str) -> frozenset[str]:
+    """The set of word 3-grams; shorter texts are one shingle, texts without a word none."""
+    words = _WORD.findall(text) or text.split()
+    if not words:
+        return frozenset()
+    return frozenset(" ".join(words[i : i + 3]) for i in range(max(1, len(words) - 2)))
+
+
+def _near_duplicates(
+    texts: list[str], train: np.ndarray, validation: np.ndarray, test: np.ndarray, threshold: float
+) -> dict[int, tuple[str, int]]:
+    """Position in validation or test -> (split, position) of the first text that it repeats.
+
+    Every pair at or above the threshold t is found, by prefix and position (Xiao, Wang, Lin, Yu,
+    Efficient Similarity Joins for Near Duplicate Detection, WWW 2008). Sets of n and m shingles
+    with a Jaccard similarity of t share at least o = t / (1 + t) * (n + m) of them; so with all
+    shingles in one order, rarest first, they share one among the first n - o + 1 of the one and
+    the first m - o + 1 of the other. What a template repeats in every record comes last in that
+    order and proposes no pair, where MinHash would propose nearly all of them.
+
+    Only the held-out texts are indexed and the training texts pass by, so memory grows with the
+    smaller part.
+    """
+    held_out = [*validation.tolist(), *test.tolist()]
+
+    @lru_cache(maxsize=4096)
+    def shingles(position: int) -> frozenset[str]:
+        return _shingles(texts[position])
+
+    # A checksum stands for a shingle in the index; two with the same one only cost a comparison.
+    def checksums(position: int) -> list[tuple[str, int]]:
+        return [(g, crc32(g.encode("utf-8", "surrogatepass"))) for g in shingles(position)]
+
+    frequency = Counter(checksum for i in held_out for _, checksum in checksums(i))
+
+    def rarest(position: int) -> tuple[list[int], int]:
+        """The shingles that any similar text can be found by, and the number of all."""
+        grams = sorted((frequency[c], c, gram) for gram, c in checksums(position))
+        first = len(grams) - _at_least(threshold * len(grams)) + 1
+        return [checksum for _, checksum, _ in grams[:first]], len(grams)
+
+    # checksum -> size of the text -> {position: rank of the shingle in it}, by rank.
+    index: dict[int, dict[int, dict[int, int]]] = {}
+    entries = []
+    for position in held_out:
+        grams, size = rarest(position)
+        entries += [(rank, position, checksum, size) for rank, checksum in enumerate(grams)]
+    for rank, position, checksum, size in sorted(entries):
+        index.setdefault(checksum, {}).setdefault(size, {})[position] = rank
+    del entries
+
+    found: dict[int, tuple[str, int]] = {}
+
+    def sweep(split: str, position: int, among: set[int]) -> None:
+        proposed = set()
+        grams, n = rarest(position)
+        for rank, checksum in enumerate(grams):
+            for m, others in index.get(checksum, {}).items():
+                overlap = _at_least(threshold / (1 + threshold) * (n + m))
+                if rank > n - overlap or overlap > m:
+                    continue
+                for other, other_rank in others.items():
+                    if other_rank > m - overlap:
+                        break
+                    if other in among:
+                        proposed.add(other)
+        for other in proposed:
+            if _similar(shingles(position), shingles(other), threshold):
+                found[other] = (split, position)
+                grams, m = rarest(other)
+                for checksum in grams:
+                    index[checksum][m].pop(other, None)
+
+    among, only_test = set(held_out), set(test.tolist())
+    for position in train.tolist():
+        sweep("training", position, among)
+    for position in validation.tolist():
+        if position not in found:
+            sweep("validation", position, only_test)
+    return found
+
+
+def _at_least(value: float) -> int:
+    """The smallest whole number that is not below a value, give or take its rounding error."""
+    return ceil(value - 1e-9)
+
+
+def _similar(a: frozenset[str], b: frozenset[str], threshold: float) -> bool:
+    """Whether |a ∩ b| / |a ∪ b| reaches the threshold (Jaccard)."""
+    shared = len(a & b)
+    return shared >= _at_least(threshold * (len(a) + len(b) - shared))
+
+
+# ---------------------------------------------------------------- the split
+
+
+def _sizes(n: int, validation: float, test: float, where: str, story: str) -> tuple[int, int]:
+    """Numbers of validation and test records out of n, so that all three splits have some."""
+    sizes = []
+    for name, asked in (("validation", validation), ("test", test)):
+        if not (0 < asked < 1 or (asked >= 1 and float(asked).is_integer())):
+            raise UserError(
+                f"{where}.{name}: {asked} is neither a share between 0 and 1 nor a number of "
+                "records; no split may be empty"
+            )
+        sizes.append(_at_least(asked * n) if asked < 1 else int(asked))
+    if n < 3:
+        raise UserError(
+            f"{where}: {n} records are left to split ({story}), and training, validation and test "
+            "need one each; give more data, or raise max_records"
+        )
+    if sum(sizes) >= n:
+        raise UserError(
+            f"{where}: validation ({sizes[0]}) and test ({sizes[1]}) leave nothing of the {n} "
+            f"records for training ({story}); lower {where}.validation or {where}.test"
+        )
+    return sizes[0], sizes[1]
+
+
+def _check_strata(labels: list[Any], sizes: tuple[int, int], where: str) -> None:
+    counts = Counter(labels)
+    rare, members = min(counts.items(), key=lambda item: (item[1], str(item[0])))
+    if members < 3:
+        raise UserError(
+            f"{where}.method: stratified needs three records of each label, one for each split, "
+            f"and '{excerpt(rare)}' has {members}; use method: random, or leave that label out"
+        )
+    for name, size in zip(("validation", "test"), sizes, strict=True):
+        if size < len(counts):
+            raise UserError(
+                f"{where}.{name}: {size} records cannot hold {len(counts)} labels; raise it to "
+                f"{len(counts)} or more, or use method: random"
+            )
+
+
+def _shuffle(
+    n: int, validation: int, test: int, seed: int, strata: np.ndarray | None, where: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    # Imported here: it takes more than a second, and a contiguous split has no use for it.
+    from sklearn.model_selection import train_test_split
+
+    def part(positions: np.ndarray, size: int) -> list[np.ndarray]:
+        try:
+            return train_test_split(
+                positions,
+                test_size=size,
+                random_state=seed,
+                stratify=None if strata is None else strata[positions],
+            )
+        except ValueError as error:
+            raise UserError(
+                f"{where}.method: {error} Use method: random, or change {where}.validation or "
+                f"{where}.test"
+            ) from None
+
+    rest, held_test = part(np.arange(n), test)
+    train, held_validation = part(rest, validation)
+    return train, held_validation, held_test
+
+
+def _cut(
+    n: int, validation: int, test: int, chapters: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Training, validation, test as runs of positions, cut between chapters where that is near."""
+    changes = (
+        np.array([], dtype=np.int64)
+        if chapters is None
+        else np.flatnonzero(chapters[1:] != chapters[:-1]) + 1
+    )
+    test_start = _nearest(changes, n, test, lowest=2)
+    validation_start = _nearest(changes, test_start, validation, lowest=1)
+    order = np.arange(n)
+    return (
+        order[:validation_start],
+        order[validation_start:test_start],
+        order[test_start:],
+    )
+
+
+def _nearest(changes: np.ndarray, end: int, size: int, lowest: int) -> int:
+    """Where a part of about `size` records that stops before `end` begins.
+
+    lowest: records before it that earlier parts need at least. Of two changes equally near the
+    earlier one is taken.
+    """
+    start = max(end - size, lowest)
+    near = [c for c in changes.tolist() if lowest <= c < end and abs(end - c - size) <= size / 2]
+    return min(near, key=lambda c: (abs(c - start), c), default=start)

@@ -1,0 +1,82 @@
+"""What a system says: greedy answers to prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from deltatune.tokens.ids import begin, end, padding, prompt_ids, stop
+from deltatune.tokens.prompts import Prompt
+
+
+@dataclass(frozen=True)
+class Answer:
+    """text: decoded without special tokens. tokens: how many were made, eos not counted.
+    finished: whether eos, or the end of a turn, was reached. cut: prompt tokens left out because
+    the context is full."""
+
+    text: str
+    tokens: int
+    finished: bool
+    cut: int
+
+
+def batch_plan(lengths: list[int], batch_size: int) -> list[list[int]]:
+    """Indices in batches of like length, longest first, so that running short of memory shows
+    at once. The plan depends on the prompts alone: base and tuned get the same one."""
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+
+
+@torch.inference_mode()
+def answer(
+    model,
+    tokenizer,
+    prompts: list[Prompt],
+    *,
+    max_new_tokens: int,
+    batch_size: int,
+    progress: Callable[[str], None] = print,
+) -> list[Answer]:
+    """Continue each prompt greedily until eos or `max_new_tokens`, in the order given.
+
+    In a chat an answer also ends with the token that ends a turn, which is what training taught.
+
+    A prompt that leaves no room for the answer in the model's context loses its first tokens,
+    which is counted in `Answer.cut`. The last one always stays: where `max_new_tokens` is as much
+    as the context, an answer gets what the bos and that token leave.
+    """
+    bos, pad = begin(tokenizer), padding(tokenizer)
+    stops = sorted({end(tokenizer), *(stop(prompt, tokenizer) for prompt in prompts)})
+    context = model.config.max_position_embeddings
+    room = max(len(bos) + 1, context - max_new_tokens)
+    encoded = [ids[len(bos) :] for ids in prompt_ids(prompts, tokenizer)]
+    kept = [ids[-(room - len(bos)) :] for ids in encoded]
+    answers: dict[int, Answer] = {}
+    plan = batch_plan([len(ids) for ids in kept], batch_size)
+    for number, batch in enumerate(plan):
+        # A model must be given something: without bos, an empty prompt is the end of a document.
+        rows = [bos + kept[i] or [end(tokenizer)] for i in batch]
+        width = max(map(len, rows))
+        ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows])
+        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+        made = model.generate(
+            input_ids=ids.to(model.device),
+            attention_mask=mask.to(model.device),
+            max_new_tokens=min(max_new_tokens, context - room),
+            do_sample=False,
+            num_beams=1,
+            use_cache=True,
+            pad_token_id=pad,
+            eos_token_id=stops,
+        )[:, width:].tolist()
+        for i, tokens in zip(batch, made, strict=True):
+            last = next((n for n, token in enumerate(tokens) if token in stops), len(tokens))
+            finished = last < len(tokens)
+            tokens = tokens[:last]
+            text = tokenizer.decode(tokens, skip_special_tokens=True)
+            answers[i] = Answer(text, len(tokens), finished, len(encoded[i]) - len(kept[i]))
+        progress(f"{len(answers)}/{len(prompts)} answers, batch {number + 1}/{len(plan)}")
+    return [answers[i] for i in range(len(prompts))]

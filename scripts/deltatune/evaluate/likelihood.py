@@ -1,0 +1,212 @@
+"""What a system believes: the likelihood of texts and of labels."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from deltatune.core.errors import UserError
+from deltatune.evaluate.generate import batch_plan
+from deltatune.tokens.ids import begin, continuation_ids, padding, text_ids
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of text with what is scored of it.
+
+    ids: tokens that are read, bos included. scored: how many at the end are scored.
+    words, bytes: of the scored stretch of the original text.
+    """
+
+    ids: list[int]
+    scored: int
+    words: int
+    bytes: int
+
+
+def windows(text: str, tokenizer, context: int) -> list[Window]:
+    """Cut a text into overlapping windows; every token is scored once.
+
+    The stride is half the context, so that each scored token but the first ones has at least
+    that much before it. bos stands first, no eos is added. The stretches scored add up to the
+    text, byte for byte. Without a bos the first token has nothing before it and is not scored; a
+    text of that token alone has no window, which the caller counts.
+    """
+    encoded = tokenizer(
+        text,
+        add_special_tokens=False,
+        split_special_tokens=True,
+        return_offsets_mapping=True,
+        verbose=False,
+    )
+    ids, offsets = encoded["input_ids"], [start for start, _ in encoded["offset_mapping"]]
+    if not ids:
+        return []
+    bos = begin(tokenizer)
+    size = context - len(bos)
+    stride = max(1, context // 2)
+    # Without a bos the first token has nothing before it and cannot be scored.
+    edges = [0 if bos else 1, *range(size, len(ids), stride), len(ids)]
+    found = []
+    for start, stop in itertools.pairwise(edges):
+        if start >= stop:
+            continue
+        first = offsets[start] if start else 0
+        last = offsets[stop] if stop < len(ids) else len(text)
+        stretch = text[first:last]
+        # A word belongs to the stretch that it begins in.
+        words = len(stretch.split())
+        if stretch and first and not stretch[0].isspace() and not text[first - 1].isspace():
+            words -= 1
+        found.append(
+            Window(
+                ids=bos + ids[max(0, stop - size) : stop],
+                scored=stop - start,
+                words=words,
+                bytes=len(stretch.encode("utf-8")),
+            )
+        )
+    return found
+
+
+@torch.inference_mode()
+def score_windows(
+    model,
+    tokenizer,
+    parts: list[Window],
+    *,
+    batch_size: int,
+    progress: Callable[[str], None] = print,
+) -> np.ndarray:
+    """Negative log-likelihood of the scored tokens of each window: float64 [windows], nats."""
+    pad = padding(tokenizer)
+    totals = np.zeros(len(parts))
+    done = 0
+    for batch in batch_plan([len(part.ids) for part in parts], batch_size):
+        width = max(len(parts[i].ids) for i in batch)
+        # Padding stands behind, where causal attention cannot see it.
+        ids = torch.tensor([parts[i].ids + [pad] * (width - len(parts[i].ids)) for i in batch])
+        logits = model(input_ids=ids.to(model.device), use_cache=False).logits.float()
+        for row, i in enumerate(batch):
+            stop = len(parts[i].ids)
+            start = stop - parts[i].scored
+            target = ids[row, start:stop].to(logits.device)
+            nll = torch.nn.functional.cross_entropy(
+                logits[row, start - 1 : stop - 1], target, reduction="none"
+            )
+            totals[i] = nll.double().sum().item()
+        done += len(batch)
+        progress(f"{done}/{len(parts)} windows")
+    return totals
+
+
+@torch.inference_mode()
+def score_completions(
+    model,
+    tokenizer,
+    prompts: list[str],
+    completions: list[str],
+    *,
+    max_length: int,
+    batch_size: int,
+    progress: Callable[[str], None] = print,
+) -> np.ndarray:
+    """Log-likelihood of every completion after every prompt: float64 [prompts, completions].
+
+    The prompt is read once and its key-value cache shared by all completions. A prompt longer
+    than the room that max_length leaves loses its first tokens, as in training. Raises UserError
+    where the longest completion leaves no room for a token of the prompt.
+    """
+    bos = begin(tokenizer)
+    ends = continuation_ids(completions, tokenizer)
+    longest = max(map(len, ends))
+    room = max_length - len(bos) - longest - 1
+    if room < 1:
+        raise UserError(
+            f"max_length: {max_length} tokens leave no room for a text beside the label "
+            f"'{completions[ends.index(max(ends, key=len))].strip()}' ({longest} tokens); raise it "
+            "or shorten the label."
+        )
+    encoded = [bos + ids[-room:] for ids in text_ids(prompts, tokenizer)]
+    pad = padding(tokenizer)
+    end_ids = torch.tensor([e + [pad] * (longest - len(e)) for e in ends]).to(model.device)
+    end_mask = torch.tensor([[1] * len(e) + [0] * (longest - len(e)) for e in ends])
+    end_mask = end_mask.to(model.device)
+    scores = np.zeros((len(prompts), len(completions)))
+    done = 0
+    for batch in batch_plan([len(ids) for ids in encoded], batch_size):
+        scores[batch] = _score_batch(model, [encoded[i] for i in batch], end_ids, end_mask, pad)
+        done += len(batch)
+        progress(f"{done}/{len(prompts)} texts")
+    return scores
+
+
+def _score_batch(model, rows: list[list[int]], end_ids, end_mask, pad: int) -> np.ndarray:
+    """[rows, completions]: prompts padded on the left, completions on the right."""
+    count, longest = end_ids.shape
+    width = max(map(len, rows))
+    ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows]).to(model.device)
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+    mask = mask.to(model.device)
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    out = model(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=positions,
+        use_cache=True,
+        **_last_logits(model),
+    )
+    first = out.logits[:, -1].float().log_softmax(-1)[:, end_ids[:, 0]]
+    total = first.double()
+    if longest > 1:
+        cache = out.past_key_values
+        cache.batch_repeat_interleave(count)
+        ends = end_ids.repeat(len(rows), 1)
+        ends_mask = end_mask.repeat(len(rows), 1)
+        after = positions[:, -1:].repeat_interleave(count, 0) + 1
+        # The last token of a completion predicts nothing that is scored.
+        logits = model(
+            input_ids=ends[:, :-1],
+            attention_mask=torch.cat([mask.repeat_interleave(count, 0), ends_mask[:, :-1]], dim=1),
+            position_ids=after + torch.arange(longest - 1, device=model.device),
+            past_key_values=cache,
+            use_cache=True,
+        ).logits.float()
+        logs = logits.log_softmax(-1).gather(2, ends[:, 1:, None]).squeeze(2).double()
+        rest = (logs * ends_mask[:, 1:]).sum(1)
+        total = total + rest.view(len(rows), count)
+    return total.cpu().numpy()
+
+
+def _last_logits(model) -> dict[str, int]:
+    """The argument for logits of the last position alone, where the model has one."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    known = "logits_to_keep" in inspect.signature(inner.forward).parameters
+    return {"logits_to_keep": 1} if known else {}
+
+
+def choose(
+    questions: pd.DataFrame, scores: np.ndarray, empty: np.ndarray, labels: list[str]
+) -> pd.DataFrame:
+    """The likeliest label of each text, as it is and calibrated.
+
+    questions: id, text, label. scores: log-likelihoods [texts, labels]. empty: the same after
+    prompts without content [prompts, labels]; their mean probability is what a system prefers
+    before it has read anything, and calibration divides by it (Zhao et al. 2021, "Calibrate
+    Before Use").
+    """
+    # In logarithms: a long label can be too unlikely for a float. The constant of the mean is left
+    # out, since it is the same for all labels.
+    prior = np.logaddexp.reduce(empty, axis=0)
+    names = np.array(labels, dtype=object)
+    return questions[["id", "text", "label"]].assign(
+        predicted=names[scores.argmax(axis=1)],
+        predicted_calibrated=names[(scores - prior).argmax(axis=1)],
+        logprobs=list(scores),
+    )

@@ -1,0 +1,116 @@
+"""A dataset's records, wherever they come from: a file, an address, or the hub."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import urllib.error
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from deltatune.core import manifest
+from deltatune.core.errors import UserError
+from deltatune.data import gutenberg, readers
+from deltatune.fetch import download
+
+
+def records(
+    settings: dict[str, Any],
+    source: Path | None,
+    write: Path,
+    rejects: Path,
+    downloads: Path,
+    progress: Callable[[str], None],
+) -> dict[str, Any]:
+    """Write records.parquet and rejects.csv of one dataset.
+
+    settings: as `workflow.Flow.dataset` gives them. source: its file, for sample and file.
+    downloads: folder for what comes from an address. Returns counts and, for the manifest, what
+    was read. Raises UserError that says what to do.
+    """
+    where = f"datasets.{settings['dataset']}"
+    out = {"write": write, "rejects": rejects, "where": where}
+    if settings["source"] == "hub":
+        from deltatune.fetch import hub
+
+        asked = {key: settings[key] for key in ("id", "config", "split", "revision")}
+        found, facts = hub.dataset(**asked, where=where, progress=progress)
+        columns = settings["columns"]
+        return facts | readers.read_rows(found, f"'{settings['id']}'", columns, **out)
+    facts = {}
+    if settings["source"] == "url":
+        source = _download(settings, downloads, where, progress)
+        facts = {"source_sha256": manifest.file_hash(source)}
+        if settings["text"]:
+            source, stripped = _book(source, settings["gutenberg"], where)
+            facts |= stripped
+    else:
+        facts = {"source_sha256": manifest.file_hash(source)}
+    if settings["text"]:
+        return facts | readers.read_text(source, **out)
+    return facts | readers.read_records(source, settings["format"], settings["columns"], **out)
+
+
+def _download(
+    settings: dict[str, Any], folder: Path, where: str, progress: Callable[[str], None]
+) -> Path:
+    """The file behind the address; one that is here already is taken as it is."""
+    url, sha256 = settings["url"], settings["sha256"]
+    name = unquote(urlsplit(url).path).rpartition("/")[2] or "file"
+    path = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name[-80:]}"
+    if path.is_file() and sha256 in (None, manifest.file_hash(path)):
+        return path
+    try:
+        download.fetch(lambda: (url, {}), path, progress, sha256)
+    except download.WrongContent as error:
+        raise UserError(
+            f"{where}.sha256: {url} gives a file with the sha256 {error.found}, not {sha256}. If "
+            "it was changed and the new one is meant, put that into config.yaml."
+        ) from None
+    except urllib.error.HTTPError as error:
+        raise UserError(f"{where}.url: {_answered(error.code, url)}") from None
+    except download.Broken as error:
+        raise UserError(
+            f"{where}.url: {url} could not be fetched: {error}. Check the address, the network and "
+            "the proxy (HTTPS_PROXY), then run again: what has arrived is kept, and the next run "
+            "goes on from there."
+        ) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise UserError(
+            f"{where}: the disk is full: {error.strerror}. Make room where {folder} lies; what has "
+            "arrived is kept, and the next run goes on from there."
+        ) from None
+    return path
+
+
+def _answered(status: int, url: str) -> str:
+    if status in (404, 410):
+        return f"there is nothing at {url} (HTTP {status}); check the address"
+    if status in (401, 403):
+        return (
+            f"{url} may not be fetched by everybody (HTTP {status}); download it by hand and use "
+            "`source: file`"
+        )
+    if status == 429:
+        return f"{url}: too many requests from here (HTTP 429); wait some minutes and run again"
+    return f"the server of {url} answered with HTTP {status}; run again later"
+
+
+def _book(path: Path, wanted: bool | str, where: str) -> tuple[Path, dict[str, Any]]:
+    """A text without the header and footer of Project Gutenberg. wanted: true, false, "auto"."""
+    book = gutenberg.strip(gutenberg.decode(path.read_bytes())) if wanted else None
+    if book is None:
+        if wanted is True:
+            raise UserError(
+                f"{where}.gutenberg: the text has no beginning and end as Project Gutenberg marks "
+                "them (*** START OF ..., *** END OF ...). Take another edition, or set it to false."
+            )
+        return path, {}
+    body = path.with_name(f"{path.name}.body.txt")
+    body.write_text(book.text, encoding="utf-8")
+    lines = {"header_lines": book.header_lines, "footer_lines": book.footer_lines}
+    return body, {"gutenberg": lines}

@@ -1,0 +1,343 @@
+"""Datasets and models from the Hugging Face Hub, at one revision, and what to do when it fails.
+
+Everything lies in the hub's own cache, so HF_HOME, HF_ENDPOINT, HF_TOKEN and the stored login mean
+what they mean everywhere. huggingface_hub 2.4 throws an unfinished file away; so large files come
+by `download.fetch`, which goes on where it stopped, to where huggingface_hub keeps them, and
+`snapshot_download` finds them there and brings the rest.
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import glob
+import json
+import os
+import tempfile
+import urllib.error
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import huggingface_hub as hf
+from huggingface_hub import constants, errors
+from huggingface_hub.file_download import repo_folder_name
+from huggingface_hub.utils import WeakFileLock, build_hf_headers, disable_progress_bars
+
+from deltatune.core.errors import UserError
+from deltatune.fetch import download
+
+_UNREACHABLE = (
+    download.Broken,
+    httpx2.TransportError,
+    errors.LocalEntryNotFoundError,
+    errors.RevisionResolutionError,
+    ConnectionError,
+    TimeoutError,
+)
+
+Progress = Callable[[str], None]
+
+
+def model(
+    id: str,
+    revision: str,
+    choose: Callable[[list[str]], list[str]],
+    where: str,
+    progress: Progress,
+) -> tuple[Path, dict[str, Any]]:
+    """Fetch a model's files into the cache.
+
+    choose: which of the files at the top of the repository are wanted; it raises UserError where
+    one is missing. where: path of the model in config.yaml, for messages.
+    Returns the snapshot's folder, and for the manifest {"commit": ..., "bytes": ...}.
+    Raises UserError that says what to do, see `_advice`.
+    """
+    with _advised("model", id, revision, where):
+        commit, files = _listing("model", id, revision)
+        names = choose([name for name in files if "/" not in name])
+        folder = _snapshot("model", id, commit, [files[name] for name in names], progress)
+        return folder, {"commit": commit, "bytes": sum(files[name].size for name in names)}
+
+
+def dataset(
+    id: str,
+    config: str | None,
+    split: str,
+    revision: str,
+    where: str,
+    progress: Progress,
+) -> tuple[Records, dict[str, Any]]:
+    """Fetch the files of one split of a dataset into the cache.
+
+    Returns the records as `readers.read_rows` takes them, and for the manifest {"commit": ...,
+    "files": {name: sha256 or, for small ones, git's id}}. Raises UserError that says what to do.
+    """
+    with _advised("dataset", id, revision, where):
+        commit, files = _listing("dataset", id, revision)
+        script = f"{id.rpartition('/')[2]}.py"
+        if script in files:
+            raise UserError(_is_a_program(id, script, where))
+        # A gated repository lists its files to everybody. `datasets` would hide why it fails.
+        _locate("dataset", id, commit, min(files, default=".gitattributes"))()
+        import datasets  # a second and more, which no failure above has to wait for
+        from datasets.data_files import DataFilesDict, DataFilesList
+
+        # Where it cannot reach the hub, `datasets` takes any other version that it has once
+        # prepared: so it is shown a cache with none.
+        with tempfile.TemporaryDirectory() as empty:
+            builder = datasets.load_dataset_builder(id, config, revision=commit, cache_dir=empty)
+        splits = builder.config.data_files
+        if split not in splits:
+            raise UserError(_no_split(id, split, list(splits), where))
+        prefix = f"hf://datasets/{id}@{commit}/"
+        names = [path.removeprefix(prefix) for path in splits[split]]
+        folder = _snapshot("dataset", id, commit, [files[name] for name in names], progress)
+        # The builder knows the columns, separators and types; only its files are on disk now.
+        local = DataFilesList([str(folder / name) for name in names], splits[split].origin_metadata)
+        builder.config.data_files = DataFilesDict({split: local})
+        stream = builder.as_streaming_dataset(split=split)
+        hashes = {name: _identity(files[name]) for name in names}
+        return Records(stream, id, where), {"commit": commit, "files": hashes}
+
+
+class Records:
+    """The records of a split, one after the other, as a source for `readers.read_rows`."""
+
+    def __init__(self, stream: Any, id: str, where: str) -> None:
+        self.stream, self.id, self.where = stream, id, where
+
+    def names(self) -> list[str]:
+        with self._readable():
+            # Unknown before the first record where the repository does not declare its columns.
+            return list(self.stream.column_names or next(iter(self.stream), {}))
+
+    def rows(self, wanted: list[str]) -> Iterator[tuple[list[Any], str, Any]]:
+        with self._readable():
+            for record in self.stream.select_columns(wanted):
+                yield [record[name] for name in wanted], "", None
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except (UserError, OSError):
+            raise
+        except Exception as error:  # each format has its own
+            raise UserError(
+                f"{self.where}.id: the files of '{self.id}' cannot be read: "
+                f"{type(error).__name__}: {str(error)[:300]}"
+            ) from None
+
+
+# ---------------------------------------------------------------- files
+
+
+def _listing(kind: str, id: str, revision: str) -> tuple[str, dict[str, hf.hf_api.RepoFile]]:
+    """The commit that a revision is now, and its files by name; from the cache when offline."""
+    api = hf.HfApi(library_name="deltatune")
+    commit = api.resolve_revision(id, repo_type=kind, revision=revision).resolved
+    try:
+        found: Iterable[Any] = list(
+            api.list_repo_tree(id, recursive=True, revision=commit, repo_type=kind)
+        )
+    except (httpx2.TransportError, errors.OfflineModeIsEnabled) as error:
+        try:
+            found = hf.get_cached_repo_tree(id, repo_type=kind, revision=commit)
+        except errors.CachedRepoTreeNotFoundError:
+            raise error from None
+    return commit, {file.path: file for file in found if isinstance(file, hf.hf_api.RepoFile)}
+
+
+def _snapshot(
+    kind: str, id: str, commit: str, files: list[hf.hf_api.RepoFile], progress: Progress
+) -> Path:
+    """The folder in the cache that holds these files, fetched where they are not there yet."""
+    disable_progress_bars()
+    cache = Path(constants.HF_HUB_CACHE)
+    repo = repo_folder_name(repo_id=id, repo_type=kind)
+    for file in files:
+        if file.lfs is None:  # a small one, or listed by the cache alone
+            continue
+        blob = cache / repo / "blobs" / file.lfs.sha256
+        lock = cache / ".locks" / repo / f"{file.lfs.sha256}.lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with WeakFileLock(lock):
+            if not blob.exists():
+                progress(f"{id}: {file.path}, {download.size(file.size)}")
+                locate = _locate(kind, id, commit, file.path)
+                download.fetch(locate, blob, progress, file.lfs.sha256)
+    names = [glob.escape(file.path) for file in files]
+    return Path(
+        hf.snapshot_download(
+            id, repo_type=kind, revision=commit, allow_patterns=names, library_name="deltatune"
+        )
+    )
+
+
+def _locate(kind: str, id: str, commit: str, name: str) -> Callable[[], download.Address]:
+    """Where a file is served from at the moment, and the headers for that host."""
+
+    def locate() -> download.Address:
+        url = hf.hf_hub_url(id, name, repo_type=kind, revision=commit)
+        location = hf.get_hf_file_metadata(url).location
+        own = urlsplit(location).netloc == urlsplit(url).netloc
+        # The storage behind the hub has its key in the address; the token stays here.
+        return location, build_hf_headers(library_name="deltatune") if own else {}
+
+    return locate
+
+
+def _identity(file: hf.hf_api.RepoFile) -> str:
+    return file.lfs.sha256 if file.lfs else file.blob_id
+
+
+# ---------------------------------------------------------------- what to do
+
+
+@contextmanager
+def _advised(kind: str, id: str, revision: str, where: str) -> Iterator[None]:
+    """Whatever goes wrong with the hub becomes a UserError."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        message = _advice(error, kind, id, revision, where)
+        if message is None:
+            raise
+        raise UserError(message) from None
+
+
+def _advice(error: Exception, kind: str, id: str, revision: str, where: str) -> str | None:
+    """What was wrong and what to do, or None for an error that is none of the hub's."""
+    page = f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{id}"
+    chain = list(_chain(error))
+
+    def found(*types: type[BaseException]) -> Any:
+        return next((e for e in chain if isinstance(e, types)), None)
+
+    if found(errors.GatedRepoError):
+        return f"{where}.id: '{id}' is gated: its owner decides who may have it. " + (
+            f"The token that was sent ({_token_source()}) has no access. Open {page} with the "
+            "account of that token and accept the terms or ask for access; a fine-grained token "
+            "also needs the permission to read public gated repositories."
+            if hf.get_token()
+            else f"Open {page}, log in and accept the terms; then run `hf auth login` here, or set "
+            "HF_TOKEN to a token that may read."
+        )
+    if found(errors.RevisionNotFoundError):
+        return (
+            f"{where}.revision: '{id}' has no revision '{revision}'; its commits are listed at "
+            f"{page}/commits/main."
+        )
+    if hidden := found(errors.RepositoryNotFoundError):
+        # With a token that is good the answer would be 404.
+        if hidden.response.status_code == 401 and hf.get_token():
+            return _answered(401, id, where)
+        return (
+            f"{where}.id: there is no {kind} '{id}' at {constants.ENDPOINT} that may be seen "
+            f"{'with the token that was sent' if hf.get_token() else 'without a token'}. Check the "
+            "name; if it is private, use a token that may read it (`hf auth login` or HF_TOKEN)."
+        )
+    if answer := found(errors.HfHubHTTPError, urllib.error.HTTPError):
+        return _answered(_status(answer), id, where)
+    for e in chain:
+        if isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT):
+            return (
+                f"{where}: the disk is full: {e.strerror}. Make room in {constants.HF_HUB_CACHE}, "
+                "or set HF_HOME to a folder on a larger disk. What has arrived is kept; the next "
+                "run goes on from there."
+            )
+    if wrong := found(download.WrongContent):
+        return (
+            f"{where}: a file of '{id}' has arrived damaged ({wrong}); it was thrown away. Run "
+            "again; if it stays so, a proxy changes what it passes on."
+        )
+    if found(errors.OfflineModeIsEnabled):
+        return (
+            f"{where}: HF_HUB_OFFLINE forbids to fetch '{id}', and {constants.HF_HUB_CACHE} does "
+            "not hold all of it. Unset HF_HUB_OFFLINE, or fetch it where there is a network."
+        )
+    if found(json.JSONDecodeError, errors.FileMetadataError):
+        return (
+            f"{where}: what answers at {constants.ENDPOINT} is no hub, but perhaps the login page "
+            "of a network or a proxy. Check the network, HTTPS_PROXY and HF_ENDPOINT."
+        )
+    if cut := found(*_UNREACHABLE):
+        why = found(download.Broken, httpx2.TransportError) or cut
+        return (
+            f"{where}: the connection to {constants.ENDPOINT} failed: "
+            f"{str(why).splitlines()[0] or type(why).__name__}. Check the network and the proxy "
+            "(HTTPS_PROXY), then run again: what has arrived is kept, and the next run goes on "
+            "from there."
+        )
+    # What `datasets` says of a configuration that is unknown or was not named, or of no data.
+    if kind == "dataset" and (unfit := found(ValueError, FileNotFoundError)):
+        first = " ".join(str(unfit).partition("Example of usage")[0].split())[:400]
+        key = "config" if "onfig" in first else "id"
+        return f"{where}.{key}: '{id}' cannot be read as a dataset: {first}"
+    return None
+
+
+def _answered(status: int, id: str, where: str) -> str:
+    if status == 401:
+        return (
+            f"{where}: the hub refuses the token ({_token_source()}) as wrong or expired. Make a "
+            f"new one at {constants.ENDPOINT}/settings/tokens and give it to `hf auth login`, or "
+            "to HF_TOKEN; for public repositories none is needed."
+        )
+    if status == 403:
+        return (
+            f"{where}.id: access to '{id}' is forbidden for the token that was sent "
+            f"({_token_source()}); use one that may read this repository."
+        )
+    if status == 429:
+        return (
+            f"{where}: the hub has had too many requests from here (429). Wait some minutes and "
+            "run again: what has arrived is kept. With a token (`hf auth login`) the limit is "
+            "higher."
+        )
+    trouble = "is in trouble" if status >= 500 else "did not give what it lists"
+    return (
+        f"{where}: {constants.ENDPOINT} {trouble} (HTTP {status}). Run again later: what has "
+        "arrived is kept."
+    )
+
+
+def _is_a_program(id: str, script: str, where: str) -> str:
+    parquet = f"{constants.ENDPOINT}/datasets/{id}/tree/refs%2Fconvert%2Fparquet"
+    return (
+        f"{where}.id: '{id}' is made by a program of its own ({script}), and code from the hub is "
+        f"not run. The hub often keeps a copy as Parquet: open {parquet} and give the commit that "
+        "it shows as `revision`."
+    )
+
+
+def _no_split(id: str, split: str, splits: list[str], where: str) -> str:
+    near = difflib.get_close_matches(split, splits, n=1)
+    meant = f" (did you mean '{near[0]}'?)" if near else ""
+    return f"{where}.split: '{id}' has no split '{split}'{meant}; it has {', '.join(splits)}"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what it came from."""
+    while error is not None:
+        yield error
+        hidden = error.__suppress_context__
+        error = error.__cause__ or (None if hidden else error.__context__)
+
+
+def _status(error: Any) -> int:
+    return error.code if isinstance(error, urllib.error.HTTPError) else error.response.status_code
+
+
+def _token_source() -> str:
+    """Where the token comes from; never the token."""
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        if os.environ.get(name):
+            return f"from {name}"
+    return "from the stored login" if hf.get_token() else "none"

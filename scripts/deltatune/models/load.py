@@ -1,0 +1,57 @@
+"""Bases and tuned systems, loaded from folders. Safetensors only, no code from a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+from transformers import (
+    AutoModelForCausalLM,
+    GenerationConfig,
+    PreTrainedModel,
+)
+
+from deltatune.core.errors import UserError
+from deltatune.models.device import Compute
+from deltatune.models.quantization import load_arguments, use_plain_products
+from deltatune.tokens.tokenizer import load_tokenizer
+
+__all__ = ["load_base", "load_system", "load_tokenizer"]
+
+
+def load_base(folder: str | Path, quantization: str, compute: Compute) -> PreTrainedModel:
+    """The untuned model, quantized, on its device, in evaluation mode.
+
+    The key-value cache is off: with it on, packed documents see each other. The model's own
+    generation_config is left out: published models bring sampling and repetition penalties, which
+    would go on working behind greedy decoding.
+    """
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            str(folder),
+            use_safetensors=True,
+            trust_remote_code=False,
+            attn_implementation="sdpa",
+            **load_arguments(quantization, compute),
+        )
+    except SafetensorError as error:
+        raise UserError(
+            f"The weights in {folder} cannot be read as safetensors: {error}. Fetch or save the "
+            "model again."
+        ) from None
+    use_plain_products(model)
+    model.config.use_cache = False
+    model.generation_config = GenerationConfig()
+    return model.eval()
+
+
+def load_system(
+    folder: str | Path, quantization: str, compute: Compute, adapter: str | Path | None = None
+) -> PreTrainedModel:
+    """A base, or a tuned system where an adapter folder is given, ready to be evaluated."""
+    model = load_base(folder, quantization, compute)
+    if adapter is None:
+        return model
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(model, str(adapter), is_trainable=False).eval()

@@ -1,0 +1,354 @@
+"""How much memory a training run takes, from sizes alone: arithmetic, no tensors, no torch.
+
+The terms hold for a decoder of Llama's kind (Llama, Mistral, Qwen2): RMSNorm, rotary attention
+with grouped keys and values, a gated feed-forward layer; adapted by LoRA, the base frozen. All
+are read off the source of transformers, peft and bitsandbytes; tests compare them with what
+autograd really keeps on a small model. In what follows, for one token and one block,
+
+    h  hidden_size         a  heads x head_dim     i  intermediate_size      V  vocab_size
+    H  heads               L  tokens of a row      r  rank of an adapter     c  bytes of a number
+                                                                              in compute precision
+Kept for the backward pass by each block (`block_bytes`):
+
+    2 (4h + 4)   both norms: the input in fp32, whatever the precision, and its inverse deviation
+    4 c a        attention: queries, keys, values and output. Packed rows need a mask, and with a
+                 mask keys and values are repeated to the number of query heads
+    4 H          attention: logarithm of the softmax's sum, fp32
+    c L          attention: the mask as numbers to add, one row of it per token, not shared
+                 between blocks, because each call makes its own from the mask of booleans
+    3 c i        the gate, its activation and the other branch. Linear layers of the frozen base
+                 keep nothing: their weight is not trained, so their input is not needed
+
+and by each adapter on a linear layer with n inputs:
+
+    c r          the projected input, for the gradient of B
+    c n          the input behind the dropout, for the gradient of A; with dropout each has its own
+    n            the dropout's mask on a GPU, a byte a number. The CPU keeps a factor in fp32: 4 n
+                 Without dropout the input itself is kept, once for the layers that share it, and
+                 nothing for o_proj, whose input attention keeps already. Where a plain linear
+                 layer is adapted in half precision, peft casts the input for each, so none share.
+
+Nothing is kept below the first adapted layer, where no gradient flows: neither by blocks below it,
+nor by what comes before it in its own block, nor for its own dropout. Once for all blocks there are
+the rotary angles, 2 c head_dim, the last norm, 4h + 4, and, whatever the number of tokens, the
+adapters' weights cast to the compute precision.
+
+With activation checkpointing a block keeps its input only, c h, and one block at a time has the
+above, while it is computed again.
+
+The loss takes 12 V: the backward pass holds, in fp32, the log-probabilities, their gradient, and
+the gradient of the logits (4 bytes each). The forward pass held 10 V before it: logits in half
+precision (2), in fp32 (4), log-probabilities (4). In fp32 it is 12 V as well.
+
+While a block is gone through backwards, gradients are in flight: about 3 c i + 2 c h, measured;
+4 i more where peft casts the input of an adapted down_proj to fp32; under a quantization also the
+largest weight, dequantized. Loss and blocks follow one another: the larger moment is the peak.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+# Bytes of one weight of a quantized linear layer; of GPTQ see `group_bytes`.
+BYTES = {
+    # 4 bits; an absolute maximum for every 64, held in 8 bits; a factor in fp32 for every 256 of
+    # those (Dettmers et al. 2023, section 3: 0.127 bits of constants).
+    "nf4": 0.5 + 1 / 64 + 4 / (64 * 256),
+    # LLM.int8: a byte, and a factor in fp32 for each row, which is next to nothing.
+    "int8": 1.0,
+}
+FP32 = 4
+
+
+def group_bytes(bits: int, group: int) -> float:
+    """Bytes of a GPTQ weight: its bits, and for each group a scale in fp16 and a zero point.
+
+    group: weights of a row that share them, or -1 for the whole row.
+    """
+    return bits / 8 + ((2 + bits / 8) / group if group > 0 else 0)
+
+
+# What the process takes before the first tensor: CUDA's context with its kernels and the work space
+# of cuBLAS, or Python with its libraries. A rule of thumb.
+CONTEXT = {True: 500_000_000, False: 700_000_000}
+# What the allocator cannot use of what it reserves, as a share of all that comes and goes.
+FRAGMENTATION = 0.08
+LLAMA_LIKE = ("llama", "mistral", "qwen2")
+# The order of the linear layers in a block; those of one step share their input.
+_STEP = {"q_proj": 0, "k_proj": 0, "v_proj": 0, "o_proj": 1, "gate_proj": 2, "up_proj": 2}
+_STEP |= {"down_proj": 3}
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A LoRA adapter on one linear layer. block: number of its transformer block."""
+
+    layer: str
+    block: int
+    inputs: int
+    rank: int
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """The sizes of a model with its adapters."""
+
+    kind: str
+    """model_type of its config."""
+    parameters: int
+    """Of the base."""
+    linear: int
+    """Those of them in linear layers that a quantization takes: all but the output layer."""
+    largest_linear: int
+    """Parameters of the largest of those layers."""
+    trainable: int
+    blocks: int
+    hidden: int
+    intermediate: int
+    heads: int
+    head_dim: int
+    vocabulary: int
+    adapters: tuple[Adapter, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How a model is trained."""
+
+    quantization: str
+    optimizer: str
+    dropout: float
+    batch_size: int
+    """Rows of one forward pass."""
+    accumulation: int
+    """Forward passes of one step."""
+    row_length: int
+    """Tokens of a packed row."""
+    checkpointing: bool
+    on_gpu: bool
+    half: bool
+    """Whether it computes in bf16 or fp16 rather than in fp32."""
+    gptq: tuple[int, int] = (4, 128)
+    """Bits and group size, where the quantization is gptq."""
+
+    @property
+    def compute_bytes(self) -> int:
+        return 2 if self.half else FP32
+
+    @property
+    def linear_bytes(self) -> float:
+        """Bytes of a weight of a quantized layer."""
+        if self.quantization == "gptq":
+            return group_bytes(*self.gptq)
+        return BYTES.get(self.quantization, self.compute_bytes)
+
+    @property
+    def casts_inputs(self) -> bool:
+        """Whether peft casts the input of each adapter to fp32 and autocast casts it back."""
+        return self.quantization == "none" and self.half
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes at the peak, by part."""
+
+    weights: int
+    adapters: int
+    """Weights and gradients of what is trained, in fp32."""
+    optimizer: int
+    activations: int
+    logits: int
+    """What the loss takes; 0 where the peak is in a block, whose share is in activations."""
+    overhead: int
+    """Context and fragmentation: not among what torch.cuda.max_memory_allocated counts."""
+
+    @property
+    def allocated(self) -> int:
+        """What torch.cuda.max_memory_allocated should show."""
+        return self.total - self.overhead
+
+    @property
+    def total(self) -> int:
+        return (
+            self.weights
+            + self.adapters
+            + self.optimizer
+            + self.activations
+            + self.logits
+            + self.overhead
+        )
+
+
+def block_bytes(anatomy: Anatomy, setup: Setup, block: int) -> int:
+    """Bytes a token that one block keeps for the backward pass, see above."""
+    first = min(((a.block, _STEP.get(a.layer, 0)) for a in anatomy.adapters), default=(0, 0))
+
+    def reached(step: int) -> bool:
+        """Whether a gradient flows to the output of a step of this block."""
+        return (block, step) >= first
+
+    c, width = setup.compute_bytes, anatomy.heads * anatomy.head_dim
+    norm = FP32 * anatomy.hidden + FP32
+    kept = norm * ((block, 0) > first) + norm * reached(1)
+    if reached(0):
+        kept += 4 * c * width + FP32 * anatomy.heads + c * setup.row_length
+    if reached(2):
+        kept += 3 * c * anatomy.intermediate
+    if setup.quantization == "int8" and reached(0):
+        # bitsandbytes keeps the input of every 8-bit layer, of those that share one only once.
+        kept += c * (2 * anatomy.hidden + anatomy.intermediate)
+    seen = {_STEP["o_proj"]} if reached(0) else set()
+    for adapter in anatomy.adapters:
+        if adapter.block != block:
+            continue
+        step = _STEP.get(adapter.layer, 0)
+        kept += c * adapter.rank
+        if setup.dropout or setup.casts_inputs or step not in seen:
+            kept += c * adapter.inputs
+        if setup.dropout and (block, step) > first:
+            kept += adapter.inputs * (1 if setup.on_gpu else FP32)
+        seen.add(step)
+    return kept
+
+
+def kept_bytes(anatomy: Anatomy, setup: Setup) -> int:
+    """Bytes a token that all of the model keeps for the backward pass, the loss left out."""
+    c = setup.compute_bytes
+    blocks = range(anatomy.blocks)
+    if setup.checkpointing:
+        # The mask of booleans is an input of every block; a byte for each token of the row.
+        kept = anatomy.blocks * c * anatomy.hidden + setup.row_length
+    else:
+        kept = sum(block_bytes(anatomy, setup, block) for block in blocks)
+    return kept + 2 * c * anatomy.head_dim + FP32 * anatomy.hidden + FP32
+
+
+def casts(anatomy: Anatomy, setup: Setup) -> int:
+    """Bytes of the adapters' weights in compute precision, which a forward pass keeps."""
+    kept = setup.half and not setup.checkpointing
+    return setup.compute_bytes * anatomy.trainable if kept else 0
+
+
+def loss_bytes(anatomy: Anatomy) -> int:
+    """Bytes a token at the moment of the loss, see above."""
+    return 3 * FP32 * anatomy.vocabulary
+
+
+def passing_bytes(anatomy: Anatomy, setup: Setup) -> int:
+    """Bytes a token in a block on the way back, beyond what all blocks keep, see above."""
+    c = setup.compute_bytes
+    passing = 3 * c * anatomy.intermediate + 2 * c * anatomy.hidden
+    if setup.casts_inputs and any(a.layer == "down_proj" for a in anatomy.adapters):
+        passing += FP32 * anatomy.intermediate
+    if setup.checkpointing:
+        passing += max(block_bytes(anatomy, setup, block) for block in range(anatomy.blocks))
+    return passing
+
+
+def optimizer_bytes(name: str) -> float:
+    """Bytes of state for each trained number.
+
+    AdamW holds two moments in fp32, its 8-bit form a byte each; AdEMAMix three; Lion one; plain SGD
+    and LOMO none; Adafactor a row and a column for each matrix,
+    half a byte at rank 8. Others count as AdamW.
+    """
+    name = name.lower()
+    if "sgd" in name or "lomo" in name:
+        return 0
+    moments = 1 if any(word in name for word in ("lion", "adagrad", "rmsprop")) else 2
+    moments += "ademamix" in name
+    if "adafactor" in name:
+        return 0.5
+    if "8bit" in name:
+        return moments * (1 + FP32 / 256)
+    if "4bit" in name:
+        return moments * (0.5 + FP32 / 128)
+    return moments * FP32
+
+
+def weight_bytes(anatomy: Anatomy, setup: Setup) -> int:
+    """The base as it is held: quantized linear layers; the rest in compute precision."""
+    rest = anatomy.parameters - anatomy.linear
+    return round(anatomy.linear * setup.linear_bytes + rest * setup.compute_bytes)
+
+
+def estimate(anatomy: Anatomy, setup: Setup) -> Memory:
+    """The peak of training, in bytes by part."""
+    tokens = setup.batch_size * setup.row_length
+    kept = tokens * kept_bytes(anatomy, setup) + casts(anatomy, setup)
+    loss = tokens * loss_bytes(anatomy)
+    passing = tokens * passing_bytes(anatomy, setup)
+    if setup.quantization != "none":
+        passing += setup.compute_bytes * anatomy.largest_linear
+    in_block = passing > loss
+    activations, logits = (kept + passing, 0) if in_block else (kept, loss)
+    share = FRAGMENTATION if setup.on_gpu else 0
+    return Memory(
+        weights=weight_bytes(anatomy, setup),
+        adapters=2 * FP32 * anatomy.trainable,
+        optimizer=round(optimizer_bytes(setup.optimizer) * anatomy.trainable),
+        activations=activations,
+        logits=logits,
+        overhead=CONTEXT[setup.on_gpu] + round(share * (activations + logits)),
+    )
+
+
+# ---------------------------------------------------------------- does it fit, and what if not
+
+
+def largest_batch(anatomy: Anatomy, setup: Setup, room: int, most: int = 1024) -> int:
+    """The most rows of one forward pass that fit into `room` bytes, at most `most`; 0 if none."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        if estimate(anatomy, replace(setup, batch_size=middle)).total <= room:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def with_batch(setup: Setup, largest: int) -> Setup | None:
+    """The same rows a step in forward passes of at most `largest` rows; None if that is 0."""
+    rows = setup.batch_size * setup.accumulation
+    fitting = [n for n in range(1, min(largest, setup.batch_size) + 1) if rows % n == 0]
+    if not fitting:
+        return None
+    return replace(setup, batch_size=fitting[-1], accumulation=rows // fitting[-1])
+
+
+def nearest(
+    anatomy: Anatomy, setup: Setup, room: int, lengths: tuple[int, ...] = ()
+) -> Setup | None:
+    """The setup nearest to the one asked for that fits into `room` bytes, or None.
+
+    In order: smaller batches with more accumulation, which change nothing else; activation
+    checkpointing, which costs time; nf4, which changes the base; shorter rows (`lengths`, longest
+    first), which cut documents.
+    """
+    candidates = [setup]
+    if not setup.checkpointing:
+        candidates.append(replace(setup, checkpointing=True))
+    if setup.linear_bytes > 0.6:
+        candidates += [replace(s, quantization="nf4") for s in list(candidates)]
+    candidates += [replace(candidates[-1], row_length=length) for length in lengths]
+    for candidate in candidates:
+        found = with_batch(candidate, largest_batch(anatomy, candidate, room))
+        if found:
+            return found
+    return None
+
+
+def changes(asked: Setup, found: Setup) -> list[str]:
+    """The settings to change, from one setup to another."""
+    told = []
+    if found.quantization != asked.quantization:
+        told.append(f"quantization: {found.quantization}")
+    if found.checkpointing != asked.checkpointing:
+        told.append("training.activation_checkpointing: true")
+    if found.row_length != asked.row_length:
+        told.append(f"tasks.….max_length: {found.row_length}")
+    if found.batch_size != asked.batch_size:
+        told.append(f"training.batch_size: {found.batch_size}")
+        told.append(f"training.gradient_accumulation: {found.accumulation}")
+    return told

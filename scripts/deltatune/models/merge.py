@@ -1,0 +1,233 @@
+"""A tuned system as one ordinary 16-bit model, and how far it is from what was evaluated."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
+
+from deltatune.core.errors import UserError
+from deltatune.models.device import Compute
+from deltatune.models.load import load_base, load_tokenizer
+from deltatune.tokens.encode import encode
+from deltatune.tokens.ids import end, padding, stop
+from deltatune.tokens.prompts import Prompt
+
+#: Nats a token. Rounding to bf16 alone costs 0.0001 to 0.0002 on the default's tiny model, merging
+#: into the original 16-bit base instead of the dequantized one 0.02 (docs/using.md).
+KL_LIMIT = 1e-3
+
+#: Tokens of test text that the merged model is compared on. Their log-probabilities are all held
+#: at once: 4 bytes for each token and piece of the vocabulary, 0.3 GB for Mistral's 32,000.
+SAMPLE_TOKENS = 2048
+
+#: What of a base's folder goes with the merged model: the tokenizer, the chat template, a license.
+_KEPT = ("*.json", "*.model", "*.txt", "*.jinja", "LICENSE*", "NOTICE*")
+#: What describes the base's own weights.
+_ITS_OWN = ("config.json", "generation_config.json", "quantize_config.json")
+
+
+def check(quantization: str, where: str = "quantization") -> None:
+    """Raise UserError, naming the key, for a base that nothing can be merged into."""
+    if quantization == "gptq":
+        raise UserError(
+            f"{where}: gptq, so the adapter cannot be merged: GPTQ weights are integers that were "
+            "fitted to a calibration text, and peft cannot add to them. Load the adapter beside "
+            "the GPTQ base instead (peft.PeftModel.from_pretrained), or train with nf4 or none."
+        )
+
+
+def dtype_for(compute: Compute) -> torch.dtype:
+    """The 16-bit type of the merged model.
+
+    bf16, which has the range of fp32 and is what most models are published in; fp16 only where the
+    system was evaluated in fp16, on a GPU that has no bf16.
+    """
+    return torch.float16 if compute.dtype is torch.float16 else torch.bfloat16
+
+
+def merge(
+    folder: str | Path, quantization: str, compute: Compute, adapter: str | Path
+) -> PreTrainedModel:
+    """The adapter added to the weights of its base, in 16 bits and in main memory.
+
+    The sum is made with the base *as it was evaluated*: weights that were rounded to 4 or 8 bits
+    are turned back into numbers as they are, since the adapter has learnt beside their errors. It
+    is made in the precision of evaluation and rounded once. The base is quantized on the device
+    of evaluation and dequantized in main memory, so a GPU need not hold the whole 16-bit model.
+
+    Raises UserError for GPTQ, and where a merged weight is not a number.
+    """
+    check(quantization)
+    from peft import PeftModel
+
+    model = load_base(folder, quantization, compute)
+    model = model.to("cpu")
+    if quantization != "none":
+        model = model.dequantize()
+    model = PeftModel.from_pretrained(model, str(adapter), is_trainable=False)
+    try:
+        model = model.merge_and_unload(safe_merge=True)
+    except ValueError as error:
+        raise UserError(
+            f"{adapter}: the adapter cannot be merged: {error}. Train it again; if it happens "
+            "again, with a lower `training.learning_rate`."
+        ) from None
+    return model.to(dtype_for(compute)).eval()
+
+
+def save(model: PreTrainedModel, base: str | Path, output: Path, prompt: Prompt = "") -> None:
+    """Write the model with the tokenizer and chat template of its base, as transformers reads it.
+
+    prompt: one of the task's, which tells by what token its answers end.
+
+    The tokenizer's files are copied, byte for byte. The generation settings are greedy, as in
+    evaluation, and know the tokens that end an answer and that pad a batch: without them
+    `generate` would not stop.
+    """
+    tokenizer = load_tokenizer(base)
+    model.config.use_cache = True
+    model.generation_config = GenerationConfig(
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=_ends(base, tokenizer, prompt),
+        pad_token_id=padding(tokenizer),
+        do_sample=False,
+    )
+    model.save_pretrained(output, safe_serialization=True)
+    for file in sorted({file for pattern in _KEPT for file in Path(base).glob(pattern)}):
+        if file.name not in _ITS_OWN and not file.name.endswith(".index.json"):
+            # What it is a link to, so that the folder can be carried away.
+            shutil.copyfile(file.resolve(), output / file.name)
+
+
+def _ends(base: str | Path, tokenizer: Any, prompt: Prompt) -> int | list[int]:
+    """Ids that end an answer: eos, the end of a turn in a chat, and what the base's own settings
+    know beside them."""
+    eos = end(tokenizer)
+    path = Path(base) / "generation_config.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    more = known.get("eos_token_id") or []
+    more = more if isinstance(more, list) else [more]
+    ends = list(dict.fromkeys([eos, stop(prompt, tokenizer), *more]))
+    return ends if len(ends) > 1 else eos
+
+
+# ---------------------------------------------------------------- how far it is
+
+
+def sample(
+    records: Sequence[dict], kind: Any, task: dict, tokenizer: Any, tokens: int = SAMPLE_TOKENS
+) -> list[np.ndarray]:
+    """Token ids of test records, spread evenly over them: prompt, answer and eos as in training.
+
+    records: as in test.parquet. kind: a module of `deltatune.tasks`. At most `tokens` tokens that
+    have one before them, but at least one record.
+    """
+    documents = [kind.document(record, task) for record in records]
+    # Steps of the golden ratio: the first few are spread over all records, however many it takes.
+    order = sorted(range(len(documents)), key=lambda i: (i * 0.6180339887498949) % 1)
+    pieces: list[np.ndarray] = []
+    left = tokens
+    for start in range(0, len(order), 64):
+        chosen = [documents[i] for i in order[start : start + 64]]
+        for ids in encode(chosen, tokenizer, task["max_length"], kind.OVERFLOW).ids:
+            if left < 1:
+                return pieces
+            if len(ids) > 1:
+                pieces.append(ids[: left + 1])
+                left -= len(pieces[-1]) - 1
+    if not pieces:
+        raise UserError(
+            f"tasks.{task['task']}.max_length: no test record fits into {task['max_length']} "
+            "tokens, so there is nothing to compare the merged model on; raise it."
+        )
+    return pieces
+
+
+@torch.inference_mode()
+def log_probabilities(model, pieces: Sequence[np.ndarray]) -> Iterator[torch.Tensor]:
+    """Of the next token at every place of each piece but its last: float32 [places, vocabulary],
+    in main memory, one piece at a time."""
+    for ids in pieces:
+        row = torch.from_numpy(ids.astype(np.int64))[None].to(model.device)
+        yield model(input_ids=row, use_cache=False).logits[0, :-1].float().log_softmax(-1).cpu()
+
+
+def divergence(
+    evaluated: Sequence[torch.Tensor],
+    model,
+    pieces: Sequence[np.ndarray],
+    progress: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """KL(evaluated || model) in nats at each token, over the whole vocabulary.
+
+    evaluated: log-probabilities of what was evaluated, of the same pieces. Returns their mean and
+    maximum, the number of tokens, and the share of them whose likeliest token is the same.
+    """
+    found, same = [], []
+    for number, (p, q) in enumerate(
+        zip(evaluated, log_probabilities(model, pieces), strict=True), start=1
+    ):
+        # Normalized anew, or the rounding of fp32 would make small divergences negative.
+        p, q = p.double().log_softmax(-1), q.double().log_softmax(-1)
+        # A token that neither believes in at all would give 0 * (inf - inf).
+        terms = torch.where(p.isneginf(), 0.0, p.exp() * (p - q))
+        found.append(terms.sum(-1))
+        same.append(p.argmax(-1) == q.argmax(-1))
+        progress(f"compared {number}/{len(pieces)} texts")
+    nats = torch.cat(found)
+    return {
+        "kl_mean": float(nats.mean()),
+        "kl_max": float(nats.max()),
+        "tokens": len(nats),
+        "same_argmax": float(torch.cat(same).double().mean()),
+        "kl_limit": KL_LIMIT,
+        "within_limit": bool(nats.mean() <= KL_LIMIT),
+    }
+
+
+def load_plain(folder: str | Path) -> PreTrainedModel:
+    """The merged model as a user of transformers loads it, in the type that it is stored in.
+
+    Where there is a GPU, what does not fit on it stays in main memory.
+    """
+    where = {"device_map": "auto"} if torch.cuda.is_available() else {}
+    return AutoModelForCausalLM.from_pretrained(
+        str(folder), use_safetensors=True, trust_remote_code=False, **where
+    ).eval()
+
+
+def verdict(figures: dict[str, Any], dtype: torch.dtype, quantization: str) -> str:
+    """One sentence on the divergence, and a loud one above the limit."""
+    measured = (
+        f"the merged model is {figures['kl_mean']:.1e} nats a token from what was evaluated "
+        f"(highest {figures['kl_max']:.1e}, {figures['tokens']} tokens, likeliest token the same "
+        f"in {figures['same_argmax']:.1%})"
+    )
+    if figures["within_limit"]:
+        return measured
+    name = str(dtype).removeprefix("torch.")
+    why = f"Rounding to {name} costs this model too much"
+    if quantization == "int8":
+        why = "LLM.int8 rounds activations too, which no merged model does"
+    return (
+        f"WARNING: {measured}. That is above {KL_LIMIT:g}: its answers and scores can differ from "
+        f"those in the report. {why}, or its output layer was changed; to be exact, use the "
+        "adapter on its base, as it was evaluated."
+    )
+
+
+def refuse_if_broken(figures: dict[str, Any]) -> None:
+    """Raise UserError where the merged model gives no numbers."""
+    if not math.isfinite(figures["kl_mean"]):
+        raise UserError(
+            "The merged model gives no finite likelihoods: a weight or activation is beyond the "
+            "range of 16 bits. Use the adapter on its base instead."
+        )

@@ -1,0 +1,301 @@
+"""What a run will take, told before anything is downloaded or trained.
+
+A model's sizes come from its config.json (`planning_model`), tokens and steps from the records
+(`planning_work`), the memory from arithmetic (`planning_memory`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from deltatune.models import gpus, oom
+from deltatune.models import memory as planning_memory
+from deltatune.models.gpus import Gpu
+from deltatune.models.memory import Anatomy, Memory, Setup
+from deltatune.plan.model import anatomy, download_bytes, model_config
+from deltatune.plan.work import Work, work
+
+# ---------------------------------------------------------------- the machine
+
+
+def machine(hardware: Mapping[str, Any], present: Gpu | None) -> tuple[Gpu | None, str]:
+    """The GPU to plan for, and how it was chosen.
+
+    hardware: the section of config.yaml. present: the GPU of this machine.
+    """
+    named = gpus.find(hardware["gpu"]) if hardware["gpu"] else None
+    gpu = named or present
+    how = "named under hardware" if named else "the one here"
+    if hardware["memory_gb"]:
+        name = hardware["gpu"] or (present.name if present else "a GPU")
+        bf16 = gpu.bf16 if gpu else True
+        gpu, how = Gpu(name, round(hardware["memory_gb"] * 1e9), bf16), "named under hardware"
+    return gpu, how if gpu else "there is no GPU here, and hardware.gpu names none"
+
+
+def present() -> Gpu | None:
+    """The first GPU of this machine."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    found = torch.cuda.get_device_properties(0)
+    # As in `compute`: older cards only emulate bf16.
+    return Gpu(found.name, found.total_memory, found.major >= 8)
+
+
+# ---------------------------------------------------------------- one experiment
+
+
+@dataclass(frozen=True)
+class Row:
+    """An experiment's line in the plan."""
+
+    experiment: str
+    model: str
+    config_from: str
+    sizes: Anatomy
+    download: int
+    download_exact: bool
+    work: Work
+    steps: int | None
+    seeds: int
+    setup: Setup
+    memory: Memory
+    largest_batch: int | None
+    """Rows of one forward pass that fit; None where there is no GPU to fit into."""
+    verdict: str
+    advice: tuple[str, ...]
+
+
+def row(plan: Mapping[str, Any], gpu: Gpu | None, known: Mapping[str, Any], shipped: Path) -> Row:
+    """Plan one experiment.
+
+    plan: see `workflow.Flow.plan`. gpu: what to fit into, or None. known: sizes of public data
+    sets. shipped: folder with configs of public models.
+    """
+    where = f"experiments.{plan['experiment']}"
+    config, origin, exact = model_config(plan["model"], Path(plan["files"]["model"]), shipped)
+    sizes = anatomy(config, plan["lora"], where)
+    amount = work(plan, known)
+    training = plan["training"]
+    # A model that is built here is trained on the CPU where there is no GPU.
+    on_gpu = gpu is not None or plan["model"]["source"] != "pretrain"
+    checkpointing = training["activation_checkpointing"]
+    gptq = plan["model"].get("gptq") or {}
+    setup = Setup(
+        quantization=plan["quantization"],
+        optimizer=training["optimizer"],
+        dropout=plan["lora"]["dropout"],
+        batch_size=training["batch_size"],
+        accumulation=training["gradient_accumulation"],
+        row_length=amount.row_length,
+        checkpointing=oom.use_checkpointing(checkpointing, sizes.parameters, on_gpu),
+        on_gpu=on_gpu,
+        half=on_gpu and training["precision"] != "fp32",
+        gptq=(gptq.get("bits", 4), gptq.get("group_size", 128)),
+    )
+    memory = planning_memory.estimate(sizes, setup)
+    verdict, advice, largest = _judge(sizes, setup, gpu)
+    if gpu and not gpu.bf16 and training["precision"] == "bf16":
+        advice.append(f"training.precision: {gpu.name} has no bf16; write auto or fp16")
+    return Row(
+        experiment=plan["experiment"],
+        model=plan["model"].get("id") or plan["model"]["name"],
+        config_from=origin,
+        sizes=sizes,
+        download=download_bytes(config, sizes) if exact is None else exact,
+        download_exact=exact is not None,
+        work=amount,
+        steps=amount.steps(training),
+        seeds=plan["seeds"],
+        setup=setup,
+        memory=memory,
+        largest_batch=largest,
+        verdict=verdict,
+        advice=(*advice, *_remarks(sizes, setup, plan["lora"])),
+    )
+
+
+def _judge(sizes: Anatomy, setup: Setup, gpu: Gpu | None) -> tuple[str, list[str], int | None]:
+    """(verdict, advice, largest batch)."""
+    needed = planning_memory.estimate(sizes, setup).total
+    if not setup.on_gpu:
+        return "on the CPU", [], None
+    if gpu is None:
+        fits = gpus.holding(needed)
+        name = f"{fits.name} ({giga(fits.memory)}) or larger" if fits else "more than one GPU has"
+        return "needs a GPU", [f"needs a GPU with {giga(needed)}: {name}"], None
+    largest = planning_memory.largest_batch(sizes, setup, gpu.memory)
+    if needed <= gpu.memory:
+        return "fits", [], largest
+    shorter = [setup.row_length // 2**n for n in range(1, 8)]
+    lengths = tuple(length for length in shorter if length >= 64)
+    found = planning_memory.nearest(sizes, setup, gpu.memory, lengths)
+    if found is None:
+        least = replace(setup, batch_size=1, checkpointing=True, quantization="nf4")
+        wanted = planning_memory.estimate(sizes, least).total
+        other = gpus.holding(wanted)
+        name = f" ({other.name} or larger)" if other else ""
+        told = f"nothing makes it fit: even one row in nf4 needs {giga(wanted)}{name}"
+        return "does not fit", [told], largest
+    told = ", ".join(planning_memory.changes(setup, found))
+    told += f": then {giga(planning_memory.estimate(sizes, found).total)}, the same rows a step"
+    smaller = replace(setup, batch_size=found.batch_size, accumulation=found.accumulation)
+    if found != smaller:
+        return "does not fit", [told], largest
+    # The training finds it by itself, but only by running out of memory first.
+    return "fits in smaller batches", [f"{told} (it comes to that by itself, later)"], largest
+
+
+def _remarks(sizes: Anatomy, setup: Setup, lora: Mapping[str, Any]) -> list[str]:
+    remarks = []
+    if sizes.kind not in planning_memory.LLAMA_LIKE:
+        remarks.append(f"the activations of '{sizes.kind}' are counted as if it were a Llama")
+    if lora["use_dora"]:
+        remarks.append("DoRA takes more than is counted here")
+    if "paged" in setup.optimizer and setup.on_gpu:
+        remarks.append("the paged optimizer state may move to the CPU's memory")
+    return remarks
+
+
+# ---------------------------------------------------------------- the table
+
+
+def giga(count: float) -> str:
+    """Bytes as GB (10^9), three figures."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e9:.2f} GB"
+
+
+def _count(number: int | None) -> str:
+    if number is None:
+        return "?"
+    for unit, size in (("B", 1e9), ("M", 1e6), ("k", 1e4)):
+        if number >= size:
+            return f"{number / (1e3 if unit == 'k' else size):.3g} {unit}"
+    return str(number)
+
+
+_MARK = {"exact": "", "estimated": "~", "at most": "≤ ", "unknown": ""}
+
+
+def _columns(row: Row) -> dict[str, str]:
+    mark, memory = _MARK[row.work.how], row.memory
+    share = row.sizes.trainable / row.sizes.parameters
+    batch = f"{row.setup.batch_size} × {row.setup.accumulation}"
+    return {
+        "experiment": row.experiment,
+        "model": row.model,
+        "parameters": _count(row.sizes.parameters),
+        "trainable": f"{_count(row.sizes.trainable)} ({share:.2%})",
+        "download": ("" if row.download_exact else "~") + giga(row.download)
+        if row.download
+        else "none",
+        "tokens": mark + _count(row.work.tokens),
+        "steps": mark + _count(row.steps) + (f" × {row.seeds} seeds" if row.seeds > 1 else ""),
+        "base held as": row.setup.quantization,
+        "rows a step": f"{batch} of {row.work.row_length} tokens",
+        "checkpointing": "on" if row.setup.checkpointing else "off",
+        "weights": giga(memory.weights),
+        "adapters": giga(memory.adapters),
+        "optimizer": giga(memory.optimizer),
+        "activations": giga(memory.activations),
+        "logits and loss": giga(memory.logits) if memory.logits else "in a block",
+        "overhead": giga(memory.overhead),
+        "peak": giga(memory.total),
+        "largest batch": "" if row.largest_batch is None else str(row.largest_batch),
+        "verdict": row.verdict,
+    }
+
+
+def render(rows: list[Row], gpu: Gpu | None, how: str) -> str:
+    """The plan as text: a line a quantity and a column an experiment, then what to change."""
+    columns = [_columns(row) for row in rows]
+    names = list(columns[0])
+    cells = [[name, *(column[name] for column in columns)] for name in names]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
+    lines = [
+        "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    ]
+    lines.insert(1, "-" * len(max(lines, key=len)))
+    title = f"GPU: {how}"
+    if gpu:
+        title = f"GPU: {gpu.name}, {giga(gpu.memory)}, {'bf16' if gpu.bf16 else 'fp16'} ({how})"
+    told = [f"{row.experiment}: {advice}" for row in rows for advice in row.advice]
+    guessed = {
+        f"{row.experiment}: tokens are {row.work.how}, from {row.work.source}"
+        for row in rows
+        if row.work.how != "exact"
+    }
+    return "\n".join(
+        [
+            title,
+            "",
+            *lines,
+            "",
+            *told,
+            *sorted(guessed),
+            "~ is an estimate. The peak is one too; read it with a fifth of tolerance.",
+        ]
+    )
+
+
+def frame(rows: list[Row]) -> pd.DataFrame:
+    """The same as numbers: counts, and bytes at the peak by part."""
+    return pd.DataFrame(
+        {
+            "experiment": row.experiment,
+            "model": row.model,
+            "config_from": row.config_from,
+            "parameters": row.sizes.parameters,
+            "trainable": row.sizes.trainable,
+            "download_bytes": row.download,
+            "download_exact": row.download_exact,
+            "tokens": row.work.tokens,
+            "rows": row.work.rows,
+            "row_length": row.work.row_length,
+            "steps": row.steps,
+            "seeds": row.seeds,
+            "tokens_are": row.work.how,
+            "quantization": row.setup.quantization,
+            "batch_size": row.setup.batch_size,
+            "activation_checkpointing": row.setup.checkpointing,
+            "weights": row.memory.weights,
+            "adapters": row.memory.adapters,
+            "optimizer": row.memory.optimizer,
+            "activations": row.memory.activations,
+            "logits": row.memory.logits,
+            "overhead": row.memory.overhead,
+            "allocated": row.memory.allocated,
+            "peak": row.memory.total,
+            "largest_batch": row.largest_batch,
+            "verdict": row.verdict,
+            "advice": "; ".join(row.advice),
+        }
+        for row in rows
+    )
+
+
+def make(
+    settings: Mapping[str, Any],
+    presets: Path,
+    say: Callable[[str], None],
+    gpu_here: Callable[[], Gpu | None] = present,
+) -> pd.DataFrame:
+    """Plan all experiments, say the table, and return it as numbers.
+
+    settings: of `workflow.Flow.plan`. presets: the folder with configs/.
+    """
+    configs = presets / "configs"
+    known = json.loads((configs / "datasets.json").read_text(encoding="utf-8"))
+    gpu, how = machine(settings["hardware"], gpu_here())
+    rows = [row(plan, gpu, known, configs) for plan in settings["experiments"]]
+    say(render(rows, gpu, how))
+    return frame(rows)

@@ -1,0 +1,198 @@
+"""How many tokens and steps an experiment goes through.
+
+Exactly, where the rows have been packed; otherwise from the records, with four characters to a
+token; otherwise from what is known of a public data set.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+
+from deltatune.tasks.base import spread
+from deltatune.tasks.registry import load_kind
+
+CHARACTERS = 4
+"""Characters of a token: English text under a vocabulary of 32,000 pieces has about so many."""
+PADDING = 0.02
+"""Share of packed rows that is padding."""
+SAMPLED = 2000
+"""Records whose length is taken, evenly spread."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an experiment goes through at each seed. None: nothing is known yet."""
+
+    tokens: int | None
+    """Of the training rows, without padding."""
+    rows: int | None
+    row_length: int
+    how: str
+    """exact, estimated, at most, or unknown."""
+    source: str
+    """What it was taken from."""
+
+    def steps(self, training: Mapping[str, Any]) -> int | None:
+        """Optimizer steps, as `training.train` counts them."""
+        if self.rows is None:
+            return None
+        per_step = training["batch_size"] * training["gradient_accumulation"]
+        return max(1, round(math.ceil(self.rows / per_step) * training["epochs"]))
+
+
+def work(plan: Mapping[str, Any], known: Mapping[str, Any]) -> Work:
+    """Tokens and packed rows of an experiment.
+
+    plan: see `workflow.Flow.plan`. known: sizes of public data sets, by hub id or address.
+    """
+    task = plan["task"]
+    length = task["max_length"]
+    packed = _manifest(plan["files"]["tokens"])
+    if packed and _same(packed["settings"], task):
+        rows, row_length = packed["rows"], packed["row_length"]
+        return Work(packed["tokens"], rows, row_length, "exact", "the packed rows")
+    found = _lengths(plan, known)
+    if found is None:
+        most = task["split"]["max_records"]
+        if most is None:
+            return Work(None, None, length, "unknown", "the data set is not here yet")
+        count = _training_records(most, task["split"])
+        return Work(count * length, count, length, "at most", "split.max_records × max_length")
+    documents, characters, source = found
+    tokens = documents * (characters / CHARACTERS + 2)  # with what begins and ends a document
+    if load_kind(task["kind"]).OVERFLOW != "split":
+        tokens = min(tokens, documents * length)
+    rows = max(1, math.ceil(tokens / (1 - PADDING) / length))
+    # One row is no longer than what it holds.
+    row_length = min(length, math.ceil(tokens / rows)) if rows == 1 else length
+    return Work(round(tokens), rows, row_length, "estimated", source)
+
+
+def _manifest(path: str) -> dict[str, Any] | None:
+    found = Path(path)
+    return json.loads(found.read_text(encoding="utf-8")) if found.is_file() else None
+
+
+def _same(settings: Mapping[str, Any], task: Mapping[str, Any]) -> bool:
+    """Whether a stage ran with the settings that config.yaml has now.
+
+    Labels are left out, which a stage may know under another form.
+    """
+    return all(task[k] == v for k, v in settings.items() if k in task and k != "labels")
+
+
+def _lengths(plan: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[int, float, str] | None:
+    """(training documents, mean characters of one, source), from the best that is there."""
+    task = plan["task"]
+    kind = load_kind(task["kind"])
+    split = _manifest(plan["files"]["split"])
+    train = Path(plan["files"]["train"])
+    if split and train.is_file() and _same(split["settings"], task):
+        records = pd.read_parquet(train)
+        lengths = _characters(records, kind, task, clean=False)
+        return len(records), lengths, "the training records"
+    records = Path(plan["files"]["records"])
+    if records.is_file():
+        # As split_dataset reads it: a text may be "NA".
+        text = {"dtype": {"chapter": str, "text": str}, "keep_default_na": False}
+        is_csv = records.suffix == ".csv"
+        frame = pd.read_csv(records, **text) if is_csv else pd.read_parquet(records)
+        return _of_records(frame, kind, task, "the records")
+    if plan["path"] and Path(plan["path"]).is_file():
+        return _of_records(_source(plan), kind, task, plan["path"])
+    return _of_known(plan, kind, known)
+
+
+def _of_records(
+    records: pd.DataFrame, kind: ModuleType, task: Mapping[str, Any], source: str
+) -> tuple[int, float, str]:
+    used = min(len(records), task["split"]["max_records"] or len(records))
+    characters = _characters(records.head(used), kind, task, clean=True)
+    return _training_records(used, task["split"]), characters, source
+
+
+def _of_known(
+    plan: Mapping[str, Any], kind: ModuleType, known: Mapping[str, Any]
+) -> tuple[int, float, str] | None:
+    """From what is known about a public data set."""
+    dataset, task = plan["dataset"], plan["task"]
+    name = dataset.get("id") or _book(dataset.get("url") or "")
+    facts = known.get(name)
+    if not facts:
+        return None
+    sizes, count = facts["characters"], facts["records"]
+    if plan["text"]:
+        # Chunks end with a sentence, so they are a little shorter than they may be.
+        chunk = 0.9 * dataset["chunks"]["max_words"] * 6
+        count, sizes = math.ceil(sizes["text"] / chunk), {"text": round(chunk)}
+    record = {field: "x" * length for field, length in sizes.items()}
+    if kind.LABEL_FIELD and kind.LABEL_FIELD not in record:
+        record[kind.LABEL_FIELD] = kind.label_names(task["labels"])[0]
+    if not set(kind.TEXT_FIELDS) <= {*record, *getattr(kind, "OPTIONAL_FIELDS", ())}:
+        return None
+    used = min(count, task["split"]["max_records"] or count)
+    characters = _length(kind.document(record, dict(task)))
+    return _training_records(used, task["split"]), characters, f"what is known of {name}"
+
+
+def _book(url: str) -> str:
+    """gutenberg.org/NUMBER for an address of a book at Project Gutenberg, otherwise as it is."""
+    found = re.search(r"gutenberg\.org/(?:cache/epub|ebooks|files)/(\d+)", url)
+    return f"gutenberg.org/{found[1]}" if found else url
+
+
+def _source(plan: Mapping[str, Any]) -> pd.DataFrame:
+    """The records of a file, read as fetch_dataset reads them."""
+    from deltatune.data import chunking, readers
+
+    dataset, path = plan["dataset"], Path(plan["path"])
+    with tempfile.TemporaryDirectory() as folder:
+        files = {
+            "write": Path(folder) / "records.parquet",
+            "rejects": Path(folder) / "rejects.csv",
+            "where": f"datasets.{plan['task']['dataset']}",
+        }
+        if plan["text"]:
+            readers.read_text(path, **files)
+            paragraphs = pd.read_parquet(files["write"])["text"]
+            return chunking.chunk_text(paragraphs, **dataset["chunks"])
+        readers.read_records(path, dataset.get("format"), dataset["columns"], **files)
+        return pd.read_parquet(files["write"])
+
+
+def _characters(
+    records: pd.DataFrame, kind: ModuleType, task: Mapping[str, Any], clean: bool
+) -> float:
+    """Mean characters of the documents; clean: whether the kind has still to clean the records."""
+    lengths = []
+    for record in spread(records, SAMPLED).to_dict("records"):
+        record = {k: None if v is None or v != v else v for k, v in record.items()}
+        if clean:
+            if kind.check(record, dict(task)):
+                continue
+            record = kind.clean(record, dict(task))
+        lengths.append(_length(kind.document(record, dict(task))))
+    return sum(lengths) / max(1, len(lengths))
+
+
+def _length(document: Any) -> int:
+    """Characters of a document, whose prompt is text or a conversation."""
+    prompt = document.prompt
+    if not isinstance(prompt, str):
+        prompt = "".join(text for _, text in prompt)
+    return len(prompt) + len(document.completion)
+
+
+def _training_records(used: int, split: Mapping[str, Any]) -> int:
+    held_out = (math.ceil(s * used) if s < 1 else s for s in (split["validation"], split["test"]))
+    return max(1, used - sum(held_out))

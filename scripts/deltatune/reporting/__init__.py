@@ -1,1 +1,0 @@
-"""The report: its sentences, tables, figures, examples, and the page that holds them."""

@@ -1,0 +1,184 @@
+"""Documents to packed rows of tokens, with labels on what is to be learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any, Literal
+
+import numpy as np
+
+from deltatune.core.errors import UserError
+from deltatune.tokens.cutting import cut_texts
+from deltatune.tokens.ids import answer_ids, begin, padding, prompt_ids
+from deltatune.tokens.packing import pack_rows
+from deltatune.tokens.prompts import Document
+from deltatune.tokens.shards import Collator, read_shards, write_shards
+
+__all__ = ["Collator", "Encoded", "encode", "pack", "read_shards", "summary", "write_shards"]
+
+IGNORED = -100  # the label that torch's cross entropy leaves out
+NO_ROOM = "the prompt leaves no room for an answer"
+NO_TEXT = "the document is empty"
+_BATCH = 1000  # documents that the tokenizer is given at once
+
+
+@dataclass
+class Encoded:
+    """Token ids and labels, a piece per document, or several where a text was split."""
+
+    padding: int
+    """The id to fill rows with."""
+    ids: list[np.ndarray] = field(default_factory=list)
+    """int32 [tokens] of each piece."""
+    labels: list[np.ndarray] = field(default_factory=list)
+    """int32 [tokens] of each piece: the token's own id where it is learnt, otherwise -100."""
+    sources: list[int] = field(default_factory=list)
+    """For each piece the number of its document, from 0 in the order they were given."""
+    documents: int = 0
+    """How many documents were given."""
+    truncated: list[int] = field(default_factory=list)
+    """Documents that lost tokens: the end of the completion, or the beginning of the prompt."""
+    split: list[int] = field(default_factory=list)
+    """Documents that became more than one piece."""
+    dropped: list[tuple[int, str]] = field(default_factory=list)
+    """Documents that were left out, each with the reason."""
+
+
+def encode(
+    documents: Iterable[Document],
+    tokenizer: Any,
+    max_length: int,
+    overflow: Literal["truncate", "shorten_prompt", "split"],
+) -> Encoded:
+    """Tokenize documents as [bos] prompt completion eos, with labels on completion and eos.
+
+    In a chat the template's own marks stand around the prompt, and the token that ends a turn in
+    the place of eos where they differ.
+
+    Prompt and completion are tokenized apart and their ids joined, so that the border between
+    what is given and what is learnt is exact. Without a prompt all of the text is learnt. The
+    first token of a piece never is, bos or not: a causal model predicts it from nothing, or, in a
+    packed row, from the document before.
+
+    A document of more than max_length tokens loses the end of its completion and with it eos. If
+    not even one token of the completion fits, it is dropped. With overflow "shorten_prompt" the
+    prompt loses its first tokens instead, and the completion nothing. With overflow "split" a text
+    without a prompt loses nothing instead: it becomes consecutive pieces, each with bos, the last
+    with eos and at least one token of the text. Some texts that would fit are split too, if rows
+    of whole ones would be more than 2% padding (see cutting.py).
+
+    Raises UserError if the tokenizer has no end-of-sequence token or max_length is below 3.
+    """
+    if overflow not in ("truncate", "shorten_prompt", "split"):
+        raise ValueError(f"overflow is truncate, shorten_prompt or split, not {overflow!r}")
+    if max_length < 3:
+        raise UserError(f"max_length: {max_length} tokens cannot hold a document; use 3 or more.")
+    bos = begin(tokenizer)
+    encoded = Encoded(padding=padding(tokenizer))
+    texts = []  # pieces that may be split
+    for number, (given, answer) in enumerate(_joined(documents, tokenizer)):
+        encoded.documents += 1
+        prompt = len(given) - len(bos)
+        if not prompt and len(answer) == 1:
+            encoded.dropped.append((number, NO_TEXT))
+            continue
+        if not prompt and overflow == "split":
+            texts.append(len(encoded.ids))
+        elif overflow == "shorten_prompt" and len(bos) + len(answer) < max_length:
+            kept = max_length - len(bos) - len(answer)
+            if prompt > kept:
+                encoded.truncated.append(number)
+                given = [*bos, *given[-kept:]]
+        elif len(given) >= max_length:
+            encoded.dropped.append((number, NO_ROOM))
+            continue
+        elif len(given) + len(answer) > max_length:
+            encoded.truncated.append(number)
+            answer = answer[: max_length - len(given)]
+        _add(encoded, number, given, answer)
+    return _split(encoded, texts, max_length, len(bos)) if texts else encoded
+
+
+def pack(encoded: Encoded, max_length: int) -> dict[str, np.ndarray]:
+    """Pieces in rows of one length, at most max_length: input_ids, labels and position_ids.
+
+    int32 [rows, row_length] each. position_ids count from 0 in every piece, which keeps attention
+    within it (see Collator), and again in the padding, which is so a document of its own: no
+    token sees it. Its labels are -100. Pieces longer than max_length raise ValueError.
+    """
+    rows, length = pack_rows([len(ids) for ids in encoded.ids], max_length)
+    columns = {
+        "input_ids": np.full((len(rows), length), encoded.padding, dtype=np.int32),
+        "labels": np.full((len(rows), length), IGNORED, dtype=np.int32),
+        "position_ids": np.zeros((len(rows), length), dtype=np.int32),
+    }
+    for row, pieces in enumerate(rows):
+        start = 0
+        for piece in pieces:
+            stop = start + len(encoded.ids[piece])
+            columns["input_ids"][row, start:stop] = encoded.ids[piece]
+            columns["labels"][row, start:stop] = encoded.labels[piece]
+            columns["position_ids"][row, start:stop] = np.arange(stop - start)
+            start = stop
+        columns["position_ids"][row, start:] = np.arange(length - start)
+    return columns
+
+
+def summary(encoded: Encoded, columns: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Counts for a manifest; documents are numbered from 0 in the order they were given."""
+    rows, length = columns["input_ids"].shape
+    tokens = sum(map(len, encoded.ids))
+    return {
+        "documents": encoded.documents,
+        "pieces": len(encoded.ids),
+        "split": len(encoded.split),
+        "truncated": len(encoded.truncated),
+        "dropped": len(encoded.dropped),
+        "truncated_documents": encoded.truncated,
+        "dropped_documents": [{"document": n, "reason": why} for n, why in encoded.dropped],
+        "rows": rows,
+        "row_length": length,
+        "tokens": tokens,
+        "supervised_tokens": int((columns["labels"] != IGNORED).sum()),
+        "padding_share": 1 - tokens / (rows * length) if rows else 0.0,
+    }
+
+
+def _joined(documents: Iterable[Document], tokenizer: Any) -> Iterator[tuple[list[int], list[int]]]:
+    """(ids that are given, bos first; ids that are learnt, eos last) of each document."""
+    waiting = iter(documents)
+    while batch := list(islice(waiting, _BATCH)):
+        prompts = [document.prompt for document in batch]
+        answers = answer_ids(prompts, [document.completion for document in batch], tokenizer)
+        yield from zip(prompt_ids(prompts, tokenizer), answers, strict=True)
+
+
+def _split(encoded: Encoded, texts: list[int], max_length: int, overhead: int) -> Encoded:
+    """Cut the pieces numbered in `texts`; overhead: tokens (bos) that each piece begins with."""
+    sizes = cut_texts([len(encoded.ids[text]) for text in texts], max_length, overhead)
+    cuts = dict(zip(texts, sizes, strict=True))
+    split = replace(encoded, ids=[], labels=[], sources=[])
+    for piece, number in enumerate(encoded.sources):
+        ids, labels = encoded.ids[piece], encoded.labels[piece]
+        start = overhead
+        for size in cuts.get(piece, [len(ids)]):
+            stop = start + size - overhead
+            split.ids.append(np.concatenate([ids[:overhead], ids[start:stop]]))
+            split.labels.append(np.concatenate([labels[:overhead], labels[start:stop]]))
+            split.labels[-1][0] = IGNORED
+            split.sources.append(number)
+            start = stop
+        if len(cuts.get(piece, ())) > 1:
+            split.split.append(number)
+    return split
+
+
+def _add(encoded: Encoded, number: int, given: list[int], answer: list[int]) -> None:
+    ids = np.array([*given, *answer], dtype=np.int32)
+    labels = ids.copy()
+    labels[: max(1, len(given))] = IGNORED
+    encoded.ids.append(ids)
+    encoded.labels.append(labels)
+    encoded.sources.append(number)

@@ -1,0 +1,173 @@
+"""What a model reads and what it should answer, as text.
+
+A prompt never ends in a space, because a tokenizer joins a space to the word that follows it: the
+completion brings its own, and prompt and completion can be tokenized apart. Templates are filled
+by name only. Text that stands in a record is never read as a template, whatever braces it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from string import Formatter
+from typing import Any
+
+from deltatune.core.errors import UserError
+
+Messages = tuple[tuple[str, str], ...]
+"""A conversation: (role, text) of each message, the role "system", "user" or "assistant"."""
+
+Prompt = str | Messages
+"""Text that is given as it is, or a conversation that the model's chat template writes out."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """One example: the loss is taken on the completion, never on the prompt.
+
+    Running text has an empty prompt, and all of it is learnt.
+    """
+
+    prompt: Prompt
+    completion: str
+
+
+# The format of Stanford Alpaca (Taori et al. 2023). There the prompt ends at the last colon; here
+# the line break that LitGPT and others put after it belongs to the prompt, so that the answer is
+# tokenized as the beginning of a line.
+TEMPLATES: dict[str, dict[str, str]] = {
+    "alpaca": {
+        "with_input": (
+            "Below is an instruction that describes a task, paired with an input that provides "
+            "further context. Write a response that appropriately completes the request.\n\n"
+            "### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n"
+        ),
+        "without_input": (
+            "Below is an instruction that describes a task. Write a response that appropriately "
+            "completes the request.\n\n### Instruction:\n{instruction}\n\n### Response:\n"
+        ),
+    },
+    "alpaca_short": {
+        "with_input": ("### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n"),
+        "without_input": "### Instruction:\n{instruction}\n\n### Response:\n",
+    },
+    # Nothing around it: what a person would type.
+    "plain": {"with_input": "{instruction}\n\n{input}", "without_input": "{instruction}"},
+}
+
+# Variant of an instruction template: the fields it must name, which are all that it may name.
+_VARIANTS = {"with_input": ("instruction", "input"), "without_input": ("instruction",)}
+
+
+def render(
+    template: str | Mapping[str, str], record: Mapping[str, Any], where: str = "prompt"
+) -> str:
+    """The prompt of an instruction, in the variant for a record with or without an input.
+
+    template: a name in TEMPLATES, or both variants written out: {"with_input": ...,
+    "without_input": ...}. record: "instruction" and perhaps "input"; an input that is missing or
+    blank counts as none. where: key in config.yaml, named in errors.
+
+    Raises UserError for an unknown name, a bad template or a record without an instruction.
+    """
+    variants = instruction_template(template, where)
+    if not _has_text(record.get("instruction")):
+        raise UserError(
+            f"{where}: a record has no text in 'instruction', which the prompt needs. Leave such "
+            "records out when the data is read."
+        )
+    variant = "with_input" if _has_text(record.get("input")) else "without_input"
+    return _fill(variants[variant], {field: record[field] for field in _VARIANTS[variant]})
+
+
+def conversation(text: str, system: str | None) -> Messages:
+    """A question to be answered, behind a system prompt where there is one."""
+    return ((("system", system),) if system else ()) + (("user", text),)
+
+
+def render_labels(template: str, text: str, labels: Iterable[str], where: str = "prompt") -> str:
+    """The prompt that a label completes: {text}, and {labels} as a list parted by commas.
+
+    Raises UserError for a bad template, naming the key `where`.
+    """
+    label_template(template, where)
+    return _fill(template, {"text": text, "labels": ", ".join(labels)})
+
+
+def instruction_template(
+    template: str | Mapping[str, str], where: str = "prompt"
+) -> Mapping[str, str]:
+    """Both variants of an instruction template, looked up by name and checked.
+
+    Raises UserError, naming the key, if there is no such name, a variant is missing or unknown,
+    or a variant does not name exactly the fields that it has to fill.
+    """
+    if isinstance(template, str):
+        if template not in TEMPLATES:
+            raise UserError(
+                f"{where}: no template is called '{template}'. Choose one of "
+                f"{', '.join(TEMPLATES)}, or write your own as a mapping with the keys "
+                f"{' and '.join(_VARIANTS)}."
+            )
+        return TEMPLATES[template]
+    if set(template) != set(_VARIANTS):
+        raise UserError(
+            f"{where}: a template of your own has the keys {' and '.join(_VARIANTS)}, not "
+            f"{', '.join(map(str, template)) or 'none'}."
+        )
+    for variant, fields in _VARIANTS.items():
+        _check(template[variant], fields, fields, f"{where}.{variant}")
+    return template
+
+
+def label_template(template: str, where: str = "prompt") -> str:
+    """A template with {text} and perhaps {labels}, checked. Raises UserError, naming the key."""
+    _check(template, ("text", "labels"), ("text",), where)
+    return template
+
+
+def _has_text(value: Any) -> bool:
+    # A missing value comes as None, as NaN or as an empty string, depending on the reader.
+    return isinstance(value, str) and bool(value.strip())
+
+
+@cache
+def _parts(template: str) -> tuple[tuple[str, str | None, str, str | None], ...]:
+    """(text, field, format spec, conversion) of each piece, `{{` and `}}` read as braces."""
+    return tuple(Formatter().parse(template))
+
+
+def _check(template: Any, known: tuple[str, ...], required: tuple[str, ...], where: str) -> None:
+    allowed = ", ".join(f"{{{field}}}" for field in known)
+    hint = f"Use {allowed}; write {{{{ and }}}} for braces that should stay."
+    if not isinstance(template, str):
+        raise UserError(f"{where}: a template is text, not {template!r}. {hint}")
+    try:
+        parts = _parts(template)
+    except ValueError as error:
+        raise UserError(f"{where}: the template cannot be read ({error}). {hint}") from error
+    named = [part[1:] for part in parts if part[1] is not None]
+    for field, spec, conversion in named:
+        # This also refuses {}, {0}, {text.upper} and {text[0]}: none of them is a known name.
+        if field not in known:
+            raise UserError(f"{where}: unknown field {{{field}}}. {hint}")
+        if spec or conversion:
+            raise UserError(
+                f"{where}: {{{field}}} carries a format, which templates do not have. {hint}"
+            )
+    for field in required:
+        if all(field != name for name, _, _ in named):
+            raise UserError(f"{where}: the template does not use {{{field}}}. {hint}")
+    if template.endswith((" ", "\t")):
+        raise UserError(
+            f"{where}: the template ends in a space, which would be tokenized apart from the word "
+            "after it. End it with a colon or a line break."
+        )
+
+
+def _fill(template: str, values: Mapping[str, str]) -> str:
+    return "".join(
+        literal + ("" if field is None else values[field])
+        for literal, field, _, _ in _parts(template)
+    )

@@ -1,0 +1,77 @@
+"""LoRA adapters: onto a model, and into a folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, get_peft_model
+
+from deltatune.core.errors import UserError
+from deltatune.models.quantization import gptq_layers
+
+
+def lora_config(lora: dict, base: str, revision: str | None = None) -> LoraConfig:
+    """peft's configuration from the fields of `settings.Lora`.
+
+    base: what the adapter names as its base, a path or hub id. revision: of the hub id.
+    """
+    renamed = {
+        "rank": "r",
+        "alpha": "lora_alpha",
+        "dropout": "lora_dropout",
+        "targets": "target_modules",
+    }
+    fields = {renamed.get(key, key): value for key, value in lora.items()}
+    return LoraConfig(
+        task_type="CAUSAL_LM", base_model_name_or_path=base, revision=revision, **fields
+    )
+
+
+def adapted(model, lora: dict, seed: int, base: str, revision: str | None = None):
+    """The model with a fresh adapter, whose parameters alone are trained, in fp32.
+
+    Raises UserError for settings that peft refuses, such as a target that no layer is called.
+    """
+    if lora["targets"] == "all-linear" and (layers := gptq_layers(model)):
+        # peft 0.21 looks for torch's linear layers and finds the output layer alone.
+        lora = lora | {"targets": sorted({name.rsplit(".", 1)[-1] for name in layers})}
+    torch.manual_seed(seed)
+    try:
+        model = get_peft_model(model, lora_config(lora, base, revision))
+    except ValueError as error:
+        raise UserError(f"lora: peft refuses these settings: {error}") from None
+    for parameter in model.parameters():
+        if parameter.requires_grad and parameter.dtype is not torch.float32:
+            # A gradient scaler refuses fp16 parameters, and small updates are lost in bf16.
+            parameter.data = parameter.data.float()
+    return model
+
+
+def save(model, base: str, output: Path) -> None:
+    """Save an adapter as safetensors; the same settings must give the same bytes.
+
+    Raises UserError where the disk is full.
+    """
+    try:
+        model.save_pretrained(str(output), safe_serialization=True)
+        # peft keeps target_modules in a set, whose order changes from process to process.
+        path = output / "adapter_config.json"
+        config = json.loads(path.read_text())
+        for key in ("target_modules", "modules_to_save", "exclude_modules"):
+            if isinstance(config.get(key), list):
+                config[key] = sorted(config[key])
+        # peft writes where the model was loaded from, which may be a path on this machine.
+        config["base_model_name_or_path"] = base
+        path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+        # An empty model card, which would only ask to be filled in.
+        (output / "README.md").unlink(missing_ok=True)
+    except Exception as error:
+        # safetensors has an error of its own, with the system's words in it.
+        if "No space left" not in str(error) and "quota exceeded" not in str(error).lower():
+            raise
+        raise UserError(
+            f"The disk is full: the adapter could not be saved in {output}. Make room and start "
+            "again; training goes on at its last checkpoint."
+        ) from None

@@ -1,0 +1,104 @@
+"""The program of each of the processes that train one adapter together; `launching` starts them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from deltatune.core import signals
+from deltatune.core.errors import UserError
+from deltatune.models import oom
+
+#: Seconds to finish a step and save it in, once the launcher has gone.
+GRACE = 180
+
+
+class Voice:
+    """The file through which a process tells the one that waits for it. `launching` reads it."""
+
+    def __init__(self, folder: str, rank: int) -> None:
+        self._path = Path(folder, f"{rank}.jsonl")
+
+    def tell(self, kind: str, content: Any) -> None:
+        """One line, whole, at once."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"kind": kind, "content": content}) + "\n")
+
+
+def main(path: str) -> int:
+    """The exit status. Errors are told, not raised: the launcher ends the other processes."""
+    threading.Thread(target=_outlive, args=(os.getppid(),), daemon=True).start()
+    signals.end_with_parent()
+    job = json.loads(Path(path).read_text(encoding="utf-8"))
+    rank = int(os.environ["RANK"])
+    voice = Voice(job["messages"], rank)
+    try:
+        result = _work(job, voice, rank)
+    except UserError as error:
+        voice.tell("user", str(error))
+        return 1
+    except oom.Short as error:
+        traceback.print_exc()
+        voice.tell("short", error.plan)
+        return 1
+    except Exception as error:
+        traceback.print_exc()
+        if oom.out_of_memory(error):
+            voice.tell("user", _too_large(job["training"]["sharded"]))
+        else:
+            voice.tell("failed", f"process {rank}: {type(error).__name__}: {str(error)[:300]}")
+        return 1
+    if rank == 0:
+        voice.tell("result", result)
+    return 0
+
+
+def _outlive(launcher: int) -> None:
+    """End this process some time after its launcher: one that waits on a GPU for another process,
+    which was killed too, would not notice that it is asked to stop."""
+    while os.getppid() == launcher:
+        time.sleep(1)
+    time.sleep(GRACE)
+    os._exit(1)
+
+
+def _too_large(sharded: bool) -> str:
+    advice = "" if sharded else "set training.sharded: true, "
+    return (
+        f"Memory ran short while the base was loaded. To hold it, {advice}hold it in fewer bits "
+        "(quantization: nf4), or use GPUs with more memory."
+    )
+
+
+def _work(job: dict, voice: Voice, rank: int) -> dict:
+    if rank:
+        # What the first one prints is enough; errors are printed by all.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    import torch
+    from accelerate import PartialState
+
+    if job["on_gpu"]:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    # It joins the processes, as the Trainer would later: NCCL on GPUs, gloo without.
+    PartialState(cpu=not job["on_gpu"])
+    from deltatune.train import distributed
+    from deltatune.train import job as training_job
+
+    def tells(kind: str):
+        return lambda text: voice.tell(kind, text) if rank == 0 else None
+
+    result = training_job.run(job, progress=tells("progress"), say=tells("say"))
+    # The first one has saved the adapter; now all may end.
+    distributed.gathered(None)
+    torch.distributed.destroy_process_group()
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

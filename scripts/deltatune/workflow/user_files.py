@@ -1,0 +1,31 @@
+"""What the pipeline reads and does not make, known by its content.
+
+Snakemake goes by the date of an input: a data file that an older one replaces (`mv`, `cp -p`, a
+backup put back) would not be noticed, and a large one that was only touched would be read again.
+So the rules take such files as `ancient`, and have what stands here among their params.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from deltatune.core import manifest
+
+#: Bytes up to which a file is read at each call of snakemake: about 0.2 seconds.
+READ = 64 * 2**20
+
+
+@cache
+def fingerprint(path: str | Path) -> str:
+    """sha256 of a file; of one larger than READ its size in bytes and date in nanoseconds.
+
+    A file that is not there is "missing"; Snakemake says so in its own words.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return "missing"
+    about = path.stat()
+    if about.st_size > READ:
+        return f"{about.st_size} bytes of {about.st_mtime_ns}"
+    return manifest.file_hash(path)
