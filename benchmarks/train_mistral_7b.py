@@ -187,7 +187,7 @@ def measure(asked: argparse.Namespace, folder: Path, scratch: Path) -> dict:
         on_gpu=on_gpu,
         half=machine.dtype is not torch.float32,
     )
-    sizes = planning_model.anatomy(config, lora, "benchmark")
+    sizes = planning_model.dimensions(config, lora, "benchmark")
     plan = memory.estimate(sizes, setup)
     on_the_gpu = {}
     if on_gpu:

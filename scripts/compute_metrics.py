@@ -11,7 +11,7 @@ with stage.stage(snakemake):
 
     settings = snakemake.params.settings
     outputs = Path(snakemake.input.outputs)
-    scores, values = paired.judge(pd.read_parquet(outputs), outputs.stem, settings)
+    scores, values = paired.compute_metrics(pd.read_parquet(outputs), outputs.stem, settings)
     scores.to_parquet(snakemake.output.scores, index=False)
     manifest.write(snakemake.output.metrics, packages=["evaluate"], metrics=values)
     pd.DataFrame.from_dict(values, orient="index").rename_axis("metric").to_csv(

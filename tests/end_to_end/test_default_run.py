@@ -98,7 +98,7 @@ def tsv(project: Path) -> list[Path]:
 
 
 def of_rules():
-    from test_envs import of_rules
+    from test_workflow_environments import of_rules
 
     return of_rules()
 

@@ -159,7 +159,7 @@ def texts(draw):
     return text
 
 
-def judge(path) -> dict | None:
+def compute_metrics(path) -> dict | None:
     """What Snakemake reads of a file that was let pass; None if it was refused."""
     from snakemake.common.configfile import load_configfile
 
@@ -187,7 +187,7 @@ def _plainly(text: str):
 def test_what_is_let_pass_snakemake_reads_as_it_stands(text, folder):
     path = folder / "text.yaml"
     path.write_text(text, encoding="utf-8", errors="surrogatepass", newline="")
-    found = judge(path)
+    found = compute_metrics(path)
     if found is not None:
         try:
             load_settings(found, ROOT)
@@ -199,7 +199,7 @@ def test_what_is_let_pass_snakemake_reads_as_it_stands(text, folder):
 def test_any_bytes_are_read_or_refused(data, folder):
     path = folder / "bytes.yaml"
     path.write_bytes(data)
-    judge(path)
+    compute_metrics(path)
 
 
 @fuzz(
@@ -220,10 +220,10 @@ def test_any_tree_with_plain_keys_is_let_pass(value, folder):
     path.write_text(yaml.safe_dump(tree), encoding="utf-8")
     if any(len(str(abs(number))) > file.DIGITS for number in _numbers(value)):
         return
-    found = judge(path)
+    found = compute_metrics(path)
     assert found == tree
     path.write_text(json.dumps(tree), encoding="utf-8")
-    assert judge(path) == tree
+    assert compute_metrics(path) == tree
 
 
 def _numbers(value) -> list:

@@ -17,7 +17,7 @@ from deltatune.report import page
 from fuzzing import fuzz
 from hostile import GOOD, LABELS
 from hypothesis import strategies as st
-from test_reporting import Reader, make_data
+from test_report import Reader, make_data
 
 TEMPLATE = ROOT / "report" / "page.html.j2"
 
@@ -30,10 +30,10 @@ def _figures(kind: str, outputs: pd.DataFrame, left_out: tuple[str, ...] = ()) -
         if name in left_out:
             continue
         metric = load_metric(kind, name, {"labels": LABELS})
-        sums = metric.statistics(outputs)
-        assert sums.shape[0] == len(outputs) and np.isfinite(sums).all()
-        assert math.isfinite(metric.corpus(sums)), name
-        assert len(metric.per_example(sums)) == len(outputs)
+        totals = metric.statistics(outputs)
+        assert totals.shape[0] == len(outputs) and np.isfinite(totals).all()
+        assert math.isfinite(metric.corpus(totals)), name
+        assert len(metric.per_example(totals)) == len(outputs)
 
 
 @fuzz(40, pairs=_PAIRS)
@@ -70,7 +70,7 @@ def test_a_comparison_of_any_scores_is_finite_or_says_nothing(given, confidence)
     result = statistics.compare(
         np.column_stack([base, ones]),
         [np.column_stack([one, ones]) for one in tuned],
-        lambda sums: sums[..., 0] / sums[..., 1],
+        lambda totals: totals[..., 0] / totals[..., 1],
         clusters=pd.factorize(np.array(clusters))[0],
         resamples=99,
         confidence=confidence,
@@ -134,7 +134,7 @@ def test_scores_that_are_not_finite_stop_or_leave_dashes(value):
         result = statistics.compare(
             base,
             [tuned],
-            lambda sums: sums[..., 0] / sums[..., 1],
+            lambda totals: totals[..., 0] / totals[..., 1],
             clusters=np.arange(3),
             resamples=99,
             confidence=0.95,

@@ -11,8 +11,8 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.power import TTestPower
 
 
-def mean(sums):
-    return sums[..., 0] / sums[..., 1]
+def mean(totals):
+    return totals[..., 0] / totals[..., 1]
 
 
 def counted(values):
@@ -29,9 +29,9 @@ def test_bca_interval_of_efron_and_tibshirani():
     scores = np.array([*first_half, 0, 33, 28, 34, 4, 32, 24, 47, 41, 24, 26, 30, 41])
     moments = np.column_stack([np.ones(26), scores, scores**2])
 
-    def variance(sums):
-        n = np.maximum(sums[..., 0], 1)
-        return sums[..., 2] / n - (sums[..., 1] / n) ** 2
+    def variance(totals):
+        n = np.maximum(totals[..., 0], 1)
+        return totals[..., 2] / n - (totals[..., 1] / n) ** 2
 
     result = compare(np.zeros_like(moments), [moments], variance, confidence=0.9)
     assert result.delta == pytest.approx(171.5, abs=0.05)
@@ -70,8 +70,8 @@ def test_holm_by_hand():
 # scipy, on the same draws
 
 
-def ratio(sums):
-    return np.exp(sums[..., 0] / sums[..., 1])
+def ratio(totals):
+    return np.exp(totals[..., 0] / totals[..., 1])
 
 
 @pytest.mark.parametrize("figure", [mean, ratio])

@@ -205,8 +205,8 @@ def test_an_adapter_is_trained_saved_and_loaded(quantized, tmp_path, targets):
     )
     config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "results/models/tiny/model"
-    adapted = {"all-linear": 7}.get(str(targets), 2)
-    assert len(config["target_modules"]) == adapted and "lm_head" not in config["target_modules"]
+    with_lora = {"all-linear": 7}.get(str(targets), 2)
+    assert len(config["target_modules"]) == with_lora and "lm_head" not in config["target_modules"]
     after = {n.replace(".base_layer", ""): b for n, b in model.named_buffers() if "qweight" in n}
     assert all(torch.equal(after[name], value) for name, value in before.items())
     train = losses[losses["split"] == "train"]["loss"].tolist()

@@ -30,7 +30,7 @@ COLUMNS = [
 MIN_CLUSTERS = 8
 
 
-def judge(outputs: pd.DataFrame, kind: str, task: dict) -> tuple[pd.DataFrame, dict]:
+def compute_metrics(outputs: pd.DataFrame, kind: str, task: dict) -> tuple[pd.DataFrame, dict]:
     """Scores of every example, and the figures of the whole, by each metric of the task.
 
     outputs: a frame of answers, text or labels; kind: which of them. Returns (scores, figures):
@@ -42,11 +42,11 @@ def judge(outputs: pd.DataFrame, kind: str, task: dict) -> tuple[pd.DataFrame, d
     figures = {}
     for name in task["metrics"]:
         metric = load_metric(kind, name, task)
-        sums = metric.statistics(outputs)
-        scores[name] = metric.per_example(sums)
-        scores[f"{name}_statistics"] = list(sums)
+        totals = metric.statistics(outputs)
+        scores[name] = metric.per_example(totals)
+        scores[f"{name}_statistics"] = list(totals)
         figures[name] = {
-            "value": metric.corpus(sums),
+            "value": metric.corpus(totals),
             "n": len(outputs),
             "higher_is_better": metric.higher_is_better,
             "title": metric.title,
@@ -67,7 +67,7 @@ def _clusters(outputs: pd.DataFrame) -> pd.Series:
 def compare(base: pd.DataFrame, tuned: Sequence[pd.DataFrame], settings: dict) -> pd.DataFrame:
     """One row for each metric: base against tuned, paired by example, over all training seeds.
 
-    base, tuned: scores as `judge` gives them. Raises ValueError where they are not of the same
+    base, tuned: scores as `compute_metrics` gives them. Raises ValueError where they are not of the same
     examples. For the columns see COLUMNS and `statistics.compare`.
     """
     for other in tuned:

@@ -217,8 +217,8 @@ def _bootstrap(
         drawn = rng.integers(0, units, size=(size, units))
         drawn += np.arange(size)[:, None] * units
         counts = np.bincount(drawn.ravel(), minlength=size * units).reshape(size, units)
-        sums = _weigh(counts.astype(np.float64), systems)
-        parts.append(_delta(aggregate, sums[:1], sums[1:]))
+        totals = _weigh(counts.astype(np.float64), systems)
+        parts.append(_delta(aggregate, totals[:1], totals[1:]))
     drawn_deltas = np.concatenate(parts)
 
     total = systems.sum(axis=1)

@@ -18,7 +18,7 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 @contextmanager
-def noted(wanted: bool = True, again: bool = False) -> Iterator[Callable[[], bool]]:
+def catch_stop_signals(wanted: bool = True, again: bool = False) -> Iterator[Callable[[], bool]]:
     """Within it, the first signal that asks to stop is only noted: the function that it gives says
     whether one came. A second one ends the process at once, as it would have without this.
 

@@ -55,7 +55,7 @@ class Metric(evaluate.Metric):
         """Give the sufficient statistics, float64 [examples, k], one row for each output."""
         raise NotImplementedError(f"{type(self).__name__} must define statistics(outputs)")
 
-    def aggregate(self, sums: np.ndarray) -> np.ndarray:
+    def aggregate(self, totals: np.ndarray) -> np.ndarray:
         """Turn sums of statistics [..., k] into figures [...]; NaN where they say nothing."""
         raise NotImplementedError(f"{type(self).__name__} must define aggregate(sums)")
 
@@ -116,9 +116,9 @@ class MeanMetric(Metric):
         scores = np.asarray(self.scores(outputs), dtype=np.float64)
         return np.column_stack([scores, np.ones_like(scores)])
 
-    def aggregate(self, sums: np.ndarray) -> np.ndarray:
+    def aggregate(self, totals: np.ndarray) -> np.ndarray:
         """Divide the sum of the scores by the number of examples."""
-        return ratio(sums[..., 0], sums[..., 1])
+        return ratio(totals[..., 0], totals[..., 1])
 
 
 def texts(outputs: pd.DataFrame, column: str) -> list[str]:

@@ -90,7 +90,7 @@ class Adapter:
 
 
 @dataclass(frozen=True)
-class Anatomy:
+class ModelDimensions:
     """The sizes of a model with its adapters."""
 
     kind: str
@@ -179,26 +179,26 @@ class Memory:
         )
 
 
-def block_bytes(anatomy: Anatomy, setup: Setup, block: int) -> int:
+def block_bytes(dimensions: ModelDimensions, setup: Setup, block: int) -> int:
     """Bytes a token that one block keeps for the backward pass, see above."""
-    first = min(((a.block, _STEP.get(a.layer, 0)) for a in anatomy.adapters), default=(0, 0))
+    first = min(((a.block, _STEP.get(a.layer, 0)) for a in dimensions.adapters), default=(0, 0))
 
     def reached(step: int) -> bool:
         """Whether a gradient flows to the output of a step of this block."""
         return (block, step) >= first
 
-    c, width = setup.compute_bytes, anatomy.heads * anatomy.head_dim
-    norm = FP32 * anatomy.hidden + FP32
+    c, width = setup.compute_bytes, dimensions.heads * dimensions.head_dim
+    norm = FP32 * dimensions.hidden + FP32
     kept = norm * ((block, 0) > first) + norm * reached(1)
     if reached(0):
-        kept += 4 * c * width + FP32 * anatomy.heads + c * setup.row_length
+        kept += 4 * c * width + FP32 * dimensions.heads + c * setup.row_length
     if reached(2):
-        kept += 3 * c * anatomy.intermediate
+        kept += 3 * c * dimensions.intermediate
     if setup.quantization == "int8" and reached(0):
         # bitsandbytes keeps the input of every 8-bit layer, of those that share one only once.
-        kept += c * (2 * anatomy.hidden + anatomy.intermediate)
+        kept += c * (2 * dimensions.hidden + dimensions.intermediate)
     seen = {_STEP["o_proj"]} if reached(0) else set()
-    for adapter in anatomy.adapters:
+    for adapter in dimensions.adapters:
         if adapter.block != block:
             continue
         step = _STEP.get(adapter.layer, 0)
@@ -211,37 +211,37 @@ def block_bytes(anatomy: Anatomy, setup: Setup, block: int) -> int:
     return kept
 
 
-def kept_bytes(anatomy: Anatomy, setup: Setup) -> int:
+def kept_bytes(dimensions: ModelDimensions, setup: Setup) -> int:
     """Bytes a token that all of the model keeps for the backward pass, the loss left out."""
     c = setup.compute_bytes
-    blocks = range(anatomy.blocks)
+    blocks = range(dimensions.blocks)
     if setup.checkpointing:
         # The mask of booleans is an input of every block; a byte for each token of the row.
-        kept = anatomy.blocks * c * anatomy.hidden + setup.row_length
+        kept = dimensions.blocks * c * dimensions.hidden + setup.row_length
     else:
-        kept = sum(block_bytes(anatomy, setup, block) for block in blocks)
-    return kept + 2 * c * anatomy.head_dim + FP32 * anatomy.hidden + FP32
+        kept = sum(block_bytes(dimensions, setup, block) for block in blocks)
+    return kept + 2 * c * dimensions.head_dim + FP32 * dimensions.hidden + FP32
 
 
-def casts(anatomy: Anatomy, setup: Setup) -> int:
+def casts(dimensions: ModelDimensions, setup: Setup) -> int:
     """Bytes of the adapters' weights in compute precision, which a forward pass keeps."""
     kept = setup.half and not setup.checkpointing
-    return setup.compute_bytes * anatomy.trainable if kept else 0
+    return setup.compute_bytes * dimensions.trainable if kept else 0
 
 
-def loss_bytes(anatomy: Anatomy) -> int:
+def loss_bytes(dimensions: ModelDimensions) -> int:
     """Bytes a token at the moment of the loss, see above."""
-    return 3 * FP32 * anatomy.vocabulary
+    return 3 * FP32 * dimensions.vocabulary
 
 
-def passing_bytes(anatomy: Anatomy, setup: Setup) -> int:
+def backward_peak_bytes(dimensions: ModelDimensions, setup: Setup) -> int:
     """Bytes a token in a block on the way back, beyond what all blocks keep, see above."""
     c = setup.compute_bytes
-    passing = 3 * c * anatomy.intermediate + 2 * c * anatomy.hidden
-    if setup.casts_inputs and any(a.layer == "down_proj" for a in anatomy.adapters):
-        passing += FP32 * anatomy.intermediate
+    passing = 3 * c * dimensions.intermediate + 2 * c * dimensions.hidden
+    if setup.casts_inputs and any(a.layer == "down_proj" for a in dimensions.adapters):
+        passing += FP32 * dimensions.intermediate
     if setup.checkpointing:
-        passing += max(block_bytes(anatomy, setup, block) for block in range(anatomy.blocks))
+        passing += max(block_bytes(dimensions, setup, block) for block in range(dimensions.blocks))
     return passing
 
 
@@ -266,27 +266,27 @@ def optimizer_bytes(name: str) -> float:
     return moments * FP32
 
 
-def weight_bytes(anatomy: Anatomy, setup: Setup) -> int:
+def weight_bytes(dimensions: ModelDimensions, setup: Setup) -> int:
     """The base as it is held: quantized linear layers; the rest in compute precision."""
-    rest = anatomy.parameters - anatomy.linear
-    return round(anatomy.linear * setup.linear_bytes + rest * setup.compute_bytes)
+    rest = dimensions.parameters - dimensions.linear
+    return round(dimensions.linear * setup.linear_bytes + rest * setup.compute_bytes)
 
 
-def estimate(anatomy: Anatomy, setup: Setup) -> Memory:
+def estimate(dimensions: ModelDimensions, setup: Setup) -> Memory:
     """The peak of training, in bytes by part."""
     tokens = setup.batch_size * setup.row_length
-    kept = tokens * kept_bytes(anatomy, setup) + casts(anatomy, setup)
-    loss = tokens * loss_bytes(anatomy)
-    passing = tokens * passing_bytes(anatomy, setup)
+    kept = tokens * kept_bytes(dimensions, setup) + casts(dimensions, setup)
+    loss = tokens * loss_bytes(dimensions)
+    passing = tokens * backward_peak_bytes(dimensions, setup)
     if setup.quantization != "none":
-        passing += setup.compute_bytes * anatomy.largest_linear
+        passing += setup.compute_bytes * dimensions.largest_linear
     in_block = passing > loss
     activations, logits = (kept + passing, 0) if in_block else (kept, loss)
     share = FRAGMENTATION if setup.on_gpu else 0
     return Memory(
-        weights=weight_bytes(anatomy, setup),
-        adapters=2 * FP32 * anatomy.trainable,
-        optimizer=round(optimizer_bytes(setup.optimizer) * anatomy.trainable),
+        weights=weight_bytes(dimensions, setup),
+        adapters=2 * FP32 * dimensions.trainable,
+        optimizer=round(optimizer_bytes(setup.optimizer) * dimensions.trainable),
         activations=activations,
         logits=logits,
         overhead=CONTEXT[setup.on_gpu] + round(share * (activations + logits)),
@@ -296,12 +296,12 @@ def estimate(anatomy: Anatomy, setup: Setup) -> Memory:
 # ---------------------------------------------------------------- does it fit, and what if not
 
 
-def largest_batch(anatomy: Anatomy, setup: Setup, room: int, most: int = 1024) -> int:
+def largest_batch(dimensions: ModelDimensions, setup: Setup, room: int, most: int = 1024) -> int:
     """The most rows of one forward pass that fit into `room` bytes, at most `most`; 0 if none."""
     low, high = 0, most
     while low < high:
         middle = (low + high + 1) // 2
-        if estimate(anatomy, replace(setup, batch_size=middle)).total <= room:
+        if estimate(dimensions, replace(setup, batch_size=middle)).total <= room:
             low = middle
         else:
             high = middle - 1
@@ -318,7 +318,7 @@ def with_batch(setup: Setup, largest: int) -> Setup | None:
 
 
 def nearest(
-    anatomy: Anatomy, setup: Setup, room: int, lengths: tuple[int, ...] = ()
+    dimensions: ModelDimensions, setup: Setup, room: int, lengths: tuple[int, ...] = ()
 ) -> Setup | None:
     """The setup nearest to the one asked for that fits into `room` bytes, or None.
 
@@ -333,7 +333,7 @@ def nearest(
         candidates += [replace(s, quantization="nf4") for s in list(candidates)]
     candidates += [replace(candidates[-1], row_length=length) for length in lengths]
     for candidate in candidates:
-        found = with_batch(candidate, largest_batch(anatomy, candidate, room))
+        found = with_batch(candidate, largest_batch(dimensions, candidate, room))
         if found:
             return found
     return None

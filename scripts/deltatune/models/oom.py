@@ -17,7 +17,7 @@ LARGE = 1_000_000_000
 _SAID = ("out of memory", "can't allocate memory", "alloc_failed", "bad_alloc")
 
 
-class Short(Exception):
+class OutOfMemory(Exception):
     """Memory ran short in one of several processes, with this batch and accumulation each."""
 
     def __init__(self, plan: tuple[int, int]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from deltatune.core.errors import UserError
-from deltatune.models.memory import Adapter, Anatomy, group_bytes
+from deltatune.models.memory import Adapter, ModelDimensions, group_bytes
 
 SECONDS = 5
 """How long the hub may take to answer."""
@@ -124,7 +124,7 @@ def _fetched(id: str, file: str, revision: str | None) -> tuple[dict[str, Any] |
 # ---------------------------------------------------------------- sizes
 
 
-def anatomy(config: Mapping[str, Any], lora: Mapping[str, Any], where: str) -> Anatomy:
+def dimensions(config: Mapping[str, Any], lora: Mapping[str, Any], where: str) -> ModelDimensions:
     """Build the model and its adapters on the meta device and count.
 
     config: of config.json. lora: the fields of `settings.Lora`. where: the experiment in
@@ -165,7 +165,7 @@ def anatomy(config: Mapping[str, Any], lora: Mapping[str, Any], where: str) -> A
         for rank in module.r.values()
     )
     heads = typed.num_attention_heads
-    return Anatomy(
+    return ModelDimensions(
         kind=typed.model_type,
         parameters=parameters,
         linear=sum(linear),
@@ -186,7 +186,7 @@ def _block(name: str) -> int:
     return int(found[1]) if found else 0
 
 
-def download_bytes(config: Mapping[str, Any], sizes: Anatomy) -> int:
+def download_bytes(config: Mapping[str, Any], sizes: ModelDimensions) -> int:
     """Bytes of the weights on the hub, from the type that they are stored in."""
     stored = str(config.get("dtype") or config.get("torch_dtype") or "float32")
     each = {"float64": 8, "float32": 4, "float8_e4m3fn": 1}.get(stored.removeprefix("torch."), 2)

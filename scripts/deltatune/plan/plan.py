@@ -17,8 +17,8 @@ import pandas as pd
 from deltatune.models import gpus, oom
 from deltatune.models import memory as planning_memory
 from deltatune.models.gpus import Gpu
-from deltatune.models.memory import Anatomy, Memory, Setup
-from deltatune.plan.model import anatomy, download_bytes, model_config
+from deltatune.models.memory import Memory, ModelDimensions, Setup
+from deltatune.plan.model import dimensions, download_bytes, model_config
 from deltatune.plan.work import Work, work
 
 # ---------------------------------------------------------------- the machine
@@ -60,7 +60,7 @@ class Row:
     experiment: str
     model: str
     config_from: str
-    sizes: Anatomy
+    sizes: ModelDimensions
     download: int
     download_exact: bool
     work: Work
@@ -82,7 +82,7 @@ def row(plan: Mapping[str, Any], gpu: Gpu | None, known: Mapping[str, Any], ship
     """
     where = f"experiments.{plan['experiment']}"
     config, origin, exact = model_config(plan["model"], Path(plan["files"]["model"]), shipped)
-    sizes = anatomy(config, plan["lora"], where)
+    sizes = dimensions(config, plan["lora"], where)
     amount = work(plan, known)
     training = plan["training"]
     # A model that is built here is trained on the CPU where there is no GPU.
@@ -123,7 +123,9 @@ def row(plan: Mapping[str, Any], gpu: Gpu | None, known: Mapping[str, Any], ship
     )
 
 
-def _judge(sizes: Anatomy, setup: Setup, gpu: Gpu | None) -> tuple[str, list[str], int | None]:
+def _judge(
+    sizes: ModelDimensions, setup: Setup, gpu: Gpu | None
+) -> tuple[str, list[str], int | None]:
     """(verdict, advice, largest batch)."""
     needed = planning_memory.estimate(sizes, setup).total
     if not setup.on_gpu:
@@ -154,7 +156,7 @@ def _judge(sizes: Anatomy, setup: Setup, gpu: Gpu | None) -> tuple[str, list[str
     return "fits in smaller batches", [f"{told} (it comes to that by itself, later)"], largest
 
 
-def _remarks(sizes: Anatomy, setup: Setup, lora: Mapping[str, Any]) -> list[str]:
+def _remarks(sizes: ModelDimensions, setup: Setup, lora: Mapping[str, Any]) -> list[str]:
     remarks = []
     if sizes.kind not in planning_memory.LLAMA_LIKE:
         remarks.append(f"the activations of '{sizes.kind}' are counted as if it were a Llama")

@@ -103,12 +103,12 @@ def subset_fill(lengths: Sequence[int], capacity: int, rows: int) -> list[list[i
         if len(others) > _CHOICE:
             others = [others[i * len(others) // _CHOICE] for i in range(_CHOICE)]
         within = (1 << (room + 1)) - 1
-        sums = [1]  # bit s of sums[k]: some of the first k others hold s tokens together
+        totals = [1]  # bit s of sums[k]: some of the first k others hold s tokens together
         for size in others:
-            sums.append(sums[-1] | (sums[-1] << size) & within)
-        total = sums[-1].bit_length() - 1
+            totals.append(totals[-1] | (totals[-1] << size) & within)
+        total = totals[-1].bit_length() - 1
         for k in range(len(others) - 1, -1, -1):
-            if not sums[k] >> total & 1:
+            if not totals[k] >> total & 1:
                 row.append(_take(waiting, sizes, others[k]))
                 total -= others[k]
         filled.append(row)

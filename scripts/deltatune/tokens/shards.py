@@ -71,8 +71,8 @@ class Collator:
 
     There is no attention_mask, on purpose. transformers keeps the documents of a packed row apart
     by their restarting position_ids, but only if it is given no mask and no cache: with a mask of
-    ones, or with use_cache=True, they read each other in silence (tests/unit/test_tokens.py).
-    Padding needs no mask either: it is a document of its own, without a label.
+    ones, or with use_cache=True, they read each other in silence; tests/unit/test_tokens_encode.py
+    shows it. Padding needs no mask either: it is a document of its own, without a label.
     """
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:

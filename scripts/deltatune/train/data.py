@@ -10,11 +10,11 @@ from datasets import Dataset
 from torch.utils.data import Sampler
 
 
-class Order(Sampler[int]):
+class SeededSampler(Sampler[int]):
     """The rows in an order of its own for each epoch, by the seed and the epoch alone.
 
-    epoch: set it before each epoch. multiple: filling rows (see `Filled`) come last until the
-    epoch is a multiple of so many, so that every process has the same number of batches.
+    epoch: set it before each epoch. multiple: padding rows (see `PaddedDataset`) come last until
+    the epoch is a multiple of so many, so that every process has the same number of batches.
     """
 
     def __init__(self, rows: int, seed: int, multiple: int = 1) -> None:
@@ -31,7 +31,7 @@ class Order(Sampler[int]):
         return self._length
 
 
-class Filled:
+class PaddedDataset:
     """Rows, and behind them as many as asked for in which nothing is to be learnt.
 
     Without labels they add nothing to the loss, nor to the number of tokens that it is divided by;

@@ -21,7 +21,7 @@ def count() -> int:
     return dist.get_world_size() if _together() else 1
 
 
-def sums(values: Sequence[float]) -> list[float]:
+def all_reduce(values: Sequence[float]) -> list[float]:
     """The sums of the processes' values, in float64; the same on each."""
     if count() == 1:
         return list(values)
@@ -39,7 +39,7 @@ def first(value: Any) -> Any:
     return box[0]
 
 
-def gathered(value: Any) -> list[Any]:
+def all_gather(value: Any) -> list[Any]:
     """What each process has, in the order of their numbers."""
     if count() == 1:
         return [value]

@@ -47,7 +47,7 @@ def run(
     Raises UserError with the message of the process that had one, training.Stopped's too, and
     Failed for an error of any other kind.
     """
-    with signals.noted() as asked:
+    with signals.catch_stop_signals() as asked:
         while True:
             short = None
             with (

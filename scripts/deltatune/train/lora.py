@@ -29,7 +29,7 @@ def lora_config(lora: dict, base: str, revision: str | None = None) -> LoraConfi
     )
 
 
-def adapted(model, lora: dict, seed: int, base: str, revision: str | None = None):
+def with_lora(model, lora: dict, seed: int, base: str, revision: str | None = None):
     """The model with a fresh adapter, whose parameters alone are trained, in fp32.
 
     Raises UserError for settings that peft refuses, such as a target that no layer is called.

@@ -54,7 +54,7 @@ def mean_loss(model, rows: Dataset, batch_size: int, stop: Callable[[], bool] = 
                 count += int(learnt.sum())
     finally:
         model.train(was_training)
-    total, count = distributed.sums([total, count])
+    total, count = distributed.all_reduce([total, count])
     return total / max(count, 1)
 
 

@@ -26,7 +26,7 @@ from deltatune.train import distributed, fsdp
 from deltatune.train import lora as adapters
 from deltatune.train import trainer as resuming
 from deltatune.train.checkpoints import Checkpoints
-from deltatune.train.data import Filled, Order
+from deltatune.train.data import PaddedDataset, SeededSampler
 from deltatune.train.losses import History, Interrupted, mean_loss, rows_seen
 
 __all__ = ["Stopped", "mean_loss", "train"]
@@ -117,7 +117,7 @@ def train(
     checkpointing = oom.use_checkpointing(
         training["activation_checkpointing"], count_parameters(model), compute.device != "cpu"
     )
-    model = adapters.adapted(model, lora, seed, base, revision)
+    model = adapters.with_lora(model, lora, seed, base, revision)
     if checkpointing and _keeps_inputs(model):
         # What is computed again takes a gradient only if its input does.
         model.enable_input_require_grads()
@@ -125,7 +125,7 @@ def train(
     if training["sharded"]:
         model = fsdp.shard(model, compute.device)
     saves = bool(distributed.first(checkpoints is not None))
-    with signals.noted(saves, again=distributed.count() > 1) as asked:
+    with signals.catch_stop_signals(saves, again=distributed.count() > 1) as asked:
         run = _Run(
             model, train_rows, validation_rows, training, checkpointing, seed, compute, scratch,
             checkpoints, plan, saves, asked, progress, say,
@@ -172,7 +172,7 @@ def _until_it_fits(run: _Run) -> tuple[_Done, tuple[int, int]]:
             if not oom.out_of_memory(error):
                 raise
         if together > 1:
-            raise oom.Short(plan) from None
+            raise oom.OutOfMemory(plan) from None
         oom.release()
         # What was saved belongs to the larger batch.
         saved = None
@@ -203,7 +203,7 @@ def _attempt(run: _Run, plan: tuple[int, int], saved: resuming.Saved | None) -> 
         before = saved.facts
         history.rows = list(before["losses"])
         run.say(f"going on at step {saved.step} of {steps}")
-    order = Order(rows, run.seed, batch_size * together)
+    order = SeededSampler(rows, run.seed, batch_size * together)
     evaluations = training["evaluations"]
     callback = resuming.Steps(
         history,
@@ -237,7 +237,9 @@ def _attempt(run: _Run, plan: tuple[int, int], saved: resuming.Saved | None) -> 
         facts=facts,
         model=run.model,
         args=_arguments(run, plan, steps),
-        train_dataset=run.train_rows if len(order) == rows else Filled(run.train_rows, len(order)),
+        train_dataset=run.train_rows
+        if len(order) == rows
+        else PaddedDataset(run.train_rows, len(order)),
         data_collator=Collator(),
         callbacks=[callback],
     )
@@ -276,7 +278,7 @@ def _prepare_together(trainer: resuming.ResumableTrainer, run: _Run) -> None:
 
 def _used(before: dict) -> dict:
     """What was used in all processes until now: main memory together, of GPUs the fullest."""
-    found = distributed.gathered(manifest.used())
+    found = distributed.all_gather(manifest.used())
     here = {
         name: (sum if name == "peak_memory_gb" else max)(one[name] for one in found)
         for name in found[0]

@@ -28,7 +28,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from deltatune.train import distributed
 from deltatune.train.checkpoints import Checkpoints, Pace
-from deltatune.train.data import Order
+from deltatune.train.data import SeededSampler
 from deltatune.train.losses import History, Interrupted
 
 _TRAINED, _OPTIMIZER, _FACTS = "trained.safetensors", "optimizer.pt", "facts.json"
@@ -86,7 +86,7 @@ class ResumableTrainer(Trainer):
     def __init__(
         self,
         *,
-        order: Order,
+        order: SeededSampler,
         saves: bool,
         checkpoints: Checkpoints | None,
         saved: Saved | None,
@@ -105,7 +105,7 @@ class ResumableTrainer(Trainer):
         self.pace = Pace()
         self.train(resume_from_checkpoint=str(self._saved.folder) if self._saved else None)
 
-    def _get_train_sampler(self, train_dataset=None) -> Order:
+    def _get_train_sampler(self, train_dataset=None) -> SeededSampler:
         return self._order
 
     def _wrap_model(self, model, *arguments, **named):
@@ -123,7 +123,7 @@ class ResumableTrainer(Trainer):
     def _save_checkpoint(self, model, trial) -> None:
         began = time.monotonic()
         trained, optimizer = self._trained(), self._optimizer_state()
-        randoms = distributed.gathered(random_state())
+        randoms = distributed.all_gather(random_state())
         # A counter of the operations so far; the Trainer's own way of saving does the same.
         self.store_flos()
         facts = {"run": self._facts(), "randoms": randoms}
@@ -193,7 +193,7 @@ class Steps(TrainerCallback):
     def __init__(
         self,
         history: History,
-        order: Order,
+        order: SeededSampler,
         steps: int,
         per_epoch: int,
         epochs: Callable[[int], float],
@@ -226,7 +226,7 @@ class Steps(TrainerCallback):
             return
         # All processes do what the first one says, and stop when any of them is asked to.
         due = self.trainer.pace.due() and distributed.rank() == 0
-        stop, due = distributed.sums([self._asked(), due])
+        stop, due = distributed.all_reduce([self._asked(), due])
         if stop or due:
             control.should_save = True
         if stop:

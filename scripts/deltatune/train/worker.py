@@ -19,7 +19,7 @@ from deltatune.models import oom
 GRACE = 180
 
 
-class Voice:
+class MessageQueue:
     """The file through which a process tells the one that waits for it. `launching` reads it."""
 
     def __init__(self, folder: str, rank: int) -> None:
@@ -33,17 +33,17 @@ class Voice:
 
 def main(path: str) -> int:
     """The exit status. Errors are told, not raised: the launcher ends the other processes."""
-    threading.Thread(target=_outlive, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_watchdog, args=(os.getppid(),), daemon=True).start()
     signals.end_with_parent()
     job = json.loads(Path(path).read_text(encoding="utf-8"))
     rank = int(os.environ["RANK"])
-    voice = Voice(job["messages"], rank)
+    voice = MessageQueue(job["messages"], rank)
     try:
         result = _work(job, voice, rank)
     except UserError as error:
         voice.tell("user", str(error))
         return 1
-    except oom.Short as error:
+    except oom.OutOfMemory as error:
         traceback.print_exc()
         voice.tell("short", error.plan)
         return 1
@@ -59,7 +59,7 @@ def main(path: str) -> int:
     return 0
 
 
-def _outlive(launcher: int) -> None:
+def _watchdog(launcher: int) -> None:
     """End this process some time after its launcher: one that waits on a GPU for another process,
     which was killed too, would not notice that it is asked to stop."""
     while os.getppid() == launcher:
@@ -76,7 +76,7 @@ def _too_large(sharded: bool) -> str:
     )
 
 
-def _work(job: dict, voice: Voice, rank: int) -> dict:
+def _work(job: dict, voice: MessageQueue, rank: int) -> dict:
     if rank:
         # What the first one prints is enough; errors are printed by all.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -95,7 +95,7 @@ def _work(job: dict, voice: Voice, rank: int) -> dict:
 
     result = training_job.run(job, progress=tells("progress"), say=tells("say"))
     # The first one has saved the adapter; now all may end.
-    distributed.gathered(None)
+    distributed.all_gather(None)
     torch.distributed.destroy_process_group()
     return result
 

@@ -34,9 +34,9 @@ class Bleu(Metric):
         ]
         return np.array(rows, dtype=np.float64).reshape(-1, 2 + 2 * _ORDERS)
 
-    def aggregate(self, sums: np.ndarray) -> np.ndarray:
+    def aggregate(self, totals: np.ndarray) -> np.ndarray:
         """Give BLEU from summed counts, as `sacrebleu.corpus_bleu` does."""
-        return _bleu(sums, effective_order=False)
+        return _bleu(totals, effective_order=False)
 
     def per_example(self, statistics: np.ndarray) -> np.ndarray:
         """Give `sacrebleu.sentence_bleu`, which leaves out orders that are longer than the answer.
@@ -51,15 +51,15 @@ class Bleu(Metric):
         return str(sacrebleu.BLEU(references=[["one reference"]]).get_signature())
 
 
-def _bleu(sums: np.ndarray, effective_order: bool) -> np.ndarray:
+def _bleu(totals: np.ndarray, effective_order: bool) -> np.ndarray:
     """BLEU of sums [..., 10] -> [...], 0 to 100.
 
     Smoothing "exp" (method 3 of Chen and Cherry 2014): the k-th order without a match, of those
     that have n-grams at all, gets the precision 1 / (2^k * total).
     """
-    sums = np.asarray(sums, dtype=np.float64)
-    answer_length, reference_length = sums[..., 0], sums[..., 1]
-    matches, totals = sums[..., 2 : 2 + _ORDERS], sums[..., 2 + _ORDERS :]
+    totals = np.asarray(totals, dtype=np.float64)
+    answer_length, reference_length = totals[..., 0], totals[..., 1]
+    matches, totals = totals[..., 2 : 2 + _ORDERS], totals[..., 2 + _ORDERS :]
     unmatched = matches == 0
     smoothed = np.where(unmatched, 0.5 ** np.cumsum(unmatched, axis=-1), matches)
     precisions = ratio(100.0 * smoothed, totals)

@@ -35,9 +35,9 @@ class MacroF1(Metric):
         chosen = _one_hot(texts(outputs, "predicted"), labels, "predicted")
         return np.hstack([right * chosen, (1 - right) * chosen, right * (1 - chosen)])
 
-    def aggregate(self, sums: np.ndarray) -> np.ndarray:
+    def aggregate(self, totals: np.ndarray) -> np.ndarray:
         """Give the mean over labels of 2 tp / (2 tp + fp + fn)."""
-        hits, wrong, missed = np.split(np.asarray(sums, dtype=np.float64), 3, axis=-1)
+        hits, wrong, missed = np.split(np.asarray(totals, dtype=np.float64), 3, axis=-1)
         return np.nan_to_num(ratio(2 * hits, 2 * hits + wrong + missed), nan=0.0).mean(axis=-1)
 
     def per_example(self, statistics: np.ndarray) -> np.ndarray:

@@ -24,9 +24,9 @@ class BitsPerByte(Metric):
         """Give [windows, 2]: nats and bytes."""
         return numbers(outputs, "nll", "bytes")
 
-    def aggregate(self, sums: np.ndarray) -> np.ndarray:
+    def aggregate(self, totals: np.ndarray) -> np.ndarray:
         """Give nats / ln 2 / bytes."""
-        return ratio(sums[..., 0] / math.log(2), sums[..., 1])
+        return ratio(totals[..., 0] / math.log(2), totals[..., 1])
 
     def signature(self) -> str:
         """Say the unit."""

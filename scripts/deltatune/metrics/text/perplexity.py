@@ -22,10 +22,10 @@ class Perplexity(Metric):
         """Give [windows, 2]: nats and tokens."""
         return numbers(outputs, "nll", "tokens")
 
-    def aggregate(self, sums: np.ndarray) -> np.ndarray:
+    def aggregate(self, totals: np.ndarray) -> np.ndarray:
         """Give exp(nats / tokens); infinite where that overflows."""
         with np.errstate(over="ignore"):
-            return np.exp(ratio(sums[..., 0], sums[..., 1]))
+            return np.exp(ratio(totals[..., 0], totals[..., 1]))
 
     def signature(self) -> str:
         """Say the unit."""

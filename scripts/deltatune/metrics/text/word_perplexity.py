@@ -22,10 +22,10 @@ class WordPerplexity(Metric):
         """Give [windows, 2]: nats and words."""
         return numbers(outputs, "nll", "words")
 
-    def aggregate(self, sums: np.ndarray) -> np.ndarray:
+    def aggregate(self, totals: np.ndarray) -> np.ndarray:
         """Give exp(nats / words); infinite where that overflows."""
         with np.errstate(over="ignore"):
-            return np.exp(ratio(sums[..., 0], sums[..., 1]))
+            return np.exp(ratio(totals[..., 0], totals[..., 1]))
 
     def signature(self) -> str:
         """Say the unit."""

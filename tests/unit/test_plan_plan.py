@@ -36,9 +36,11 @@ SHAPE = {
 BATCH, LENGTH = 2, 64
 
 
-def sizes(lora: dict, **changes) -> memory.Anatomy:
+def sizes(lora: dict, **changes) -> memory.ModelDimensions:
     config = tiny.model(**SHAPE | changes).config.to_dict()
-    return planning_model.anatomy(config, settings_model.Lora(**lora).model_dump(), "experiments.x")
+    return planning_model.dimensions(
+        config, settings_model.Lora(**lora).model_dump(), "experiments.x"
+    )
 
 
 def setup(**changes) -> Setup:
@@ -56,7 +58,7 @@ def setup(**changes) -> Setup:
     return Setup(**fields | changes)
 
 
-def adapted(quantization: str, lora: dict, folder: Path, dtype=torch.float32, **changes):
+def with_lora(quantization: str, lora: dict, folder: Path, dtype=torch.float32, **changes):
     """A small Mistral as train_adapter has it, in training."""
     from deltatune.train.lora import lora_config
     from peft import get_peft_model
@@ -94,14 +96,14 @@ def saved_bytes(model, dtype=torch.float32) -> int:
 @pytest.fixture(scope="module")
 def mistral():
     config = json.loads((CONFIGS / "mistralai--Mistral-7B-v0.1.json").read_text())
-    return planning_model.anatomy(
+    return planning_model.dimensions(
         config, settings_model.Lora(rank=8, targets=QV).model_dump(), "experiments.x"
     )
 
 
 # What the loss keeps and the plan counts apart: log-probabilities in fp32 and labels.
-def loss_keeps(anatomy) -> int:
-    return BATCH * LENGTH * (4 * anatomy.vocabulary + 8)
+def loss_keeps(dimensions) -> int:
+    return BATCH * LENGTH * (4 * dimensions.vocabulary + 8)
 
 
 CASES = [
@@ -116,10 +118,10 @@ CASES = [
 @pytest.mark.parametrize("quantization", ["nf4", "none"])
 @pytest.mark.parametrize("lora", CASES, ids=lambda lora: str(lora["targets"]))
 def test_activations_are_what_autograd_keeps(tmp_path, quantization, lora):
-    anatomy = sizes(lora)
+    dimensions = sizes(lora)
     asked = setup(quantization=quantization, dropout=lora["dropout"])
-    predicted = BATCH * LENGTH * memory.kept_bytes(anatomy, asked) + loss_keeps(anatomy)
-    found = saved_bytes(adapted(quantization, lora, tmp_path / "model"))
+    predicted = BATCH * LENGTH * memory.kept_bytes(dimensions, asked) + loss_keeps(dimensions)
+    found = saved_bytes(with_lora(quantization, lora, tmp_path / "model"))
     assert predicted == pytest.approx(found, rel=0.02)
 
 
@@ -127,23 +129,23 @@ def test_activations_are_what_autograd_keeps(tmp_path, quantization, lora):
 def test_activations_in_half_precision(tmp_path, targets):
     # Without dropout: its mask is the one thing that the CPU keeps in another form than a GPU.
     lora = {"targets": targets, "rank": 8, "dropout": 0.0}
-    anatomy = sizes(lora)
+    dimensions = sizes(lora)
     asked = setup(dropout=0.0, on_gpu=True, half=True)
     predicted = (
-        BATCH * LENGTH * memory.kept_bytes(anatomy, asked)
-        + memory.casts(anatomy, asked)
-        + loss_keeps(anatomy)
+        BATCH * LENGTH * memory.kept_bytes(dimensions, asked)
+        + memory.casts(dimensions, asked)
+        + loss_keeps(dimensions)
     )
-    model = adapted("none", lora, tmp_path / "model", torch.bfloat16)
+    model = with_lora("none", lora, tmp_path / "model", torch.bfloat16)
     assert predicted == pytest.approx(saved_bytes(model, torch.bfloat16), rel=0.02)
 
 
 def test_a_change_of_any_size_changes_the_activations():
     """Every term counts: the comparison above would notice if one were lost."""
-    anatomy = sizes({"targets": "all-linear"})
-    before = memory.kept_bytes(anatomy, setup())
+    dimensions = sizes({"targets": "all-linear"})
+    before = memory.kept_bytes(dimensions, setup())
     for field in ("hidden", "intermediate", "heads", "head_dim", "blocks"):
-        larger = replace(anatomy, **{field: 2 * getattr(anatomy, field)})
+        larger = replace(dimensions, **{field: 2 * getattr(dimensions, field)})
         assert memory.kept_bytes(larger, setup()) > before, field
 
 
@@ -180,12 +182,12 @@ class Live(TorchDispatchMode):
 @pytest.mark.parametrize("targets", [QV, "all-linear"])
 def test_peak_of_a_training_step(tmp_path, vocabulary, checkpointing, targets):
     lora = {"targets": targets, "rank": 4, "dropout": 0.1}
-    anatomy = sizes(lora, vocab_size=vocabulary)
+    dimensions = sizes(lora, vocab_size=vocabulary)
     asked = setup(checkpointing=checkpointing)
-    expected = memory.estimate(anatomy, asked)
+    expected = memory.estimate(dimensions, asked)
     assert bool(expected.logits) is (vocabulary == 4096)
     gradients = expected.adapters // 2
-    model = adapted("none", lora, tmp_path / "model", vocab_size=vocabulary)
+    model = with_lora("none", lora, tmp_path / "model", vocab_size=vocabulary)
     if checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     rows = batch(model)
@@ -200,30 +202,30 @@ def test_peak_of_a_training_step(tmp_path, vocabulary, checkpointing, targets):
 def test_checkpointing_keeps_the_inputs_of_blocks(tmp_path):
     lora = {"targets": "all-linear", "rank": 2, "dropout": 0.1}
     shape = {"num_hidden_layers": 8, "vocab_size": 64}
-    model = adapted("none", lora, tmp_path / "model", **shape)
+    model = with_lora("none", lora, tmp_path / "model", **shape)
     model.gradient_checkpointing_enable({"use_reentrant": False})
     rows = batch(model)
     live = Live(model, rows)
     with live:
         loss = model(**rows, use_cache=False).loss
     assert loss.requires_grad
-    anatomy = sizes(lora, **shape)
-    kept = memory.kept_bytes(anatomy, setup(checkpointing=True))
-    assert live.now == pytest.approx(BATCH * LENGTH * kept + loss_keeps(anatomy), rel=0.02)
+    dimensions = sizes(lora, **shape)
+    kept = memory.kept_bytes(dimensions, setup(checkpointing=True))
+    assert live.now == pytest.approx(BATCH * LENGTH * kept + loss_keeps(dimensions), rel=0.02)
 
 
 @pytest.mark.parametrize("quantization", ["nf4", "none"])
 def test_weights_are_as_large_as_they_are_held(tmp_path, quantization):
     shape = {"hidden_size": 256, "intermediate_size": 704}
-    model = adapted(quantization, {"targets": QV}, tmp_path / "model", **shape)
+    model = with_lora(quantization, {"targets": QV}, tmp_path / "model", **shape)
     base = [p for name, p in model.named_parameters() if "lora_" not in name]
     found = sum(p.nbytes for p in base)
     for parameter in base:
         state = getattr(parameter, "quant_state", None)
         if state is not None:
             found += state.absmax.nbytes + state.state2.absmax.nbytes
-    anatomy = sizes({"targets": QV}, **shape)
-    predicted = memory.weight_bytes(anatomy, setup(quantization=quantization))
+    dimensions = sizes({"targets": QV}, **shape)
+    predicted = memory.weight_bytes(dimensions, setup(quantization=quantization))
     assert predicted == pytest.approx(found, rel=0.001)
 
 
@@ -237,23 +239,23 @@ def test_weights_under_gptq_follow_its_settings(mistral):
 
 def test_sizes_of_mistral_7b():
     config = json.loads((CONFIGS / "mistralai--Mistral-7B-v0.1.json").read_text())
-    anatomy = planning_model.anatomy(
+    dimensions = planning_model.dimensions(
         config, settings_model.Lora(rank=8, targets=QV).model_dump(), "experiments.x"
     )
-    assert anatomy.parameters == 7_241_732_096
-    assert anatomy.trainable == 3_407_872  # 32 blocks × 8 × (4096 + 4096 + 4096 + 1024)
-    assert anatomy.linear == 6_979_321_856  # all but the embedding, the output layer, the norms
+    assert dimensions.parameters == 7_241_732_096
+    assert dimensions.trainable == 3_407_872  # 32 blocks × 8 × (4096 + 4096 + 4096 + 1024)
+    assert dimensions.linear == 6_979_321_856  # all but the embedding, the output layer, the norms
     # What the index of the files on the hub says.
-    assert planning_model.download_bytes(config, anatomy) == 14_483_464_192
+    assert planning_model.download_bytes(config, dimensions) == 14_483_464_192
 
 
 def test_a_quantized_repository_is_a_smaller_download():
     config = json.loads((CONFIGS / "mistralai--Mistral-7B-v0.1.json").read_text())
     lora = settings_model.Lora(rank=8).model_dump()
     config |= {"quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": 128}}
-    anatomy = planning_model.anatomy(config, lora, "experiments.x")
+    dimensions = planning_model.dimensions(config, lora, "experiments.x")
     # 4.16 GB: TheBloke/Mistral-7B-v0.1-GPTQ, main.
-    assert planning_model.download_bytes(config, anatomy) == pytest.approx(4.16e9, rel=0.01)
+    assert planning_model.download_bytes(config, dimensions) == pytest.approx(4.16e9, rel=0.01)
 
 
 def test_targets_that_the_model_has_not():
@@ -263,13 +265,13 @@ def test_targets_that_the_model_has_not():
 
 @pytest.mark.parametrize("source", sorted(CONFIGS.glob("*--*.json")), ids=lambda path: path.stem)
 def test_configs_that_are_shipped_can_be_built(source):
-    anatomy = planning_model.anatomy(
+    dimensions = planning_model.dimensions(
         json.loads(source.read_text()),
         settings_model.Lora(targets="all-linear", rank=1).model_dump(),
         "x",
     )
-    assert anatomy.kind in memory.LLAMA_LIKE
-    assert len(anatomy.adapters) == 7 * anatomy.blocks
+    assert dimensions.kind in memory.LLAMA_LIKE
+    assert len(dimensions.adapters) == 7 * dimensions.blocks
 
 
 # ---------------------------------------------------------------- the optimizer
@@ -450,7 +452,7 @@ def test_config_of_a_model_that_is_built_here_counts_as_the_model():
     shape = {"hidden_size": 48, "intermediate_size": 96, "layers": 2, "heads": 4, "kv_heads": 2}
     model = settings_model.PretrainModel(source="pretrain", corpus=["x"], architecture=shape)
     config, _, download = planning_model.model_config(model.model_dump(), Path("none"), CONFIGS)
-    anatomy = planning_model.anatomy(config, settings_model.Lora(rank=1).model_dump(), "x")
+    dimensions = planning_model.dimensions(config, settings_model.Lora(rank=1).model_dump(), "x")
     same = tiny.model(
         vocab_size=1536,
         hidden_size=48,
@@ -459,7 +461,7 @@ def test_config_of_a_model_that_is_built_here_counts_as_the_model():
         num_attention_heads=4,
         num_key_value_heads=2,
     )
-    assert anatomy.parameters == sum(p.numel() for p in same.parameters())
+    assert dimensions.parameters == sum(p.numel() for p in same.parameters())
     assert download == 0
 
 

@@ -22,9 +22,9 @@ from deltatune.core.errors import UserError
 from deltatune.models import device, oom
 from deltatune.models.device import Compute
 from deltatune.train import checkpoints, launch
-from deltatune.train.data import Filled, Order
+from deltatune.train.data import PaddedDataset, SeededSampler
 from safetensors.torch import load_file
-from test_training import BASE, rows
+from test_train_train import BASE, rows
 
 SCRIPTS = ROOT / "scripts"
 # 10 rows in steps of 4: the last step of an epoch has filling rows.
@@ -120,11 +120,11 @@ def test_two_processes_go_on_where_they_were_stopped(folder, data):
 
 
 def programs(monkeypatch, folder, scenario, **rest):
-    """launch.run with `together_program` in place of the training."""
+    """launch.run with `worker_program` in place of the training."""
     popen = subprocess.Popen
 
     def other(command, **keywords):
-        command = ["together_program" if c == "deltatune.train.worker" else c for c in command]
+        command = ["worker_program" if c == "deltatune.train.worker" else c for c in command]
         keywords["env"]["PYTHONPATH"] += os.pathsep + str(Path(__file__).parent)
         return popen(command, **keywords)
 
@@ -189,7 +189,7 @@ def test_no_process_outlives_the_one_that_waits(tmp_path):
         from deltatune.train import launch
         popen = subprocess.Popen
         def other(command, **keywords):
-            command = ["together_program" if c == "deltatune.train.worker" else c for c in command]
+            command = ["worker_program" if c == "deltatune.train.worker" else c for c in command]
             return popen(command, **keywords)
         launch.subprocess.Popen = other
         launch.run({{"scenario": "forever", "folder": {str(tmp_path)!r}}}, 2, False,
@@ -233,17 +233,17 @@ def test_a_step_keeps_its_rows(plan, count, expected):
 
 
 def test_each_epoch_has_an_order_of_its_own_and_filling_comes_last():
-    order = Order(10, seed=5, multiple=4)
+    order = SeededSampler(10, seed=5, multiple=4)
     first = list(order)
     assert sorted(first) == list(range(12)) and first[10:] == [10, 11] and len(order) == 12
-    assert list(order) == first and list(Order(10, 5))[:10] == first[:10]
+    assert list(order) == first and list(SeededSampler(10, 5))[:10] == first[:10]
     order.epoch = 1
     assert list(order) != first
-    assert list(Order(10, 6)) == list(order)[:10]
+    assert list(SeededSampler(10, 6)) == list(order)[:10]
 
 
 def test_nothing_is_learnt_from_filling_rows(data):
-    filled = Filled(data[0], len(data[0]) + 2)
+    filled = PaddedDataset(data[0], len(data[0]) + 2)
     assert len(filled) == len(data[0]) + 2 and filled[3] == data[0][3]
     assert set(filled[len(data[0])]["labels"]) == {-100}
     assert len(filled[len(data[0]) + 1]["labels"]) == len(data[0][0]["labels"])

@@ -13,7 +13,7 @@ from deltatune.models import device, oom, quantization
 from deltatune.models.load import load_base, load_system
 from deltatune.train import train as training
 from safetensors.torch import load_file
-from test_training import BASE, hashes, rows
+from test_train_train import BASE, hashes, rows
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 CPU = device.Compute("cpu", torch.float32, "a test")

@@ -10,8 +10,8 @@ from deltatune.compare.statistics import compare, holm, wilson
 from deltatune.core.errors import UserError
 
 
-def mean(sums):
-    return sums[..., 0] / sums[..., 1]
+def mean(totals):
+    return totals[..., 0] / totals[..., 1]
 
 
 def counted(values):
@@ -152,8 +152,8 @@ def test_percentiles_stand_in_where_bca_has_no_solution():
     values = np.random.default_rng(0).normal(size=50)
     centered = counted(values - values.mean())
 
-    def distance(sums):  # least on the data themselves: every resample lies above
-        return np.abs(sums[..., 0]) / sums[..., 1]
+    def distance(totals):  # least on the data themselves: every resample lies above
+        return np.abs(totals[..., 0]) / totals[..., 1]
 
     result = compare(counted(np.zeros(50)), [centered], distance, resamples=199)
     assert result.method.startswith("percentile (BCa has no solution) bootstrap")
@@ -171,7 +171,7 @@ def test_one_unit_says_nothing():
 
 def test_figures_that_are_not_finite_are_not_tested(pair):
     base, tuned = pair
-    result = compare(base, [tuned], lambda sums: np.full(sums.shape[:-1], np.inf))
+    result = compare(base, [tuned], lambda totals: np.full(totals.shape[:-1], np.inf))
     assert math.isnan(result.p_value) and math.isnan(result.ci_low)
     assert "not finite" in result.method
 
@@ -179,9 +179,9 @@ def test_figures_that_are_not_finite_are_not_tested(pair):
 def test_resamples_that_are_not_finite_are_said():
     base = np.array([[1.0, 0.0], [2.0, 0.0], [3.0, 1.0]])  # a resample may count nothing
 
-    def guarded(sums):
+    def guarded(totals):
         with np.errstate(divide="ignore", invalid="ignore"):
-            return sums[..., 0] / sums[..., 1]
+            return totals[..., 0] / totals[..., 1]
 
     result = compare(base, [shift_by(base, 1)], guarded, resamples=99)
     assert math.isnan(result.ci_low)
@@ -205,7 +205,7 @@ def test_memory_is_bounded():
     rng = np.random.default_rng(0)
     base, tuned = rng.random((2, 7600, 60))
     tracemalloc.start()
-    compare(base, [tuned], lambda sums: sums.mean(axis=-1), resamples=999)
+    compare(base, [tuned], lambda totals: totals.mean(axis=-1), resamples=999)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     # 999 resamples of 7,600 counts alone would be 61 MB, gathered rows 3,600 MB

@@ -24,7 +24,7 @@ def wait_for(path):
         time.sleep(0.02)
 
 
-with signals.noted(again=True) as asked:
+with signals.catch_stop_signals(again=True) as asked:
     Path(job["folder"], f"pid-{rank}").write_text(str(os.getpid()))
     for other in range(2):
         wait_for(Path(job["folder"], f"pid-{other}"))

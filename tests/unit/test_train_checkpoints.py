@@ -194,7 +194,7 @@ HOLDER = """
         signals.end_with_parent()
     saved = Checkpoints(Path(sys.argv[1]), "mark")
     saved.open()
-    with signals.noted() as asked:
+    with signals.catch_stop_signals() as asked:
         print("open", flush=True)
         while not asked():
             time.sleep(0.02)
@@ -283,7 +283,7 @@ def test_a_second_signal_ends_the_process(folder):
             sys.executable,
             "-c",
             "import time; from deltatune.core import signals\n"
-            "with signals.noted():\n print('open', flush=True)\n time.sleep(60)",
+            "with signals.catch_stop_signals():\n print('open', flush=True)\n time.sleep(60)",
         ],
         env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
         stdout=subprocess.PIPE,

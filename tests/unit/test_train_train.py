@@ -234,7 +234,7 @@ def test_every_field_of_the_settings_reaches_peft():
 def by_hand(model, rows_) -> tuple[float, float]:
     """(mean over all supervised tokens, mean of the means of the rows), row by row, each document
     of a packed row alone."""
-    sums, counts = [], []
+    totals, counts = [], []
     for row in rows_:
         starts = [i for i, position in enumerate(row["position_ids"]) if position == 0]
         total, count = 0.0, 0
@@ -244,9 +244,9 @@ def by_hand(model, rows_) -> tuple[float, float]:
                 if label != -100:
                     total -= logs[i, label].item()
                     count += 1
-        sums.append(total)
+        totals.append(total)
         counts.append(count)
-    return sum(sums) / sum(counts), float(np.mean(np.array(sums) / counts))
+    return sum(totals) / sum(counts), float(np.mean(np.array(totals) / counts))
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])

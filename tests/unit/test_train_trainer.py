@@ -14,7 +14,7 @@ from deltatune.models import oom
 from deltatune.train import checkpoints, lora, train, trainer
 from deltatune.train.checkpoints import Checkpoints
 from deltatune.train.trainer import ResumableTrainer
-from test_training import hashes, rows
+from test_train_train import hashes, rows
 
 # Dropout, several passes over the data, an epoch's last step that is smaller than the others.
 SETTINGS = {"epochs": 2, "batch_size": 2, "gradient_accumulation": 2, "evaluations": 3}
