@@ -67,8 +67,8 @@ def _clusters(outputs: pd.DataFrame) -> pd.Series:
 def compare(base: pd.DataFrame, tuned: Sequence[pd.DataFrame], settings: dict) -> pd.DataFrame:
     """One row for each metric: base against tuned, paired by example, over all training seeds.
 
-    base, tuned: scores as `compute_metrics` gives them. Raises ValueError where they are not of the same
-    examples. For the columns see COLUMNS and `statistics.compare`.
+    base, tuned: scores as `compute_metrics` gives them. Raises ValueError where they are not of
+    the same examples. For the columns see COLUMNS and `statistics.compare`.
     """
     for other in tuned:
         if not base["id"].equals(other["id"]):
