@@ -560,15 +560,15 @@ def test_a_book_is_known_by_its_number(address):
 
 def test_steps_are_those_of_the_training(tmp_path):
     """The same rows through the Trainer: its steps and its trainable parameters."""
-    import test_training
+    import test_train_train
 
     folder = tiny.saved(tmp_path / "model")
-    rows = test_training.rows(20)
+    rows = test_train_train.rows(20)
     for changes in (
         {"batch_size": 2, "gradient_accumulation": 1, "epochs": 1.5},
         {"batch_size": 1, "gradient_accumulation": 3, "epochs": 1},
     ):
-        _, figures = test_training.run(folder, (rows, rows), tmp_path / "out", **changes)
+        _, figures = test_train_train.run(folder, (rows, rows), tmp_path / "out", **changes)
         amount = work.Work(1, figures["rows"], figures["row_length"], "exact", "")
         assert amount.steps(settings_model.Training(**changes).model_dump()) == figures["steps"]
 

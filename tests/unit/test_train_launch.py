@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import test_training
+import test_train_train
 import tiny
 import torch
 import yaml
@@ -59,7 +59,7 @@ def together(folder, name, *, quantization="nf4", dropout=0.0, sharded=False, ep
         "checkpoints": {"folder": str(folder / name / "e" / "seed-1"), "mark": "mark"},
     }
     done = launch.run(job, 2, False, **rest)
-    return pd.DataFrame(done["losses"]), done["figures"], test_training.hashes(
+    return pd.DataFrame(done["losses"]), done["figures"], test_train_train.hashes(
         folder / name / "adapter"
     )  # fmt: skip
 
@@ -67,7 +67,7 @@ def together(folder, name, *, quantization="nf4", dropout=0.0, sharded=False, ep
 def alone(folder, data, name, quantization):
     """(losses, adapter's folder) of one process."""
     output = folder / name / "adapter"
-    losses, _ = test_training.run(
+    losses, _ = test_train_train.run(
         folder / "model", data, output, quantization=quantization, lora={"dropout": 0}, **SETTINGS
     )
     return losses, output

@@ -6,7 +6,7 @@ import signal
 import numpy as np
 import pandas as pd
 import pytest
-import test_training
+import test_train_train
 import tiny
 import torch
 from deltatune.core.errors import UserError
@@ -42,7 +42,7 @@ class Cut(BaseException):
 
 def run(folder, data, output, saved=None, said=None, **changes):
     """(files' hashes, losses, figures without times) of a run under the settings above."""
-    frame, figures = test_training.run(
+    frame, figures = test_train_train.run(
         folder,
         data,
         output,
@@ -145,7 +145,7 @@ def test_times_and_peaks_are_those_of_all_attempts(often, monkeypatch, folder, d
     facts["run"]["used"] |= {"peak_memory_gb": 77.0}
     path.write_text(json.dumps(facts))
     checkpoints._seal(path.parent)
-    _, figures = test_training.run(
+    _, figures = test_train_train.run(
         folder, data, tmp_path / "adapter", checkpoints=saved, say=lambda text: None, **SETTINGS
     )
     assert 100 < figures["training_seconds"] < 160
