@@ -33,7 +33,7 @@ report: "report/workflow.rst"
 rule all:
     default_target: True
     input:
-        flow.tables(),
+        flow.paths.tables(),
         "results/report.html",
         "results/figures/forest.svg",
         expand("results/figures/losses/{experiment}.svg", experiment=flow.experiments),

@@ -25,10 +25,10 @@ rule archive_run:
         "../envs/report.yaml"
     resources:
         mem_mb=lambda w, attempt: 2000 * attempt,
-        runtime=lambda w, attempt: flow.minutes(60, attempt),
+        runtime=lambda w, attempt: flow.resources.minutes(60, attempt),
     params:
         settings=lambda w: contents.settings(flow, config),
-        code=flow.code("archive_run"),
+        code=flow.params.code("archive_run"),
     message:
         "Packing the run for a colleague"
     script:

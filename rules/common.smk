@@ -6,7 +6,8 @@ import sys
 from deltatune.config.file import located
 from deltatune.core.errors import UserError, printable
 from deltatune.core.paths import RESULTS
-from deltatune.workflow.flow import NAME, SPLITS, SYSTEM, Flow
+from deltatune.workflow.flow import Flow
+from deltatune.workflow.selection import NAME, SPLITS, SYSTEM
 
 try:
     flow = Flow(config)

@@ -9,8 +9,12 @@ localrules:
 
 rule compare_systems:
     input:
-        base=lambda w: flow.evaluated(w.experiment, "scores.parquet", w.task)["base"],
-        tuned=lambda w: flow.evaluated(w.experiment, "scores.parquet", w.task)["tuned"],
+        base=lambda w: flow.paths.evaluated(w.experiment, "scores.parquet", w.task)[
+            "base"
+        ],
+        tuned=lambda w: flow.paths.evaluated(w.experiment, "scores.parquet", w.task)[
+            "tuned"
+        ],
     output:
         comparison="results/comparisons/{experiment}/{task}.csv",
     log:
@@ -23,8 +27,8 @@ rule compare_systems:
         mem_mb=2000,
         runtime=60,
     params:
-        settings=lambda w: flow.comparison(w.experiment, w.task),
-        code=lambda w: flow.metrics_code("compare_systems", w.task),
+        settings=lambda w: flow.params.comparison(w.experiment, w.task),
+        code=lambda w: flow.params.metrics_code("compare_systems", w.task),
     message:
         "Comparing {wildcards.experiment} with its base on {wildcards.task}"
     script:
@@ -33,7 +37,7 @@ rule compare_systems:
 
 rule join_comparisons:
     input:
-        comparisons=lambda w: flow.comparisons(w.table),
+        comparisons=lambda w: flow.paths.comparisons(w.table),
     output:
         comparison=report(
             "results/{table}.csv",
@@ -52,8 +56,8 @@ rule join_comparisons:
         runtime=10,
     params:
         # Snakemake compares inputs as a set; here their order is that of the rows.
-        order=lambda w: flow.comparisons(w.table),
-        code=flow.code("join_comparisons"),
+        order=lambda w: flow.paths.comparisons(w.table),
+        code=flow.params.code("join_comparisons"),
     message:
         "Joining the rows of {wildcards.table}, with p-values adjusted for their number"
     script:

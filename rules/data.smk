@@ -9,7 +9,7 @@ localrules:
 rule fetch_dataset:
     input:
         # Its content is a param; a date says nothing of it.
-        source=lambda w: ancient(flow.source(w.dataset)),
+        source=lambda w: ancient(flow.paths.source(w.dataset)),
     output:
         records="results/datasets/{dataset}/records.parquet",
         rejects="results/datasets/{dataset}/rejects.csv",
@@ -26,9 +26,9 @@ rule fetch_dataset:
         mem_mb=2000,
         runtime=240,
     params:
-        settings=lambda w: flow.dataset(w.dataset),
-        content=lambda w: flow.content(flow.source(w.dataset)),
-        code=flow.code("fetch_dataset"),
+        settings=lambda w: flow.params.dataset(w.dataset),
+        content=lambda w: flow.params.content(flow.paths.source(w.dataset)),
+        code=flow.params.code("fetch_dataset"),
     message:
         "Fetching dataset {wildcards.dataset}"
     script:
@@ -50,10 +50,10 @@ rule chunk_text:
         "../envs/data.yaml"
     resources:
         mem_mb=lambda w, attempt: 2000 * attempt,
-        runtime=lambda w, attempt: flow.minutes(30, attempt),
+        runtime=lambda w, attempt: flow.resources.minutes(30, attempt),
     params:
-        settings=lambda w: flow.section("datasets")[w.dataset]["chunks"],
-        code=flow.code("chunk_text"),
+        settings=lambda w: flow.params.section("datasets")[w.dataset]["chunks"],
+        code=flow.params.code("chunk_text"),
     message:
         "Cutting the text of {wildcards.dataset} into chunks"
     script:
@@ -62,7 +62,7 @@ rule chunk_text:
 
 rule split_dataset:
     input:
-        records=lambda w: flow.records(w.task),
+        records=lambda w: flow.paths.records(w.task),
     output:
         train="results/tasks/{task}/train.parquet",
         validation="results/tasks/{task}/validation.parquet",
@@ -83,10 +83,10 @@ rule split_dataset:
         "../envs/data.yaml"
     resources:
         mem_mb=lambda w, attempt: 4000 * attempt,
-        runtime=lambda w, attempt: flow.minutes(60, attempt),
+        runtime=lambda w, attempt: flow.resources.minutes(60, attempt),
     params:
-        settings=lambda w: flow.raw_task(w.task, "labels", "split"),
-        code=lambda w: flow.kind_code("split_dataset", w.task),
+        settings=lambda w: flow.params.raw_task(w.task, "labels", "split"),
+        code=lambda w: flow.params.kind_code("split_dataset", w.task),
     message:
         "Splitting the records of task {wildcards.task}"
     script:
@@ -107,10 +107,12 @@ rule fit_baseline:
         "../envs/evaluate.yaml"
     resources:
         mem_mb=lambda w, attempt: 4000 * attempt,
-        runtime=lambda w, attempt: flow.minutes(60, attempt),
+        runtime=lambda w, attempt: flow.resources.minutes(60, attempt),
     params:
-        settings=lambda w: {"confidence": flow.section("statistics")["confidence"]},
-        code=flow.code("fit_baseline"),
+        settings=lambda w: {
+            "confidence": flow.params.section("statistics")["confidence"]
+        },
+        code=flow.params.code("fit_baseline"),
     message:
         "Fitting TF-IDF and logistic regression on task {wildcards.task}"
     script:

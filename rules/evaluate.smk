@@ -3,9 +3,9 @@
 
 rule generate_answers:
     input:
-        unpack(lambda w: flow.system(w.system)),
+        unpack(lambda w: flow.paths.system_hashes(w.system)),
         test="results/tasks/{task}/test.parquet",
-        model=lambda w: ancient(flow.model_folder(w.system)),
+        model=lambda w: ancient(flow.paths.model_dir(w.system)),
     output:
         answers="results/evaluations/{task}/{system}/answers.parquet",
         manifest="results/evaluations/{task}/{system}/answers.json",
@@ -14,18 +14,22 @@ rule generate_answers:
     benchmark:
         "results/benchmarks/generate_answers/{task}/{system}.tsv"
     conda:
-        lambda w: flow.environment("evaluate", flow.base_of(w.system)[1])
+        lambda w: flow.resources.environment("evaluate", flow.base_of(w.system)[1])
     resources:
-        mem_mb=lambda w, attempt: flow.memory(flow.base_of(w.system)[0], attempt),
-        runtime=lambda w, attempt: flow.minutes(240, attempt, flow.base_of(w.system)[0]),
-        gpu=lambda w: flow.needs_gpu(flow.base_of(w.system)[0]),
-        gpu_model=lambda w: flow.gpu_type(flow.base_of(w.system)[0]),
-        slurm_partition=lambda w: flow.partition(flow.base_of(w.system)[0]),
+        mem_mb=lambda w, attempt: flow.resources.memory(
+            flow.base_of(w.system)[0], attempt
+        ),
+        runtime=lambda w, attempt: flow.resources.minutes(
+            240, attempt, flow.base_of(w.system)[0]
+        ),
+        gpu=lambda w: flow.resources.needs_gpu(flow.base_of(w.system)[0]),
+        gpu_model=lambda w: flow.resources.gpu_type(flow.base_of(w.system)[0]),
+        slurm_partition=lambda w: flow.resources.partition(flow.base_of(w.system)[0]),
     params:
-        settings=lambda w: flow.evaluation(
+        settings=lambda w: flow.params.evaluation(
             "generate_answers", w.task, w.system, "labels", "prompt", "chat"
         ),
-        code=lambda w: flow.kind_code("generate_answers", w.task),
+        code=lambda w: flow.params.kind_code("generate_answers", w.task),
     message:
         "Asking {wildcards.system} about {wildcards.task}"
     script:
@@ -34,9 +38,9 @@ rule generate_answers:
 
 rule score_text:
     input:
-        unpack(lambda w: flow.system(w.system)),
+        unpack(lambda w: flow.paths.system_hashes(w.system)),
         test="results/tasks/{task}/test.parquet",
-        model=lambda w: ancient(flow.model_folder(w.system)),
+        model=lambda w: ancient(flow.paths.model_dir(w.system)),
     output:
         text="results/evaluations/{task}/{system}/text.parquet",
         manifest="results/evaluations/{task}/{system}/text.json",
@@ -45,16 +49,20 @@ rule score_text:
     benchmark:
         "results/benchmarks/score_text/{task}/{system}.tsv"
     conda:
-        lambda w: flow.environment("evaluate", flow.base_of(w.system)[1])
+        lambda w: flow.resources.environment("evaluate", flow.base_of(w.system)[1])
     resources:
-        mem_mb=lambda w, attempt: flow.memory(flow.base_of(w.system)[0], attempt),
-        runtime=lambda w, attempt: flow.minutes(240, attempt, flow.base_of(w.system)[0]),
-        gpu=lambda w: flow.needs_gpu(flow.base_of(w.system)[0]),
-        gpu_model=lambda w: flow.gpu_type(flow.base_of(w.system)[0]),
-        slurm_partition=lambda w: flow.partition(flow.base_of(w.system)[0]),
+        mem_mb=lambda w, attempt: flow.resources.memory(
+            flow.base_of(w.system)[0], attempt
+        ),
+        runtime=lambda w, attempt: flow.resources.minutes(
+            240, attempt, flow.base_of(w.system)[0]
+        ),
+        gpu=lambda w: flow.resources.needs_gpu(flow.base_of(w.system)[0]),
+        gpu_model=lambda w: flow.resources.gpu_type(flow.base_of(w.system)[0]),
+        slurm_partition=lambda w: flow.resources.partition(flow.base_of(w.system)[0]),
     params:
-        settings=lambda w: flow.evaluation("score_text", w.task, w.system),
-        code=lambda w: flow.kind_code("score_text", w.task),
+        settings=lambda w: flow.params.evaluation("score_text", w.task, w.system),
+        code=lambda w: flow.params.kind_code("score_text", w.task),
     message:
         "Scoring the text of {wildcards.task} with {wildcards.system}"
     script:
@@ -63,9 +71,9 @@ rule score_text:
 
 rule score_labels:
     input:
-        unpack(lambda w: flow.system(w.system)),
+        unpack(lambda w: flow.paths.system_hashes(w.system)),
         test="results/tasks/{task}/test.parquet",
-        model=lambda w: ancient(flow.model_folder(w.system)),
+        model=lambda w: ancient(flow.paths.model_dir(w.system)),
     output:
         labels="results/evaluations/{task}/{system}/labels.parquet",
         manifest="results/evaluations/{task}/{system}/labels.json",
@@ -74,18 +82,22 @@ rule score_labels:
     benchmark:
         "results/benchmarks/score_labels/{task}/{system}.tsv"
     conda:
-        lambda w: flow.environment("evaluate", flow.base_of(w.system)[1])
+        lambda w: flow.resources.environment("evaluate", flow.base_of(w.system)[1])
     resources:
-        mem_mb=lambda w, attempt: flow.memory(flow.base_of(w.system)[0], attempt),
-        runtime=lambda w, attempt: flow.minutes(240, attempt, flow.base_of(w.system)[0]),
-        gpu=lambda w: flow.needs_gpu(flow.base_of(w.system)[0]),
-        gpu_model=lambda w: flow.gpu_type(flow.base_of(w.system)[0]),
-        slurm_partition=lambda w: flow.partition(flow.base_of(w.system)[0]),
+        mem_mb=lambda w, attempt: flow.resources.memory(
+            flow.base_of(w.system)[0], attempt
+        ),
+        runtime=lambda w, attempt: flow.resources.minutes(
+            240, attempt, flow.base_of(w.system)[0]
+        ),
+        gpu=lambda w: flow.resources.needs_gpu(flow.base_of(w.system)[0]),
+        gpu_model=lambda w: flow.resources.gpu_type(flow.base_of(w.system)[0]),
+        slurm_partition=lambda w: flow.resources.partition(flow.base_of(w.system)[0]),
     params:
-        settings=lambda w: flow.evaluation(
+        settings=lambda w: flow.params.evaluation(
             "score_labels", w.task, w.system, "labels", "prompt", "max_length"
         ),
-        code=lambda w: flow.kind_code("score_labels", w.task),
+        code=lambda w: flow.params.kind_code("score_labels", w.task),
     message:
         "Scoring the labels of {wildcards.task} with {wildcards.system}"
     script:
@@ -94,7 +106,7 @@ rule score_labels:
 
 rule compute_metrics:
     input:
-        outputs=lambda w: flow.outputs(w.task, w.system),
+        outputs=lambda w: flow.paths.outputs(w.task, w.system),
     output:
         scores="results/evaluations/{task}/{system}/scores.parquet",
         metrics="results/evaluations/{task}/{system}/metrics.json",
@@ -107,10 +119,10 @@ rule compute_metrics:
         "../envs/evaluate.yaml"
     resources:
         mem_mb=lambda w, attempt: 3000 * attempt,
-        runtime=lambda w, attempt: flow.minutes(120, attempt),
+        runtime=lambda w, attempt: flow.resources.minutes(120, attempt),
     params:
-        settings=lambda w: flow.task(w.task, "labels", "metrics"),
-        code=lambda w: flow.metrics_code("compute_metrics", w.task),
+        settings=lambda w: flow.params.task(w.task, "labels", "metrics"),
+        code=lambda w: flow.params.metrics_code("compute_metrics", w.task),
     message:
         "Computing the metrics of {wildcards.system} on {wildcards.task}"
     script:

@@ -14,8 +14,8 @@ rule merge:
 rule merge_adapter:
     input:
         # What cannot be merged asks for nothing, and is refused before anything is trained for it.
-        unpack(lambda w: flow.merge_inputs(w.experiment, w.seed)),
-        model=lambda w: ancient(flow.merge_model(w.experiment)),
+        unpack(lambda w: flow.paths.merge_inputs(w.experiment, w.seed)),
+        model=lambda w: ancient(flow.paths.merge_model(w.experiment)),
     output:
         model=directory("results/merged/{experiment}/seed-{seed}/model"),
         hashes="results/merged/{experiment}/seed-{seed}/merged.sha256",
@@ -28,18 +28,20 @@ rule merge_adapter:
         "../envs/train.yaml"
     resources:
         # The 16-bit model stands in main memory, and is written from there.
-        mem_mb=lambda w, attempt: flow.memory(
+        mem_mb=lambda w, attempt: flow.resources.memory(
             flow.experiment(w.experiment).model, attempt, whole=True
         ),
-        runtime=lambda w, attempt: flow.minutes(
+        runtime=lambda w, attempt: flow.resources.minutes(
             120, attempt, flow.experiment(w.experiment).model
         ),
-        gpu=lambda w: flow.needs_gpu(flow.experiment(w.experiment).model),
-        gpu_model=lambda w: flow.gpu_type(flow.experiment(w.experiment).model),
-        slurm_partition=lambda w: flow.partition(flow.experiment(w.experiment).model),
+        gpu=lambda w: flow.resources.needs_gpu(flow.experiment(w.experiment).model),
+        gpu_model=lambda w: flow.resources.gpu_type(flow.experiment(w.experiment).model),
+        slurm_partition=lambda w: flow.resources.partition(
+            flow.experiment(w.experiment).model
+        ),
     params:
-        settings=lambda w: flow.merging(w.experiment),
-        code=lambda w: flow.kind_code(
+        settings=lambda w: flow.params.merging(w.experiment),
+        code=lambda w: flow.params.kind_code(
             "merge_adapter", flow.experiment(w.experiment).task
         ),
     message:

@@ -8,7 +8,7 @@ localrules:
 
 rule pretrain_model:
     input:
-        corpus=lambda w: flow.corpus(w.model),
+        corpus=lambda w: flow.paths.corpus(w.model),
     output:
         model=directory("results/models/{model}/model"),
         weights="results/models/{model}/weights.sha256",
@@ -23,13 +23,13 @@ rule pretrain_model:
     priority: 50
     conda:
         "../envs/train.yaml"
-    threads: lambda w: flow.section("models")[w.model]["threads"]
+    threads: lambda w: flow.params.section("models")[w.model]["threads"]
     resources:
         mem_mb=lambda w, attempt: 3000 * attempt,
-        runtime=lambda w, attempt: flow.minutes(60, attempt),
+        runtime=lambda w, attempt: flow.resources.minutes(60, attempt),
     params:
-        settings=lambda w: flow.model(w.model),
-        code=lambda w: flow.model_code("pretrain_model", w.model),
+        settings=lambda w: flow.params.model(w.model),
+        code=lambda w: flow.params.model_code("pretrain_model", w.model),
     message:
         "Training the base model {wildcards.model} from scratch"
     script:
@@ -39,7 +39,7 @@ rule pretrain_model:
 rule fetch_model:
     input:
         # Of a model on this machine; its content is a param.
-        source=lambda w: ancient(flow.model_source(w.model)),
+        source=lambda w: ancient(flow.paths.model_source(w.model)),
     output:
         model=directory("results/models/{model}/model"),
         weights="results/models/{model}/weights.sha256",
@@ -58,9 +58,9 @@ rule fetch_model:
         mem_mb=2000,
         runtime=240,
     params:
-        settings=lambda w: flow.model(w.model),
-        content=lambda w: flow.content(flow.model_source(w.model)),
-        code=lambda w: flow.model_code("fetch_model", w.model),
+        settings=lambda w: flow.params.model(w.model),
+        content=lambda w: flow.params.content(flow.paths.model_source(w.model)),
+        code=lambda w: flow.params.model_code("fetch_model", w.model),
     message:
         "Fetching the base model {wildcards.model}"
     script:
@@ -87,14 +87,14 @@ rule quantize_model:
     threads: 2
     resources:
         # gptqmodel takes the whole model into main memory, in 16 bits.
-        mem_mb=lambda w, attempt: flow.memory(w.model, attempt, whole=True),
-        runtime=lambda w, attempt: flow.minutes(480, attempt, w.model),
-        gpu=lambda w: flow.needs_gpu(w.model),
-        gpu_model=lambda w: flow.gpu_type(w.model),
-        slurm_partition=lambda w: flow.partition(w.model),
+        mem_mb=lambda w, attempt: flow.resources.memory(w.model, attempt, whole=True),
+        runtime=lambda w, attempt: flow.resources.minutes(480, attempt, w.model),
+        gpu=lambda w: flow.resources.needs_gpu(w.model),
+        gpu_model=lambda w: flow.resources.gpu_type(w.model),
+        slurm_partition=lambda w: flow.resources.partition(w.model),
     params:
-        settings=lambda w: flow.gptq(w.model),
-        code=flow.code("quantize_model"),
+        settings=lambda w: flow.params.gptq(w.model),
+        code=flow.params.code("quantize_model"),
     message:
         "Quantizing {wildcards.model} with GPTQ on the training text of {wildcards.task}"
     script:

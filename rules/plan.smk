@@ -11,7 +11,7 @@ rule plan:
     conda:
         "../envs/train.yaml"
     params:
-        settings=lambda w: flow.plan(),
+        settings=lambda w: flow.params.plan(),
     message:
         "Reckoning what the experiments will take"
     script:

@@ -30,8 +30,8 @@ rule plot_forest:
         mem_mb=1000,
         runtime=10,
     params:
-        settings={"confidence": flow.section("statistics")["confidence"]},
-        code=flow.code("plot_forest"),
+        settings={"confidence": flow.params.section("statistics")["confidence"]},
+        code=flow.params.code("plot_forest"),
     message:
         "Drawing all differences"
     script:
@@ -40,7 +40,7 @@ rule plot_forest:
 
 rule plot_losses:
     input:
-        losses=lambda w: flow.runs(w.experiment, "loss.csv"),
+        losses=lambda w: flow.paths.runs(w.experiment, "loss.csv"),
     output:
         figure=report(
             "results/figures/losses/{experiment}.svg",
@@ -59,7 +59,7 @@ rule plot_losses:
         runtime=10,
     params:
         settings=lambda w: {"experiment": w.experiment, "seeds": flow.settings.seeds},
-        code=flow.code("plot_losses"),
+        code=flow.params.code("plot_losses"),
     message:
         "Drawing the losses of {wildcards.experiment}"
     script:
@@ -68,9 +68,9 @@ rule plot_losses:
 
 rule plot_differences:
     input:
-        base=lambda w: flow.evaluated(w.experiment, "scores.parquet")["base"],
-        tuned=lambda w: flow.evaluated(w.experiment, "scores.parquet")["tuned"],
-        metrics=lambda w: flow.evaluated(w.experiment, "metrics.json")["base"],
+        base=lambda w: flow.paths.evaluated(w.experiment, "scores.parquet")["base"],
+        tuned=lambda w: flow.paths.evaluated(w.experiment, "scores.parquet")["tuned"],
+        metrics=lambda w: flow.paths.evaluated(w.experiment, "metrics.json")["base"],
     output:
         figure=report(
             "results/figures/differences/{experiment}.svg",
@@ -88,8 +88,8 @@ rule plot_differences:
         mem_mb=1000,
         runtime=10,
     params:
-        settings=lambda w: flow.main_metric(w.experiment),
-        code=flow.code("plot_differences"),
+        settings=lambda w: flow.params.main_metric(w.experiment),
+        code=flow.params.code("plot_differences"),
     message:
         "Drawing the differences of {wildcards.experiment}"
     script:
@@ -98,8 +98,8 @@ rule plot_differences:
 
 rule plot_confusion:
     input:
-        base=lambda w: flow.evaluated(w.experiment, "labels.parquet")["base"],
-        tuned=lambda w: flow.evaluated(w.experiment, "labels.parquet")["tuned"][0],
+        base=lambda w: flow.paths.evaluated(w.experiment, "labels.parquet")["base"],
+        tuned=lambda w: flow.paths.evaluated(w.experiment, "labels.parquet")["tuned"][0],
     output:
         figure=report(
             "results/figures/confusion/{experiment}.svg",
@@ -117,8 +117,10 @@ rule plot_confusion:
         mem_mb=1000,
         runtime=10,
     params:
-        settings=lambda w: flow.task(flow.experiment(w.experiment).task, "labels"),
-        code=flow.code("plot_confusion"),
+        settings=lambda w: flow.params.task(
+            flow.experiment(w.experiment).task, "labels"
+        ),
+        code=flow.params.code("plot_confusion"),
     message:
         "Drawing the confusion matrices of {wildcards.experiment}"
     script:
@@ -127,8 +129,8 @@ rule plot_confusion:
 
 rule render_report:
     input:
-        tables=flow.tables(),
-        files=flow.report_files(),
+        tables=flow.paths.tables(),
+        files=flow.report.files(),
         # Their content is a param; a date says nothing of it.
         template=ancient("report/page.html.j2"),
         style=ancient("report/style.css"),
@@ -150,10 +152,10 @@ rule render_report:
         mem_mb=2000,
         runtime=10,
     params:
-        settings={name: flow.section(name) for name in ("report", "statistics")},
-        plan=flow.report_plan(),
-        content=flow.content(["report/page.html.j2", "report/style.css"]),
-        code=flow.code("render_report"),
+        settings={name: flow.params.section(name) for name in ("report", "statistics")},
+        plan=flow.report.plan(),
+        content=flow.params.content(["report/page.html.j2", "report/style.css"]),
+        code=flow.params.code("render_report"),
     message:
         "Writing the report"
     script:

@@ -18,10 +18,12 @@ rule tokenize_split:
         "../envs/train.yaml"
     resources:
         mem_mb=lambda w, attempt: 4000 * attempt,
-        runtime=lambda w, attempt: flow.minutes(120, attempt),
+        runtime=lambda w, attempt: flow.resources.minutes(120, attempt),
     params:
-        settings=lambda w: flow.task(w.task, "labels", "prompt", "chat", "max_length"),
-        code=lambda w: flow.kind_code("tokenize_split", w.task),
+        settings=lambda w: flow.params.task(
+            w.task, "labels", "prompt", "chat", "max_length"
+        ),
+        code=lambda w: flow.params.kind_code("tokenize_split", w.task),
     message:
         "Tokenizing {wildcards.split} of {wildcards.task} for {wildcards.model}"
     script:

@@ -25,15 +25,15 @@ from pathlib import Path
 asked = json.loads(sys.argv[1])
 sleep, time.sleep = time.sleep, lambda seconds: sleep(min(seconds, 0.01))
 sys.path.insert(0, asked["scripts"])
-from deltatune.workflow import Flow
+from deltatune.workflow.flow import Flow
 
 flow, rule, name = Flow(asked["config"]), asked["rule"], asked["name"]
 if rule == "fetch_dataset":
     folder, files = Path("results/datasets") / name, ["records.parquet", "rejects.csv"]
-    settings, source = flow.dataset(name), flow.source(name)
+    settings, source = flow.params.dataset(name), flow.paths.source(name)
 else:
     folder, files = Path("results/models") / name, ["model", "weights.sha256", "tokenizer.sha256"]
-    settings, source = flow.model(name), []
+    settings, source = flow.params.model(name), []
 shutil.rmtree(folder, ignore_errors=True)
 folder.mkdir(parents=True)
 outputs = {Path(file).stem: str(folder / file) for file in [*files, "manifest.json"]}

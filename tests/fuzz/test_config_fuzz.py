@@ -33,27 +33,34 @@ def folder(tmp_path_factory):
 
 def ask_everything(flow: Flow) -> list[str]:
     """What the rules ask of a Flow, for every name; returns all paths of results that it gave."""
-    paths = [*flow.tables(), *flow.comparisons("comparison"), *flow.comparisons("cross_task")]
+    paths = [
+        *flow.paths.tables(),
+        *flow.paths.comparisons("comparison"),
+        *flow.paths.comparisons("cross_task"),
+    ]
     for name in flow.settings.datasets:
-        flow.dataset(name), flow.source(name), flow.is_text(name)
+        flow.params.dataset(name), flow.paths.source(name), flow.is_text(name)
     for name in flow.settings.tasks:
-        paths.append(flow.records(name))
-        flow.raw_task(name, "labels", "split"), flow.task(name, "labels", "metrics")
+        paths.append(flow.paths.records(name))
+        flow.params.raw_task(name, "labels", "split"), flow.params.task(name, "labels", "metrics")
     for name in flow.settings.models:
-        flow.model(name), flow.base_name(name)
+        flow.params.model(name), flow.params.base_name(name)
         if flow.is_pretrained_here(name):
-            paths += flow.corpus(name)
+            paths += flow.paths.corpus(name)
     for name, experiment in flow.experiments.items():
-        flow.main_metric(name)
+        flow.params.main_metric(name)
         for seed in flow.settings.seeds:
-            flow.training(name, str(seed))
+            flow.params.training(name, str(seed))
         for task in (experiment.task, *experiment.cross_task):
-            flow.comparison(name, task)
+            flow.params.comparison(name, task)
             for system in (flow.base(name), *flow.tuned(name)):
-                paths += [flow.outputs(task, system), *flow.system(system).values()]
-                flow.evaluation("score_text", task, system, "labels", "prompt")
-        paths += [flow.tokens(name, "train"), *flow.runs(name, "loss.csv")]
-    json.dumps(flow.report_plan(), default=str)
+                paths += [
+                    flow.paths.outputs(task, system),
+                    *flow.paths.system_hashes(system).values(),
+                ]
+                flow.params.evaluation("score_text", task, system, "labels", "prompt")
+        paths += [flow.paths.tokens(name, "train"), *flow.paths.runs(name, "loss.csv")]
+    json.dumps(flow.report.plan(), default=str)
     return paths
 
 

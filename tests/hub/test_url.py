@@ -29,10 +29,10 @@ def get(tmp_path):
 
     def get(url: str, **more) -> tuple[dict, pd.DataFrame]:
         flow = Flow(project({"datasets": {"x": {"source": "url", "url": url, **more}}}))
-        assert flow.source("x") == []
+        assert flow.paths.source("x") == []
         records = tmp_path / "records.parquet"
         facts = dataset.records(
-            flow.dataset("x"),
+            flow.params.dataset("x"),
             None,
             write=records,
             rejects=tmp_path / "rejects.csv",

@@ -230,7 +230,7 @@ def made(experiment: str, seed: int, settings: dict) -> None:
 
 
 def test_results_are_found(flow):
-    made("news-qlora", 2, flow.training("news-qlora", "2"))
+    made("news-qlora", 2, flow.params.training("news-qlora", "2"))
     found = session.find(flow, "news-qlora", 2, "snakemake")
     assert found.adapter == Path("results/experiments/news-qlora/seed-2/adapter")
     assert found.model == Path("results/models/tiny-mistral/model")
@@ -261,11 +261,11 @@ def test_an_unknown_experiment(flow):
 
 
 def test_settings_that_changed_since_are_said(flow):
-    made("news-qlora", 1, flow.training("news-qlora", "1") | {"quantization": "none"})
+    made("news-qlora", 1, flow.params.training("news-qlora", "1") | {"quantization": "none"})
     assert "other settings" in session.find(flow, "news-qlora", 1, "snakemake").note
 
 
 def test_tuned_biases_are_said(flow):
-    settings = flow.training("news-qlora", "1")
+    settings = flow.params.training("news-qlora", "1")
     made("news-qlora", 1, settings | {"lora": {**settings["lora"], "bias": "all"}})
     assert "not quite the base" in session.find(flow, "news-qlora", 1, "snakemake").note

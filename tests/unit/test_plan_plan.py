@@ -469,7 +469,7 @@ def test_config_of_a_model_that_is_built_here_counts_as_the_model():
 
 
 def plan(tmp_path: Path, **changes) -> dict:
-    """An experiment as `workflow.Flow.plan` gives it."""
+    """An experiment as `workflow.params.Params.plan` gives it."""
     task = {
         "task": "news",
         "kind": "classify",
@@ -582,7 +582,9 @@ def test_presets_are_planned_with_nothing_but_the_project(preset, tmp_path, monk
     flow = workflow.Flow(yaml.safe_load(preset.read_text()))
     said: list[str] = []
     for here in (None, gpus.KNOWN["T4"]):
-        table = planning.make(flow.plan(), CONFIGS.parent, said.append, lambda here=here: here)
+        table = planning.make(
+            flow.params.plan(), CONFIGS.parent, said.append, lambda here=here: here
+        )
         assert len(table) == len(flow.experiments)
         assert (table.parameters == 7_241_732_096).all()
         assert (table.config_from == "presets/configs").all()

@@ -76,7 +76,7 @@ def test_an_edit_is_seen_by_exactly_the_scripts_that_reach_the_module(copy, modu
 
 def test_nothing_expensive_depends_on_the_settings_or_the_report(copy):
     before = digests(copy)
-    for module in ("config/load.py", "config/docs.py", "workflow/flow.py", "workflow/digest.py"):
+    for module in ("config/load.py", "config/docs.py", "workflow/params.py", "workflow/digest.py"):
         append(copy / "deltatune" / module, "\nEDITED = 1\n")
     assert changed(before, digests(copy)) == set()
     for file in (copy / "deltatune" / "report").glob("*.py"):

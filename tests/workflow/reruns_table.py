@@ -764,7 +764,7 @@ SECTIONS["Code, template, environments"] = [
         {
             name: code(f"deltatune/{name}.py")
             for name in (
-                *("config/load", "config/model", "workflow/flow", "workflow/digest"),
+                *("config/load", "config/model", "workflow/params", "workflow/digest"),
                 *("plan/plan", "ask/session"),
             )
         },

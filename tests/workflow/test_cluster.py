@@ -113,11 +113,11 @@ def test_a_repeated_job_asks_for_more(default_config):
     flow.settings.models["real"] = load_settings(
         yaml.safe_load((ROOT / "presets/alpaca-zephyr-7b.yaml").read_text()), ROOT
     ).models["zephyr-7b-beta"]
-    assert [flow.memory("tiny-mistral", n) for n in (1, 2, 3)] == [3000, 6000, 9000]
-    assert [flow.memory("real", n) for n in (1, 2, 3)] == [16_000, 32_000, 48_000]
-    assert [flow.minutes(720, n, "real") for n in (1, 2, 3)] == [720, 1440, 2000]
-    assert [flow.minutes(720, n, "tiny-mistral") for n in (1, 2)] == [60, 120]
-    assert flow.minutes(60, 2) == 120
+    assert [flow.resources.memory("tiny-mistral", n) for n in (1, 2, 3)] == [3000, 6000, 9000]
+    assert [flow.resources.memory("real", n) for n in (1, 2, 3)] == [16_000, 32_000, 48_000]
+    assert [flow.resources.minutes(720, n, "real") for n in (1, 2, 3)] == [720, 1440, 2000]
+    assert [flow.resources.minutes(720, n, "tiny-mistral") for n in (1, 2)] == [60, 120]
+    assert flow.resources.minutes(60, 2) == 120
 
 
 def test_a_larger_model_asks_for_more(default_config, tmp_path, monkeypatch):
@@ -126,20 +126,24 @@ def test_a_larger_model_asks_for_more(default_config, tmp_path, monkeypatch):
     flow = Flow(default_config)
     real = {"source": "local", "path": "elsewhere"}
     flow = Flow(default_config | {"models": default_config["models"] | {"large": real}})
-    before = flow.memory("large"), flow.memory("large", whole=True), flow.minutes(720, 1, "large")
+    before = (
+        flow.resources.memory("large"),
+        flow.resources.memory("large", whole=True),
+        flow.resources.minutes(720, 1, "large"),
+    )
     assert before == (16_000, 39_900, 720)
     folder = tmp_path / "results/models/large/model"
     folder.mkdir(parents=True)
     for n in range(2):
         with (folder / f"model-{n}.safetensors").open("wb") as file:
             file.truncate(13_000_000_000)
-    assert flow.memory("large") == 16_000, "it is loaded file by file"
-    assert flow.memory("large", whole=True) == 8000 + 57_200
-    assert flow.minutes(720, 1, "large") == 1292
+    assert flow.resources.memory("large") == 16_000, "it is loaded file by file"
+    assert flow.resources.memory("large", whole=True) == 8000 + 57_200
+    assert flow.resources.minutes(720, 1, "large") == 1292
     for path in folder.iterdir():
         with path.open("wb") as file:
             file.truncate(500_000_000)
-    assert (flow.memory("large"), flow.minutes(720, 1, "large")) == (9000, 720)
+    assert (flow.resources.memory("large"), flow.resources.minutes(720, 1, "large")) == (9000, 720)
 
 
 def test_it_says_all_that_the_default_profile_says():

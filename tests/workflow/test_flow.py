@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
-from deltatune.workflow.flow import NAME, SYSTEM, Flow
+from deltatune.workflow.flow import Flow
+from deltatune.workflow.selection import NAME, SYSTEM
 
 BASE = "base/tiny-mistral/nf4"
 NEWS = [f"tuned/news-qlora/seed-{seed}" for seed in (1, 2)]
@@ -82,7 +83,7 @@ def jobs(flow: Flow) -> dict[str, dict]:
         job("split_dataset", task, task=task)
         job("tokenize_split", task, task=task)
     for name, experiment in flow.experiments.items():
-        task, outputs = experiment.task, flow._outputs(experiment.task)
+        task, outputs = experiment.task, flow.output_type(experiment.task)
         for seed in flow.settings.seeds:
             job("train_adapter", f"{name} {seed}", experiment=name, seed=str(seed))
         for system in (flow.base(name), *flow.tuned(name)):
@@ -150,7 +151,7 @@ def test_no_experiment_changes_the_evaluation_of_a_base(make, flow, changes):
     before, after = of_base(flow), of_base(make(**changes))
     assert "score_labels news " + BASE in before
     assert after.items() <= before.items()
-    assert make(**changes).system(BASE) == flow.system(BASE)
+    assert make(**changes).paths.system_hashes(BASE) == flow.paths.system_hashes(BASE)
 
 
 def test_base_and_tuned_are_asked_in_the_same_way(flow):
@@ -200,19 +201,21 @@ def test_every_rule_that_makes_a_file_by_a_script_has_its_code_in_its_params():
 
 
 def test_the_way_of_the_data(flow):
-    assert flow.source("news") == "data/sample/news.csv"
-    assert flow.records("news") == "results/datasets/news/records.parquet"
-    assert flow.records("prose") == "results/datasets/prose/prose_chunks.csv"
-    assert flow.corpus("tiny-mistral") == [
+    assert flow.paths.source("news") == "data/sample/news.csv"
+    assert flow.paths.records("news") == "results/datasets/news/records.parquet"
+    assert flow.paths.records("prose") == "results/datasets/prose/prose_chunks.csv"
+    assert flow.paths.corpus("tiny-mistral") == [
         f"results/tasks/{task}/train.parquet" for task in ("instructions", "prose", "news")
     ]
-    assert flow.tokens("news-qlora", "train") == "results/tokens/news/tiny-mistral/train.sha256"
-    assert flow.outputs("news", BASE) == f"results/evaluations/news/{BASE}/labels.parquet"
-    assert flow.outputs("prose", BASE) == f"results/evaluations/prose/{BASE}/text.parquet"
+    assert (
+        flow.paths.tokens("news-qlora", "train") == "results/tokens/news/tiny-mistral/train.sha256"
+    )
+    assert flow.paths.outputs("news", BASE) == f"results/evaluations/news/{BASE}/labels.parquet"
+    assert flow.paths.outputs("prose", BASE) == f"results/evaluations/prose/{BASE}/text.parquet"
     assert flow.base("news-qlora") == BASE
     assert flow.tuned("news-qlora") == NEWS
     assert flow.of_outputs("labels") == ["news-qlora"]
-    assert flow.evaluated("news-qlora", "metrics.json") == {
+    assert flow.paths.evaluated("news-qlora", "metrics.json") == {
         "base": f"results/evaluations/news/{BASE}/metrics.json",
         "tuned": [f"results/evaluations/news/{system}/metrics.json" for system in NEWS],
     }
@@ -220,14 +223,14 @@ def test_the_way_of_the_data(flow):
 
 def test_a_system_is_made_of_its_weights(flow):
     weights = "results/models/tiny-mistral/weights.sha256"
-    assert flow.system(BASE) == {"weights": weights}
-    assert flow.system(NEWS[1]) == {
+    assert flow.paths.system_hashes(BASE) == {"weights": weights}
+    assert flow.paths.system_hashes(NEWS[1]) == {
         "weights": weights,
         "adapter": "results/experiments/news-qlora/seed-2/adapter.sha256",
     }
     for system in (BASE, *NEWS):
         assert flow.base_of(system) == ("tiny-mistral", "nf4")
-        assert flow.model_folder(system) == "results/models/tiny-mistral/model"
+        assert flow.paths.model_dir(system) == "results/models/tiny-mistral/model"
 
 
 def test_the_wildcards_take_what_the_settings_allow():
@@ -269,9 +272,9 @@ def test_what_is_a_text(make, config, tmp_path, path, format, text):
     config["datasets"]["other"] = dataset
     flow = make()
     assert flow.is_text("other") is text
-    assert flow.source("other") == dataset["path"]
+    assert flow.paths.source("other") == dataset["path"]
     # The path is an input; as a param, a moved file would be read again for nothing.
-    assert dataset["path"] not in repr(flow.dataset("other"))
+    assert dataset["path"] not in repr(flow.params.dataset("other"))
 
 
 def test_the_files_of_a_model_of_this_machine_are_inputs(make, config, tmp_path):
@@ -282,21 +285,21 @@ def test_the_files_of_a_model_of_this_machine_are_inputs(make, config, tmp_path)
     config["models"]["mine"] = {"source": "local", "path": str(tmp_path)}
     flow = make()
     taken = ["config.json", "model.safetensors", "tokenizer.json"]
-    assert flow.model_source("mine") == [f"{tmp_path}/{name}" for name in taken]
-    assert list(flow.content(flow.model_source("mine"))) == taken
-    assert flow.model_source("tiny-mistral") == []
-    assert flow.content([]) == {}
+    assert flow.paths.model_source("mine") == [f"{tmp_path}/{name}" for name in taken]
+    assert list(flow.params.content(flow.paths.model_source("mine"))) == taken
+    assert flow.paths.model_source("tiny-mistral") == []
+    assert flow.params.content([]) == {}
 
 
 def test_the_report_reads_results_alone_and_each_once(flow):
-    files = flow.report_files()
+    files = flow.report.files()
     assert len(files) == len(set(files)) > 40
     assert all(isinstance(f, str) and f.startswith("results/") for f in files)
     assert {f"results/evaluations/prose/{BASE}/answers.parquet"} <= set(files)
-    plan = flow.report_plan()
+    plan = flow.report.plan()
     assert list(plan["experiments"]) == list(flow.experiments)
     assert list(plan["tasks"]) == flow.tasks
 
 
 def test_a_model_that_is_made_here_needs_no_gpu(flow):
-    assert flow.needs_gpu("tiny-mistral") == 0
+    assert flow.resources.needs_gpu("tiny-mistral") == 0

@@ -25,7 +25,8 @@ from deltatune.config.model import (
     UrlDataset,
 )
 from deltatune.core.paths import RESULTS, ROOT
-from deltatune.workflow.flow import SAMPLES, Flow
+from deltatune.workflow.flow import Flow
+from deltatune.workflow.selection import SAMPLES
 
 #: Files of the project, from its root. Those that are not there are left out.
 WORKFLOW = (
@@ -40,8 +41,8 @@ HEAD = "# The configuration of the archived run, with all that was set on the co
 def results(flow: Flow) -> list[str]:
     """The files of the run that are archived, adapters apart, each once."""
     found = [
-        *flow.tables(),
-        *flow.report_files(),
+        *flow.paths.tables(),
+        *flow.report.files(),
         f"{RESULTS}/report.html",
         f"{RESULTS}/verdict.txt",
     ]
@@ -51,13 +52,13 @@ def results(flow: Flow) -> list[str]:
         found += [
             path
             for file in ("adapter.sha256", "loss.csv", "manifest.json")
-            for path in flow.runs(name, file)
+            for path in flow.paths.runs(name, file)
         ]
     found += [f"{RESULTS}/figures/confusion/{name}.svg" for name in flow.of_outputs("labels")]
     for name, task in _evaluated(flow):
         files = ("metrics.json", "metrics.csv", "scores.parquet", *_outputs(flow, name, task))
         for file in files:
-            paths = flow.evaluated(name, file, task)
+            paths = flow.paths.evaluated(name, file, task)
             found += [paths["base"], *paths["tuned"]]
         found.append(f"{RESULTS}/comparisons/{name}/{task}.csv")
     for task in _tasks(flow):
@@ -71,18 +72,21 @@ def results(flow: Flow) -> list[str]:
     for name, chosen in flow.experiments.items():
         folder = f"{RESULTS}/models/{chosen.model}"
         found += [f"{folder}/{file}" for file in ("manifest.json", "weights.sha256")]
-        found += [f"{folder}/tokenizer.sha256", flow.weights(chosen.model, chosen.quantization)]
+        found += [
+            f"{folder}/tokenizer.sha256",
+            flow.paths.weights(chosen.model, chosen.quantization),
+        ]
         if chosen.quantization == "gptq":
-            found.append(f"{flow.held(chosen.model, 'gptq')}/manifest.json")
+            found.append(f"{flow.paths.base_dir(chosen.model, 'gptq')}/manifest.json")
         for split in ("train", "validation"):
-            tokens = flow.tokens(name, split)
+            tokens = flow.paths.tokens(name, split)
             found += [tokens, str(PurePosixPath(tokens).with_suffix(".json"))]
     return list(dict.fromkeys(found))
 
 
 def adapters(flow: Flow) -> list[str]:
     """The folders of all adapters."""
-    return [path for name in flow.experiments for path in flow.runs(name, "adapter")]
+    return [path for name in flow.experiments for path in flow.paths.runs(name, "adapter")]
 
 
 def workflow() -> list[str]:
@@ -175,7 +179,7 @@ def _evaluated(flow: Flow) -> list[tuple[str, str]]:
 
 def _outputs(flow: Flow, experiment: str, task: str) -> list[str]:
     """The files of what a system said or believed. Prose is continued on its own task alone."""
-    outputs = [PurePosixPath(flow.outputs(task, "base")).stem]
+    outputs = [PurePosixPath(flow.paths.outputs(task, "base")).stem]
     if outputs == ["text"] and task == flow.experiment(experiment).task:
         outputs.append("answers")
     return [f"{kind}{suffix}" for kind in outputs for suffix in (".parquet", ".json")]

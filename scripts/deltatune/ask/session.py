@@ -95,7 +95,7 @@ def find(flow: Flow, experiment: str, seed: int | None, snakemake: str) -> Subje
     chosen = flow.experiment(experiment)
     seed = flow.settings.seeds[0] if seed is None else seed
     folder = Path(RESULTS) / "experiments" / experiment / f"seed-{seed}"
-    model = Path(flow.model_folder(flow.base(experiment)))
+    model = Path(flow.paths.model_dir(flow.base(experiment)))
     if not (folder / "adapter.sha256").is_file() or not (model / "config.json").is_file():
         there = sorted(
             int(path.parent.name.removeprefix("seed-"))
@@ -114,7 +114,7 @@ def find(flow: Flow, experiment: str, seed: int | None, snakemake: str) -> Subje
         model,
         folder / "adapter",
         chosen.quantization,
-        flow.task(chosen.task, *keys),
+        flow.params.task(chosen.task, *keys),
         _notes(flow, experiment, seed, folder / "manifest.json"),
     )
 
@@ -122,7 +122,7 @@ def find(flow: Flow, experiment: str, seed: int | None, snakemake: str) -> Subje
 def _notes(flow: Flow, experiment: str, seed: int, path: Path) -> str:
     if not path.is_file():
         return ""
-    then, now = manifest.read(path).get("settings"), flow.training(experiment, str(seed))
+    then, now = manifest.read(path).get("settings"), flow.params.training(experiment, str(seed))
     notes = []
     if then != now:
         notes.append("The adapter was trained with other settings than config.yaml has now.")

@@ -30,7 +30,7 @@ def report_data(
     """Read a run's results.
 
     tables: comparison.csv, and cross_task.csv where there is one; each adjusts its own p-values.
-    plan: what `workflow.Flow.report_plan` lists: experiments, tasks and models with their files.
+    plan: what `workflow.report_inputs` lists: experiments, tasks and models with their files.
     options: the sections `report` and `statistics` of the settings.
     """
     experiments = plan["experiments"]

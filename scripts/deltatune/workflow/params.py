@@ -1,0 +1,187 @@
+"""What each stage depends on: its own part of the settings, and the digest of its code.
+
+The rules ask here instead of reaching into the config, so that a stage's params hold exactly what
+changes its result.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from deltatune.config.model import HubModel
+from deltatune.core.paths import RESULTS, ROOT, SCRIPTS
+from deltatune.tasks.registry import load_kind
+from deltatune.workflow import digest, user_files
+from deltatune.workflow.paths import Paths
+from deltatune.workflow.selection import Selection
+
+#: Stage -> the keys of a task's `evaluation` that it does not read.
+NOT_READ = {"generate_answers": ("context",), "score_text": ("continuations", "max_new_tokens")}
+
+
+class Params:
+    """Plain data: Snakemake compares the reprs of params."""
+
+    def __init__(self, selection: Selection, paths: Paths) -> None:
+        self._selection, self._paths = selection, paths
+        self._settings = selection.settings
+        self._plain = selection.settings.model_dump(mode="json")
+
+    def section(self, name: str) -> dict:
+        return self._plain[name]
+
+    # ------------------------------------------------------------ code
+
+    def code(self, script: str, *plugins: str) -> str:
+        """The digest of a script and of all it imports, see `digest`."""
+        return digest.code_digest(SCRIPTS / f"{script}.py", plugins)
+
+    def kind_code(self, script: str, task: str) -> str:
+        """The same, with the kind of a task."""
+        return self.code(script, f"deltatune.tasks.{self._selection.kind(task)}")
+
+    def metrics_code(self, script: str, task: str) -> str:
+        """The same, with the metrics of a task."""
+        folder = f"deltatune.metrics.{self._selection.output_type(task)}"
+        return self.code(
+            script, *(f"{folder}.{name}" for name in self._settings.tasks[task].metrics)
+        )
+
+    def model_code(self, script: str, model: str) -> str:
+        """The same, with the kinds of the tasks that a model is pretrained on."""
+        kinds = dict.fromkeys(self.model(model).get("corpus", {}).values())
+        return self.code(script, *(f"deltatune.tasks.{kind}" for kind in kinds))
+
+    # ------------------------------------------------------------ data
+
+    def content(self, paths: str | list[str]) -> dict[str, str]:
+        """What files that no rule makes hold, by their names, see `user_files`."""
+        paths = [paths] if isinstance(paths, str) else paths
+        return {Path(path).name: user_files.fingerprint(path) for path in paths}
+
+    def dataset(self, name: str) -> dict:
+        """What fetch_dataset depends on, the file's content apart."""
+        chosen = self._plain["datasets"][name]
+        # A file's content is a param of its own; what is fetched is known by these settings alone.
+        apart = ("chunks", "path", "name")
+        fields = {key: value for key, value in chosen.items() if key not in apart}
+        # The order of the columns says nothing.
+        fields["columns"] = dict(sorted(fields["columns"].items()))
+        is_text = self._selection.is_text(name)
+        return {"dataset": name, "text": is_text, "format": None, **fields}
+
+    def raw_task(self, name: str, *keys: str) -> dict:
+        """The named keys of a task, where its kind has them, as config.yaml has them."""
+        task = self._plain["tasks"][name]
+        chosen = {"task": name} | {key: task[key] for key in ("kind", *keys) if key in task}
+        if isinstance(chosen.get("prompt"), dict):
+            chosen["prompt"] = dict(sorted(chosen["prompt"].items()))
+        return chosen
+
+    def task(self, name: str, *keys: str) -> dict:
+        """The same behind the split, where labels are names whatever stands in the data."""
+        task = self.raw_task(name, *keys)
+        if "labels" in task:
+            task["labels"] = load_kind(task["kind"]).label_names(task["labels"])
+        return task
+
+    # ------------------------------------------------------------ models
+
+    def model(self, name: str) -> dict:
+        """What making a model depends on, the kinds of its corpus's tasks included."""
+        chosen = {"model": name, **self._plain["models"][name]}
+        # What is done with it once it is there.
+        del chosen["gptq"]
+        if self._selection.is_pretrained_here(name):
+            chosen["corpus"] = {task: self._selection.kind(task) for task in chosen["corpus"]}
+        return chosen
+
+    def gptq(self, model: str) -> dict:
+        """What quantizing a model depends on, its weights and the calibration text apart."""
+        chosen = self._plain["models"][model]["gptq"]
+        return {"model": model} | {key: chosen[key] for key in chosen if key != "calibration"}
+
+    def training(self, experiment: str, seed: str) -> dict:
+        chosen = self._plain["experiments"][experiment]
+        keys = ("model", "quantization", "lora", "training")
+        base = self.base_name(chosen["model"])
+        return {key: chosen[key] for key in keys} | {"seed": int(seed), "base": base}
+
+    def base_name(self, model: str) -> dict[str, str | None]:
+        """What an adapter calls its base: {"name": id or folder, "revision"}."""
+        chosen = self._settings.models[model]
+        if isinstance(chosen, HubModel):
+            return {"name": chosen.id, "revision": chosen.revision}
+        return {"name": f"{RESULTS}/models/{model}/model", "revision": None}
+
+    def merging(self, experiment: str) -> dict:
+        """What a merged model and the text that it is checked on depend on, the weights apart."""
+        chosen = self._selection.experiment(experiment)
+        keys = ("labels", "prompt", "chat", "max_length")
+        return self.task(chosen.task, *keys) | {"quantization": chosen.quantization}
+
+    # ------------------------------------------------------------ evaluations
+
+    def evaluation(self, stage: str, task: str, system: str, *keys: str) -> dict:
+        """What an evaluation depends on: the same for a base and for what was tuned from it.
+
+        Prose is evaluated by two stages, which share a section of the settings and read each its
+        own part of it.
+        """
+        _, quantization = self._selection.base_of(system)
+        chosen = self.task(task, *keys, "evaluation")
+        read = {k: v for k, v in chosen["evaluation"].items() if k not in NOT_READ.get(stage, ())}
+        if "context" in read:
+            # The window of the likelihood, whichever key it comes from.
+            read["context"] = read["context"] or self._settings.tasks[task].max_length
+        return chosen | {"evaluation": read, "quantization": quantization}
+
+    def comparison(self, experiment: str, task: str) -> dict:
+        chosen = self._selection.experiment(experiment)
+        return {
+            "experiment": experiment,
+            "model": chosen.model,
+            "quantization": chosen.quantization,
+            "seeds": self._settings.seeds,
+            "outputs": self._selection.output_type(task),
+            "statistics": self.section("statistics"),
+            **self.task(task, "labels", "metrics"),
+        }
+
+    def main_metric(self, experiment: str) -> dict:
+        name = self._selection.experiment(experiment).task
+        unit = "windows" if self._selection.output_type(name) == "text" else "examples"
+        return {"metric": self._settings.tasks[name].main_metric, "unit": unit}
+
+    # ------------------------------------------------------------ snakemake plan
+
+    def plan(self) -> dict[str, Any]:
+        """What `snakemake plan` estimates, and the files that it reads if they are there."""
+        return {
+            "experiments": [self._planned(name) for name in self._selection.experiments],
+            "hardware": self.section("hardware"),
+            "presets": str(ROOT / "presets"),
+        }
+
+    def _planned(self, name: str) -> dict[str, Any]:
+        chosen = self._plain["experiments"][name]
+        task, model = chosen["task"], chosen["model"]
+        dataset = self._settings.tasks[task].dataset
+        return {
+            "experiment": name,
+            "model": {"name": model, **self._plain["models"][model]},
+            "task": {"task": task, **self._plain["tasks"][task]},
+            "dataset": self._plain["datasets"][dataset],
+            "text": self._selection.is_text(dataset),
+            "path": self._paths.source(dataset) or None,
+            "seeds": len(self._settings.seeds),
+            **{key: chosen[key] for key in ("quantization", "lora", "training")},
+            "files": {
+                "model": f"{RESULTS}/models/{model}/model",
+                "tokens": f"{RESULTS}/tokens/{task}/{model}/train.json",
+                "split": f"{RESULTS}/tasks/{task}/manifest.json",
+                "train": f"{RESULTS}/tasks/{task}/train.parquet",
+                "records": self._paths.records(task),
+            },
+        }

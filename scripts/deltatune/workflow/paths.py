@@ -1,0 +1,132 @@
+"""Where each input and each result lies, relative to the folder that snakemake runs in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from deltatune.config.model import HubDataset, LocalModel, SampleDataset, UrlDataset
+from deltatune.core.paths import RESULTS, ROOT
+from deltatune.fetch import model as model_files
+from deltatune.workflow.selection import SAMPLES, Selection
+
+
+class Paths:
+    def __init__(self, selection: Selection) -> None:
+        self._selection = selection
+        self._settings = selection.settings
+
+    # ------------------------------------------------------------ data and models
+
+    def source(self, dataset: str) -> str | list[str]:
+        """The file that a dataset comes from; [] where it is fetched."""
+        chosen = self._settings.datasets[dataset]
+        if isinstance(chosen, HubDataset | UrlDataset):
+            return []
+        if isinstance(chosen, SampleDataset):
+            path = ROOT / "data" / "sample" / SAMPLES[chosen.name]
+            return (
+                str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+            )
+        return chosen.path
+
+    def model_source(self, model: str) -> list[str]:
+        """The files that a local model comes from; [] for one that is fetched or made here."""
+        chosen = self._settings.models[model]
+        if not isinstance(chosen, LocalModel) or not Path(chosen.path).is_dir():
+            return []
+        names = sorted(file.name for file in Path(chosen.path).iterdir())
+        return [f"{chosen.path}/{name}" for name in model_files.taken(names)]
+
+    def records(self, task: str) -> str:
+        """The records that a task splits: the dataset's own, or its chunks."""
+        name = self._settings.tasks[task].dataset
+        is_text = self._selection.is_text(name)
+        file = f"{name}_chunks.csv" if is_text else "records.parquet"
+        return f"{RESULTS}/datasets/{name}/{file}"
+
+    def corpus(self, model: str) -> list[str]:
+        """The training splits that a model is pretrained on."""
+        tasks = self._settings.models[model].corpus
+        return [f"{RESULTS}/tasks/{task}/train.parquet" for task in tasks]
+
+    def tokens(self, experiment: str, split: str) -> str:
+        """The hash file of the packed rows that an experiment reads."""
+        chosen = self._selection.experiment(experiment)
+        return f"{RESULTS}/tokens/{chosen.task}/{chosen.model}/{split}.sha256"
+
+    # ------------------------------------------------------------ systems
+
+    def base_dir(self, model: str, quantization: str) -> str:
+        """The folder of a base: the model's own, where bitsandbytes quantizes at loading, or that
+        of the weights that GPTQ has quantized before."""
+        gptq = self._settings.models[model].gptq
+        calibrated = f"/gptq-{gptq.calibration}" if quantization == "gptq" else ""
+        return f"{RESULTS}/models/{model}{calibrated}"
+
+    def weights(self, model: str, quantization: str) -> str:
+        """The hash file of the weights of a base."""
+        return f"{self.base_dir(model, quantization)}/weights.sha256"
+
+    def model_dir(self, system: str) -> str:
+        """The Hugging Face folder of the base under a system."""
+        return f"{self.base_dir(*self._selection.base_of(system))}/model"
+
+    def system_hashes(self, system: str) -> dict[str, str]:
+        """The hash files of all weights of a system: {"weights", and if tuned "adapter"}."""
+        files = {"weights": self.weights(*self._selection.base_of(system))}
+        kind, name, rest = system.split("/")
+        if kind == "tuned":
+            files["adapter"] = f"{RESULTS}/experiments/{name}/{rest}/adapter.sha256"
+        return files
+
+    def runs(self, experiment: str, file: str) -> list[str]:
+        """One file of each training run of an experiment."""
+        folder = f"{RESULTS}/experiments/{experiment}"
+        return [f"{folder}/seed-{seed}/{file}" for seed in self._settings.seeds]
+
+    # ------------------------------------------------------------ evaluations and comparisons
+
+    def outputs(self, task: str, system: str) -> str:
+        """The outputs that the metrics of a task are computed from."""
+        output_type = self._selection.output_type(task)
+        return f"{RESULTS}/evaluations/{task}/{system}/{output_type}.parquet"
+
+    def evaluated(self, experiment: str, file: str, task: str | None = None) -> dict[str, Any]:
+        """{"base": path, "tuned": [paths]} of one file of the evaluations of an experiment."""
+        task = task or self._selection.experiment(experiment).task
+        folder = f"{RESULTS}/evaluations/{task}"
+        return {
+            "base": f"{folder}/{self._selection.base(experiment)}/{file}",
+            "tuned": [f"{folder}/{system}/{file}" for system in self._selection.tuned(experiment)],
+        }
+
+    def comparison(self, experiment: str, task: str) -> str:
+        return f"{RESULTS}/comparisons/{experiment}/{task}.csv"
+
+    def comparisons(self, table: str) -> list[str]:
+        """The comparisons of a table: `comparison`, each experiment on its own task, or
+        `cross_task`, on the other tasks that it names."""
+        own = [(name, e.task) for name, e in self._selection.experiments.items()]
+        pairs = own if table == "comparison" else self._selection.cross_task
+        return [self.comparison(name, task) for name, task in pairs]
+
+    def tables(self) -> list[str]:
+        """The tables of this run; cross_task only if an experiment asks for it."""
+        names = ["comparison", *(["cross_task"] if self._selection.cross_task else [])]
+        return [f"{RESULTS}/{name}.csv" for name in names]
+
+    # ------------------------------------------------------------ merging
+
+    def merge_inputs(self, experiment: str, seed: str) -> dict[str, str]:
+        """Hash files and test text; nothing for GPTQ, which is refused (see `merge.check`)."""
+        chosen = self._selection.experiment(experiment)
+        if chosen.quantization == "gptq":
+            return {}
+        test = f"{RESULTS}/tasks/{chosen.task}/test.parquet"
+        return {**self.system_hashes(f"tuned/{experiment}/seed-{seed}"), "test": test}
+
+    def merge_model(self, experiment: str) -> str | list[str]:
+        if self._selection.experiment(experiment).quantization == "gptq":
+            return []
+        return self.model_dir(self._selection.base(experiment))

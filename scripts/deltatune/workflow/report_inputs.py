@@ -1,0 +1,123 @@
+"""What the report shows of a run, and the files that it reads for that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from deltatune.core.paths import RESULTS
+from deltatune.workflow.params import Params
+from deltatune.workflow.paths import Paths
+from deltatune.workflow.selection import Selection
+
+
+class ReportInputs:
+    def __init__(self, selection: Selection, paths: Paths, params: Params) -> None:
+        self._selection, self._paths, self._params = selection, paths, params
+        self._settings = selection.settings
+
+    def plan(self) -> dict[str, Any]:
+        """Experiments, tasks, models and jobs of the report, with their files."""
+        chosen = self._selection.experiments
+        experiments = {name: self._experiment(name) for name in chosen}
+        models = {e.model: f"{RESULTS}/models/{e.model}/manifest.json" for e in chosen.values()}
+        jobs = {
+            "pretrain_model": {
+                model: path
+                for model, path in models.items()
+                if self._selection.is_pretrained_here(model)
+            },
+            "quantize_model": {
+                e.model: f"{self._paths.base_dir(e.model, 'gptq')}/manifest.json"
+                for e in chosen.values()
+                if e.quantization == "gptq"
+            },
+            "train_adapter": {
+                f"{name}, seed {seed}": path
+                for name, e in experiments.items()
+                for seed, path in zip(e["seeds"], e["files"]["runs"], strict=True)
+            },
+            "evaluate": {
+                f"{name}, {system}": path
+                for name in experiments
+                for system, path in self._evaluation_jobs(name)
+            },
+        }
+        return {
+            "experiments": experiments,
+            "tasks": {task: {"files": self._task_files(task)} for task in self._selection.tasks},
+            "cross_task": [
+                {
+                    "comparison": self._paths.comparison(name, task),
+                    "metrics": self._paths.evaluated(name, "metrics.json", task)["base"],
+                }
+                for name, task in self._selection.cross_task
+            ],
+            "models": models,
+            "jobs": {stage: files for stage, files in jobs.items() if files},
+        }
+
+    def files(self) -> list[str]:
+        """All files of the plan, each once."""
+        plan = self.plan()
+        parts = [
+            *(experiment["files"] for experiment in plan["experiments"].values()),
+            *(task["files"] for task in plan["tasks"].values()),
+            plan["cross_task"],
+            plan["models"],
+            plan["jobs"],
+        ]
+        return list(dict.fromkeys(_leaves(parts)))
+
+    def _experiment(self, name: str) -> dict[str, Any]:
+        e = self._selection.experiment(name)
+        output_type = self._selection.output_type(e.task)
+        files = {
+            "comparison": self._paths.comparison(name, e.task),
+            "metrics": self._paths.evaluated(name, "metrics.json"),
+            "losses": self._paths.runs(name, "loss.csv"),
+            "runs": self._paths.runs(name, "manifest.json"),
+            "scores": self._paths.evaluated(name, "scores.parquet"),
+        }
+        # Prose is measured by its likelihood, and continued from fixed prompts beside that.
+        for kind in {output_type, "answers"} if output_type == "text" else {output_type}:
+            files[kind] = self._paths.evaluated(name, f"{kind}.parquet")
+        task = self._params.task(e.task, "labels")
+        return {
+            "task": e.task,
+            "kind": self._selection.kind(e.task),
+            "model": e.model,
+            "quantization": e.quantization,
+            "main_metric": self._settings.tasks[e.task].main_metric,
+            "built_here": self._selection.is_pretrained_here(e.model),
+            "settings": {"lora": e.lora.model_dump(), "training": e.training.model_dump()},
+            "seeds": self._settings.seeds,
+            "published": e.published.model_dump() if e.published else None,
+            **({"labels": task["labels"]} if "labels" in task else {}),
+            "files": dict(sorted(files.items())),
+        }
+
+    def _evaluation_jobs(self, experiment: str) -> list[tuple[str, str]]:
+        """(base or seed, manifest) of the evaluations of an experiment on its own task."""
+        task = self._selection.experiment(experiment).task
+        paths = self._paths.evaluated(experiment, f"{self._selection.output_type(task)}.json")
+        seeds = [f"seed {seed}" for seed in self._settings.seeds]
+        return [("base", paths["base"]), *zip(seeds, paths["tuned"], strict=True)]
+
+    def _task_files(self, task: str) -> dict[str, Any]:
+        models = [e.model for e in self._selection.experiments.values() if e.task == task]
+        tokens = f"{RESULTS}/tokens/{task}/{models[0]}"
+        files = {
+            "dataset": f"{RESULTS}/datasets/{self._settings.tasks[task].dataset}/manifest.json",
+            "split": f"{RESULTS}/tasks/{task}/manifest.json",
+            "tokens": {split: f"{tokens}/{split}.json" for split in ("train", "validation")},
+        }
+        if self._selection.output_type(task) == "labels":
+            files["baseline"] = f"{RESULTS}/tasks/{task}/baseline.json"
+        return files
+
+
+def _leaves(node: Any) -> list[str]:
+    if isinstance(node, Mapping):
+        return _leaves(list(node.values()))
+    return [leaf for part in node for leaf in _leaves(part)] if isinstance(node, list) else [node]

@@ -1,0 +1,103 @@
+"""What is run: the chosen experiments, with their tasks, bases and tuned systems."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from deltatune.config.model import (
+    Experiment,
+    FileDataset,
+    HubDataset,
+    PretrainModel,
+    Settings,
+    UrlDataset,
+)
+from deltatune.data.formats import TEXT_SUFFIXES
+from deltatune.tasks.registry import load_kind
+
+#: Name of a sample dataset -> its file in data/sample.
+SAMPLES = {"instructions": "instructions.json", "prose": "prose.txt", "news": "news.csv"}
+SPLITS = ("train", "validation", "test")
+
+#: Names may hold dots and dashes, so wildcards are bounded by what config.yaml allows.
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+SYSTEM = rf"base/{NAME}/[a-z0-9]+|tuned/{NAME}/seed-\d+"
+
+
+class Selection:
+    """The settings, reduced to what the chosen experiments need."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    # ------------------------------------------------------------ experiments and tasks
+
+    @property
+    def experiments(self) -> dict[str, Experiment]:
+        return self.settings.chosen
+
+    def experiment(self, name: str) -> Experiment:
+        return self.settings.experiments[name]
+
+    @property
+    def tasks(self) -> list[str]:
+        """Tasks of the chosen experiments, each once."""
+        return list(dict.fromkeys(e.task for e in self.experiments.values()))
+
+    @property
+    def cross_task(self) -> list[tuple[str, str]]:
+        """(experiment, task) of all evaluations on tasks that an experiment was not tuned on."""
+        return [(name, task) for name, e in self.experiments.items() for task in e.cross_task]
+
+    def kind(self, task: str) -> str:
+        return self.settings.tasks[task].kind
+
+    def output_type(self, task: str) -> str:
+        """What a system gives on a task: answers, text or labels."""
+        return load_kind(self.kind(task)).OUTPUTS
+
+    def of_outputs(self, output_type: str) -> list[str]:
+        """Chosen experiments whose own task yields answers, text or labels."""
+        return [n for n, e in self.experiments.items() if self.output_type(e.task) == output_type]
+
+    # ------------------------------------------------------------ systems
+
+    def base(self, experiment: str) -> str:
+        """The base system of an experiment."""
+        chosen = self.experiment(experiment)
+        return f"base/{chosen.model}/{chosen.quantization}"
+
+    def tuned(self, experiment: str) -> list[str]:
+        """The tuned systems of an experiment, one for each seed."""
+        return [f"tuned/{experiment}/seed-{seed}" for seed in self.settings.seeds]
+
+    def base_of(self, system: str) -> tuple[str, str]:
+        """Model and quantization under a system."""
+        kind, name, rest = system.split("/")
+        if kind == "base":
+            return name, rest
+        experiment = self.experiment(name)
+        return experiment.model, experiment.quantization
+
+    # ------------------------------------------------------------ models and datasets
+
+    def is_pretrained_here(self, model: str) -> bool:
+        return isinstance(self.settings.models[model], PretrainModel)
+
+    def models_from(self, *sources: str) -> str:
+        """A wildcard constraint: the models of these sources, or nothing at all."""
+        names = [n for n, m in self.settings.models.items() if m.source in sources]
+        return "|".join(map(re.escape, names)) or "(?!)"
+
+    def is_text(self, dataset: str) -> bool:
+        """Whether a dataset is one plain text, which has to be chunked."""
+        chosen = self.settings.datasets[dataset]
+        if isinstance(chosen, HubDataset):
+            return False
+        if isinstance(chosen, FileDataset | UrlDataset) and chosen.format:
+            return chosen.format == "txt"
+        if isinstance(chosen, UrlDataset):
+            return chosen.suffix in TEXT_SUFFIXES
+        path = chosen.path if isinstance(chosen, FileDataset) else SAMPLES[chosen.name]
+        return Path(path).suffix.lower() in TEXT_SUFFIXES
