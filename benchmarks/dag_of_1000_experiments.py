@@ -1,11 +1,11 @@
-"""How long Snakemake takes to see what is to be done: 1,000 experiments, and the default.
+"""How long Snakemake takes to build the DAG: for 1,000 experiments, and for the default.
 
     python benchmarks/dag_of_1000_experiments.py [--experiments 1000] [--revision GIT]
 
 The experiments differ in rank, learning rate and dropout, and share a base and a task. The results
 of the default are placeholders, as in tests/workflow/reruns_project.py; the calls are those of the
-command line. The table of all comparisons is made for real, from a made-up comparison of each.
---revision takes scripts/ and rules/ of another commit, to compare with.
+command line. The table of all comparisons is really made, from an invented comparison of each.
+--revision takes scripts/ and rules/ from another commit, to compare with.
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ COMPARISON = (
 )
 
 
-def measured(what: str, project: Path, *arguments: str) -> None:
+def measure(name: str, project: Path, *arguments: str) -> None:
     """Print wall time, CPU time and peak memory of one call of snakemake, and its last line."""
     command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]
-    begun = time.monotonic()
+    start = time.monotonic()
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(command, cwd=project, stdout=output, stderr=output, text=True)
-        _, status, used = os.wait4(process.pid, 0)
-        wall = time.monotonic() - begun
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.monotonic() - start
         output.seek(0)
         text = output.read()
     if status:
-        sys.exit(f"{what}:\n{text[-3000:]}")
+        sys.exit(f"{name}:\n{text[-3000:]}")
     total = [line.split()[1] for line in text.splitlines() if line.startswith("total ")]
     print(
-        f"{what:<58} {total[0] if total else 'no':>6} jobs {wall:6.1f} s wall "
-        f"{used.ru_utime + used.ru_stime:6.1f} s CPU {used.ru_maxrss / 1024:6.0f} MB",
+        f"{name:<58} {total[0] if total else 'no':>6} jobs {wall:6.1f} s wall "
+        f"{usage.ru_utime + usage.ru_stime:6.1f} s CPU {usage.ru_maxrss / 1024:6.0f} MB",
         flush=True,
     )
 
 
-def project_of(folder: Path, config: dict, revision: str | None) -> Path:
+def make_project(folder: Path, config: dict, revision: str | None) -> Path:
     copy_project(folder)
     if revision:
         for part in ("scripts", "rules", "Snakefile"):
@@ -73,25 +73,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--experiments", type=int, default=1000)
     parser.add_argument("--revision")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     print(f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores")
     default = yaml.safe_load((ROOT / "config.yaml").read_text())
-    many = many_experiments(yaml.safe_load((ROOT / "config.yaml").read_text()), asked.experiments)
+    many = many_experiments(yaml.safe_load((ROOT / "config.yaml").read_text()), options.experiments)
     with tempfile.TemporaryDirectory() as scratch:
-        project = project_of(Path(scratch) / "default", default, asked.revision)
-        measured("default, nothing done yet, --dry-run", project, "--dry-run")
+        project = make_project(Path(scratch) / "default", default, options.revision)
+        measure("default, nothing done yet, --dry-run", project, "--dry-run")
         finish(project)
-        measured("default, finished, nothing to be done", project)
-        project = project_of(Path(scratch) / "many", many, asked.revision)
-        count = f"{asked.experiments} experiments"
-        measured(f"{count}, nothing done yet, --dry-run", project, "--dry-run")
+        measure("default, finished, nothing to be done", project)
+        project = make_project(Path(scratch) / "many", many, options.revision)
+        count = f"{options.experiments} experiments"
+        measure(f"{count}, nothing done yet, --dry-run", project, "--dry-run")
         for name in many["experiments"]:
             table = project / f"results/comparisons/{name}/news.csv"
             table.parent.mkdir(parents=True)
             table.write_text(COMPARISON.format(name=name))
-        measured(f"{count}, their comparisons joined for real", project, "results/comparison.csv")
+        measure(f"{count}, their comparisons joined", project, "results/comparison.csv")
         joined = (project / "results/comparison.csv").read_text()
-        assert len(joined.splitlines()) == asked.experiments + 1
+        assert len(joined.splitlines()) == options.experiments + 1
 
 
 if __name__ == "__main__":

@@ -1,21 +1,20 @@
-"""Kill runs of the pipeline at random moments, and hold what comes out against an undisturbed one.
+"""Kill runs of the pipeline at random times, and compare the results with an uninterrupted run.
 
     python benchmarks/kill_runs.py --kills 50
 
-runs the default made small (see tests/conftest.py) once without a disturbance. Then it runs it
-again from nothing, as often as it takes: each time `snakemake` is started, killed after a random
-while, and started again, until it ends by itself. Five kinds of kill take turns:
+runs a small version of the default (see tests/conftest.py) once to the end. Then it runs it again
+from scratch until there were that many kills: each time `snakemake` is started, killed after a
+random time and restarted, until it finishes. Five kinds of kill take turns:
 
-    machine     SIGKILL to snakemake and every process under it, at once
-    snakemake   SIGKILL to snakemake alone, the next start comes while its jobs may still live
+    machine     SIGKILL to snakemake and all its descendants, at once
+    snakemake   SIGKILL to snakemake alone; the next start comes while its jobs may still run
     job         SIGKILL to one process of one job
     terminate   SIGTERM to snakemake
-    interrupt   SIGINT to snakemake and every process under it, as Ctrl-C does
+    interrupt   SIGINT to snakemake and all its descendants, as Ctrl-C does
 
-At the end every result must be the same byte for byte as the undisturbed run's, manifests without
-their times, and nothing may be left over. A `snakemake` that stops must say what to do; what it
-says of a lock is done (`snakemake --unlock`), anything else counts as a failure. Exit status 1 if
-there is one.
+At the end every result must be byte for byte that of the uninterrupted run, manifests without their
+times, with no file left over. If `snakemake` reports a lock, `snakemake --unlock` is run; any other
+error counts as a failure. Exit status 1 if there is one.
 """
 
 from __future__ import annotations
@@ -44,8 +43,8 @@ from conftest import ROOT, copy_project, small, write_config
 from identity import differences, identity
 
 KINDS = ["machine", "snakemake", "job", "terminate", "interrupt"]
-MOST = 6
-"""Kills of one run, after which it is left to end."""
+MAX_KILLS = 6
+"""Kills of one run, after which it may finish."""
 
 
 def prepare(folder: Path, config: dict) -> Path:
@@ -54,8 +53,8 @@ def prepare(folder: Path, config: dict) -> Path:
     return project
 
 
-def longer() -> dict:
-    """The default made small, with trainings long enough for a kill to find a checkpoint."""
+def small_config() -> dict:
+    """A small default whose trainings are long enough to have a checkpoint when they are killed."""
     config = small(copy.deepcopy(yaml.safe_load((ROOT / "config.yaml").read_text())))
     for experiment in config["experiments"].values():
         experiment["training"] |= {"epochs": 4, "batch_size": 2}
@@ -66,9 +65,9 @@ class Run:
     """One `snakemake` in a project."""
 
     def __init__(self, project: Path, cores: int, *arguments: str) -> None:
-        self.output = project.parent / f"{project.name}.out"
-        self._file = self.output.open("ab")
-        self._from = self.output.stat().st_size
+        self.log = project.parent / f"{project.name}.out"
+        self._file = self.log.open("ab")
+        self._start = self.log.stat().st_size
         self.process = subprocess.Popen(
             [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments],
             cwd=project,
@@ -81,24 +80,24 @@ class Run:
         )
 
     @property
-    def said(self) -> str:
-        return self.output.read_bytes()[self._from :].decode(errors="replace")
+    def output(self) -> str:
+        """What this call has printed so far."""
+        return self.log.read_bytes()[self._start :].decode(errors="replace")
 
-    def family(self) -> list[psutil.Process]:
-        """snakemake's descendants."""
+    def descendants(self) -> list[psutil.Process]:
         try:
             return psutil.Process(self.process.pid).children(recursive=True)
         except psutil.NoSuchProcess:
             return []
 
-    def kill(self, kind: str, chance: random.Random) -> str:
-        """Returns what was hit, for the record."""
-        family = self.family()
-        jobs = [one for one in family if "/scripts/" in " ".join(command(one))]
-        doing = sorted({name(one) for one in jobs})
+    def kill(self, kind: str, rng: random.Random) -> str:
+        """Returns the rules whose jobs were running."""
+        processes = self.descendants()
+        jobs = [process for process in processes if is_job(process)]
+        rules = sorted({rule_of(job) for job in jobs})
         if kind == "job":
             if jobs:
-                send(chance.choice(jobs), signal.SIGKILL)
+                send(rng.choice(jobs), signal.SIGKILL)
         elif kind == "terminate":
             self.process.send_signal(signal.SIGTERM)
         elif kind == "snakemake":
@@ -106,9 +105,9 @@ class Run:
         else:
             number = signal.SIGKILL if kind == "machine" else signal.SIGINT
             self.process.send_signal(number)
-            for one in family:
-                send(one, number)
-        return ", ".join(doing) or "snakemake alone"
+            for process in processes:
+                send(process, number)
+        return ", ".join(rules) or "snakemake alone"
 
     def wait(self, seconds: float) -> int | None:
         try:
@@ -124,7 +123,11 @@ def command(process: psutil.Process) -> list[str]:
         return []
 
 
-def name(process: psutil.Process) -> str:
+def is_job(process: psutil.Process) -> bool:
+    return any("/scripts/" in part for part in command(process))
+
+
+def rule_of(process: psutil.Process) -> str:
     """The rule of a job: its script is called tmpxyz.RULE.py."""
     script = next((part for part in command(process) if "/scripts/" in part), "?")
     return Path(script).stem.rpartition(".")[2]
@@ -135,36 +138,40 @@ def send(process: psutil.Process, number: int) -> None:
         process.send_signal(number)
 
 
-def disturbed(project: Path, length: float, left: int, asked, chance, record: list) -> str:
-    """Run with kills until it ends by itself; "" or what was wrong. left: kills at most."""
+def run_with_kills(
+    project: Path, seconds: float, most: int, cores: int, rng: random.Random, log: list[dict]
+) -> str:
+    """Kill and restart snakemake until it finishes; returns the error or "".
+
+    seconds: of an uninterrupted run. most: kills at most. log: gets an entry for each kill."""
     kills = 0
     while True:
-        run = Run(project, asked.cores)
-        to_come = kills < min(MOST, left)
-        after = chance.uniform(1, 0.6 * length) if to_come else 20 * length + 120
-        status = run.wait(after)
-        if status is None and not to_come:
-            run.kill("machine", chance)
-            return f"it did not end within {after:.0f} s:\n{run.said[-2000:]}"
+        run = Run(project, cores)
+        more = kills < min(MAX_KILLS, most)
+        timeout = rng.uniform(1, 0.6 * seconds) if more else 20 * seconds + 120
+        status = run.wait(timeout)
+        if status is None and not more:
+            run.kill("machine", rng)
+            return f"it did not finish within {timeout:.0f} s:\n{run.output[-2000:]}"
         if status is None:
-            kind = KINDS[len(record) % len(KINDS)]
-            hit = run.kill(kind, chance)
+            kind = KINDS[len(log) % len(KINDS)]
+            rules = run.kill(kind, rng)
             kills += 1
-            record.append({"kind": kind, "after": round(after, 1), "running": hit})
-            print(f"{len(record):3d} {kind:10s} after {after:5.1f} s in {hit}", flush=True)
-            # An asked snakemake waits for its jobs, which finish what they do.
-            if run.wait(20 * length + 120) is None:
-                run.kill("machine", chance)
-                return f"{kind}: it did not end:\n{run.said[-2000:]}"
-            if "Traceback (most recent" in run.said and kind in ("terminate", "job"):
-                return f"{kind}: a traceback:\n{run.said[-3000:]}"
+            log.append({"kind": kind, "after": round(timeout, 1), "running": rules})
+            print(f"{len(log):3d} {kind:10s} after {timeout:5.1f} s in {rules}", flush=True)
+            # After SIGTERM snakemake waits for its running jobs.
+            if run.wait(20 * seconds + 120) is None:
+                run.kill("machine", rng)
+                return f"{kind}: it did not exit:\n{run.output[-2000:]}"
+            if "Traceback (most recent" in run.output and kind in ("terminate", "job"):
+                return f"{kind}: a traceback:\n{run.output[-3000:]}"
         elif status == 0:
             return ""
-        elif "--unlock" in run.said:
-            Run(project, asked.cores, "--unlock").wait(120)
-            record[-1]["unlocked"] = True
+        elif "--unlock" in run.output:
+            Run(project, cores, "--unlock").wait(120)
+            log[-1]["unlocked"] = True
         else:
-            return f"it stopped with status {status}:\n{run.said[-3000:]}"
+            return f"it exited with status {status}:\n{run.output[-3000:]}"
 
 
 def main() -> None:
@@ -173,53 +180,56 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="file for the figures")
-    parser.add_argument("--against", type=Path, help="a finished project instead of a run of ours")
-    parser.add_argument("--length", type=float, help="seconds that it took")
-    parser.add_argument("--folder", type=Path, help="folder to work in, kept with what was wrong")
-    asked = parser.parse_args()
-    if bool(asked.against) != bool(asked.length):
+    parser.add_argument(
+        "--against", type=Path, help="a finished project to compare with, in place of a new run"
+    )
+    parser.add_argument("--length", type=float, help="seconds that this project took")
+    parser.add_argument("--folder", type=Path, help="folder to work in; it is kept")
+    options = parser.parse_args()
+    if bool(options.against) != bool(options.length):
         parser.error("--against and --length go together")
-    folder = asked.folder or Path(tempfile.mkdtemp(prefix="kills-"))
-    chance, record, faults, runs = random.Random(asked.seed), [], [], 0
-    began = time.monotonic()
-    calm = asked.against or prepare(folder / "undisturbed", longer())
-    config = yaml.safe_load((calm / "config.yaml").read_text())
-    if not asked.against:
-        run = Run(calm, asked.cores)
+    folder = options.folder or Path(tempfile.mkdtemp(prefix="kills-"))
+    rng, log, faults, runs = random.Random(options.seed), [], [], 0
+    start = time.monotonic()
+    reference = options.against or prepare(folder / "uninterrupted", small_config())
+    config = yaml.safe_load((reference / "config.yaml").read_text())
+    if not options.against:
+        run = Run(reference, options.cores)
         if run.process.wait() != 0:
-            sys.exit(f"The undisturbed run failed:\n{run.said[-3000:]}")
-    length, wanted = asked.length or time.monotonic() - began, identity(calm)
-    print(f"undisturbed: {length:.0f} s, {len(wanted)} results", flush=True)
-    while len(record) < asked.kills:
+            sys.exit(f"The uninterrupted run failed:\n{run.output[-3000:]}")
+    seconds, expected = options.length or time.monotonic() - start, identity(reference)
+    print(f"uninterrupted: {seconds:.0f} s, {len(expected)} results", flush=True)
+    while len(log) < options.kills:
         runs += 1
         project = prepare(folder / f"run-{runs}", config)
-        fault = disturbed(project, length, asked.kills - len(record), asked, chance, record)
-        found = identity(project)
-        bad = [fault] if fault else differences(wanted, found)
+        most = options.kills - len(log)
+        error = run_with_kills(project, seconds, most, options.cores, rng, log)
+        results = identity(project)
+        bad = [error] if error else differences(expected, results)
         if bad:
-            faults.append({"run": runs, "kills": len(record), "what": bad[:20]})
+            faults.append({"run": runs, "kills": len(log), "what": bad[:20]})
             print(f"run {runs}: " + "\n".join(bad[:20]), flush=True)
         else:
-            print(f"run {runs}: all {len(found)} results identical", flush=True)
+            print(f"run {runs}: all {len(results)} results identical", flush=True)
             shutil.rmtree(project)
     figures = {
-        "kills": len(record),
-        "by kind": dict(Counter(entry["kind"] for entry in record)),
-        "running when killed": dict(Counter(entry["running"] for entry in record).most_common()),
-        "unlocked": sum("unlocked" in entry for entry in record),
+        "kills": len(log),
+        "by kind": dict(Counter(entry["kind"] for entry in log)),
+        "running when killed": dict(Counter(entry["running"] for entry in log).most_common()),
+        "unlocked": sum("unlocked" in entry for entry in log),
         "full runs": runs,
-        "results compared in each": len(wanted),
+        "results compared in each": len(expected),
         "runs that differed or failed": len(faults),
         "faults": faults,
-        "undisturbed seconds": round(length, 1),
-        "seconds": round(time.monotonic() - began),
-        "seed": asked.seed,
+        "uninterrupted seconds": round(seconds, 1),
+        "seconds": round(time.monotonic() - start),
+        "seed": options.seed,
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
     }
     print(json.dumps(figures, indent=2))
-    if asked.json:
-        asked.json.write_text(json.dumps(figures, indent=2) + "\n")
-    if not asked.folder and not faults:
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    if not options.folder and not faults:
         shutil.rmtree(folder)
     sys.exit(1 if faults else 0)
 

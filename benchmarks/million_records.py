@@ -3,9 +3,8 @@
     python benchmarks/million_records.py                   a million records of each kind
     python benchmarks/million_records.py --records 100000  fewer
 
-One record in fifty repeats an earlier one word by word, one in fifty nearly does. What it prints
-is in benchmarks/README.md. The scripts of the pipeline run as Snakemake runs them, without its
-start-up.
+One record in fifty is a duplicate of an earlier one, one in fifty a near duplicate. The scripts of
+the pipeline run as Snakemake runs them, without its startup. benchmarks/README.md has the output.
 """
 
 from __future__ import annotations
@@ -22,53 +21,53 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-WORDS = [f"{first}{last}" for first in ("am", "ber", "co", "du", "el", "fir") for last in (
+WORDS = [f"{start}{end}" for start in ("am", "ber", "co", "du", "el", "fir") for end in (
     "birch", "cedar", "dune", "ember", "fjord", "grove", "heath", "islet")]  # fmt: skip
 LABELS = ["World", "Sports", "Business", "Sci/Tech"]
 RUN = """
 import json, runpy, sys, types
-asked = json.loads(sys.argv[1])
-sys.path.insert(0, asked["scripts"])
+job = json.loads(sys.argv[1])
+sys.path.insert(0, job["scripts"])
 class Input(dict):
     __getattr__ = dict.__getitem__
 snakemake = types.SimpleNamespace(
-    log=[asked["log"]], wildcards=Input(split="train"), rule=asked["script"],
-    params=types.SimpleNamespace(settings=asked["settings"]),
-    input=Input(asked["input"]), output=Input(asked["output"]), threads=1,
+    log=[job["log"]], wildcards=Input(split="train"), rule=job["script"],
+    params=types.SimpleNamespace(settings=job["settings"]),
+    input=Input(job["input"]), output=Input(job["output"]), threads=1,
 )
-runpy.run_path(f"{asked['scripts']}/{asked['script']}.py", init_globals={"snakemake": snakemake})
+runpy.run_path(f"{job['scripts']}/{job['script']}.py", init_globals={"snakemake": snakemake})
 """
 
-# The peak of a process begins with what the one that started it holds: this one holds little.
+# A process inherits the peak memory of its parent, so that a small one starts each script.
 MEASURE = """
 import json, os, resource, subprocess, sys
 memory = int(sys.argv[4])
 limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 command = [sys.executable, "-c", *sys.argv[1:3]]
 process = subprocess.Popen(command, preexec_fn=limit if memory else None)
-_, status, used = os.wait4(process.pid, 0)
+_, status, usage = os.wait4(process.pid, 0)
 with open(sys.argv[3], "w") as file:
-    json.dump([used.ru_utime + used.ru_stime, used.ru_maxrss], file)
+    json.dump([usage.ru_utime + usage.ru_stime, usage.ru_maxrss], file)
 sys.exit(1 if status else 0)
 """
 
 
-def sentence(chance: random.Random, words: int) -> str:
-    return " ".join(chance.choices(WORDS, k=words))
+def sentence(rng: random.Random, words: int) -> str:
+    return " ".join(rng.choices(WORDS, k=words))
 
 
 def write_records(path: Path, count: int, seed: int = 0) -> None:
     """A csv of texts of 17 words and labels."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     earlier: list[str] = []
     with path.open("w", encoding="utf-8") as file:
         file.write("text,label\n")
         for i in range(count):
-            text = f"{sentence(chance, 16)} {i}"
+            text = f"{sentence(rng, 16)} {i}"
             if earlier and i % 50 == 0:
-                text = chance.choice(earlier)
+                text = rng.choice(earlier)
             elif earlier and i % 50 == 25:
-                text = f"{chance.choice(earlier)} {i}"
+                text = f"{rng.choice(earlier)} {i}"
             elif i % 1000 == 1:
                 earlier.append(text)
             file.write(f"{text},{LABELS[sum(map(ord, text)) % 4]}\n")
@@ -89,7 +88,7 @@ def write_as(path: Path, source: Path) -> None:
 def run(folder: Path, script: str, settings: dict, input: dict, output: dict, memory: int | None):
     """(seconds, seconds of CPU, peak resident bytes) of one script; memory: limit of its address
     space."""
-    asked = {
+    job = {
         "scripts": str(ROOT / "scripts"),
         "script": script,
         "settings": settings,
@@ -97,46 +96,46 @@ def run(folder: Path, script: str, settings: dict, input: dict, output: dict, me
         "output": {key: str(value) for key, value in output.items()},
         "log": f"logs/{script}.log",
     }
-    started = time.monotonic()
+    start = time.monotonic()
     measured = folder / "measured.json"
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURE, RUN, json.dumps(asked), str(measured), str(memory or 0)],
+    process = subprocess.run(
+        [sys.executable, "-c", MEASURE, RUN, json.dumps(job), str(measured), str(memory or 0)],
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
     )
-    if done.returncode:
-        log = folder / asked["log"]
+    if process.returncode:
+        log = folder / job["log"]
         raise RuntimeError(f"{script}: {log.read_text()[-3000:] if log.exists() else 'no log'}")
     cpu, peak = json.loads(measured.read_text())
-    return time.monotonic() - started, cpu, peak * (1 if sys.platform == "darwin" else 1024)
+    return time.monotonic() - start, cpu, peak * (1 if sys.platform == "darwin" else 1024)
 
 
-def _apart(work, *arguments) -> None:
-    """In a process of its own, so that this one stays small."""
-    process = multiprocessing.get_context("spawn").Process(target=work, args=arguments)
+def _in_process(function, *arguments) -> None:
+    """Run in a process of its own, so that this one stays small."""
+    process = multiprocessing.get_context("spawn").Process(target=function, args=arguments)
     process.start()
     process.join()
     if process.exitcode:
-        raise RuntimeError(f"{work.__name__} failed")
+        raise RuntimeError(f"{function.__name__} failed")
 
 
 def write_tokenizer(folder: Path) -> None:
     sys.path.insert(0, str(ROOT / "scripts"))
     from deltatune.models.pretrain import train_tokenizer
 
-    chance = random.Random(1)
-    train_tokenizer([sentence(chance, 40) for _ in range(200)], 600).save_pretrained(folder)
+    rng = random.Random(1)
+    train_tokenizer([sentence(rng, 40) for _ in range(200)], 600).save_pretrained(folder)
 
 
 def measure(folder: Path, count: int, formats: list[str], memory: int | None = None) -> list[dict]:
-    """Rows of stage, format, seconds, peak_gb, for each format read and the way from there."""
+    """Rows of stage, seconds, cpu, peak_gb: reading each format, then splitting and tokenizing."""
     sys.path.insert(0, str(ROOT / "scripts"))
     from deltatune.tasks.registry import load_kind
 
-    made = load_kind("classify").Settings(kind="classify", dataset="d", labels=LABELS)
-    task = {"task": "t", **made.model_dump(mode="json")}
+    settings = load_kind("classify").Settings(kind="classify", dataset="d", labels=LABELS)
+    task = {"task": "t", **settings.model_dump(mode="json")}
     source = folder / "d.csv"
-    _apart(write_records, source, count)
+    _in_process(write_records, source, count)
     rows = []
 
     def add(stage: str, script: str, settings: dict, input: dict, output: dict) -> None:
@@ -147,7 +146,7 @@ def measure(folder: Path, count: int, formats: list[str], memory: int | None = N
     for format in formats:
         path = source.with_suffix(f".{format}")
         if format != "csv":
-            _apart(write_as, path, source)
+            _in_process(write_as, path, source)
         settings = {"dataset": "d", "source": "file", "text": False, "format": format}
         names = {n: folder / f"{format}-{n}" for n in ("records", "rejects", "manifest")}
         add(f"fetch_dataset, {format}", "fetch_dataset", settings | {"columns": {}},
@@ -156,7 +155,7 @@ def measure(folder: Path, count: int, formats: list[str], memory: int | None = N
     facts = {"excluded": folder / "excluded.csv", "manifest": folder / "split.json"}
     records = {"records": folder / f"{formats[0]}-records"}
     add("split_dataset", "split_dataset", task, records, parts | facts)
-    _apart(write_tokenizer, folder / "tokenizer")
+    _in_process(write_tokenizer, folder / "tokenizer")
     add("tokenize_split", "tokenize_split", task,
         {"records": parts["train"], "model": folder / "tokenizer"},
         {"shards": folder / "shards", "hashes": folder / "t.sha256",
