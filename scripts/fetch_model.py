@@ -1,6 +1,6 @@
 """Put an untuned model where the other stages look for it: from this machine, or the hub."""
 
-from deltatune.core import stage
+from deltatune.core import hashing, stage
 
 with stage.stage(snakemake) as terminal:
     from pathlib import Path
@@ -11,7 +11,7 @@ with stage.stage(snakemake) as terminal:
     settings = snakemake.params.settings
     folder = Path(snakemake.output.model)
     facts = model.fetch(settings, folder, terminal.progress)
-    hashes = manifest.write_hashes(folder, snakemake.output.weights)
+    hashes = hashing.write_hashes(folder, snakemake.output.weights)
     # All but the weights: a chat template or a list of special tokens changes a tokenizer, too.
-    manifest.write_hashes(folder, snakemake.output.tokenizer, without="*.safetensors*")
+    hashing.write_hashes(folder, snakemake.output.tokenizer, without="*.safetensors*")
     manifest.write(snakemake.output.manifest, settings=settings, hashes=hashes, **facts)

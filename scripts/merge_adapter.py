@@ -1,6 +1,6 @@
 """Write an adapter and its base as one 16-bit model, and measure what that changed."""
 
-from deltatune.core import stage
+from deltatune.core import hashing, stage
 
 with stage.stage(snakemake) as terminal:
     from pathlib import Path
@@ -35,7 +35,7 @@ with stage.stage(snakemake) as terminal:
         f"{snakemake.wildcards.experiment}, seed {snakemake.wildcards.seed}: "
         + merge.verdict(figures, dtype, settings["quantization"])
     )
-    hashes = manifest.write_hashes(output, snakemake.output.hashes)
+    hashes = hashing.write_hashes(output, snakemake.output.hashes)
     manifest.write(
         snakemake.output.manifest,
         packages=systems.PACKAGES,
@@ -43,8 +43,8 @@ with stage.stage(snakemake) as terminal:
         device=machine.device,
         evaluated_dtype=str(machine.dtype),
         dtype=str(dtype),
-        base=manifest.read_hashes(inputs.weights),
-        adapter=manifest.read_hashes(inputs.adapter),
+        base=hashing.read_hashes(inputs.weights),
+        adapter=hashing.read_hashes(inputs.adapter),
         hashes=hashes,
         divergence=figures,
     )

@@ -1,6 +1,6 @@
 """Build a small Mistral from the training text of some tasks."""
 
-from deltatune.core import stage
+from deltatune.core import hashing, stage
 
 with stage.stage(snakemake) as terminal:
     from pathlib import Path
@@ -18,8 +18,8 @@ with stage.stage(snakemake) as terminal:
         texts += [load_kind(kind).plain_text(record) for record in records]
     output = Path(snakemake.output.model)
     figures = pretrain.pretrain(texts, settings, output, terminal.progress)
-    hashes = manifest.write_hashes(output, snakemake.output.weights)
-    manifest.write_hashes(output, snakemake.output.tokenizer, without="*.safetensors*")
+    hashes = hashing.write_hashes(output, snakemake.output.weights)
+    hashing.write_hashes(output, snakemake.output.tokenizer, without="*.safetensors*")
     manifest.write(
         snakemake.output.manifest,
         packages=["torch", "transformers", "tokenizers"],

@@ -1,6 +1,6 @@
 """Quantize a base with GPTQ, calibrated on a task's training text."""
 
-from deltatune.core import stage
+from deltatune.core import hashing, stage
 
 with stage.stage(snakemake) as terminal:
     from pathlib import Path
@@ -28,13 +28,13 @@ with stage.stage(snakemake) as terminal:
             f"text to calibrate on, not {settings['samples']}"
         )
     facts = gptq.quantize(folder, samples, settings, machine, output)
-    hashes = manifest.write_hashes(output, snakemake.output.weights)
+    hashes = hashing.write_hashes(output, snakemake.output.weights)
     manifest.write(
         snakemake.output.manifest,
         packages=systems.PACKAGES,
         settings=settings,
         device=machine.device,
-        base=manifest.read_hashes(snakemake.input.weights),
+        base=hashing.read_hashes(snakemake.input.weights),
         hashes=hashes,
         **facts,
     )

@@ -1,6 +1,6 @@
 """Render, tokenize and pack one split for one model's tokenizer."""
 
-from deltatune.core import stage
+from deltatune.core import hashing, stage
 
 with stage.stage(snakemake) as terminal:
     from pathlib import Path
@@ -28,7 +28,7 @@ with stage.stage(snakemake) as terminal:
             f"{snakemake.wildcards.split}, {figures['truncated']} documents are cut and "
             f"{figures['dropped']} left out"
         )
-    hashes = manifest.write_hashes(folder, snakemake.output.hashes)
+    hashes = hashing.write_hashes(folder, snakemake.output.hashes)
     manifest.write(
         snakemake.output.manifest,
         packages=["transformers", "tokenizers", "datasets"],

@@ -1,6 +1,6 @@
 """Train a LoRA adapter on a quantized base."""
 
-from deltatune.core import stage
+from deltatune.core import hashing, stage
 
 with stage.stage(snakemake) as terminal:
     from pathlib import Path
@@ -18,7 +18,7 @@ with stage.stage(snakemake) as terminal:
     device.require(gpus, machine)
     packages = [*systems.PACKAGES, "accelerate"]
     output = Path(snakemake.output.adapter)
-    base = manifest.read_hashes(snakemake.input.weights)
+    base = hashing.read_hashes(snakemake.input.weights)
     shards = {name: snakemake.input[name] for name in ("train", "validation")}
     # All that decides what comes out; a checkpoint of anything else is of no use.
     mark = checkpoints.fingerprint(
@@ -26,7 +26,7 @@ with stage.stage(snakemake) as terminal:
             "settings": settings,
             "code": snakemake.params.code,
             "base": base,
-            "rows": {name: manifest.read_hashes(path) for name, path in shards.items()},
+            "rows": {name: hashing.read_hashes(path) for name, path in shards.items()},
             "versions": manifest.versions(packages),
             "device": machine.device.split(":")[0],
             "dtype": str(machine.dtype),
@@ -50,7 +50,7 @@ with stage.stage(snakemake) as terminal:
         done = launch.run(job, gpus, on_gpu=machine.device != "cpu", **spoken)
     losses = pd.DataFrame(done["losses"])
     losses.to_csv(snakemake.output.losses, index=False, lineterminator="\n")
-    hashes = manifest.write_hashes(output, snakemake.output.hashes)
+    hashes = hashing.write_hashes(output, snakemake.output.hashes)
     manifest.write(
         snakemake.output.manifest,
         packages=packages,

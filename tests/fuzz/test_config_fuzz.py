@@ -12,7 +12,8 @@ from configs import FILES, NAMES, configs, places, spoilt
 from conftest import ROOT
 from deltatune.config import file
 from deltatune.config.load import MOST, load_settings
-from deltatune.core.errors import UserError, printable
+from deltatune.core.errors import UserError
+from deltatune.core.text import printable
 from deltatune.workflow.flow import Flow
 from fuzzing import fuzz
 from hypothesis import strategies as st

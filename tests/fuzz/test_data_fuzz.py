@@ -14,8 +14,9 @@ import pandas as pd
 import pytest
 import tiny
 from deltatune.core import manifest
-from deltatune.core.errors import UserError, printable
-from deltatune.data import chunking, prepare, readers, rejects
+from deltatune.core.errors import UserError
+from deltatune.core.text import EXCERPT, excerpt, printable
+from deltatune.data import chunking, prepare, readers
 from deltatune.evaluate import likelihood
 from deltatune.tasks.registry import load_kind
 from deltatune.tokens import encode, prompts
@@ -283,8 +284,8 @@ def test_a_manifest_is_json_whatever_is_in_it(content, folder):
 
 @fuzz(150, value=TEXTS | st.binary() | st.lists(TEXTS) | st.none() | st.floats())
 def test_an_excerpt_fits_a_line_and_a_terminal(value):
-    shown = rejects.excerpt(value)
-    assert len(shown) <= rejects.EXCERPT
+    shown = excerpt(value)
+    assert len(shown) <= EXCERPT
     assert printable(shown) == shown
     shown.encode()
 

@@ -11,7 +11,7 @@ import tiny
 import torch
 from conftest import copy_project, run_snakemake, small, write_config
 from deltatune.config.model import Lora, Training
-from deltatune.core import manifest
+from deltatune.core import hashing, manifest
 from deltatune.core.errors import UserError
 from deltatune.models import device, gptq, quantization
 from deltatune.models.load import load_base, load_system
@@ -92,8 +92,8 @@ def test_the_same_text_gives_the_same_bytes_and_leaves_nothing_else(
     samples = gptq.calibration(packed(40), SETTINGS["samples"], 0, SETTINGS["seed"])
     gptq.quantize(base, samples, SETTINGS, CPU, tmp_path / "model")
     assert not list((tmp_path / "here").iterdir())
-    first = manifest.write_hashes(folder, tmp_path / "first.sha256")
-    assert manifest.write_hashes(tmp_path / "model", tmp_path / "second.sha256") == first
+    first = hashing.write_hashes(folder, tmp_path / "first.sha256")
+    assert hashing.write_hashes(tmp_path / "model", tmp_path / "second.sha256") == first
 
 
 def weights(layer):
@@ -273,7 +273,7 @@ def test_an_experiment_runs_through_the_rules(ran):
     facts = manifest.read(made / "manifest.json")
     assert facts["quantized_layers"] == 14
     assert facts["calibration_rows"] == 8
-    hashes = manifest.read_hashes(made / "weights.sha256")
+    hashes = hashing.read_hashes(made / "weights.sha256")
     assert hashes == facts["hashes"]
     run = manifest.read(results / "experiments" / "instructions-qlora" / "seed-1" / "manifest.json")
     assert run["base"] == hashes, "the adapter was not trained on the quantized weights"

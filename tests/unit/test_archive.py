@@ -15,7 +15,7 @@ import yaml
 from conftest import ROOT
 from deltatune.archive import contents, crate, writer
 from deltatune.archive import preview as crate_preview
-from deltatune.core import manifest
+from deltatune.core import hashing
 from deltatune.core.errors import UserError
 from deltatune.workflow.flow import Flow
 
@@ -159,7 +159,7 @@ def run(tmp_path, monkeypatch, settings):
         os.utime(path, (1_700_000_000, 1_700_000_000))
     adapter = project / "results/experiments/a/seed-1/adapter"
     hashes = adapter.with_suffix(".sha256")
-    manifest.write_hashes(adapter, hashes, "adapter_*")
+    hashing.write_hashes(adapter, hashes, without="scratch.*")
     os.utime(hashes, (1_700_000_060, 1_700_000_060))
     monkeypatch.chdir(project)
     monkeypatch.setattr(writer, "ROOT", project)

@@ -9,7 +9,8 @@ import sys
 import pytest
 from conftest import ROOT
 from deltatune.config import file
-from deltatune.core.errors import UserError, printable
+from deltatune.core.errors import UserError
+from deltatune.core.text import printable
 
 DEFAULT = (ROOT / "config.yaml").read_bytes()
 LINES = DEFAULT.count(b"\n")

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from deltatune.core import integrity, manifest
+from deltatune.core import hashing, integrity
 from deltatune.core.errors import UserError
 
 
@@ -13,7 +13,7 @@ def made(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     (folder / "model.safetensors").write_bytes(b"weights" * 1000)
     (folder / "config.json").write_text("{}")
-    manifest.write_hashes(folder, "results/models/m/weights.sha256")
+    hashing.write_hashes(folder, "results/models/m/weights.sha256")
     Path("results/table.csv").write_text("a,b\n1,2\n3,4\n")
     integrity.record(["results/table.csv", "results/models/m/model", WEIGHTS])
 
@@ -56,7 +56,7 @@ def test_damaged_weights_are_refused(damage):
 def test_a_hash_file_that_was_changed_with_its_weights_is_refused():
     path = Path("results/models/m/model/model.safetensors")
     path.write_bytes(b"other")
-    manifest.write_hashes(path.parent, WEIGHTS)
+    hashing.write_hashes(path.parent, WEIGHTS)
     with pytest.raises(UserError, match=r"weights\.sha256 is not what was made"):
         integrity.check([WEIGHTS])
 

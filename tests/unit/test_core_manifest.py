@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deltatune.core import manifest
+from deltatune.core import hashing, manifest
 
 
 def test_hashes_are_those_of_sha256sum(tmp_path):
@@ -15,9 +15,9 @@ def test_hashes_are_those_of_sha256sum(tmp_path):
     (folder / "a with space.txt").write_bytes(b"one\n")
     (folder / "deep" / "tokenizer.json").write_bytes(b"{}")
     (folder / ".hidden").write_bytes(b"not listed")
-    returned = manifest.write_hashes(folder, tmp_path / "weights.sha256")
+    returned = hashing.write_hashes(folder, tmp_path / "weights.sha256")
     assert list(returned) == ["model/a with space.txt", "model/b.txt", "model/deep/tokenizer.json"]
-    assert manifest.read_hashes(tmp_path / "weights.sha256") == returned
+    assert hashing.read_hashes(tmp_path / "weights.sha256") == returned
     checked = subprocess.run(
         ["sha256sum", "-c", "weights.sha256"], cwd=tmp_path, capture_output=True, text=True
     )
@@ -36,13 +36,13 @@ def test_hashes_of_some_files_do_not_change_with_others(tmp_path):
     (folder / "tokenizer.json").write_text("{}")
     (folder / "model.safetensors").write_text("1")
     file = tmp_path / "tokenizer.sha256"
-    manifest.write_hashes(folder, file, without="*.safetensors*")
+    hashing.write_hashes(folder, file, without="*.safetensors*")
     before = file.read_bytes()
     (folder / "model.safetensors").write_text("2")
-    manifest.write_hashes(folder, file, without="*.safetensors*")
+    hashing.write_hashes(folder, file, without="*.safetensors*")
     assert file.read_bytes() == before
     (folder / "chat_template.jinja").write_text("{{ messages }}")
-    manifest.write_hashes(folder, file, without="*.safetensors*")
+    hashing.write_hashes(folder, file, without="*.safetensors*")
     assert file.read_bytes() != before
 
 

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltatune.core.errors import UserError
+from deltatune.core.text import excerpt
 from deltatune.data import readers
-from deltatune.data.rejects import COLUMNS, excerpt
+from deltatune.data.rejects import COLUMNS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

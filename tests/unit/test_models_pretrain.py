@@ -1,7 +1,7 @@
 import pytest
 import tiny
 import torch
-from deltatune.core import manifest
+from deltatune.core import hashing
 from deltatune.core.errors import UserError
 from deltatune.models.pretrain import pretrain, train_tokenizer
 from deltatune.tokens.ids import text_ids
@@ -32,7 +32,7 @@ def make(folder, texts=tiny.TEXTS, **changes):
 
 
 def hashes(folder):
-    return manifest.write_hashes(folder, folder.with_suffix(".sha256"))
+    return hashing.write_hashes(folder, folder.with_suffix(".sha256"))
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import tiny
 import torch
 from deltatune.config.model import Lora, Training
-from deltatune.core import manifest
+from deltatune.core import hashing
 from deltatune.core.errors import UserError
 from deltatune.models import device
 from deltatune.models.load import load_base, load_system
@@ -87,7 +87,7 @@ def trained(folder, data, tmp_path_factory):
 
 
 def hashes(folder):
-    return manifest.write_hashes(folder, folder.with_suffix(".sha256"))
+    return hashing.write_hashes(folder, folder.with_suffix(".sha256"))
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from deltatune.archive import crate
-from deltatune.core import manifest
+from deltatune.core import hashing
 from deltatune.core.errors import UserError
 from deltatune.core.paths import ROOT
 
@@ -56,10 +56,10 @@ def contents(
     for path in results:
         found[_in_run(path)] = _told(Path(path), changed)
     for folder in map(Path, adapters):
-        hashes = manifest.read_hashes(folder.with_suffix(".sha256"))
+        hashes = hashing.read_hashes(folder.with_suffix(".sha256"))
         for name, wanted in hashes.items():
             file = folder.parent / name
-            if not file.is_file() or manifest.file_hash(file) != wanted:
+            if not file.is_file() or hashing.file_hash(file) != wanted:
                 raise UserError(
                     f"{file} is not what was trained: {folder.with_suffix('.sha256')} has another "
                     f"hash. Delete {folder} and run again."
@@ -206,7 +206,7 @@ def _bytes(content: Content) -> bytes:
 def _described(name: str, content: Content) -> crate.File:
     if isinstance(content, bytes):
         return crate.File(name, len(content), hashlib.sha256(content).hexdigest())
-    return crate.File(name, content.stat().st_size, manifest.file_hash(content))
+    return crate.File(name, content.stat().st_size, hashing.file_hash(content))
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: Content) -> None:

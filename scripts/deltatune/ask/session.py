@@ -20,7 +20,7 @@ import numpy as np
 from deltatune.core import manifest
 from deltatune.core.errors import UserError
 from deltatune.core.paths import RESULTS
-from deltatune.core.schema import near
+from deltatune.core.text import did_you_mean
 from deltatune.tasks.registry import load_kind
 from deltatune.tokens.ids import begin, end, padding, prompt_ids
 from deltatune.tokens.ids import stop as stop_id
@@ -89,8 +89,9 @@ def find(flow: Flow, experiment: str, seed: int | None, snakemake: str) -> Subje
     """
     if experiment not in flow.settings.experiments:
         raise UserError(
-            f"No experiment is called '{experiment}'{near(experiment, flow.settings.experiments)}; "
-            f"there are {', '.join(flow.settings.experiments)}."
+            f"No experiment is called '{experiment}'"
+            f"{did_you_mean(experiment, flow.settings.experiments)}; there are "
+            f"{', '.join(flow.settings.experiments)}."
         )
     chosen = flow.experiment(experiment)
     seed = flow.settings.seeds[0] if seed is None else seed

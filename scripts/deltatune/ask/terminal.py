@@ -6,6 +6,8 @@ import shutil
 import unicodedata
 from typing import TextIO
 
+from deltatune.core.text import sanitize
+
 GAP = " │ "
 NARROW = 60
 """Columns below which the texts stand under each other."""
@@ -13,20 +15,15 @@ NARROW = 60
 
 def printable(text: str) -> str:
     """The text without what a terminal would obey: control characters, and marks that turn the
-    direction of writing. A model may have learnt to write them."""
-    kept = (
-        c
-        for c in text.expandtabs(4).replace("\r\n", "\n")
-        if c == "\n" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") or c == "\u200d"
-    )
-    return "".join(kept)
+    direction of writing. A model may have learned to write them."""
+    return sanitize(text.expandtabs(4).replace("\r\n", "\n"), replace=lambda _: "")
 
 
 def cells(text: str) -> int:
-    """Columns that a text takes: wide East Asian characters two, combining ones none."""
+    """Columns that a text takes: wide East Asian ones two, combining and joiners none."""
     return sum(
         0
-        if unicodedata.combining(c) or c == "\u200d"
+        if unicodedata.combining(c) or unicodedata.category(c) == "Cf"
         else 2
         if unicodedata.east_asian_width(c) in "WF"
         else 1

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deltatune.config.model import Experiment, FileDataset, LocalModel, PretrainModel, Settings
-from deltatune.core.schema import near
+from deltatune.core.text import did_you_mean
 from deltatune.metrics.registry import available_metrics
 from deltatune.tasks.registry import load_kind
 
@@ -18,7 +18,7 @@ def references(settings: Settings) -> Iterable[str]:
     def unknown(where: str, name: str, section: str, names: Iterable[str]) -> str:
         names = list(names)
         return (
-            f"{where}: no {section.rstrip('s')} is called '{name}'{near(name, names)}; "
+            f"{where}: no {section.rstrip('s')} is called '{name}'{did_you_mean(name, names)}; "
             f"{section} has {', '.join(names) or 'none'}"
         )
 
@@ -48,8 +48,8 @@ def references(settings: Settings) -> Iterable[str]:
         for metric in task.metrics:
             if metric not in known:
                 yield (
-                    f"{where}.metrics: '{metric}' is no metric of {outputs}{near(metric, known)}; "
-                    f"there are {', '.join(known)}"
+                    f"{where}.metrics: '{metric}' is no metric of {outputs}"
+                    f"{did_you_mean(metric, known)}; there are {', '.join(known)}"
                 )
         if task.main_metric not in task.metrics:
             yield f"{where}.main_metric: '{task.main_metric}' is not among metrics {task.metrics}"
@@ -88,7 +88,7 @@ def references(settings: Settings) -> Iterable[str]:
                 if metric not in measured:
                     yield (
                         f"{where}.published.metrics: '{metric}' is not measured on "
-                        f"'{experiment.task}'{near(metric, measured)}; its metrics are "
+                        f"'{experiment.task}'{did_you_mean(metric, measured)}; its metrics are "
                         f"{', '.join(measured)}"
                     )
 
@@ -186,7 +186,7 @@ def files(settings: Settings, folder: Path) -> Iterable[str]:
     for name in dict.fromkeys(settings.tasks[task].dataset for task in used_tasks):
         dataset = settings.datasets[name]
         if isinstance(dataset, FileDataset) and not _is_file(folder / dataset.path):
-            hint = near(Path(dataset.path).name, _beside(folder / dataset.path))
+            hint = did_you_mean(Path(dataset.path).name, _beside(folder / dataset.path))
             yield f"datasets.{name}.path: there is no file '{dataset.path}'{hint}"
 
 

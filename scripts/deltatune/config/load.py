@@ -18,7 +18,7 @@ from deltatune.config.checks import files, references
 from deltatune.config.messages import describe
 from deltatune.config.model import Settings
 from deltatune.core.errors import UserError
-from deltatune.core.schema import near
+from deltatune.core.text import did_you_mean
 from deltatune.tasks.base import TaskSettings
 from deltatune.tasks.registry import available_kinds, load_kind
 
@@ -70,7 +70,7 @@ def _task(value: Any) -> Any:
     kind = value.get("kind")
     if kind not in available_kinds():
         raise ValueError(
-            f".kind: {kind!r} is no kind of task{near(kind, available_kinds())}; "
+            f".kind: {kind!r} is no kind of task{did_you_mean(kind, available_kinds())}; "
             f"there are {', '.join(available_kinds())}"
         )
     return load_kind(kind).Settings.model_validate(dict(value))

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from deltatune.core.schema import near
+from deltatune.core.text import did_you_mean
 
 
 def describe(error: dict, prefix: tuple, model: type[BaseModel]) -> str:
@@ -34,23 +34,24 @@ def describe(error: dict, prefix: tuple, model: type[BaseModel]) -> str:
         return f"{where}: {_short(error['input'])} is no text; write it in quotes"
     if kind == "extra_forbidden":
         known = _fields_at(model, place[:-1])
-        return f"{where}: unknown key{near(place[-1], known)}; known here: {', '.join(known)}"
+        return (
+            f"{where}: unknown key{did_you_mean(place[-1], known)}; known here: {', '.join(known)}"
+        )
     if kind == "missing":
         return f"{where}: this key is needed"
     if kind == "union_tag_invalid":
-        return (
-            f"{where}.source: {_short(error['ctx']['tag'])} is no source"
-            f"{near(error['ctx']['tag'], re.findall(r'[a-z]+', error['ctx']['expected_tags']))}; "
-            f"there are {error['ctx']['expected_tags']}"
-        )
+        tag, tags = error["ctx"]["tag"], error["ctx"]["expected_tags"]
+        near = did_you_mean(tag, re.findall(r"[a-z]+", tags))
+        return f"{where}.source: {_short(tag)} is no source{near}; there are {tags}"
     if kind == "union_tag_not_found":
         return f"{where}.source: this key is needed"
     if kind == "value_error":
         return f"{where}: {error['ctx']['error']}"
     if kind == "literal_error":
         options = re.findall(r"'([^']+)'", error["ctx"]["expected"])
-        return f"{where}: {_short(error['input'])} is not one of {error['ctx']['expected']}" + near(
-            error["input"], options
+        return (
+            f"{where}: {_short(error['input'])} is not one of {error['ctx']['expected']}"
+            + did_you_mean(error["input"], options)
         )
     return f"{where}: {message[0].lower()}{message[1:]} (it is {_short(error['input'])})"
 

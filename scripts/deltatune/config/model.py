@@ -13,7 +13,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from deltatune.config.optimizers import OPTIMIZERS
-from deltatune.core.schema import Name, RepoId, Revision, Section, Seed, Share, near
+from deltatune.core.schema import Name, RepoId, Revision, Section, Seed, Share
+from deltatune.core.text import did_you_mean
 from deltatune.data.formats import SUFFIXES, TEXT_SUFFIXES
 from deltatune.models import gpus
 
@@ -307,7 +308,7 @@ class Training(Section):
         if optimizer not in OPTIMIZERS:
             raise ValueError(
                 f"'{optimizer}' is no optimizer of transformers.Trainer"
-                f"{near(optimizer, OPTIMIZERS)}; there are {', '.join(OPTIMIZERS)}"
+                f"{did_you_mean(optimizer, OPTIMIZERS)}; there are {', '.join(OPTIMIZERS)}"
             )
         return optimizer
 
@@ -392,8 +393,9 @@ class Hardware(Section):
     def _known(self) -> Hardware:
         if self.gpu and not self.memory_gb and gpus.find(self.gpu) is None:
             raise ValueError(
-                f"gpu: '{self.gpu}' is not among those known{near(self.gpu, gpus.KNOWN)}; say "
-                f"memory_gb too, or name one of {', '.join(gpus.KNOWN)}"
+                f"gpu: '{self.gpu}' is not among those known"
+                f"{did_you_mean(self.gpu, gpus.KNOWN)}; say memory_gb too, or name one of "
+                f"{', '.join(gpus.KNOWN)}"
             )
         return self
 

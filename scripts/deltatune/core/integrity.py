@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from deltatune.core import manifest
+from deltatune.core import hashing
 from deltatune.core.errors import UserError
 from deltatune.core.paths import RESULTS
 
@@ -21,12 +21,12 @@ CHECKSUMS = Path(RESULTS, "checksums")
 
 def record(outputs: Iterable[str]) -> None:
     """Leave the checksums of a stage's outputs. Of a folder there are hashes beside it, see
-    `manifest.write_hashes`; they are an output of their own."""
+    `hashing.write_hashes`; they are an output of their own."""
     for path in map(Path, outputs):
         kept = _kept(path)
         if kept and path.is_file():
             kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.write_text(f"{manifest.file_hash(path)}  {path.as_posix()}\n", encoding="utf-8")
+            kept.write_text(f"{hashing.file_hash(path)}  {path.as_posix()}\n", encoding="utf-8")
 
 
 def check(inputs: Iterable[str]) -> None:
@@ -41,12 +41,12 @@ def check(inputs: Iterable[str]) -> None:
         if kept and kept.is_file() and path.is_file():
             expected[path] = kept.read_text(encoding="utf-8").split()[0], path
         if path.suffix == ".sha256" and path.is_file():
-            for name, value in manifest.read_hashes(path).items():
+            for name, value in hashing.read_hashes(path).items():
                 expected[path.parent / name] = value, path
     # Hashing gives the interpreter free: large weights go through several cores.
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(_hash, expected))
-    for (path, (value, made)), here in zip(expected.items(), found, strict=True):
+        hashes = list(pool.map(_hash, expected))
+    for (path, (value, made)), here in zip(expected.items(), hashes, strict=True):
         if here != value:
             changed = "is not what was made: changed or damaged since"
             what = "is missing" if here is None else changed
@@ -58,7 +58,7 @@ def check(inputs: Iterable[str]) -> None:
 
 def _hash(path: Path) -> str | None:
     try:
-        return manifest.file_hash(path)
+        return hashing.file_hash(path)
     except FileNotFoundError:
         return None
 

@@ -7,7 +7,6 @@ the hashes of what was made, in the format of sha256sum; later stages depend on 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import platform
@@ -49,11 +48,11 @@ def used(earlier: dict | None = None) -> dict[str, float]:
     now = {"seconds": time.monotonic() - _START, "peak_memory_gb": _peak_memory() / 1e9}
     if gpu := _peak_gpu_memory():
         now["peak_gpu_memory_gb"] = gpu / 1e9
-    now = together(now, earlier or {})
+    now = combined(now, earlier or {})
     return {name: round(value, 2 if name == "seconds" else 3) for name, value in now.items()}
 
 
-def together(now: dict[str, float], earlier: dict[str, float]) -> dict[str, float]:
+def combined(now: dict[str, float], earlier: dict[str, float]) -> dict[str, float]:
     """What two processes used one after the other, see `used`."""
     both = dict(now)
     for name, value in earlier.items():
@@ -77,44 +76,13 @@ def read(path: str | Path) -> dict[str, Any]:
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
     """Installed versions; a package that is not there is left out."""
-    found = {}
+    installed = {}
     for package in packages:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
-
-
-def file_hash(path: str | Path) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_hashes(
-    folder: str | Path, path: str | Path, pattern: str = "*", without: str = ".*"
-) -> dict[str, str]:
-    """Write `hash  folder/file` lines for the files of a folder, as `sha256sum -c` reads them.
-
-    pattern: of names that are taken; without: of names that are not. Hidden files never are. The
-    names in the file are relative to the folder that `path` stands in. Returns name -> hash.
-    """
-    folder, path = Path(folder), Path(path)
-    files = sorted(
-        f
-        for f in folder.rglob(pattern)
-        if f.is_file() and not f.name.startswith(".") and not f.match(without)
-    )
-    hashes = {f"{folder.name}/{f.relative_to(folder).as_posix()}": file_hash(f) for f in files}
-    lines = [f"{value}  {name}\n" for name, value in hashes.items()]
-    path.write_text("".join(lines), encoding="utf-8")
-    return hashes
-
-
-def read_hashes(path: str | Path) -> dict[str, str]:
-    """Name -> hash, from a file that `write_hashes` wrote."""
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
-    return {name: value for value, name in (line.split("  ", 1) for line in lines)}
+    return installed
 
 
 def _peak_memory() -> int:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -54,9 +52,3 @@ class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
     )
-
-
-def near(word: Any, words: Iterable[str]) -> str:
-    """` (did you mean 'x'?)` for the nearest of `words`, or nothing."""
-    match = difflib.get_close_matches(str(word), list(words), n=1, cutoff=0.6)
-    return f" (did you mean '{match[0]}'?)" if match else ""

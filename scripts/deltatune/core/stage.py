@@ -6,7 +6,6 @@ redirected here; that catches what C++ libraries print too.
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import time
@@ -16,17 +15,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from deltatune.core import integrity, signals
-from deltatune.core.errors import UserError, printable
+from deltatune.core import disk, integrity, signals
+from deltatune.core.errors import UserError
 from deltatune.core.isolation import leave_snakemakes_environment
-
-# As libraries say it that raise errors of their own kind.
-_UNWRITABLE = {
-    errno.ENOSPC: "the disk is full. Free some space",
-    errno.EDQUOT: "the disk quota is used up. Free some space",
-    errno.EROFS: "the folder can only be read. Make it writable",
-    errno.EACCES: "a file or folder may not be written or read. Change its permissions",
-}
+from deltatune.core.text import printable
 
 
 class Terminal:
@@ -83,7 +75,7 @@ def stage(snakemake: Any) -> Iterator[Terminal]:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
     except OSError as error:
-        sys.exit(f"deltatune: {snakemake.rule} {_unwritable(error) or error}")
+        sys.exit(f"deltatune: {snakemake.rule} {disk.unwritable(error) or error}")
     wildcards = ", ".join(str(value) for value in snakemake.wildcards)
     name = f"{snakemake.rule} {wildcards}".strip()
     terminal = Terminal(saved[1], name)
@@ -99,11 +91,11 @@ def stage(snakemake: Any) -> Iterator[Terminal]:
         with suppress(OSError):
             traceback.print_exc()
             sys.stderr.flush()
-        told = _unwritable(error) or (
+        message = disk.unwritable(error) or (
             f"failed unexpectedly ({type(error).__name__}: {str(error)[:300]}). "
             f"The details are in {path}."
         )
-        terminal.say(f"\ndeltatune: {name} {told}\n")
+        terminal.say(f"\ndeltatune: {name} {message}\n")
         status = 1
     finally:
         for stream in (sys.stdout, sys.stderr):
@@ -113,16 +105,3 @@ def stage(snakemake: Any) -> Iterator[Terminal]:
         os.dup2(saved[1], 2)
     if status:
         sys.exit(status)
-
-
-def _unwritable(error: BaseException) -> str:
-    """What to do about an error that says that a file cannot be written; "" for any other."""
-    seen: BaseException | None = error
-    while seen is not None:
-        for number, advice in _UNWRITABLE.items():
-            if getattr(seen, "errno", None) == number or os.strerror(number) in str(seen):
-                file = getattr(seen, "filename", None)
-                where = f" ({file})" if file else ""
-                return f"stopped: {advice}, and run again{where}: what is done stays done."
-        seen = seen.__cause__ or seen.__context__
-    return ""

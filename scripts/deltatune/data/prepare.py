@@ -8,8 +8,8 @@ from types import ModuleType
 import pandas as pd
 
 from deltatune.core.errors import UserError
+from deltatune.core.text import excerpt
 from deltatune.data.records import BATCH, as_dicts
-from deltatune.data.rejects import excerpt
 from deltatune.data.splits import Split, clean_records, split_records
 
 

@@ -8,7 +8,6 @@ stops with a UserError. All but json are streamed, in batches of `BATCH` records
 from __future__ import annotations
 
 import csv
-import difflib
 import json
 import re
 from collections import Counter
@@ -21,8 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deltatune.core.errors import UserError
+from deltatune.core.text import did_you_mean, excerpt
 from deltatune.data.formats import SUFFIXES
-from deltatune.data.rejects import COLUMNS, excerpt
+from deltatune.data.rejects import COLUMNS
 
 BATCH = 10_000
 """Records that are held in memory at once."""
@@ -220,13 +220,12 @@ def _mapping(
 
 
 def _no_column(column: str, names: list[str], named: str) -> str:
-    match = difflib.get_close_matches(column, names, n=1, cutoff=0.6) or [
-        name for name in names if name.casefold() == column.casefold()
-    ]
-    near = f" (did you mean '{excerpt(match[0])}'?)" if match else ""
     listed = ", ".join(excerpt(name, 40) for name in names[:30])
     more = f" and {len(names) - 30} more" if len(names) > 30 else ""
-    message = f"{named} has no column '{column}'{near}; its columns are: {listed}{more}"
+    message = (
+        f"{named} has no column '{column}'{did_you_mean(column, names)}; "
+        f"its columns are: {listed}{more}"
+    )
     other = [mark for mark in ";\t|," if len(names) == 1 and mark in names[0]]
     if other:
         called = {"\t": "tabs (format: tsv)", ",": "commas (format: csv)"}.get(

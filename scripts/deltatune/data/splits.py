@@ -22,8 +22,9 @@ import numpy as np
 import pandas as pd
 
 from deltatune.core.errors import UserError
+from deltatune.core.text import excerpt
 from deltatune.data.records import as_dicts
-from deltatune.data.rejects import COLUMNS, excerpt
+from deltatune.data.rejects import COLUMNS
 
 Method = Literal["random", "stratified", "contiguous"]
 

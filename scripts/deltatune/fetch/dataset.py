@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import urllib.error
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from deltatune.core import manifest
+from deltatune.core import disk, hashing
 from deltatune.core.errors import UserError
 from deltatune.data import gutenberg, readers
 from deltatune.fetch import download
@@ -42,12 +41,12 @@ def records(
     facts = {}
     if settings["source"] == "url":
         source = _download(settings, downloads, where, progress)
-        facts = {"source_sha256": manifest.file_hash(source)}
+        facts = {"source_sha256": hashing.file_hash(source)}
         if settings["text"]:
             source, stripped = _book(source, settings["gutenberg"], where)
             facts |= stripped
     else:
-        facts = {"source_sha256": manifest.file_hash(source)}
+        facts = {"source_sha256": hashing.file_hash(source)}
     if settings["text"]:
         return facts | readers.read_text(source, **out)
     return facts | readers.read_records(source, settings["format"], settings["columns"], **out)
@@ -60,13 +59,13 @@ def _download(
     url, sha256 = settings["url"], settings["sha256"]
     name = unquote(urlsplit(url).path).rpartition("/")[2] or "file"
     path = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name[-80:]}"
-    if path.is_file() and sha256 in (None, manifest.file_hash(path)):
+    if path.is_file() and sha256 in (None, hashing.file_hash(path)):
         return path
     try:
         download.fetch(lambda: (url, {}), path, progress, sha256)
     except download.WrongContent as error:
         raise UserError(
-            f"{where}.sha256: {url} gives a file with the sha256 {error.found}, not {sha256}. If "
+            f"{where}.sha256: {url} gives a file with the sha256 {error.sha256}, not {sha256}. If "
             "it was changed and the new one is meant, put that into config.yaml."
         ) from None
     except urllib.error.HTTPError as error:
@@ -78,11 +77,12 @@ def _download(
             "goes on from there."
         ) from None
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        reason = disk.full(error)
+        if not reason:
             raise
         raise UserError(
-            f"{where}: the disk is full: {error.strerror}. Make room where {folder} lies; what has "
-            "arrived is kept, and the next run goes on from there."
+            f"{where}: {reason}. Make room where {folder} lies; what has arrived is kept, and the "
+            "next run goes on from there."
         ) from None
     return path
 

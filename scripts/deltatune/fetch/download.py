@@ -7,7 +7,6 @@ once it is whole. Standard library only.
 from __future__ import annotations
 
 import errno
-import hashlib
 import http.client
 import shutil
 import time
@@ -16,6 +15,9 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from deltatune.core.hashing import file_hash
+from deltatune.core.text import file_size
 
 CHUNK = 2**20
 """Bytes that are read at once."""
@@ -37,11 +39,11 @@ class Broken(ConnectionError):
 
 
 class WrongContent(ValueError):
-    """The file is not the one that was asked for. found: its sha256."""
+    """The file is not the one that was asked for. sha256: what it has."""
 
-    def __init__(self, found: str) -> None:
-        super().__init__(f"sha256 {found}")
-        self.found = found
+    def __init__(self, sha256: str) -> None:
+        super().__init__(f"sha256 {sha256}")
+        self.sha256 = sha256
 
 
 def fetch(
@@ -75,11 +77,11 @@ def fetch(
             print(f"{target.name}: {error}; trying again in {wait} s", flush=True)
             time.sleep(wait)
             continue
-        if sha256 and (found := _sha256(part)) != sha256:
+        if sha256 and (actual := file_hash(part)) != sha256:
             part.unlink()
             if before:  # Perhaps two versions in one file: once more, from the beginning.
                 continue
-            raise WrongContent(found)
+            raise WrongContent(actual)
         part.replace(target)
         _mark(part).unlink(missing_ok=True)
         return
@@ -165,7 +167,7 @@ def _room(part: Path, total: int | None, have: int) -> None:
     """Stop before hours of downloading what cannot be stored."""
     free = shutil.disk_usage(part.parent).free
     if total is not None and total - have > free:
-        needed = f"{size(total - have)} needed, {size(free)} free"
+        needed = f"{file_size(total - have)} needed, {file_size(free)} free"
         raise OSError(errno.ENOSPC, f"No space left on device ({needed})", str(part.parent))
 
 
@@ -189,19 +191,5 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _how_far(have: int, total: int | None) -> str:
-    return f"{size(have)} of {size(total)}" if total else size(have)
-
-
-def size(count: float) -> str:
-    """Bytes for people: 512 B, 1.5 MB, 14.48 GB."""
-    for unit, digits in (("B", 0), ("kB", 0), ("MB", 1)):
-        if count < 1000:
-            return f"{count:.{digits}f} {unit}"
-        count /= 1000
-    return f"{count:.2f} GB"
+    return f"{file_size(have)} of {file_size(total)}" if total else file_size(have)

@@ -8,8 +8,6 @@ by `download.fetch`, which goes on where it stopped, to where huggingface_hub ke
 
 from __future__ import annotations
 
-import difflib
-import errno
 import glob
 import json
 import os
@@ -27,7 +25,9 @@ from huggingface_hub import constants, errors
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import WeakFileLock, build_hf_headers, disable_progress_bars
 
+from deltatune.core import disk
 from deltatune.core.errors import UserError
+from deltatune.core.text import did_you_mean, file_size
 from deltatune.fetch import download
 
 _UNREACHABLE = (
@@ -167,7 +167,7 @@ def _snapshot(
         lock.parent.mkdir(parents=True, exist_ok=True)
         with WeakFileLock(lock):
             if not blob.exists():
-                progress(f"{id}: {file.path}, {download.size(file.size)}")
+                progress(f"{id}: {file.path}, {file_size(file.size)}")
                 locate = _locate(kind, id, commit, file.path)
                 download.fetch(locate, blob, progress, file.lfs.sha256)
     names = [glob.escape(file.path) for file in files]
@@ -245,13 +245,11 @@ def _advice(error: Exception, kind: str, id: str, revision: str, where: str) -> 
         )
     if answer := found(errors.HfHubHTTPError, urllib.error.HTTPError):
         return _answered(_status(answer), id, where)
-    for e in chain:
-        if isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT):
-            return (
-                f"{where}: the disk is full: {e.strerror}. Make room in {constants.HF_HUB_CACHE}, "
-                "or set HF_HOME to a folder on a larger disk. What has arrived is kept; the next "
-                "run goes on from there."
-            )
+    if reason := disk.full(error):
+        return (
+            f"{where}: {reason}. Make room in {constants.HF_HUB_CACHE}, or set HF_HOME to a folder "
+            "on a larger disk. What has arrived is kept; the next run goes on from there."
+        )
     if wrong := found(download.WrongContent):
         return (
             f"{where}: a file of '{id}' has arrived damaged ({wrong}); it was thrown away. Run "
@@ -318,9 +316,10 @@ def _is_a_program(id: str, script: str, where: str) -> str:
 
 
 def _no_split(id: str, split: str, splits: list[str], where: str) -> str:
-    near = difflib.get_close_matches(split, splits, n=1)
-    meant = f" (did you mean '{near[0]}'?)" if near else ""
-    return f"{where}.split: '{id}' has no split '{split}'{meant}; it has {', '.join(splits)}"
+    return (
+        f"{where}.split: '{id}' has no split '{split}'{did_you_mean(split, splits)}; it has "
+        f"{', '.join(splits)}"
+    )
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

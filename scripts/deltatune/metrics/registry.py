@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deltatune.core.errors import UserError
-from deltatune.core.schema import near
+from deltatune.core.text import did_you_mean
 
 if TYPE_CHECKING:
     from deltatune.metrics.base import Metric
@@ -28,7 +28,7 @@ def available_metrics(outputs: str) -> list[str]:
     """
     if outputs not in OUTPUTS:
         raise UserError(
-            f"there are no metrics for outputs {outputs!r}{near(outputs, OUTPUTS)}: "
+            f"there are no metrics for outputs {outputs!r}{did_you_mean(outputs, OUTPUTS)}: "
             f"choose one of {', '.join(OUTPUTS)}"
         )
     folder = Path(__file__).parent / outputs
@@ -43,7 +43,7 @@ def source(outputs: str, name: str) -> Path:
     names = available_metrics(outputs)
     if name not in names:
         raise UserError(
-            f"metrics: there is no metric {name!r} for {outputs}{near(name, names)}. "
+            f"metrics: there is no metric {name!r} for {outputs}{did_you_mean(name, names)}. "
             f"There are {', '.join(names)}; a new one is the file "
             f"scripts/deltatune/metrics/{outputs}/{name}.py"
         )

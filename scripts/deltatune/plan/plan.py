@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from deltatune.core.text import file_size
 from deltatune.models import gpus, oom
 from deltatune.models import memory as planning_memory
 from deltatune.models.gpus import Gpu
@@ -132,8 +133,10 @@ def _judge(
         return "on the CPU", [], None
     if gpu is None:
         fits = gpus.holding(needed)
-        name = f"{fits.name} ({giga(fits.memory)}) or larger" if fits else "more than one GPU has"
-        return "needs a GPU", [f"needs a GPU with {giga(needed)}: {name}"], None
+        name = (
+            f"{fits.name} ({file_size(fits.memory)}) or larger" if fits else "more than one GPU has"
+        )
+        return "needs a GPU", [f"needs a GPU with {file_size(needed)}: {name}"], None
     largest = planning_memory.largest_batch(sizes, setup, gpu.memory)
     if needed <= gpu.memory:
         return "fits", [], largest
@@ -145,10 +148,12 @@ def _judge(
         wanted = planning_memory.estimate(sizes, least).total
         other = gpus.holding(wanted)
         name = f" ({other.name} or larger)" if other else ""
-        told = f"nothing makes it fit: even one row in nf4 needs {giga(wanted)}{name}"
+        told = f"nothing makes it fit: even one row in nf4 needs {file_size(wanted)}{name}"
         return "does not fit", [told], largest
     told = ", ".join(planning_memory.changes(setup, found))
-    told += f": then {giga(planning_memory.estimate(sizes, found).total)}, the same rows a step"
+    told += (
+        f": then {file_size(planning_memory.estimate(sizes, found).total)}, the same rows a step"
+    )
     smaller = replace(setup, batch_size=found.batch_size, accumulation=found.accumulation)
     if found != smaller:
         return "does not fit", [told], largest
@@ -168,11 +173,6 @@ def _remarks(sizes: ModelDimensions, setup: Setup, lora: Mapping[str, Any]) -> l
 
 
 # ---------------------------------------------------------------- the table
-
-
-def giga(count: float) -> str:
-    """Bytes as GB (10^9), three figures."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e9:.2f} GB"
 
 
 def _count(number: int | None) -> str:
@@ -196,7 +196,7 @@ def _columns(row: Row) -> dict[str, str]:
         "model": row.model,
         "parameters": _count(row.sizes.parameters),
         "trainable": f"{_count(row.sizes.trainable)} ({share:.2%})",
-        "download": ("" if row.download_exact else "~") + giga(row.download)
+        "download": ("" if row.download_exact else "~") + file_size(row.download)
         if row.download
         else "none",
         "tokens": mark + _count(row.work.tokens),
@@ -204,13 +204,13 @@ def _columns(row: Row) -> dict[str, str]:
         "base held as": row.setup.quantization,
         "rows a step": f"{batch} of {row.work.row_length} tokens",
         "checkpointing": "on" if row.setup.checkpointing else "off",
-        "weights": giga(memory.weights),
-        "adapters": giga(memory.adapters),
-        "optimizer": giga(memory.optimizer),
-        "activations": giga(memory.activations),
-        "logits and loss": giga(memory.logits) if memory.logits else "in a block",
-        "overhead": giga(memory.overhead),
-        "peak": giga(memory.total),
+        "weights": file_size(memory.weights),
+        "adapters": file_size(memory.adapters),
+        "optimizer": file_size(memory.optimizer),
+        "activations": file_size(memory.activations),
+        "logits and loss": file_size(memory.logits) if memory.logits else "in a block",
+        "overhead": file_size(memory.overhead),
+        "peak": file_size(memory.total),
         "largest batch": "" if row.largest_batch is None else str(row.largest_batch),
         "verdict": row.verdict,
     }
@@ -229,7 +229,9 @@ def render(rows: list[Row], gpu: Gpu | None, how: str) -> str:
     lines.insert(1, "-" * len(max(lines, key=len)))
     title = f"GPU: {how}"
     if gpu:
-        title = f"GPU: {gpu.name}, {giga(gpu.memory)}, {'bf16' if gpu.bf16 else 'fp16'} ({how})"
+        title = (
+            f"GPU: {gpu.name}, {file_size(gpu.memory)}, {'bf16' if gpu.bf16 else 'fp16'} ({how})"
+        )
     told = [f"{row.experiment}: {advice}" for row in rows for advice in row.advice]
     guessed = {
         f"{row.experiment}: tokens are {row.work.how}, from {row.work.source}"

@@ -13,6 +13,8 @@ from itertools import pairwise
 import pandas as pd
 from markupsafe import Markup, escape
 
+from deltatune.core.text import sanitize
+
 SHOWN = 100
 """Examples shown for an experiment: the rest is in the files beside the report."""
 PREVIEW = 600
@@ -25,28 +27,22 @@ REPEATS = 8000
 """Pairs of equal words, one of each text, above which they are compared as bags."""
 TIE = 1e-9
 
-_INVISIBLE = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f\ufeff]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _WORD = re.compile(r"\s+|\w+|[^\w\s]+")
 
 
 def clean(text) -> str:
     """The text with every character that could not be seen, or would break a file, made visible.
 
-    Control characters become their pictures (U+2400 and on), C1 controls, direction overrides and
-    lone surrogates U+FFFD. Newlines and tabs stay. None and NaN become an empty text.
+    Control characters become their pictures (U+2400 and on), direction overrides and lone
+    surrogates U+FFFD. Newlines and tabs stay. None and NaN become an empty text.
     """
     if text is None or (isinstance(text, float) and text != text):
         return ""
-    text = str(text).replace("\r\n", "\n")
-    text = _CONTROL.sub(_picture, text)
-    text = _INVISIBLE.sub("\ufffd", text)
-    return _SURROGATE.sub("\ufffd", text)
+    return sanitize(str(text).replace("\r\n", "\n"), replace=_picture)
 
 
-def _picture(match: re.Match) -> str:
-    code = ord(match.group())
+def _picture(character: str) -> str:
+    code = ord(character)
     return chr(0x2400 + code) if code < 0x20 else "\u2421" if code == 0x7F else "\ufffd"
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from deltatune.core.errors import UserError
+from deltatune.core.text import file_size
 from deltatune.core.version import __version__
 from deltatune.report import examples, figures, tables, verdict
 from deltatune.report.examples import SHOWN
@@ -699,7 +700,7 @@ def download_views(downloads: Mapping[str, str]) -> list[dict]:
     return [
         {
             "name": name,
-            "size": size_text(len(text.encode("utf-8", "replace"))),
+            "size": file_size(len(text.encode("utf-8", "replace"))),
             "href": data_uri(text) if name in carried else None,
         }
         for name, text in downloads.items()
@@ -709,13 +710,3 @@ def download_views(downloads: Mapping[str, str]) -> list[dict]:
 def data_uri(text: str) -> str:
     encoded = base64.b64encode(text.encode("utf-8", "replace")).decode()
     return f"data:text/csv;charset=utf-8;base64,{encoded}"
-
-
-def size_text(size: int) -> str:
-    return (
-        f"{size} B"
-        if size < 1000
-        else f"{size / 1000:.1f} kB"
-        if size < 1e6
-        else (f"{size / 1e6:.1f} MB")
-    )

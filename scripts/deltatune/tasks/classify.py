@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from deltatune.core.schema import Section, near
+from deltatune.core.schema import Section
+from deltatune.core.text import did_you_mean
 from deltatune.tasks.base import Method, Split, TaskSettings, missing, spread, valid
 from deltatune.tokens.prompts import Document, label_template, render_labels
 
@@ -85,7 +86,7 @@ def check(record: dict[str, Any], task: dict[str, Any]) -> tuple[str, str] | Non
         allowed = task["labels"]
         names = list(allowed) if isinstance(allowed, list) else [str(key) for key in allowed]
         shown = record["label"].strip()[:60]
-        return "label", f"unknown label '{shown}'{near(shown, names)}"
+        return "label", f"unknown label '{shown}'{did_you_mean(shown, names)}"
     return None
 
 

@@ -12,7 +12,6 @@ deleted when training has ended well.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import json
@@ -24,8 +23,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from deltatune.core import disk
 from deltatune.core.errors import UserError
-from deltatune.core.manifest import file_hash
+from deltatune.core.hashing import file_hash
 
 #: Seconds of training for each second of saving: saving takes 2% of the time at most.
 RATIO = 50
@@ -156,7 +156,7 @@ class Checkpoints:
             except FileNotFoundError:  # it was deleted in between, by a run that ended well
                 continue
             except OSError as error:
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                if not disk.full(error):
                     raise UserError(
                         f"The folder for checkpoints, {self.folder}, cannot be written: "
                         f"{error.strerror}."

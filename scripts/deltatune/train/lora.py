@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, get_peft_model
 
+from deltatune.core import disk
 from deltatune.core.errors import UserError
 from deltatune.models.quantization import gptq_layers
 
@@ -68,10 +69,10 @@ def save(model, base: str, output: Path) -> None:
         # An empty model card, which would only ask to be filled in.
         (output / "README.md").unlink(missing_ok=True)
     except Exception as error:
-        # safetensors has an error of its own, with the system's words in it.
-        if "No space left" not in str(error) and "quota exceeded" not in str(error).lower():
+        reason = disk.full(error)
+        if not reason:
             raise
         raise UserError(
-            f"The disk is full: the adapter could not be saved in {output}. Make room and start "
-            "again; training goes on at its last checkpoint."
+            f"The adapter could not be saved in {output}: {reason}. Make room and start again; "
+            "training goes on at its last checkpoint."
         ) from None

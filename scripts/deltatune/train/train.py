@@ -283,7 +283,7 @@ def _used(before: dict) -> dict:
         name: (sum if name == "peak_memory_gb" else max)(one[name] for one in found)
         for name in found[0]
     }
-    return manifest.together(here, before)
+    return manifest.combined(here, before)
 
 
 def _stopped(saved: int, steps: int) -> Stopped:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from deltatune.core import manifest
+from deltatune.core import hashing
 
 #: Bytes up to which a file is read at each call of snakemake: about 0.2 seconds.
 READ = 64 * 2**20
@@ -28,4 +28,4 @@ def fingerprint(path: str | Path) -> str:
     about = path.stat()
     if about.st_size > READ:
         return f"{about.st_size} bytes of {about.st_mtime_ns}"
-    return manifest.file_hash(path)
+    return hashing.file_hash(path)
