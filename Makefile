@@ -1,4 +1,5 @@
-# `make demo` runs the default pipeline, `make test` the tests. Both set up what they need.
+# `make demo` runs the default pipeline, `make check` the fast tests, `make test` all of them. Each
+# sets up what it needs.
 
 PYTHON ?= python3
 CORES ?= all
@@ -6,13 +7,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test lint audit clean
+.PHONY: demo check test lint audit clean
 
 demo: $(VENV)/.run
 	$(BIN)/snakemake --cores $(CORES)
 	@echo
 	@cat results/verdict.txt
 	@echo "The report: $(CURDIR)/results/report.html"
+
+# Minutes, for every commit; `make test` is all of it.
+check: lint
+	$(BIN)/python -m pytest --numprocesses auto tests/unit tests/golden
 
 test: $(VENV)/.test $(VENV)/.gptq lint
 	PYTHONPATH="$(CURDIR)/$(VENV)/gptq" $(BIN)/python -m pytest --numprocesses auto --dist loadfile tests/gptq tests/presets
@@ -21,6 +26,7 @@ test: $(VENV)/.test $(VENV)/.gptq lint
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 

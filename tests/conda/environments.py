@@ -21,7 +21,7 @@ KEPT = (Path(sys.prefix) if sys.prefix != sys.base_prefix else ROOT / ".venv") /
 def run(project: Path, *arguments: str, watch: Path | None = None, timeout: float = 3600):
     """snakemake --use-conda in a project's folder, with the stand-in first on the path.
 
-    watch: a folder for the notes of what each job loaded, see standin/watch.
+    watch: a folder for the records of what each job loaded, see standin/watch.
     Where there is no Python 3.11 to build environments with, snakemake runs without them.
     """
     if not available():
@@ -60,25 +60,25 @@ def remove_old() -> None:
 
 def built() -> dict[str, Path]:
     """Stem of an env file -> the prefix that was built from a file with these bytes."""
-    found = {file.read_bytes(): file.with_suffix("") for file in KEPT.glob("*.yaml")}
+    prefixes = {file.read_bytes(): file.with_suffix("") for file in KEPT.glob("*.yaml")}
     names = {file.stem: file.read_bytes() for file in (ROOT / "envs").glob("*.yaml")}
-    return {name: found[content] for name, content in names.items() if content in found}
+    return {name: prefixes[content] for name, content in names.items() if content in prefixes}
 
 
 def jobs(watch: Path) -> Iterator[dict]:
-    """What each job noted at its end; `rule` is the name of its script."""
+    """What each job recorded at its end; `rule` is the name of its script."""
     for file in watch.glob("*.json"):
         record = json.loads(file.read_text())
         # Snakemake runs a copy, tmpab12cd34.train_adapter.py.
         yield {**record, "rule": record["script"].split(".")[1]}
 
 
-def from_elsewhere(record: dict, project: Path) -> set[str]:
+def from_outside(record: dict, project: Path) -> set[str]:
     """Modules of a job that are neither of its environment, nor Python's, nor the project's."""
     home = [record["prefix"], str(project), str(STANDIN)]
-    found = set()
+    names = set()
     for name, file in record["files"].items():
         standard = file.startswith(tuple(record["standard"])) and "site-packages" not in file
         if not standard and not file.startswith(tuple(home)):
-            found.add(name)
-    return found
+            names.add(name)
+    return names

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from environments import STANDIN, from_elsewhere
+from environments import STANDIN, from_outside
 
 FILE = """channels: [conda-forge]
 dependencies:
@@ -56,7 +56,7 @@ def test_a_call_that_it_does_not_know_is_refused(arguments):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (FILE.replace("  - pip\n", "  - pip\n  - numpy =2.4\n"), "cannot install 'numpy =2.4'"),
         (FILE.replace("six==1.17.0", "six>=1.17"), "no exact version of six>=1.17"),
@@ -66,9 +66,9 @@ def test_a_call_that_it_does_not_know_is_refused(arguments):
         (FILE.replace("{python}", "3.1"), "finds no python3.1"),
     ],
 )
-def test_a_file_that_it_cannot_build_is_refused(tmp_path, text, told):
+def test_a_file_that_it_cannot_build_is_refused(tmp_path, text, message):
     done = create(tmp_path, text.replace("{python}", HERE))
-    assert done.returncode != 0 and told in done.stdout
+    assert done.returncode != 0 and message in done.stdout
     assert not (tmp_path / "built").exists()
 
 
@@ -79,7 +79,7 @@ def test_an_environment_sees_nothing_but_itself(tmp_path):
     beside = {"PYTHONPATH": str(tmp_path / "beside"), "PIP_CONSTRAINT": str(tmp_path / "none")}
     done = create(tmp_path, FILE.replace("{python}", HERE), **beside)
     assert done.returncode == 0, done.stdout
-    found = subprocess.run(
+    look = subprocess.run(
         [
             "bash",
             "-c",
@@ -90,16 +90,16 @@ def test_an_environment_sees_nothing_but_itself(tmp_path):
         text=True,
         check=True,
     )
-    told = json.loads(found.stdout)
-    assert told.pop("prefix") == str(tmp_path / "built")
-    assert told == {"six": True, "pip": False, "yaml": False, "seen_through_the_path": False}
+    seen = json.loads(look.stdout)
+    assert seen.pop("prefix") == str(tmp_path / "built")
+    assert seen == {"six": True, "pip": False, "yaml": False, "seen_through_the_path": False}
 
 
 LOOK = """
 import importlib.util, json, sys
 names = ("six", "pip", "yaml", "seen_through_the_path")
-told = {name: importlib.util.find_spec(name) is not None for name in names}
-print(json.dumps({"prefix": sys.prefix, **told}))
+there = {name: importlib.util.find_spec(name) is not None for name in names}
+print(json.dumps({"prefix": sys.prefix, **there}))
 """
 
 
@@ -108,7 +108,7 @@ def test_an_environment_that_is_not_there_cannot_be_entered(tmp_path):
     assert done.returncode == 1
 
 
-def test_what_a_job_loads_from_elsewhere_is_seen(tmp_path):
+def test_what_a_job_loads_from_outside_is_seen(tmp_path):
     files = {
         "os": "/python/lib/python3.11/os.py",
         "six": "/env/lib/python3.11/site-packages/six.py",
@@ -117,4 +117,4 @@ def test_what_a_job_loads_from_elsewhere_is_seen(tmp_path):
         "torch": "/other/lib/python3.11/site-packages/torch/__init__.py",
     }
     record = {"prefix": "/env", "standard": ["/python"], "files": files}
-    assert from_elsewhere(record, tmp_path) == {"yaml", "torch"}
+    assert from_outside(record, tmp_path) == {"yaml", "torch"}

@@ -87,7 +87,7 @@ def test_no_job_loaded_a_package_from_outside_its_environment(default_run, jobs)
     leaked = {
         (job["rule"], name)
         for job in jobs
-        for name in environments.from_elsewhere(job, default_run)
+        for name in environments.from_outside(job, default_run)
         if not name.startswith("snakemake")
     }
     assert leaked == set()

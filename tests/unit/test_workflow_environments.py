@@ -29,14 +29,14 @@ OPTIONAL = {"gptqmodel": "gptq", "optimum": "gptq"}
 
 def pins(lines) -> dict[str, str]:
     """Canonical name -> exact version."""
-    found = {}
+    versions = {}
     for line in lines:
         line = line.split("#")[0].strip()
         if line and not line.startswith("-"):
             requirement = Requirement(line)
             specifier = str(requirement.specifier)
-            found[canonicalize_name(requirement.name)] = specifier.removeprefix("==")
-    return found
+            versions[canonicalize_name(requirement.name)] = specifier.removeprefix("==")
+    return versions
 
 
 CONSTRAINTS = pins((ROOT / "constraints.txt").read_text().splitlines())
@@ -63,22 +63,22 @@ def test_an_environment_lists_all_that_gets_installed_with_the_versions_of_the_c
         pytest.skip("the packages for GPTQ are not installed")
     text = file.read_text()
     assert text == environments.page(text, file.stem, environments.constraints(), installed())
-    direct, found = environment(file)
-    assert set(map(canonicalize_name, direct)) < set(found)
+    direct, versions = environment(file)
+    assert set(map(canonicalize_name, direct)) < set(versions)
     apart = environments.APART.get(file.stem, {})
-    assert found == {name: apart.get(name, CONSTRAINTS.get(name)) for name in found}
+    assert versions == {name: apart.get(name, CONSTRAINTS.get(name)) for name in versions}
 
 
 @pytest.mark.parametrize("file", ENVS, ids=lambda file: file.stem)
 def test_the_versions_of_an_environment_go_together(file):
-    _, found = environment(file)
-    known = {name: installed()[name] for name in found if name in installed()}
-    assert len(known) > 0.8 * len(found)
+    _, versions = environment(file)
+    known = {name: installed()[name] for name in versions if name in installed()}
+    assert len(known) > 0.8 * len(versions)
     refused = [
-        f"{name} asks for {requirement}, and gets {found.get(needed)}"
+        f"{name} asks for {requirement}, and gets {versions.get(needed)}"
         for name, package in known.items()
         for needed, requirement in environments.requirements(package)
-        if needed not in found or not requirement.specifier.contains(found[needed])
+        if needed not in versions or not requirement.specifier.contains(versions[needed])
     ]
     assert refused == []
 
@@ -136,7 +136,7 @@ def test_whatever_was_edited_the_same_file_is_written(edit):
     assert environments.page(edit(WRITTEN), "any", versions, FAKES) == WRITTEN
 
 
-def test_a_package_that_is_not_known_is_told():
+def test_a_package_that_is_not_known_is_named():
     with pytest.raises(UserError, match=r"constraints.txt has no version of d.*add d==4"):
         environments.page(WRITTEN, "any", {"a": "1", "b-b": "2", "c": "3"}, FAKES)
     with pytest.raises(UserError, match="z is not installed here"):
@@ -145,10 +145,10 @@ def test_a_package_that_is_not_known_is_told():
 
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-test.txt"])
 def test_what_is_required_is_constrained_to_one_version(name):
-    found = pins((ROOT / name).read_text().splitlines())
-    assert found
-    assert {package for package in found if package not in CONSTRAINTS} == set()
-    assert {package for package, version in found.items() if version} == set()
+    required = pins((ROOT / name).read_text().splitlines())
+    assert required
+    assert {package for package in required if package not in CONSTRAINTS} == set()
+    assert {package for package, version in required.items() if version} == set()
     assert all(re.fullmatch(r"[\w.+!-]+", version) for version in CONSTRAINTS.values())
 
 
@@ -156,17 +156,19 @@ def test_what_is_required_is_constrained_to_one_version(name):
 
 
 def of_rules() -> list[tuple[str, str, str]]:
-    """(rule, environment, script) as the rules' files say."""
-    found = []
+    """(rule, environment, script) as the rules' files say; both of one that a setting chooses."""
+    rows = []
     for file in RULES:
         for text in re.split(r"^(?:rule|checkpoint) ", file.read_text(), flags=re.M)[1:]:
             name = text.split(":")[0]
-            conda = re.findall(r'"\.\./envs/(\w+)\.yaml"|flow\.environment\("(\w+)"', text)
             script = re.search(r'script:\s+"\.\./scripts/(\w+)\.py"', text)
             if script:
-                assert conda, f"rule {name} has a script and no environment"
-                found.append((name, "".join(conda[0]), script[1]))
-    return found
+                fixed = re.findall(r'"\.\./envs/(\w+)\.yaml"', text)
+                chosen = re.findall(r'\.environment\(\s*"(\w+)"', text)
+                assert len(fixed + chosen) == 1, f"rule {name} has a script and no environment"
+                names = fixed or [*chosen, "gptq"]
+                rows += [(name, environment, script[1]) for environment in names]
+    return rows
 
 
 @cache
@@ -220,7 +222,7 @@ def packages(script: str) -> set[str]:
                 names.add(parts[0])
                 continue
             prefixes = (".".join(parts[: i + 1]) for i in range(len(parts)))
-            todo += [found for prefix in prefixes if (found := library_file(prefix))]
+            todo += [path for prefix in prefixes if (path := library_file(prefix))]
     return names - set(sys.stdlib_module_names)
 
 
@@ -234,12 +236,14 @@ def test_every_rule_with_a_script_is_seen():
 @pytest.mark.parametrize(("rule", "name", "script"), of_rules(), ids=lambda value: value)
 def test_an_environment_has_what_the_scripts_of_its_rules_import(rule, name, script):
     distributions = packages_distributions()
-    there = set(environment(ROOT / "envs" / f"{name}.yaml")[1])
+    direct = set(map(canonicalize_name, environment(ROOT / "envs" / f"{name}.yaml")[0]))
     for package in sorted(packages(script)):
         if OPTIONAL.get(package, name) != name:
             continue
         from_ = {canonicalize_name(d) for d in distributions.get(package, [package])}
-        assert from_ & there, f"{script}.py imports {package}, which envs/{name}.yaml lacks"
+        assert from_ & direct, (
+            f"{script}.py imports {package}: name it in the upper part of envs/{name}.yaml"
+        )
 
 
 @pytest.mark.parametrize("file", [f for f in ENVS if f.stem not in OPTIONAL.values()])

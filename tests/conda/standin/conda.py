@@ -74,8 +74,8 @@ def read(file):
     for part in content["dependencies"]:
         if isinstance(part, dict) and set(part) == {"pip"}:
             pins += part["pip"]
-        elif isinstance(part, str) and (found := re.fullmatch(r"python =(3\.\d+)", part)):
-            version = found[1]
+        elif isinstance(part, str) and (match := re.fullmatch(r"python =(3\.\d+)", part)):
+            version = match[1]
         elif part != "pip":
             sys.exit(f"{file}: the stand-in for conda cannot install {part!r}")
     if version is None or not pins:
@@ -90,10 +90,10 @@ def python(version):
     """An interpreter of this version: the one that runs this, or one on the path."""
     if version == f"{sys.version_info.major}.{sys.version_info.minor}":
         return sys._base_executable
-    found = shutil.which(f"python{version}")
-    if not found:
+    interpreter = shutil.which(f"python{version}")
+    if not interpreter:
         sys.exit(f"the stand-in for conda finds no python{version}")
-    return found
+    return interpreter
 
 
 if __name__ == "__main__":
