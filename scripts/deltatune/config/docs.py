@@ -20,12 +20,12 @@ from deltatune.tasks.registry import available_kinds, load_kind
 DOCS = ROOT / "docs"
 INTRODUCTION = """# Settings
 
-Every key of config.yaml with its default. A key that is not listed here is refused, with the
-nearest one that exists. `docs/config.schema.json` says the same to an editor that knows YAML
-schemas. This page is written from the typed model (`scripts/deltatune/config/model.py` and
+Every key of config.yaml with its default. A key that is not listed here is refused, with a
+suggestion of a similar one. `docs/config.schema.json` is the JSON Schema for editors with YAML
+support. This page is generated from the typed model (`scripts/deltatune/config/model.py` and
 `scripts/deltatune/tasks/`): `cd scripts && python -m deltatune.config.docs`.
 
-Write `1.0e-4`, not `1e-4`, if other programs read the file too: YAML takes the second for text.
+Write `1.0e-4`, not `1e-4`, if other programs read the file too: YAML 1.1 reads the second as text.
 Here both are numbers.
 """
 

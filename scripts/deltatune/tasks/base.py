@@ -2,19 +2,20 @@
 
 A kind is a module with
 
-    OUTPUTS        what an evaluation yields and its metrics judge: "answers", "text" or "labels"
-    TEXT_FIELDS    the fields whose text tells two records apart
-    OPTIONAL_FIELDS  those of them that a record may lack; none if it is left out
+    OUTPUTS        the outputs of an evaluation, scored by metrics: "answers", "text" or "labels"
+    TEXT_FIELDS    the fields whose text makes two records duplicates if it is equal
+    OPTIONAL_FIELDS  those of them that a record may lack; none by default
     LABEL_FIELD    the field that a stratified split balances, or None
-    OVERFLOW       "truncate" or "split": what becomes of a document longer than max_length
-    Settings       its part of config.yaml, a TaskSettings with defaults of its own
+    OVERFLOW       how a document longer than max_length is shortened: "truncate" (its end),
+                   "shorten_prompt" or "split" (into several)
+    Settings       its section of config.yaml, a TaskSettings with defaults of its own
     check(record, task)      (field, reason) for a record that cannot be used, else None
-    clean(record, task)      the record with its fields in the task's own terms
+    clean(record, task)      the record with normalized fields
     document(record, task)   the Document (prompt and completion) that is trained on
-    questions(test, task)    what is asked of a system: a frame of id, prompt and what judges it
+    questions(test, task)    the prompts of the evaluation: a frame of id, prompt and reference
     plain_text(record)       the text that a base may be pre-trained on: no prompt, no label
 
-`task` is the settings as a plain dict, so that a stage depends on just the keys that it is given.
+`task` is the settings as a plain dict, so that a stage depends only on the keys that it is given.
 Modules here import nothing heavy: the Snakefile reads them at every call.
 """
 
@@ -39,45 +40,45 @@ Method = Literal["random", "stratified", "contiguous"]
 
 
 class Split(Section):
-    """How records become training, validation and test. A kind of task with another default
-    derives its own: keys that stand beside it in config.yaml leave it as it is."""
+    """The split into training, validation and test. A kind with another default method derives its
+    own class, so that setting other keys of `split` does not change that default."""
 
     method: Method = "random"
-    """random, stratified by label, or contiguous: the last records in order are the test."""
+    """random, stratified by label, or contiguous: the last records in order are the test set."""
     validation: Share | Count = 0.1
-    """Share of the records, or their number."""
+    """Fraction of the records, or their number."""
     test: Share | Count = 0.2
-    """Share of the records, or their number."""
+    """Fraction of the records, or their number."""
     max_records: int | None = Field(None, ge=3)
-    """Read only the first so many usable records."""
+    """Use only this many of the first usable records; null: all."""
     near_duplicates: float | None = Field(0.85, gt=0, le=1)
-    """Records of validation and test as similar as this to a training record are left out
-    (Jaccard similarity of word 3-grams); none to keep them."""
+    """Validation and test records at least this similar to a training record are excluded (Jaccard
+    similarity of word 3-grams); null to keep them."""
     max_rejected: Share = 0.05
-    """The run stops when a larger share of the records is unusable."""
+    """Stop the run if a larger fraction of the records is unusable."""
     seed: Seed = 0
-    """Fixes the random split."""
+    """Seed of the random split."""
 
 
 class TaskSettings(Section):
-    """What tasks of every kind have in common."""
+    """Settings common to all kinds of task."""
 
     kind: str
     """instruct, prose or classify: a module of deltatune.tasks."""
     dataset: str
-    """Name of the records under datasets."""
+    """Name of the dataset under datasets."""
     split: Split = Split()
-    """How the records are divided."""
+    """The split into training, validation and test set."""
     max_length: int = Field(512, ge=16, le=1_048_576)
-    """Tokens of a packed training row, and of the longest document."""
+    """Length of a packed training row, and maximum length of a document, in tokens."""
     metrics: list[str] = Field(min_length=1)
-    """Names of modules in deltatune.metrics."""
+    """Names of metrics: modules in deltatune.metrics."""
     main_metric: str
-    """The metric of the verdict."""
+    """The metric that decides the verdict."""
 
 
 def valid(check: Callable[[Any], Any], value: Any) -> Any:
-    """Run a check that raises UserError inside a validator, so that its message gets the key."""
+    """Turn a UserError into a ValueError, so that pydantic reports it with the path of the key."""
     try:
         return check(value)
     except UserError as error:

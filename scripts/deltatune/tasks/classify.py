@@ -1,4 +1,4 @@
-"""Texts that belong to one of a few classes, told by the likelihood of each label."""
+"""Text classification by the log-likelihood of each label."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ if TYPE_CHECKING:
 OUTPUTS = "labels"
 TEXT_FIELDS = ("text",)
 LABEL_FIELD = "label"
-# The end of the prompt asks for the label, and the label is all there is to learn.
+# The end of the prompt asks for the label, and only the label is supervised.
 OVERFLOW = "shorten_prompt"
 
 
 class Evaluation(Section):
     batch_size: int = Field(32, ge=1, le=65_536)
-    """Texts that are scored together, sorted by length."""
+    """Texts scored in one batch, sorted by length."""
     max_examples: int | None = Field(None, ge=2)
-    """Evaluate only so many test records, spread evenly over the test split."""
+    """Evaluate only this many test records, evenly spaced over the test split; null: all."""
 
 
 class StratifiedSplit(Split):
     method: Method = "stratified"
-    """random, stratified by label, or contiguous: the last records in order are the test."""
+    """random, stratified by label, or contiguous: the last records in order are the test set."""
 
 
 class Settings(TaskSettings):
     labels: list[str] | dict[str | int, str]
-    """The classes. A list holds their names, and a record may have the name or the number (from
-    0); a mapping has what stands in the data on the left and the name on the right."""
+    """The classes. A list of names, where a record has the name or its index (from 0); or a mapping
+    from the value in the data to the name."""
     prompt: str = "{text}\n\nCategory:"
-    """What stands before the label; {text} and {labels} are filled in."""
+    """Template of the prompt before the label, with {text} and {labels}."""
     split: StratifiedSplit = StratifiedSplit()
-    """How the records are divided."""
+    """The split into training, validation and test set."""
     evaluation: Evaluation = Evaluation()
-    """How labels are scored."""
+    """Settings of the scoring of labels."""
     metrics: list[str] = ["accuracy", "macro_f1", "accuracy_calibrated"]
     main_metric: str = "accuracy"
 
@@ -107,7 +107,7 @@ def questions(test: pd.DataFrame, task: dict[str, Any]) -> pd.DataFrame:
 
 
 def completions(task: dict[str, Any]) -> list[str]:
-    """What follows the prompt for each label, in the order of the labels."""
+    """The completion for each label, in the order of the labels."""
     return [f" {name}" for name in label_names(task["labels"])]
 
 

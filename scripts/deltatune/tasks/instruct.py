@@ -1,4 +1,4 @@
-"""Instructions with an optional input, answered in free text."""
+"""Instruction following: an instruction with an optional input, answered in free text."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ OVERFLOW = "truncate"
 
 class Evaluation(Section):
     max_new_tokens: int = Field(128, ge=1, le=1_048_576)
-    """An answer is cut here if it has not ended by itself."""
+    """Maximum length of an answer, in tokens."""
     batch_size: int = Field(32, ge=1, le=65_536)
-    """Prompts that are answered together, sorted by length."""
+    """Prompts in one batch of generation, sorted by length."""
     max_examples: int | None = Field(None, ge=2)
-    """Evaluate only so many test records, spread evenly over the test split."""
+    """Evaluate only this many test records, evenly spaced over the test split; null: all."""
 
 
 class Chat(Section):
     system: str | None = Field(None, min_length=1)
-    """System prompt; before the question itself where the model's template has no place for it."""
+    """System prompt; put before the question where the model's template has no system role."""
 
 
 class Settings(TaskSettings):
     prompt: str | dict[str, str] = "alpaca"
-    """Name of a template (alpaca, alpaca_short, plain), or one of your own: {with_input: ...,
-    without_input: ...}. In a chat it is what the user says, and plain unless it is given."""
+    """Name of a template (alpaca, alpaca_short, plain), or your own: {with_input: ...,
+    without_input: ...}. With `chat` it is the user's message, and the default is plain."""
     chat: Chat | None = None
-    """Ask through the model's own chat template, `chat: {}` or with a system prompt; none to give
-    the prompt as it is."""
+    """Apply the model's own chat template: `chat: {}`, or with a system prompt; null: the prompt
+    without one."""
     evaluation: Evaluation = Evaluation()
-    """How answers are made."""
+    """Settings of the generation."""
     metrics: list[str] = ["rouge_l", "bleu", "exact_match", "token_f1", "bertscore"]
     main_metric: str = "rouge_l"
 
@@ -81,5 +81,5 @@ def questions(test: pd.DataFrame, task: dict[str, Any]) -> pd.DataFrame:
 
 
 def plain_text(record: dict[str, Any]) -> str:
-    # The answers alone: a base that has read the language, and not yet how it is asked.
+    # The answers alone: the base is pre-trained on the language, not on the prompts.
     return record["output"]

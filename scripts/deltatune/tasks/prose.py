@@ -1,4 +1,4 @@
-"""Running text, continued."""
+"""Language modeling of running text."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ OVERFLOW = "split"
 
 class Evaluation(Section):
     context: int | None = Field(None, ge=32, le=1_048_576)
-    """Tokens of a sliding window; its stride is half of it. Default: the task's max_length."""
+    """Length of the sliding window in tokens; its stride is half of it. Default: max_length."""
     continuations: list[str] = ["I'm afraid I've created a "]
     """Prompts that base and tuned continue."""
     max_new_tokens: int = Field(60, ge=1, le=1_048_576)
-    """Length of a continuation."""
+    """Maximum length of a continuation, in tokens."""
     batch_size: int = Field(8, ge=1, le=65_536)
-    """Windows that are scored together."""
+    """Windows scored in one batch."""
 
 
 class ContiguousSplit(Split):
     method: Method = "contiguous"
-    """random, stratified by label, or contiguous: the last records in order are the test."""
+    """random, stratified by label, or contiguous: the last records in order are the test set."""
 
 
 class Settings(TaskSettings):
     split: ContiguousSplit = ContiguousSplit()
-    """How the records are divided."""
+    """The split into training, validation and test set."""
     evaluation: Evaluation = Evaluation()
-    """How text is scored and continued."""
+    """Settings of the likelihood and of the continuations."""
     metrics: list[str] = ["perplexity", "word_perplexity", "bits_per_byte"]
     main_metric: str = "perplexity"
 
@@ -55,7 +55,7 @@ def document(record: dict[str, Any], task: dict[str, Any]) -> Document:
 
 
 def questions(test: pd.DataFrame, task: dict[str, Any]) -> pd.DataFrame:
-    """id, prompt, reference: the fixed prompts, which have no right answer."""
+    """id, prompt, reference: the fixed prompts, which have no reference answer."""
     prompts = task["evaluation"]["continuations"]
     return pd.DataFrame({"id": range(1, len(prompts) + 1), "prompt": prompts, "reference": ""})
 
