@@ -3,19 +3,18 @@
 import os
 import sys
 
-from deltatune.config.file import located
-from deltatune.core.errors import UserError, printable
+from deltatune.config.problems import ConfigError
 from deltatune.core.paths import RESULTS
+from deltatune.core.text import printable
 from deltatune.workflow.flow import Flow
 from deltatune.workflow.selection import NAME, SPLITS, SYSTEM
 
 try:
     flow = Flow(config)
-except UserError as error:
+except ConfigError as error:
     # Beside the file, settings may have come from the command line.
-    known = {} if workflow.config_settings.config else config_lines
-    told = printable(located(str(error), known))
-    print(f"\ndeltatune: {told}\n", file=sys.stderr)
+    lines = {} if workflow.config_settings.config else config_lines
+    print(f"\ndeltatune: {printable(error.message(lines))}\n", file=sys.stderr)
     sys.exit(1)
 
 # A script takes the place of the shell that starts it. Left between them, bash before 5.1 would be

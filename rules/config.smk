@@ -7,7 +7,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from deltatune.config import file as config_file
-from deltatune.core.errors import UserError, printable
+from deltatune.core.errors import UserError
+from deltatune.core.text import printable
 
 try:
     config_lines = config_file.read_all(

@@ -11,7 +11,8 @@ import yaml
 from configs import FILES, NAMES, configs, places, spoilt
 from conftest import ROOT
 from deltatune.config import file
-from deltatune.config.load import MOST, load_settings
+from deltatune.config.load import load_settings
+from deltatune.config.problems import MOST, ConfigError
 from deltatune.core.errors import UserError
 from deltatune.core.text import printable
 from deltatune.workflow.flow import Flow
@@ -199,8 +200,8 @@ def test_what_is_let_pass_snakemake_reads_as_it_stands(text, folder):
     if found is not None:
         try:
             load_settings(found, ROOT)
-        except UserError as error:
-            file.located(str(error), file.read(path)).encode("utf-8", "replace")
+        except ConfigError as error:
+            error.message(file.read(path)).encode("utf-8", "replace")
 
 
 @fuzz(150, data=st.binary(max_size=60) | st.text(max_size=60).map(lambda t: t.encode("utf-16")))

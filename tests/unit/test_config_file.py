@@ -9,6 +9,7 @@ import sys
 import pytest
 from conftest import ROOT
 from deltatune.config import file
+from deltatune.config.problems import ConfigError, Problem
 from deltatune.core.errors import UserError
 from deltatune.core.text import printable
 
@@ -177,15 +178,16 @@ def test_folders_and_files_that_are_not_there(tmp_path):
 
 def test_a_complaint_gets_the_line_of_the_nearest_key():
     lines = {"tasks": 3, "tasks.a.b": 5}
-    message = (
-        "config.yaml cannot be used as it is:\n  - tasks.a.b.c: x: y\n  - seeds: z\n  - tasks: w"
+    error = ConfigError(
+        [Problem("tasks.a.b.c", "x: y"), Problem("seeds", "z"), Problem("tasks", "w")]
     )
-    assert file.located(message, lines).split("\n")[1:] == [
+    assert error.message(lines).split("\n") == [
+        "config.yaml cannot be used as it is:",
         "  - tasks.a.b.c: x: y (line 5)",
         "  - seeds: z",
         "  - tasks: w (line 3)",
     ]
-    assert file.located(message, {}) == message
+    assert str(error) == error.message() and "(line" not in str(error)
 
 
 def test_what_steers_a_terminal_is_not_printed():

@@ -33,21 +33,21 @@ def put(config, path, value):
 
 
 def test_the_default_and_its_defaults(config):
-    found = load_settings(config, ROOT)
-    assert list(found.chosen) == list(config["experiments"])
-    assert found.tasks["prose"].metrics == ["perplexity", "word_perplexity", "bits_per_byte"]
-    assert found.tasks["news"].split.method == "stratified"
-    assert found.tasks["prose"].split.method == "contiguous"
-    assert found.models["tiny-mistral"].architecture.context == 512
-    assert found.statistics.resamples == 9999
+    settings = load_settings(config, ROOT)
+    assert list(settings.chosen) == list(config["experiments"])
+    assert settings.tasks["prose"].metrics == ["perplexity", "word_perplexity", "bits_per_byte"]
+    assert settings.tasks["news"].split.method == "stratified"
+    assert settings.tasks["prose"].split.method == "contiguous"
+    assert settings.models["tiny-mistral"].architecture.context == 512
+    assert settings.statistics.resamples == 9999
 
 
 def test_a_key_of_split_leaves_the_others_as_the_kind_has_them(config):
     """A random split of prose would put neighbors of training text into the test."""
     for task in config["tasks"].values():
         task["split"] = {"seed": 5}
-    found = load_settings(config, ROOT).tasks
-    assert {name: task.split.method for name, task in found.items()} == {
+    tasks = load_settings(config, ROOT).tasks
+    assert {name: task.split.method for name, task in tasks.items()} == {
         "instructions": "random",
         "prose": "contiguous",
         "news": "stratified",
@@ -73,14 +73,14 @@ def test_run_chooses_and_orders(config):
 def test_numbers_as_yaml_gives_them(config):
     """YAML reads 1e-4 as text."""
     put(config, "experiments.news-qlora.training", yaml.safe_load("{learning_rate: 1e-4}"))
-    found = load_settings(config, ROOT).experiments["news-qlora"].training
-    assert found.learning_rate == 1e-4
+    training = load_settings(config, ROOT).experiments["news-qlora"].training
+    assert training.learning_rate == 1e-4
 
 
 def test_settings_cannot_be_changed(config):
-    found = load_settings(config, ROOT)
+    settings = load_settings(config, ROOT)
     with pytest.raises(ValueError, match="frozen"):
-        found.seeds = [3]
+        settings.seeds = [3]
 
 
 def test_files_of_experiments_that_do_not_run_are_not_looked_for(config):
@@ -211,14 +211,36 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("path", "value", "told"), FAULTS, ids=[f"{p}={v}" for p, v, _ in FAULTS])
-def test_a_fault_is_told_with_its_path(config, path, value, told):
+@pytest.mark.parametrize(
+    ("path", "value", "message"), FAULTS, ids=[f"{p}={v}" for p, v, _ in FAULTS]
+)
+def test_a_fault_is_told_with_its_path(config, path, value, message):
     # The experiments share a mapping in YAML; a fault must not spread by it.
     config["experiments"] = {n: copy.deepcopy(e) for n, e in config["experiments"].items()}
     put(config, path, value)
     lines = refused(config)
-    assert any(line.startswith(told) for line in lines), lines
+    assert any(line.startswith(message) for line in lines), lines
     assert not any("[" in line.split(": ")[0] for line in lines), "a place that no file has"
+
+
+@pytest.mark.parametrize(
+    ("section", "old", "new"),
+    [
+        ("experiments.news-qlora", "elsewhere", "cross_task"),
+        ("experiments.news-qlora", "quantisation", "quantization"),
+        ("experiments.news-qlora.training", "optimiser", "optimizer"),
+    ],
+)
+def test_a_renamed_key_is_answered_with_its_name_now(config, section, old, new):
+    config["experiments"] = {"news-qlora": copy.deepcopy(config["experiments"]["news-qlora"])}
+    put(config, f"{section}.{old}", ["prose"])
+    assert refused(config) == [f"{section}.{old}: this key is now called {new}"]
+
+
+def test_a_renamed_key_is_unknown_where_its_name_now_is(config):
+    config["optimiser"] = "adamw_torch"
+    (line,) = refused(config)
+    assert line.startswith("optimiser: unknown key")
 
 
 def test_all_faults_are_told_at_once(config):

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from deltatune.config.model import Experiment, FileDataset, LocalModel, PretrainModel, Settings
+from deltatune.config.problems import Problem
 from deltatune.core.text import did_you_mean
 from deltatune.metrics.registry import available_metrics
 from deltatune.tasks.registry import load_kind
 
 
-def references(settings: Settings) -> Iterable[str]:
+def references(settings: Settings) -> Iterator[Problem]:
     """Names that point nowhere, and settings that are each right but wrong together."""
 
-    def unknown(where: str, name: str, section: str, names: Iterable[str]) -> str:
+    def unknown(where: str, name: str, section: str, names: Iterable[str]) -> Problem:
         names = list(names)
-        return (
-            f"{where}: no {section.rstrip('s')} is called '{name}'{did_you_mean(name, names)}; "
-            f"{section} has {', '.join(names) or 'none'}"
+        return Problem(
+            where,
+            f"no {section.rstrip('s')} is called '{name}'{did_you_mean(name, names)}; "
+            f"{section} has {', '.join(names) or 'none'}",
         )
 
     for section in ("datasets", "models", "tasks", "experiments"):
@@ -27,18 +29,19 @@ def references(settings: Settings) -> Iterable[str]:
         seen: dict[str, str] = {}
         for name in getattr(settings, section):
             if (other := seen.setdefault(name.casefold(), name)) != name:
-                yield (
-                    f"{section}.{name}: '{name}' and '{other}' differ in capitals alone, and not "
-                    "every file system tells them apart; give one of them another name"
+                yield Problem(
+                    f"{section}.{name}",
+                    f"'{name}' and '{other}' differ in capitals alone, and not "
+                    "every file system tells them apart; give one of them another name",
                 )
     if settings.run != "all":
         for name in settings.run:
             if name not in settings.experiments:
                 yield unknown("run", name, "experiments", settings.experiments)
         if not settings.run:
-            yield "run: name at least one experiment, or write `all`"
+            yield Problem("run", "name at least one experiment, or write `all`")
     if len(set(settings.seeds)) < len(settings.seeds):
-        yield f"seeds: {settings.seeds} names a seed twice"
+        yield Problem("seeds", f"{settings.seeds} names a seed twice")
     for name, task in settings.tasks.items():
         where = f"tasks.{name}"
         if task.dataset not in settings.datasets:
@@ -47,21 +50,25 @@ def references(settings: Settings) -> Iterable[str]:
         known = available_metrics(outputs)
         for metric in task.metrics:
             if metric not in known:
-                yield (
-                    f"{where}.metrics: '{metric}' is no metric of {outputs}"
-                    f"{did_you_mean(metric, known)}; there are {', '.join(known)}"
+                yield Problem(
+                    f"{where}.metrics",
+                    f"'{metric}' is no metric of {outputs}{did_you_mean(metric, known)}; "
+                    f"there are {', '.join(known)}",
                 )
         if task.main_metric not in task.metrics:
-            yield f"{where}.main_metric: '{task.main_metric}' is not among metrics {task.metrics}"
+            yield Problem(
+                f"{where}.main_metric", f"'{task.main_metric}' is not among metrics {task.metrics}"
+            )
     for name, model in settings.models.items():
         if isinstance(model, PretrainModel):
             for task in model.corpus:
                 if task not in settings.tasks:
                     yield unknown(f"models.{name}.corpus", task, "tasks", settings.tasks)
             if model.sequence_length > model.architecture.context:
-                yield (
-                    f"models.{name}.sequence_length: {model.sequence_length} is more than "
-                    f"architecture.context ({model.architecture.context})"
+                yield Problem(
+                    f"models.{name}.sequence_length",
+                    f"{model.sequence_length} is more than "
+                    f"architecture.context ({model.architecture.context})",
                 )
         if model.gptq and model.gptq.calibration not in settings.tasks:
             where = f"models.{name}.gptq.calibration"
@@ -74,104 +81,111 @@ def references(settings: Settings) -> Iterable[str]:
             yield unknown(f"{where}.task", experiment.task, "tasks", settings.tasks)
         if experiment.model in settings.models and experiment.task in settings.tasks:
             yield from _fits(settings, where, experiment.model, experiment.task)
-            yield from _calibrates(settings, where, experiment)
+            yield from _can_calibrate(settings, where, experiment)
         for task in experiment.cross_task:
             if task not in settings.tasks:
                 yield unknown(f"{where}.cross_task", task, "tasks", settings.tasks)
             elif task == experiment.task:
-                yield f"{where}.cross_task: '{task}' is the task that it is tuned on"
+                yield Problem(f"{where}.cross_task", f"'{task}' is the task that it is tuned on")
             elif experiment.model in settings.models:
                 yield from _fits(settings, where, experiment.model, task)
         if experiment.published and experiment.task in settings.tasks:
             measured = settings.tasks[experiment.task].metrics
             for metric in experiment.published.metrics:
                 if metric not in measured:
-                    yield (
-                        f"{where}.published.metrics: '{metric}' is not measured on "
+                    yield Problem(
+                        f"{where}.published.metrics",
+                        f"'{metric}' is not measured on "
                         f"'{experiment.task}'{did_you_mean(metric, measured)}; its metrics are "
-                        f"{', '.join(measured)}"
+                        f"{', '.join(measured)}",
                     )
 
 
-def _calibrates(settings: Settings, where: str, experiment: Experiment) -> Iterable[str]:
-    """GPTQ needs to be told its text, and that must not hold a test that it is judged by."""
+def _can_calibrate(settings: Settings, where: str, experiment: Experiment) -> Iterator[Problem]:
+    """GPTQ needs a calibration text, and that must not hold test records of the experiment."""
     if experiment.quantization != "gptq":
         return
     name, model = experiment.model, settings.models[experiment.model]
     if model.gptq is None:
-        yield (
-            f"{where}.quantization: gptq needs models.{name}.gptq.calibration, the task on whose "
-            f"training text the model is quantized, such as '{experiment.task}'"
+        yield Problem(
+            f"{where}.quantization",
+            f"gptq needs models.{name}.gptq.calibration, the task on whose "
+            f"training text the model is quantized, such as '{experiment.task}'",
         )
         return
     if isinstance(model, PretrainModel):
         sizes = model.architecture.hidden_size, model.architecture.intermediate_size
         if any(size % max(model.gptq.group_size, 32) for size in sizes):
-            yield (
-                f"models.{name}.gptq.group_size: {model.gptq.group_size} does not divide the "
+            yield Problem(
+                f"models.{name}.gptq.group_size",
+                f"{model.gptq.group_size} does not divide the "
                 f"widths {sizes[0]} and {sizes[1]} of models.{name}.architecture, which must be "
-                "multiples of 32 too"
+                "multiples of 32 too",
             )
     for task in (experiment.task, *experiment.cross_task):
-        if _reads_the_test(settings, model.gptq.calibration, task):
-            yield (
-                f"models.{name}.gptq.calibration: task '{model.gptq.calibration}' splits the same "
+        if _may_hold_test_records(settings, model.gptq.calibration, task):
+            yield Problem(
+                f"models.{name}.gptq.calibration",
+                f"task '{model.gptq.calibration}' splits the same "
                 f"records in another way, so it may hold test records of '{task}'; write '{task}' "
-                "there"
+                "there",
             )
 
 
-def _fits(settings: Settings, where: str, model_name: str, task_name: str) -> Iterable[str]:
+def _fits(settings: Settings, where: str, model_name: str, task_name: str) -> Iterator[Problem]:
     """A model built here must be long enough for the task and must not have read its test."""
     model, task = settings.models[model_name], settings.tasks[task_name]
     if not isinstance(model, PretrainModel):
         return
     if task.max_length > model.architecture.context:
-        yield (
-            f"tasks.{task_name}.max_length: {task.max_length} is more than the context of "
-            f"models.{model_name} ({model.architecture.context})"
+        yield Problem(
+            f"tasks.{task_name}.max_length",
+            f"{task.max_length} is more than the context of "
+            f"models.{model_name} ({model.architecture.context})",
         )
     context, evaluation = model.architecture.context, getattr(task, "evaluation", None)
     window = getattr(evaluation, "context", None)
     if window and window > context:
-        yield (
-            f"tasks.{task_name}.evaluation.context: {window} is more than the context of "
-            f"models.{model_name} ({context})"
+        yield Problem(
+            f"tasks.{task_name}.evaluation.context",
+            f"{window} is more than the context of models.{model_name} ({context})",
         )
     answer = getattr(evaluation, "max_new_tokens", 0)
     if answer > context - 2:
-        yield (
-            f"tasks.{task_name}.evaluation.max_new_tokens: {answer} leaves no room for a "
-            f"prompt in the context of models.{model_name} ({context})"
+        yield Problem(
+            f"tasks.{task_name}.evaluation.max_new_tokens",
+            f"{answer} leaves no room for a "
+            f"prompt in the context of models.{model_name} ({context})",
         )
     for other in model.corpus:
-        if _reads_the_test(settings, other, task_name):
-            yield (
-                f"{where}: models.{model_name}.corpus reads dataset '{task.dataset}' as task "
+        if _may_hold_test_records(settings, other, task_name):
+            yield Problem(
+                where,
+                f"models.{model_name}.corpus reads dataset '{task.dataset}' as task "
                 f"'{other}', so it may have read test records of '{task_name}'; put "
-                f"'{task_name}' into the corpus instead of '{other}', or use another model"
+                f"'{task_name}' into the corpus instead of '{other}', or use another model",
             )
 
 
-def _reads_the_test(settings: Settings, other: str, name: str) -> bool:
+def _may_hold_test_records(settings: Settings, other: str, name: str) -> bool:
     """Whether the training split of `other` may hold test records of the task `name`.
 
     It does not where both split the same records in the same way.
     """
 
     def parts(task: str) -> tuple[Any, Any]:
-        found = settings.tasks.get(task)
-        dataset = settings.datasets.get(found.dataset) if found else None
+        chosen = settings.tasks.get(task)
+        dataset = settings.datasets.get(chosen.dataset) if chosen else None
         if dataset is None:
             return None, None
         origin = dataset.model_dump(exclude={"columns", "chunks", "format"})
-        return origin, (dataset, found.kind, found.split, getattr(found, "labels", None))
+        return origin, (dataset, chosen.kind, chosen.split, getattr(chosen, "labels", None))
 
     (origin, split), (own_origin, own_split) = parts(other), parts(name)
     return origin is not None and origin == own_origin and split != own_split
 
 
-def files(settings: Settings, folder: Path) -> Iterable[str]:
+def files(settings: Settings, folder: Path) -> Iterator[Problem]:
     """Files and folders that the chosen experiments need and that are not there."""
     used_tasks = {task for e in settings.chosen.values() for task in (e.task, *e.cross_task)}
     for experiment in settings.chosen.values():
@@ -179,15 +193,16 @@ def files(settings: Settings, folder: Path) -> Iterable[str]:
         if isinstance(model, PretrainModel):
             used_tasks.update(model.corpus)
         elif isinstance(model, LocalModel) and not _is_file(folder / model.path / "config.json"):
-            yield (
-                f"models.{experiment.model}.path: there is no config.json in '{model.path}'; give "
-                "the folder that save_pretrained wrote"
+            yield Problem(
+                f"models.{experiment.model}.path",
+                f"there is no config.json in '{model.path}'; give "
+                "the folder that save_pretrained wrote",
             )
     for name in dict.fromkeys(settings.tasks[task].dataset for task in used_tasks):
         dataset = settings.datasets[name]
         if isinstance(dataset, FileDataset) and not _is_file(folder / dataset.path):
             hint = did_you_mean(Path(dataset.path).name, _beside(folder / dataset.path))
-            yield f"datasets.{name}.path: there is no file '{dataset.path}'{hint}"
+            yield Problem(f"datasets.{name}.path", f"there is no file '{dataset.path}'{hint}")
 
 
 def _is_file(path: Path) -> bool:

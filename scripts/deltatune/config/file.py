@@ -2,7 +2,7 @@
 
 YAML says some things by accident, and Snakemake reads it with a loader that lets them pass: of a
 key that stands twice the last is taken, `no` is false, 010 is 8, a file of a few lines can stand
-for a thousand million nodes, and `__use_yte__` makes Snakemake run what the file says. Each of
+for a billion nodes, and `__use_yte__` makes Snakemake run what the file says. Each of
 these is refused here, with its line.
 
     python -m deltatune.config.file FILE    (in scripts/) looks at a file and runs nothing of it
@@ -20,6 +20,7 @@ from typing import Any
 
 import yaml
 
+from deltatune.config import upstream
 from deltatune.core.errors import UserError
 
 LARGEST = 16 * 2**20
@@ -28,17 +29,9 @@ DEPTH = 50
 """Levels of the deepest nesting, aliases followed."""
 NODES = 200_000
 """Nodes of the largest file, aliases followed."""
-SMALL = 200_000
-"""Characters that are also read by the slow parser: about a second."""
 DIGITS = 40
 """Digits of the longest number."""
 
-# What Snakemake itself would act upon.
-_SNAKEMAKES_OWN = {
-    "__use_yte__": "would make Snakemake run Python code that stands in this file; it is not used",
-    "pathvars": "would move the results of the rules; it is not used",
-}
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
 _PLAIN_TAGS = {f"{_TAG}{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq")}
 
@@ -55,13 +48,12 @@ def read(path: str | Path, shown: str | None = None) -> dict[str, int]:
         return {}
     check = _Check(shown)
     try:
-        for event in yaml.parse(text, Loader=_LOADER):
+        for event in yaml.parse(text, Loader=upstream.FAST_LOADER):
             check.take(event)
         if not check.documents:
             raise UserError(f"{shown} is empty; see config.yaml of the project for what it holds")
-        # Dates that do not exist, merges of what is no mapping: said by who builds the values. And
-        # the parser written in Python, which Snakemake has, takes a little less than the fast one.
-        yaml.load(text, Loader=yaml.SafeLoader if len(text) < SMALL else _LOADER)
+        # Dates that do not exist, merges of what is no mapping: found where values are built.
+        yaml.load(text, Loader=upstream.strict_loader(text))
     except yaml.YAMLError as error:
         raise UserError(f"{shown} cannot be read as YAML: {_reason(error, text)}") from None
     except (ValueError, RecursionError, OverflowError) as error:
@@ -71,27 +63,14 @@ def read(path: str | Path, shown: str | None = None) -> dict[str, int]:
 
 def read_all(paths: Iterable[str | Path]) -> dict[str, int]:
     """The same for each file that Snakemake was given; lines only where there is one file."""
-    found = [read(path, _near(Path(path))) for path in paths]
-    return found[0] if len(found) == 1 else {}
-
-
-def located(message: str, lines: dict[str, int]) -> str:
-    """A message of `load_settings`, with the line behind each complaint whose key is known."""
-
-    def with_line(text: str) -> str:
-        place = text.removeprefix("  - ").split(": ")[0]
-        while place not in lines and "." in place:
-            place = place.rpartition(".")[0]
-        known = text.startswith("  - ") and place in lines
-        return f"{text} (line {lines[place]})" if known else text
-
-    return "\n".join(map(with_line, message.split("\n"))) if lines else message
+    lines = [read(path, _relative(Path(path))) for path in paths]
+    return lines[0] if len(lines) == 1 else {}
 
 
 # ---------------------------------------------------------------- the file
 
 
-def _near(path: Path) -> str:
+def _relative(path: Path) -> str:
     """The path as the user gave it; Snakemake has made it absolute."""
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
@@ -128,17 +107,17 @@ def _text(path: Path, shown: str) -> str:
 def _is_json(text: str, shown: str) -> bool:
     """Whether it is JSON, which Snakemake tries before YAML. Raises UserError for a double key."""
 
-    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in found]
+    def checked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
         for key in keys:
             if keys.count(key) > 1:
                 raise UserError(f"{shown}: the key '{key}' stands twice in one object")
-            if key in _SNAKEMAKES_OWN:
-                raise UserError(f"{shown}: the key '{key}' {_SNAKEMAKES_OWN[key]}")
-        return dict(found)
+            if key in upstream.SNAKEMAKE_KEYS:
+                raise UserError(f"{shown}: the key '{key}' {upstream.SNAKEMAKE_KEYS[key]}")
+        return dict(pairs)
 
     try:
-        json.loads(text, object_pairs_hook=pairs)
+        json.loads(text, object_pairs_hook=checked)
     except RecursionError:
         raise UserError(f"{shown} is nested too deeply") from None
     except ValueError:
@@ -147,17 +126,17 @@ def _is_json(text: str, shown: str) -> bool:
 
 
 def _reason(error: yaml.YAMLError, text: str) -> str:
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    if mark is not None:
+    position = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    if position is not None:
         what = getattr(error, "problem", None) or getattr(error, "context", None) or "not YAML"
-        if "'\\t'" in what or _indent(text, mark.line).count("\t"):
+        if "'\\t'" in what or _indent(text, position.line).count("\t"):
             what += "; indent with spaces, never with tabs"
         elif "mapping values are not allowed" in what:
             what += "; a text with a colon and a space in it needs quotes"
-        return f"line {mark.line + 1}, column {mark.column + 1}: {what}"
-    position = getattr(error, "position", None)
-    if isinstance(position, int):
-        line = text.encode()[:position].count(b"\n") + 1
+        return f"line {position.line + 1}, column {position.column + 1}: {what}"
+    offset = getattr(error, "position", None)
+    if isinstance(offset, int):
+        line = text.encode()[:offset].count(b"\n") + 1
         character = getattr(error, "character", "")
         code = character if isinstance(character, int) else ord(character or "\0")
         return f"line {line}: the character U+{code:04X} is not allowed"
@@ -287,8 +266,8 @@ class _Check:
             raise self.fail(
                 event, f"the key '{name}' stands here a second time, after line {top.keys[name]}"
             )
-        if not top.place and name in _SNAKEMAKES_OWN:
-            raise self.fail(event, f"the key '{name}' {_SNAKEMAKES_OWN[name]}")
+        if not top.place and name in upstream.SNAKEMAKE_KEYS:
+            raise self.fail(event, f"the key '{name}' {upstream.SNAKEMAKE_KEYS[name]}")
         top.keys[name] = line
         self.lines[f"{top.place}.{name}".removeprefix(".")] = line
 
