@@ -9,7 +9,7 @@ with stage.stage(snakemake) as terminal:
     from deltatune.evaluate import systems
     from deltatune.models import device, gptq, quantization
     from deltatune.models.load import load_tokenizer
-    from deltatune.tokens import encode, ids
+    from deltatune.tokens import ids, shards
 
     settings = snakemake.params.settings
     quantization.require_gptq()
@@ -17,9 +17,9 @@ with stage.stage(snakemake) as terminal:
     machine = device.prepare(settings["seed"], threads=2)
     folder, output = Path(snakemake.input.model), Path(snakemake.output.model)
     samples = gptq.calibration(
-        encode.read_shards(Path(snakemake.input.calibration).with_suffix("")),
+        shards.read_shards(Path(snakemake.input.calibration).with_suffix("")),
         settings["samples"],
-        ids.padding(load_tokenizer(folder)),
+        ids.pad_id(load_tokenizer(folder)),
         settings["seed"],
     )
     if len(samples) < settings["samples"]:

@@ -9,7 +9,7 @@ with stage.stage(snakemake) as terminal:
     from deltatune.core import manifest
     from deltatune.data import records
     from deltatune.tasks.registry import load_kind
-    from deltatune.tokens import encode
+    from deltatune.tokens import encode, shards
     from deltatune.tokens import tokenizer as tokenizer_files
 
     settings = snakemake.params.settings
@@ -20,7 +20,7 @@ with stage.stage(snakemake) as terminal:
     encoded = encode.encode(documents, tokenizer, settings["max_length"], kind.OVERFLOW)
     columns = encode.pack(encoded, settings["max_length"])
     folder = Path(snakemake.output.shards)
-    encode.write_shards(columns, folder, shard_rows=4096)
+    shards.write_shards(columns, folder, shard_rows=4096)
     figures = encode.summary(encoded, columns)
     if figures["dropped"] or figures["truncated"]:
         terminal.say(

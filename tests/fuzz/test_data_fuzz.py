@@ -106,7 +106,7 @@ def tokenize(frame: pd.DataFrame, kind: str, settings: dict, length: int, tokeni
         if number in dropped or number in encoded.truncated:
             continue
         pieces = [i for i, source in enumerate(encoded.sources) if source == number]
-        bos = tokenizing.begin(tokenizer)
+        bos = tokenizing.bos_ids(tokenizer)
         ids = [i for piece in pieces for i in encoded.ids[piece][len(bos) :].tolist()]
         # The end is one token, and nothing that a record says makes another.
         assert ids[-1] == tokenizer.eos_token_id and not control & set(ids[:-1])

@@ -1,7 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from deltatune.compare import paired
+from deltatune.compare import paired, table
+from deltatune.evaluate.scores import compute_metrics
 
 STATISTICS = {"confidence": 0.95, "resamples": 199, "seed": 0}
 TASK = {"metrics": ["exact_match", "token_f1"]}
@@ -41,13 +42,14 @@ def settings(outputs="answers", metrics=("exact_match", "token_f1")):
         "task": "t",
         "model": "m",
         "outputs": outputs,
+        "unit": "windows" if outputs == "text" else "examples",
         "metrics": list(metrics),
         "statistics": STATISTICS,
     }
 
 
 def test_scores_of_the_examples_and_figures_of_the_whole():
-    scores, figures = paired.compute_metrics(answers([True, False, True, True]), "answers", TASK)
+    scores, figures = compute_metrics(answers([True, False, True, True]), "answers", TASK)
     assert scores["id"].tolist() == [10, 11, 12, 13]
     assert list(scores.columns) == [
         "id",
@@ -70,7 +72,7 @@ def test_the_figure_is_made_of_the_stored_sums(tmp_path):
 
     frame = text(["one", "two"] * 6)
     task = {"metrics": ["perplexity"]}
-    scores, figures = paired.compute_metrics(frame, "text", task)
+    scores, figures = compute_metrics(frame, "text", task)
     scores.to_parquet(tmp_path / "scores.parquet")
     back = pd.read_parquet(tmp_path / "scores.parquet")
     totals = np.stack(back["perplexity_statistics"]).sum(axis=0)
@@ -82,7 +84,7 @@ def test_the_figure_is_made_of_the_stored_sums(tmp_path):
 @pytest.mark.parametrize(("chapters", "clusters"), [(7, 24), (8, 8), (24, 24)])
 def test_chapters_are_drawn_together_where_there_are_enough(chapters, clusters):
     frame = text([f"chapter {i % chapters}" for i in range(24)])
-    scores, _ = paired.compute_metrics(frame, "text", {"metrics": ["perplexity"]})
+    scores, _ = compute_metrics(frame, "text", {"metrics": ["perplexity"]})
     assert scores["cluster"].nunique() == clusters
     row = paired.compare(scores, [scores], settings("text", ["perplexity"])).iloc[0]
     assert row["clusters"] == clusters
@@ -90,9 +92,9 @@ def test_chapters_are_drawn_together_where_there_are_enough(chapters, clusters):
 
 
 def test_a_comparison_is_paired_and_over_all_seeds():
-    base, _ = paired.compute_metrics(answers([False] * 6 + [True] * 6), "answers", TASK)
-    one, _ = paired.compute_metrics(answers([False] * 3 + [True] * 9), "answers", TASK)
-    two, _ = paired.compute_metrics(answers([False] * 1 + [True] * 11), "answers", TASK)
+    base, _ = compute_metrics(answers([False] * 6 + [True] * 6), "answers", TASK)
+    one, _ = compute_metrics(answers([False] * 3 + [True] * 9), "answers", TASK)
+    two, _ = compute_metrics(answers([False] * 1 + [True] * 11), "answers", TASK)
     table = paired.compare(base, [one, two], settings())
     assert table["metric"].tolist() == ["exact_match", "token_f1"]
     row = table.iloc[0]
@@ -105,26 +107,26 @@ def test_a_comparison_is_paired_and_over_all_seeds():
 
 
 def test_a_system_that_is_its_base_differs_by_nothing():
-    base, _ = paired.compute_metrics(answers([True, False] * 6), "answers", TASK)
+    base, _ = compute_metrics(answers([True, False] * 6), "answers", TASK)
     row = paired.compare(base, [base], settings()).iloc[0]
     assert (row["delta"], row["ci_low"], row["ci_high"]) == (0, 0, 0)
     assert row["p_value"] == 1
 
 
 def test_other_examples_or_another_order_are_refused():
-    base, _ = paired.compute_metrics(answers([True, False] * 6), "answers", TASK)
+    base, _ = compute_metrics(answers([True, False] * 6), "answers", TASK)
     for other in (base.iloc[::-1].reset_index(drop=True), base.iloc[:-1]):
         with pytest.raises(ValueError, match="same examples"):
             paired.compare(base, [base, other], settings())
 
 
 def test_joined_tables_have_the_columns_and_p_values_adjusted_over_all():
-    base, _ = paired.compute_metrics(answers([False] * 10 + [True] * 2), "answers", TASK)
-    tuned, _ = paired.compute_metrics(answers([True] * 12), "answers", TASK)
+    base, _ = compute_metrics(answers([False] * 10 + [True] * 2), "answers", TASK)
+    tuned, _ = compute_metrics(answers([True] * 12), "answers", TASK)
     one = paired.compare(base, [tuned], settings())
     two = paired.compare(base, [base], settings() | {"experiment": "y"})
     joined = paired.join([one, two])
-    assert list(joined.columns) == paired.COLUMNS
+    assert list(joined.columns) == table.COLUMNS
     assert joined["experiment"].tolist() == ["x", "x", "y", "y"]
     # Holm: the smallest of four p-values is multiplied by four.
     smallest = joined["p_value"].idxmin()

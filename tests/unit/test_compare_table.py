@@ -5,7 +5,7 @@ from deltatune.compare import paired, table
 
 @pytest.mark.parametrize("name", ["NA", "nan", "null", "None", "007", "1e5", "1", "true", "inf"])
 def test_names_stay_names(name, tmp_path):
-    row = dict.fromkeys(paired.COLUMNS, 0.5)
+    row = dict.fromkeys(table.COLUMNS, 0.5)
     row |= {"experiment": name, "task": name, "model": name, "metric": "accuracy", "p_value": None}
     row |= {"higher_is_better": True, "n": 3, "ci_low": float("-inf")}
     path = tmp_path / "comparison.csv"

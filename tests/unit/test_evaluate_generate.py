@@ -3,10 +3,11 @@ import json
 import pytest
 import tiny
 import torch
-from deltatune.evaluate.generate import answer, batch_plan
+from deltatune.evaluate.batches import batches_by_length
+from deltatune.evaluate.generate import answer
 from deltatune.models.device import Compute
 from deltatune.models.load import load_base, load_tokenizer
-from deltatune.tokens.ids import begin, text_ids
+from deltatune.tokens.ids import bos_ids, text_ids
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
@@ -56,7 +57,7 @@ def ask(model, tokenizer, prompts=PROMPTS, batch_size=3, max_new_tokens=NEW):
 def ending(model):
     """A tokenizer whose eos is a token that this model says in some answers and not in others."""
     plain = tiny.tokenizer()
-    rows = [begin(plain) + ids for ids in text_ids(PROMPTS, plain)]
+    rows = [bos_ids(plain) + ids for ids in text_ids(PROMPTS, plain)]
     said = [greedy(model, row, NEW, eos=-1)[0] for row in rows]
     inner = {token for tokens in said for token in tokens[1:]}
     some = next(t for t in sorted(inner) if 0 < sum(t in tokens for tokens in said) < len(said))
@@ -74,7 +75,7 @@ def test_batches_say_what_one_by_one_says_in_the_order_of_the_prompts(model, end
     answers = ask(model, ending, batch_size=batch_size)
     finished = set()
     for prompt, given_ in zip(PROMPTS, answers, strict=True):
-        ids = begin(ending) + text_ids([prompt], ending)[0]
+        ids = bos_ids(ending) + text_ids([prompt], ending)[0]
         made, ended = greedy(model, ids, NEW, ending.eos_token_id)
         assert given_.text == ending.decode(made, skip_special_tokens=True)
         assert (given_.tokens, given_.finished, given_.cut) == (len(made), ended, 0)
@@ -99,7 +100,7 @@ def test_a_prompt_longer_than_the_context_loses_its_beginning(model, max_new_tok
     kept = max(1, 64 - max_new_tokens - 1)
     new = min(max_new_tokens, 64 - 1 - kept)
     found, short = ask(model, tokenizer, [long, "The"], max_new_tokens=max_new_tokens)
-    made, _ = greedy(model, begin(tokenizer) + ids[-kept:], new, tokenizer.eos_token_id)
+    made, _ = greedy(model, bos_ids(tokenizer) + ids[-kept:], new, tokenizer.eos_token_id)
     assert found.cut == len(ids) - kept
     assert found.tokens == len(made)
     assert found.text == tokenizer.decode(made, skip_special_tokens=True)
@@ -132,23 +133,23 @@ def test_text_that_looks_like_the_end_is_text(model):
     tokenizer = tiny.tokenizer()
     prompt = "The river </s> had"
     (found,) = ask(model, tokenizer, [prompt])
-    ids = begin(tokenizer) + text_ids([prompt], tokenizer)[0]
+    ids = bos_ids(tokenizer) + text_ids([prompt], tokenizer)[0]
     assert tokenizer.eos_token_id not in ids
     assert found.tokens == len(greedy(model, ids, NEW, tokenizer.eos_token_id)[0])
 
 
 @given(st.lists(st.integers(0, 50), max_size=40), st.integers(1, 9))
-def test_the_plan_holds_each_prompt_once_longest_first(lengths, size):
-    plan = batch_plan(lengths, size)
-    order = [i for batch in plan for i in batch]
+def test_batches_hold_each_prompt_once_longest_first(lengths, size):
+    batches = batches_by_length(lengths, size)
+    order = [i for batch in batches for i in batch]
     assert sorted(order) == list(range(len(lengths)))
     assert [lengths[i] for i in order] == sorted(lengths, reverse=True)
-    assert all(len(batch) == size for batch in plan[:-1])
-    assert all(batch for batch in plan)
+    assert all(len(batch) == size for batch in batches[:-1])
+    assert all(batch for batch in batches)
 
 
 def test_base_and_tuned_get_the_same_batches():
-    """The plan is made from the prompts, whatever the model says."""
+    """They are made from the prompts, whatever the model answers."""
     tokenizer = tiny.tokenizer()
     seen = []
     for seed in (0, 1):

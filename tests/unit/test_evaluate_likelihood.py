@@ -8,7 +8,7 @@ import torch
 from deltatune.core.errors import UserError
 from deltatune.evaluate.likelihood import choose, score_completions, score_windows, windows
 from deltatune.tokens.encode import encode
-from deltatune.tokens.ids import begin, continuation_ids, text_ids
+from deltatune.tokens.ids import bos_ids, continuation_ids, text_ids
 from deltatune.tokens.prompts import Document
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,7 +46,7 @@ def quiet(text):
 def test_windows_part_the_text_byte_for_byte_and_token_for_token(text, context, kind):
     tokenizer = TOKENIZERS[kind]()
     ids = text_ids([text], tokenizer)[0]
-    bos = begin(tokenizer)
+    bos = bos_ids(tokenizer)
     found = windows(text, tokenizer, context)
     position = 0 if bos else min(1, len(ids))
     for window in found:
@@ -78,7 +78,7 @@ def test_a_character_of_many_tokens_is_counted_once():
 
 def test_perplexity_of_a_text_that_fits_is_that_of_a_plain_forward(model, tokenizer):
     text = tiny.TEXTS[0]
-    ids = begin(tokenizer) + text_ids([text], tokenizer)[0]
+    ids = bos_ids(tokenizer) + text_ids([text], tokenizer)[0]
     (window,) = windows(text, tokenizer, len(ids))
     (nll,) = score_windows(model, tokenizer, [window], batch_size=1, progress=quiet)
     logs = tiny.log_probabilities(model, ids)
@@ -107,7 +107,7 @@ def test_no_text_no_windows(tokenizer):
 def full_rows(model, tokenizer, prompts, completions, max_length):
     """Each prompt with each completion in a row of its own."""
     ends = continuation_ids(completions, tokenizer)
-    bos = begin(tokenizer)
+    bos = bos_ids(tokenizer)
     room = max_length - len(bos) - max(map(len, ends)) - 1
     scores = np.zeros((len(prompts), len(completions)))
     for i, prompt in enumerate(text_ids(prompts, tokenizer)):
@@ -173,7 +173,7 @@ def test_a_long_prompt_is_shortened_as_in_training(model, tokenizer):
 @pytest.mark.parametrize("spare", [-5, -1, 0, 1])
 def test_labels_that_leave_no_room_for_a_prompt(model, tokenizer, spare):
     longest = max(map(len, continuation_ids(LABELS, tokenizer)))
-    max_length = len(begin(tokenizer)) + longest + 1 + spare
+    max_length = len(bos_ids(tokenizer)) + longest + 1 + spare
 
     def score():
         return score_completions(

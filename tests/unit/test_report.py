@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from deltatune.core.errors import UserError
 from deltatune.report import examples, figures, page, tables, verdict
+from deltatune.tasks.registry import load_kind
 
 TEMPLATE = Path(__file__).parents[2] / "report" / "page.html.j2"
 HOSTILE = "<script>alert(1)</script> </script> {{7*7}} naïve 日本語 \x00\x1b[31m \u202e & \"'"
@@ -54,9 +55,12 @@ def perplexity(base, tuned, low, high, **changed) -> dict:
 
 
 def experiment(task="instructions", kind="instruct", metric="rouge_l", seeds=(1, 2)) -> dict:
+    module = load_kind(kind)
     return {
         "task": task,
-        "kind": kind,
+        "kind": module.TITLE,
+        "outputs": module.OUTPUTS,
+        "unit": module.UNIT,
         "model": "tiny",
         "quantization": "nf4",
         "main_metric": metric,

@@ -10,7 +10,7 @@ from deltatune.evaluate.generate import answer
 from deltatune.tasks import instruct
 from deltatune.tokens import chat as chat_template
 from deltatune.tokens.encode import encode
-from deltatune.tokens.ids import answer_ids, prompt_ids, readable, stop, text_ids
+from deltatune.tokens.ids import answer_ids, prompt_ids, readable, stop_id, text_ids
 from deltatune.tokens.prompts import Document, conversation
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -107,7 +107,7 @@ def test_only_the_answer_and_its_end_are_learnt(tokenizer):
     assert ids == prompt_ids([ASK], tokenizer)[0] + answer_
     assert labels == [-100] * (len(ids) - len(answer_)) + answer_
     assert tokenizer.decode(answer_[:-1]).strip() == "The Danube."
-    assert answer_[-1] == stop(ASK, tokenizer)
+    assert answer_[-1] == stop_id(ASK, tokenizer)
     assert answer_.count(answer_[-1]) == 1
 
 
@@ -135,7 +135,7 @@ def test_marks_in_a_record_are_only_text(tokenizer, nasty):
         readable(hostile, tokenizer)
     )
     (answer_,) = answer_ids([ASK], [nasty], tokenizer)
-    assert [i for i in answer_ if i in marks] == [stop(ASK, tokenizer)]
+    assert [i for i in answer_ if i in marks] == [stop_id(ASK, tokenizer)]
 
 
 def test_text_keeps_its_ids_whatever_else_is_in_the_batch(tokenizer):
@@ -174,8 +174,8 @@ def test_an_opening_that_only_answers_have_belongs_to_the_prompt():
 def test_a_turn_may_end_otherwise_than_a_document():
     tokenizer = with_template("headers")
     turn = tokenizer.convert_tokens_to_ids("<|stop|>")
-    assert stop(ASK, tokenizer) == turn != tokenizer.eos_token_id
-    assert stop("Name a river.", tokenizer) == tokenizer.eos_token_id
+    assert stop_id(ASK, tokenizer) == turn != tokenizer.eos_token_id
+    assert stop_id("Name a river.", tokenizer) == tokenizer.eos_token_id
 
 
 def test_a_template_without_marks_ends_with_eos():

@@ -7,18 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from deltatune.core.errors import UserError
-from deltatune.tokens.encode import (
-    NO_ROOM,
-    NO_TEXT,
-    Collator,
-    encode,
-    pack,
-    read_shards,
-    summary,
-    write_shards,
-)
-from deltatune.tokens.ids import continuation_ids, padding, prompt_ids, text_ids
+from deltatune.tokens.encode import NO_ROOM, NO_TEXT, encode, pack, summary
+from deltatune.tokens.ids import continuation_ids, pad_id, prompt_ids, text_ids
 from deltatune.tokens.prompts import Document, render
+from deltatune.tokens.shards import Collator, read_shards, write_shards
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -112,14 +104,14 @@ def test_running_text_is_learnt_whole(tokenizer):
 def test_eos_is_learnt_whatever_pads(pad):
     tokenizer = fast(byte_level(), **({"pad_token": pad} if pad else {}))
     encoded = encode([Document("The", " sea"), Document("She", "")], tokenizer, 64, "truncate")
-    assert encoded.padding == UNK
+    assert encoded.pad_id == UNK
     columns = pack(encoded, 64)
     assert (columns["labels"] == EOS).sum() == (columns["input_ids"] == EOS).sum() == 2
 
 
 def test_padding_falls_back_to_eos():
     tokenizer = fast(byte_level(), unk_token=None)
-    assert padding(tokenizer) == EOS
+    assert pad_id(tokenizer) == EOS
 
 
 def test_an_empty_answer_teaches_to_stop(tokenizer):
@@ -270,7 +262,7 @@ def test_rows_hold_each_document_once_and_then_padding(encoded):
             found.append((ids.tolist(), labels.tolist()))
         else:
             assert where.stop == columns["input_ids"].shape[1]
-            assert set(ids.tolist()) == {encoded.padding}
+            assert set(ids.tolist()) == {encoded.pad_id}
             assert set(labels.tolist()) == {-100}
             padded += len(ids)
     given = [(i.tolist(), m.tolist()) for i, m in zip(encoded.ids, encoded.labels, strict=True)]

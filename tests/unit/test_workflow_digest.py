@@ -43,20 +43,18 @@ def append(file: Path, text: str) -> None:
 REACH = {
     "train/train.py": {"train_adapter"},
     "models/quantization.py": {"train_adapter", "generate_answers", "score_text", "score_labels"},
-    "tokens/packing.py": {"tokenize_split", "train_adapter"},
+    "tokens/packing.py": {"tokenize_split"},
+    "tokens/shards.py": {"tokenize_split", "train_adapter"},
     "data/splits.py": {"split_dataset"},
     "data/chunking.py": {"chunk_text"},
     "data/readers.py": {"fetch_dataset"},
     "fetch/model.py": {"fetch_model"},
     "models/pretrain.py": {"pretrain_model"},
     "evaluate/likelihood.py": {"score_text", "score_labels"},
-    "evaluate/generate.py": {"generate_answers", "score_text", "score_labels"},
-    "compare/statistics.py": {
-        "compute_metrics",
-        "compare_systems",
-        "join_comparisons",
-        "fit_baseline",
-    },
+    "evaluate/generate.py": {"generate_answers"},
+    "evaluate/batches.py": {"generate_answers", "score_text", "score_labels"},
+    "evaluate/scores.py": {"compute_metrics"},
+    "compare/statistics.py": {"compare_systems", "join_comparisons"},
     "evaluate/baselines.py": {"fit_baseline"},
     "report/page.py": {"render_report"},
 }
@@ -70,6 +68,7 @@ def test_an_edit_is_seen_by_exactly_the_scripts_that_reach_the_module(copy, modu
     assert found >= REACH[module]
     unseen = {
         *("train_adapter", "pretrain_model", "split_dataset", "fetch_dataset", "tokenize_split"),
+        *("compute_metrics", "fit_baseline"),
     }
     assert not found & (unseen - REACH[module])
 
@@ -124,8 +123,8 @@ def test_a_string_that_is_used_is_seen(copy):
     assert 'NO_TEXT = "' in text
     module.write_text(text.replace('NO_TEXT = "', 'NO_TEXT = "so: '), encoding="utf-8")
     found = changed(before, digests(copy))
-    assert {"tokenize_split", "train_adapter"} <= found
-    assert not {"split_dataset", "pretrain_model", "compare_systems"} & found
+    assert "tokenize_split" in found
+    assert not {"train_adapter", "split_dataset", "pretrain_model", "compare_systems"} & found
 
 
 def test_a_revert_gives_the_first_digest_back(copy):

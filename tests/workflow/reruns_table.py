@@ -74,7 +74,7 @@ CROSS_TASK = ("join_comparisons cross_task",)
 MERGED = ("merge_adapter news 1",)
 
 
-def judged(experiment: str, task: str) -> tuple[str, ...]:
+def rescored(experiment: str, task: str) -> tuple[str, ...]:
     """Behind a change of all answers or likelihoods of an experiment on its own task."""
     return (f"compare_systems {experiment} {task}", f"plot_differences {experiment}", *PAGE)
 
@@ -374,7 +374,7 @@ SECTIONS["`tasks`"] = [
         "`evaluation.max_new_tokens`, `batch_size`, `max_examples` of `instruct`",
         (
             *("generate_answers questions *", "compute_metrics questions *"),
-            *judged("answers", "questions"),
+            *rescored("answers", "questions"),
         ),
         {
             key: put_at({f"tasks.questions.evaluation.{key}": 9})
@@ -420,7 +420,7 @@ SECTIONS["`tasks`"] = [
     ),
     Row(
         "`metrics`: one more, one less",
-        ("compute_metrics questions *", *judged("answers", "questions")),
+        ("compute_metrics questions *", *rescored("answers", "questions")),
         {
             "more": put(tasks__questions__metrics=["rouge_l", "bleu", "exact_match"]),
             "less": put(tasks__questions__metrics=["rouge_l"]),
@@ -741,17 +741,14 @@ SECTIONS["Code, template, environments"] = [
     ),
     Row(
         "`compare/statistics.py`",
-        (
-            *("compute_metrics *", "fit_baseline *", "compare_systems *", "plot_differences *"),
-            *(*PAGE, *CROSS_TASK),
-        ),
+        ("compare_systems *", *PAGE, *CROSS_TASK),
         {"statistics": code("deltatune/compare/statistics.py")},
     ),
     Row(
         "`metrics/answers/bleu.py`",
-        ("compute_metrics questions *", *judged("answers", "questions")),
+        ("compute_metrics questions *", *rescored("answers", "questions")),
         {"bleu": code("deltatune/metrics/answers/bleu.py")},
-        "Tasks with other metrics are not judged again.",
+        "Tasks with other metrics are not scored again.",
     ),
     Row(
         "`report/`",

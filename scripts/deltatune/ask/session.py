@@ -22,8 +22,7 @@ from deltatune.core.errors import UserError
 from deltatune.core.paths import RESULTS
 from deltatune.core.text import did_you_mean
 from deltatune.tasks.registry import load_kind
-from deltatune.tokens.ids import begin, end, padding, prompt_ids
-from deltatune.tokens.ids import stop as stop_id
+from deltatune.tokens.ids import bos_ids, eos_id, pad_id, prompt_ids, stop_id
 from deltatune.tokens.prompts import Prompt
 from deltatune.workflow.flow import Flow
 
@@ -142,7 +141,7 @@ def prompt(subject: Subject, question: str, input: str = "") -> Prompt:
     that has none.
     """
     kind = subject.kind
-    optional = getattr(kind, "OPTIONAL_FIELDS", ())
+    optional = kind.OPTIONAL_FIELDS
     if input and not optional:
         raise UserError(f"A task of kind '{subject.task['kind']}' takes no input beside the text.")
     record = dict.fromkeys((*kind.TEXT_FIELDS, kind.LABEL_FIELD or ""), "")
@@ -245,7 +244,7 @@ class Pair:
         import torch
 
         tokenizer = self._tokenizer
-        before = len(begin(tokenizer))
+        before = len(bos_ids(tokenizer))
         context = self._model.config.max_position_embeddings
         room = max(before + 1, context - max_new_tokens)
         (ids,) = prompt_ids([question], tokenizer)
@@ -258,8 +257,8 @@ class Pair:
             "do_sample": False,
             "num_beams": 1,
             "use_cache": True,
-            "pad_token_id": padding(tokenizer),
-            "eos_token_id": sorted({end(tokenizer), stop_id(question, tokenizer)}),
+            "pad_token_id": pad_id(tokenizer),
+            "eos_token_id": sorted({eos_id(tokenizer), stop_id(question, tokenizer)}),
         }
         return request, len(ids) - len(kept)
 

@@ -36,7 +36,7 @@ def page(pair: Pair, max_new_tokens: int) -> Any:
     import gradio as gr
 
     subject = pair.subject
-    takes_input = bool(getattr(subject.kind, "OPTIONAL_FIELDS", ()))
+    takes_input = bool(subject.kind.OPTIONAL_FIELDS)
     question_label = {"answers": "Question", "text": "Text to continue", "labels": "Text"}
 
     def answer(question: str, extra: str) -> Iterator[tuple[str, str, str]]:

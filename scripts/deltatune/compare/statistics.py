@@ -39,7 +39,7 @@ class Comparison:
                         for the systems as trained (the spread over seeds is apart, in seed_sd)
     p_value             two-sided, under the hypothesis that base and tuned are exchangeable
     seed_sd             standard deviation of the tuned figure over training seeds; NaN for one
-    detectable          the smallest |delta| that a two-sided test at this level finds with a
+    minimum_detectable_effect  the smallest |delta| that a two-sided test at this level finds with a
                         power of 80%
     n                   examples
     unit, units         what was resampled ("example" or "cluster") and how many there are
@@ -53,7 +53,7 @@ class Comparison:
     ci_high: float
     p_value: float
     seed_sd: float
-    detectable: float
+    minimum_detectable_effect: float
     n: int
     unit: str
     units: int
@@ -77,7 +77,7 @@ def compare(
     clusters    [n] the cluster of each example, or None where examples are independent (which
                 is the same as a cluster for each)
     resamples   of the bootstrap and of the permutation test, each
-    confidence  of the interval; 1 - confidence is also the level of `detectable`
+    confidence  of the interval; 1 - confidence is also the level of the minimum detectable effect
     seed        makes every draw repeatable
 
     Raises UserError when there are no examples, no tuned systems, or shapes do not agree.
@@ -117,7 +117,7 @@ def compare(
         ci_high=high,
         p_value=p_value,
         seed_sd=seed_sd,
-        detectable=detectable,
+        minimum_detectable_effect=detectable,
         n=n,
         unit=unit,
         units=units,
@@ -137,16 +137,6 @@ def holm(p: Sequence[float]) -> np.ndarray:
     if tested.any():
         adjusted[tested] = multipletests(adjusted[tested], method="holm")[1]
     return adjusted
-
-
-def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Give Wilson's score interval (1927) of one proportion; NaN, NaN when n is 0."""
-    from statsmodels.stats.proportion import proportion_confint
-
-    if n == 0:
-        return math.nan, math.nan
-    low, high = proportion_confint(successes, n, alpha=1 - confidence, method="wilson")
-    return float(low), float(high)
 
 
 def _same(base: np.ndarray, tuned: Sequence[np.ndarray]) -> Sequence[np.ndarray]:

@@ -1,4 +1,4 @@
-"""The tables of comparisons, read back as they were written."""
+"""The tables of comparisons: their columns, and how they are read back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 
+COLUMNS = [
+    *("experiment", "task", "model", "metric", "higher_is_better", "n", "base", "tuned", "delta"),
+    *("ci_low", "ci_high", "p_value", "p_holm"),
+]
+"""Of comparison.csv, in their order; `Comparison` in `compare.statistics` says what they hold."""
+
 TEXT = ("experiment", "task", "model", "metric", "unit", "method")
+"""Columns of text in any table of comparisons."""
 
 
 def read(path: str | Path) -> pd.DataFrame:

@@ -66,7 +66,7 @@ def _reason(reason: str) -> str:
 
 
 def _require_fields(records: pd.DataFrame, kind: ModuleType, where: str) -> None:
-    optional = set(getattr(kind, "OPTIONAL_FIELDS", ()))
+    optional = set(kind.OPTIONAL_FIELDS)
     needed = [*kind.TEXT_FIELDS, *([kind.LABEL_FIELD] if kind.LABEL_FIELD else [])]
     absent = [field for field in needed if field not in records and field not in optional]
     if absent:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from deltatune.tokens.ids import begin, end, padding, prompt_ids, stop
+from deltatune.evaluate.batches import batches_by_length
+from deltatune.tokens.ids import bos_ids, eos_id, pad_id, prompt_ids, stop_id
 from deltatune.tokens.prompts import Prompt
 
 
@@ -21,13 +22,6 @@ class Answer:
     tokens: int
     finished: bool
     cut: int
-
-
-def batch_plan(lengths: list[int], batch_size: int) -> list[list[int]]:
-    """Indices in batches of like length, longest first, so that running short of memory shows
-    at once. The plan depends on the prompts alone: base and tuned get the same one."""
-    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
 
 
 @torch.inference_mode()
@@ -48,17 +42,17 @@ def answer(
     which is counted in `Answer.cut`. The last one always stays: where `max_new_tokens` is as much
     as the context, an answer gets what the bos and that token leave.
     """
-    bos, pad = begin(tokenizer), padding(tokenizer)
-    stops = sorted({end(tokenizer), *(stop(prompt, tokenizer) for prompt in prompts)})
+    bos, pad = bos_ids(tokenizer), pad_id(tokenizer)
+    stops = sorted({eos_id(tokenizer), *(stop_id(prompt, tokenizer) for prompt in prompts)})
     context = model.config.max_position_embeddings
     room = max(len(bos) + 1, context - max_new_tokens)
     encoded = [ids[len(bos) :] for ids in prompt_ids(prompts, tokenizer)]
     kept = [ids[-(room - len(bos)) :] for ids in encoded]
     answers: dict[int, Answer] = {}
-    plan = batch_plan([len(ids) for ids in kept], batch_size)
-    for number, batch in enumerate(plan):
+    batches = batches_by_length([len(ids) for ids in kept], batch_size)
+    for number, batch in enumerate(batches):
         # A model must be given something: without bos, an empty prompt is the end of a document.
-        rows = [bos + kept[i] or [end(tokenizer)] for i in batch]
+        rows = [bos + kept[i] or [eos_id(tokenizer)] for i in batch]
         width = max(map(len, rows))
         ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows])
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
@@ -78,5 +72,5 @@ def answer(
             tokens = tokens[:last]
             text = tokenizer.decode(tokens, skip_special_tokens=True)
             answers[i] = Answer(text, len(tokens), finished, len(encoded[i]) - len(kept[i]))
-        progress(f"{len(answers)}/{len(prompts)} answers, batch {number + 1}/{len(plan)}")
+        progress(f"{len(answers)}/{len(prompts)} answers, batch {number + 1}/{len(batches)}")
     return [answers[i] for i in range(len(prompts))]

@@ -12,8 +12,8 @@ import pandas as pd
 import torch
 
 from deltatune.core.errors import UserError
-from deltatune.evaluate.generate import batch_plan
-from deltatune.tokens.ids import begin, continuation_ids, padding, text_ids
+from deltatune.evaluate.batches import batches_by_length
+from deltatune.tokens.ids import bos_ids, continuation_ids, pad_id, text_ids
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def windows(text: str, tokenizer, context: int) -> list[Window]:
     ids, offsets = encoded["input_ids"], [start for start, _ in encoded["offset_mapping"]]
     if not ids:
         return []
-    bos = begin(tokenizer)
+    bos = bos_ids(tokenizer)
     size = context - len(bos)
     stride = max(1, context // 2)
     # Without a bos the first token has nothing before it and cannot be scored.
@@ -85,10 +85,10 @@ def score_windows(
     progress: Callable[[str], None] = print,
 ) -> np.ndarray:
     """Negative log-likelihood of the scored tokens of each window: float64 [windows], nats."""
-    pad = padding(tokenizer)
+    pad = pad_id(tokenizer)
     totals = np.zeros(len(parts))
     done = 0
-    for batch in batch_plan([len(part.ids) for part in parts], batch_size):
+    for batch in batches_by_length([len(part.ids) for part in parts], batch_size):
         width = max(len(parts[i].ids) for i in batch)
         # Padding stands behind, where causal attention cannot see it.
         ids = torch.tensor([parts[i].ids + [pad] * (width - len(parts[i].ids)) for i in batch])
@@ -123,7 +123,7 @@ def score_completions(
     than the room that max_length leaves loses its first tokens, as in training. Raises UserError
     where the longest completion leaves no room for a token of the prompt.
     """
-    bos = begin(tokenizer)
+    bos = bos_ids(tokenizer)
     ends = continuation_ids(completions, tokenizer)
     longest = max(map(len, ends))
     room = max_length - len(bos) - longest - 1
@@ -134,13 +134,13 @@ def score_completions(
             "or shorten the label."
         )
     encoded = [bos + ids[-room:] for ids in text_ids(prompts, tokenizer)]
-    pad = padding(tokenizer)
+    pad = pad_id(tokenizer)
     end_ids = torch.tensor([e + [pad] * (longest - len(e)) for e in ends]).to(model.device)
     end_mask = torch.tensor([[1] * len(e) + [0] * (longest - len(e)) for e in ends])
     end_mask = end_mask.to(model.device)
     scores = np.zeros((len(prompts), len(completions)))
     done = 0
-    for batch in batch_plan([len(ids) for ids in encoded], batch_size):
+    for batch in batches_by_length([len(ids) for ids in encoded], batch_size):
         scores[batch] = _score_batch(model, [encoded[i] for i in batch], end_ids, end_mask, pad)
         done += len(batch)
         progress(f"{done}/{len(prompts)} texts")

@@ -17,7 +17,7 @@ from deltatune.core.errors import UserError
 from deltatune.models.device import Compute
 from deltatune.models.load import load_base, load_tokenizer
 from deltatune.tokens.encode import encode
-from deltatune.tokens.ids import end, padding, stop
+from deltatune.tokens.ids import eos_id, pad_id, stop_id
 from deltatune.tokens.prompts import Prompt
 
 #: Nats a token. Rounding to bf16 alone costs 0.0001 to 0.0002 on the default's tiny model, merging
@@ -97,7 +97,7 @@ def save(model: PreTrainedModel, base: str | Path, output: Path, prompt: Prompt 
     model.generation_config = GenerationConfig(
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=_ends(base, tokenizer, prompt),
-        pad_token_id=padding(tokenizer),
+        pad_token_id=pad_id(tokenizer),
         do_sample=False,
     )
     model.save_pretrained(output, safe_serialization=True)
@@ -110,12 +110,12 @@ def save(model: PreTrainedModel, base: str | Path, output: Path, prompt: Prompt 
 def _ends(base: str | Path, tokenizer: Any, prompt: Prompt) -> int | list[int]:
     """Ids that end an answer: eos, the end of a turn in a chat, and what the base's own settings
     know beside them."""
-    eos = end(tokenizer)
+    eos = eos_id(tokenizer)
     path = Path(base) / "generation_config.json"
     known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     more = known.get("eos_token_id") or []
     more = more if isinstance(more, list) else [more]
-    ends = list(dict.fromkeys([eos, stop(prompt, tokenizer), *more]))
+    ends = list(dict.fromkeys([eos, stop_id(prompt, tokenizer), *more]))
     return ends if len(ends) > 1 else eos
 
 

@@ -138,7 +138,7 @@ def _of_known(
     record = {field: "x" * length for field, length in sizes.items()}
     if kind.LABEL_FIELD and kind.LABEL_FIELD not in record:
         record[kind.LABEL_FIELD] = kind.label_names(task["labels"])[0]
-    if not set(kind.TEXT_FIELDS) <= {*record, *getattr(kind, "OPTIONAL_FIELDS", ())}:
+    if not set(kind.TEXT_FIELDS) <= {*record, *kind.OPTIONAL_FIELDS}:
         return None
     used = min(count, task["split"]["max_records"] or count)
     characters = _length(kind.document(record, dict(task)))

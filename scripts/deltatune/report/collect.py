@@ -62,8 +62,8 @@ def report_data(
             name: reading.scores(**e["files"]["scores"], metric=e["main_metric"])
             for name, e in experiments.items()
         },
-        examples={n: answers(e) for n, e in experiments.items() if e["kind"] == "instruct"},
-        continuations={n: answers(e) for n, e in experiments.items() if e["kind"] == "prose"},
+        examples={n: answers(e) for n, e in experiments.items() if e["outputs"] == "answers"},
+        continuations={n: answers(e) for n, e in experiments.items() if e["outputs"] == "text"},
         confusions={
             name: reading.confusion(
                 e["files"]["labels"]["base"], e["files"]["labels"]["tuned"][0], e["labels"]
@@ -106,7 +106,7 @@ def answers(experiment: dict[str, Any]) -> pd.DataFrame:
     base = pd.read_parquet(files["answers"]["base"])
     tuned = pd.read_parquet(files["answers"]["tuned"][0])
     frame = base[["id", "prompt", "reference"]].assign(base=base["answer"], tuned=tuned["answer"])
-    if experiment["kind"] == "instruct":
+    if experiment["outputs"] == "answers":
         first = files["scores"] | {"tuned": files["scores"]["tuned"][:1]}
         scores = reading.scores(**first, metric=experiment["main_metric"])
         frame[["base_score", "tuned_score"]] = scores[["base", "tuned"]]

@@ -16,6 +16,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from deltatune.compare.table import COLUMNS
 from deltatune.core.errors import UserError
 from deltatune.core.text import file_size
 from deltatune.core.version import __version__
@@ -24,11 +25,6 @@ from deltatune.report.examples import SHOWN
 
 DOWNLOADS_BUDGET = 250_000
 """Bytes of CSV text that the page carries; what is beyond lies beside the report."""
-COMPARISON = [
-    *("experiment", "task", "model", "metric", "higher_is_better", "n", "base", "tuned", "delta"),
-    *("ci_low", "ci_high", "p_value", "p_holm"),
-]
-KINDS = {"instruct": "instruction following", "prose": "prose", "classify": "classification"}
 
 DETAILS = ["experiment", "task", "metric"]
 LOSSES = ["experiment", "seed", "step", "epoch", "split", "loss"]
@@ -48,11 +44,12 @@ class ReportData:
     """
 
     comparison: pd.DataFrame
-    """results/comparison.csv: the columns COMPARISON, one row a metric of an experiment on a task.
-    delta = tuned - base; tuned = mean over seeds; NaN where a number is not known."""
+    """results/comparison.csv: the columns of `compare.table`, one row for each metric of an
+    experiment on a task. delta = tuned - base; tuned = mean over seeds; NaN where a number is not
+    known."""
 
     experiments: dict[str, dict]
-    """name → {task, kind ("instruct" | "prose" | "classify"), model, quantization, main_metric,
+    """name → {task, kind (in words), outputs, unit, model, quantization, main_metric,
     settings: {"lora": {…}, "training": {…}} (any nesting), seeds: [int, …], and perhaps
     published: {source, metrics: {metric: {base, tuned, scale}}, differs: [sentence, …]}}"""
 
@@ -124,7 +121,7 @@ def render(data: ReportData, template: Path) -> str:
     template: page.html.j2; style.css lies beside it
     Raises UserError where the comparison lacks a column.
     """
-    missing = [name for name in COMPARISON if name not in data.comparison.columns]
+    missing = [name for name in COLUMNS if name not in data.comparison.columns]
     if missing:
         raise UserError(
             f"The comparison table lacks the column {', '.join(missing)}: the report cannot be "
@@ -247,7 +244,7 @@ def _higher(data: ReportData, name: str) -> bool:
     rows = data.comparison[data.comparison["metric"] == metric]
     if len(rows):
         return verdict.is_true(rows["higher_is_better"].iloc[0])
-    return data.experiments[name].get("kind") != "prose"
+    return data.experiments[name].get("outputs") != "text"
 
 
 # --------------------------------------------------------------------------------- methods, caveats
@@ -351,14 +348,13 @@ def experiment_view(data: ReportData, number: int, name: str) -> dict:
     experiment = data.experiments[name]
     metric = experiment.get("main_metric", "")
     higher = _higher(data, name)
-    kind = experiment.get("kind", "")
-    unit = verdict.UNITS.get(kind, "examples")
+    unit = experiment.get("unit", "examples")
     title = _title(data, metric)
     view = {
         "key": f"experiment{number}",
         "name": name,
         "task": experiment.get("task", ""),
-        "kind": KINDS.get(kind, kind),
+        "kind": experiment.get("kind", ""),
         "model": experiment.get("model", ""),
         "quantization": experiment.get("quantization") or "none",
         "seeds": [str(seed) for seed in experiment.get("seeds", [])],

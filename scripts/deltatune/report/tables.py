@@ -81,8 +81,8 @@ def group_label(row: Mapping, details: pd.DataFrame, experiments: Mapping) -> st
     detail = verdict.detail_of(details, row)
     parts = [f"{row['experiment']}: {experiment.get('model', 'tuned')} on {row['task']}"]
     if verdict.finite(row.get("n")):
-        unit = detail.get("unit") or verdict.UNITS.get(experiment.get("kind"), "examples")
-        if experiment.get("kind") == "prose" and unit == "chapters":
+        unit = detail.get("unit") or experiment.get("unit", "examples")
+        if experiment.get("unit") == "windows" and unit == "chapters":
             unit = "windows"
         parts.append(verdict.plural(round(float(row["n"])), unit))
     if verdict.finite(detail.get("seeds")):

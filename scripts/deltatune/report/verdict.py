@@ -23,7 +23,6 @@ CONFIDENCE = 0.95
 MINUS = "−"
 NOTHING = "–"
 KEY = ["experiment", "task", "metric"]
-UNITS = {"instruct": "examples", "prose": "windows", "classify": "examples"}
 
 
 @dataclass(frozen=True)
@@ -265,7 +264,7 @@ def sentence(
         return f"{who} on {task} could not be judged: {title} has {_missing(row)}."
     decimals = decimals_for(row)
     base, tuned = (format_number(row[key], decimals) for key in ("base", "tuned"))
-    unit = UNITS.get(experiment.get("kind"), "examples")
+    unit = experiment.get("unit", "examples")
     facts = _facts(row, detail, unit, decimals, resamples, confidence)
     if result == "undetected":
         text = (
@@ -442,11 +441,11 @@ def summarize(
     """The words of the whole report's head, from its numbers alone."""
     verdicts = []
     for row in main_rows(comparison, experiments).to_dict("records"):
-        experiment = experiments.get(row["experiment"], {})
+        experiment = dict(experiments.get(row["experiment"], {}))
         own = experiment.get("task", row["task"]) == row["task"]
         title = metrics.get(row["metric"], {}).get("title", row["metric"])
-        kind = next((x["kind"] for x in experiments.values() if x.get("task") == row["task"]), None)
-        experiment = {**experiment, "kind": kind or experiment.get("kind")}
+        units = [x["unit"] for x in experiments.values() if x.get("task") == row["task"]]
+        experiment |= {"unit": units[0]} if units else {}
         text = sentence(row, experiment, detail_of(details, row), title, resamples, confidence)
         if own:
             text += beaten_by(row, row["metric"], title, (baselines or {}).get(row["task"], {}))

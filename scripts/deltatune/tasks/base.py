@@ -1,28 +1,12 @@
-"""Kinds of task, one module each, found by its name.
+"""What a kind of task is: the members of its module, and the settings that all kinds share.
 
-A kind is a module with
-
-    OUTPUTS        the outputs of an evaluation, scored by metrics: "answers", "text" or "labels"
-    TEXT_FIELDS    the fields whose text makes two records duplicates if it is equal
-    OPTIONAL_FIELDS  those of them that a record may lack; none by default
-    LABEL_FIELD    the field that a stratified split balances, or None
-    OVERFLOW       how a document longer than max_length is shortened: "truncate" (its end),
-                   "shorten_prompt" or "split" (into several)
-    Settings       its section of config.yaml, a TaskSettings with defaults of its own
-    check(record, task)      (field, reason) for a record that cannot be used, else None
-    clean(record, task)      the record with normalized fields
-    document(record, task)   the Document (prompt and completion) that is trained on
-    questions(test, task)    the prompts of the evaluation: a frame of id, prompt and reference
-    plain_text(record)       the text that a base may be pre-trained on: no prompt, no label
-
-`task` is the settings as a plain dict, so that a stage depends only on the keys that it is given.
 Modules here import nothing heavy: the Snakefile reads them at every call.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from pydantic import Field
 
@@ -32,9 +16,22 @@ from deltatune.core.schema import Section, Seed, Share
 if TYPE_CHECKING:
     import pandas as pd
 
+    from deltatune.tokens.prompts import Document
+
+Record = dict[str, Any]
+"""One example, its fields by name."""
+
+Task = dict[str, Any]
+"""The settings of a task as a plain dict: a stage depends on just the keys that it is given."""
+
+Outputs = Literal["answers", "text", "labels"]
+"""The outputs of an evaluation, scored by metrics."""
+
+Overflow = Literal["truncate", "shorten_prompt", "split"]
+"""How a document longer than max_length is shortened: by its end, by the beginning of its prompt,
+or into several."""
 
 Count = Annotated[int, Field(ge=1)]
-
 
 Method = Literal["random", "stratified", "contiguous"]
 
@@ -101,3 +98,68 @@ def missing(record: dict[str, Any], fields: tuple[str, ...]) -> tuple[str, str] 
         if not value.strip():
             return field, "empty"
     return None
+
+
+class TaskKind(Protocol):
+    """A module of this package. Whatever depends on the kind of a task is asked of it: nothing
+    outside the package knows the kinds by name."""
+
+    TITLE: str
+    """What the report calls tasks of this kind."""
+    OUTPUTS: Outputs
+    UNIT: str
+    """What a metric scores one by one, in the plural: "examples", "windows"."""
+    MAIN_METRIC: str
+    """The metric of the verdict, unless the settings choose another."""
+    TEXT_FIELDS: tuple[str, ...]
+    """The fields whose text makes two records duplicates if it is equal."""
+    OPTIONAL_FIELDS: tuple[str, ...]
+    """Those of them that a record may lack."""
+    LABEL_FIELD: str | None
+    """The field that a stratified split balances."""
+    OVERFLOW: Overflow
+    Settings: type[TaskSettings]
+    """Its section of config.yaml, with defaults of its own."""
+
+    def check(self, record: Record, task: Task) -> tuple[str, str] | None:
+        """(field, reason) for a record that cannot be used."""
+
+    def clean(self, record: Record, task: Task) -> Record:
+        """The record with normalized fields."""
+
+    def document(self, record: Record, task: Task) -> Document:
+        """Prompt and completion, as trained on."""
+
+    def questions(self, test: pd.DataFrame, task: Task) -> pd.DataFrame:
+        """The prompts of the evaluation: id, prompt, and the reference."""
+
+    def plain_text(self, record: Record) -> str:
+        """The text that a base may be pre-trained on: no prompt, no label."""
+
+
+class TextKind(TaskKind, Protocol):
+    """A kind whose outputs are "text": the likelihood of running text."""
+
+    def texts(self, test: pd.DataFrame) -> list[tuple[str, str]]:
+        """(chapter, its text) in order."""
+
+
+class LabelKind(TaskKind, Protocol):
+    """A kind whose outputs are "labels": the likelihood of each label after a prompt."""
+
+    def label_names(self, labels: list[str] | dict[Any, str]) -> list[str]:
+        """The names of the classes in their order, each once."""
+
+    def completions(self, task: Task) -> list[str]:
+        """The completion for each label, in the order of the labels."""
+
+    def empty_prompts(self, task: Task) -> list[str]:
+        """Prompts without content, for contextual calibration."""
+
+
+PROTOCOLS: dict[Outputs, type[TaskKind]] = {
+    "answers": TaskKind,
+    "text": TextKind,
+    "labels": LabelKind,
+}
+"""Outputs -> what a kind that yields them must hold."""

@@ -8,14 +8,18 @@ from pydantic import Field, field_validator, model_validator
 
 from deltatune.core.schema import Section
 from deltatune.core.text import did_you_mean
-from deltatune.tasks.base import Method, Split, TaskSettings, missing, spread, valid
+from deltatune.tasks.base import Method, Record, Split, Task, TaskSettings, missing, spread, valid
 from deltatune.tokens.prompts import Document, label_template, render_labels
 
 if TYPE_CHECKING:
     import pandas as pd
 
+TITLE = "classification"
 OUTPUTS = "labels"
+UNIT = "examples"
+MAIN_METRIC = "accuracy"
 TEXT_FIELDS = ("text",)
+OPTIONAL_FIELDS = ()
 LABEL_FIELD = "label"
 # The end of the prompt asks for the label, and only the label is supervised.
 OVERFLOW = "shorten_prompt"
@@ -44,7 +48,7 @@ class Settings(TaskSettings):
     evaluation: Evaluation = Evaluation()
     """Settings of the scoring of labels."""
     metrics: list[str] = ["accuracy", "macro_f1", "accuracy_calibrated"]
-    main_metric: str = "accuracy"
+    main_metric: str = MAIN_METRIC
 
     @field_validator("prompt")
     @classmethod
@@ -78,7 +82,7 @@ def _label(raw: str, labels: list[str] | dict[Any, str]) -> str | None:
     return labels[number] if number < len(labels) else None
 
 
-def check(record: dict[str, Any], task: dict[str, Any]) -> tuple[str, str] | None:
+def check(record: Record, task: Task) -> tuple[str, str] | None:
     bad = missing(record, ("text", "label"))
     if bad:
         return bad
@@ -90,32 +94,32 @@ def check(record: dict[str, Any], task: dict[str, Any]) -> tuple[str, str] | Non
     return None
 
 
-def clean(record: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
+def clean(record: Record, task: Task) -> Record:
     return {"text": record["text"].strip(), "label": _label(record["label"], task["labels"])}
 
 
-def document(record: dict[str, Any], task: dict[str, Any]) -> Document:
+def document(record: Record, task: Task) -> Document:
     prompt = render_labels(task["prompt"], record["text"], label_names(task["labels"]))
     return Document(prompt=prompt, completion=f" {record['label']}")
 
 
-def questions(test: pd.DataFrame, task: dict[str, Any]) -> pd.DataFrame:
+def questions(test: pd.DataFrame, task: Task) -> pd.DataFrame:
     """id, prompt, text, label."""
     chosen = spread(test, task["evaluation"]["max_examples"])
     prompts = [document(record, task).prompt for record in chosen.to_dict("records")]
     return chosen[["id", "text", "label"]].assign(prompt=prompts)
 
 
-def completions(task: dict[str, Any]) -> list[str]:
+def completions(task: Task) -> list[str]:
     """The completion for each label, in the order of the labels."""
     return [f" {name}" for name in label_names(task["labels"])]
 
 
-def empty_prompts(task: dict[str, Any]) -> list[str]:
+def empty_prompts(task: Task) -> list[str]:
     """Prompts without content, for contextual calibration (Zhao et al. 2021)."""
     names = label_names(task["labels"])
     return [render_labels(task["prompt"], text, names) for text in ("N/A", "[MASK]", "")]
 
 
-def plain_text(record: dict[str, Any]) -> str:
+def plain_text(record: Record) -> str:
     return record["text"]

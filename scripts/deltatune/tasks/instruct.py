@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, field_validator, model_validator
 
 from deltatune.core.schema import Section
-from deltatune.tasks.base import TaskSettings, missing, spread, valid
+from deltatune.tasks.base import Record, Task, TaskSettings, missing, spread, valid
 from deltatune.tokens.prompts import Document, conversation, instruction_template, render
 
 if TYPE_CHECKING:
     import pandas as pd
 
+TITLE = "instruction following"
 OUTPUTS = "answers"
+UNIT = "examples"
+MAIN_METRIC = "rouge_l"
 TEXT_FIELDS = ("instruction", "input", "output")
 OPTIONAL_FIELDS = ("input",)
 LABEL_FIELD = None
@@ -44,7 +47,7 @@ class Settings(TaskSettings):
     evaluation: Evaluation = Evaluation()
     """Settings of the generation."""
     metrics: list[str] = ["rouge_l", "bleu", "exact_match", "token_f1", "bertscore"]
-    main_metric: str = "rouge_l"
+    main_metric: str = MAIN_METRIC
 
     @model_validator(mode="before")
     @classmethod
@@ -58,28 +61,28 @@ class Settings(TaskSettings):
         return valid(instruction_template, prompt) and prompt
 
 
-def check(record: dict[str, Any], task: dict[str, Any]) -> tuple[str, str] | None:
+def check(record: Record, task: Task) -> tuple[str, str] | None:
     return missing(record, ("instruction", "output"))
 
 
-def clean(record: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
+def clean(record: Record, task: Task) -> Record:
     return {field: (record.get(field) or "").strip() for field in TEXT_FIELDS}
 
 
-def document(record: dict[str, Any], task: dict[str, Any]) -> Document:
+def document(record: Record, task: Task) -> Document:
     prompt, chat = render(task["prompt"], record), task["chat"]
     if chat is not None:
         prompt = conversation(prompt, chat["system"])
     return Document(prompt=prompt, completion=record["output"])
 
 
-def questions(test: pd.DataFrame, task: dict[str, Any]) -> pd.DataFrame:
+def questions(test: pd.DataFrame, task: Task) -> pd.DataFrame:
     """id, prompt (text, or messages in a chat), reference."""
     chosen = spread(test, task["evaluation"]["max_examples"])
     prompts = [document(record, task).prompt for record in chosen.to_dict("records")]
     return chosen[["id"]].assign(prompt=prompts, reference=chosen["output"])
 
 
-def plain_text(record: dict[str, Any]) -> str:
+def plain_text(record: Record) -> str:
     # The answers alone: the base is pre-trained on the language, not on the prompts.
     return record["output"]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 from pydantic import Field
 
 from deltatune.core.schema import Section
-from deltatune.tasks.base import Method, Split, TaskSettings, missing
+from deltatune.tasks.base import Method, Record, Split, Task, TaskSettings, missing
 from deltatune.tokens.prompts import Document
 
+TITLE = "prose"
 OUTPUTS = "text"
+UNIT = "windows"
+MAIN_METRIC = "perplexity"
 TEXT_FIELDS = ("text",)
+OPTIONAL_FIELDS = ()
 LABEL_FIELD = None
 OVERFLOW = "split"
 
@@ -39,22 +41,22 @@ class Settings(TaskSettings):
     evaluation: Evaluation = Evaluation()
     """Settings of the likelihood and of the continuations."""
     metrics: list[str] = ["perplexity", "word_perplexity", "bits_per_byte"]
-    main_metric: str = "perplexity"
+    main_metric: str = MAIN_METRIC
 
 
-def check(record: dict[str, Any], task: dict[str, Any]) -> tuple[str, str] | None:
+def check(record: Record, task: Task) -> tuple[str, str] | None:
     return missing(record, ("text",))
 
 
-def clean(record: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
+def clean(record: Record, task: Task) -> Record:
     return {"text": record["text"].strip(), "chapter": record.get("chapter") or ""}
 
 
-def document(record: dict[str, Any], task: dict[str, Any]) -> Document:
+def document(record: Record, task: Task) -> Document:
     return Document(prompt="", completion=record["text"])
 
 
-def questions(test: pd.DataFrame, task: dict[str, Any]) -> pd.DataFrame:
+def questions(test: pd.DataFrame, task: Task) -> pd.DataFrame:
     """id, prompt, reference: the fixed prompts, which have no reference answer."""
     prompts = task["evaluation"]["continuations"]
     return pd.DataFrame({"id": range(1, len(prompts) + 1), "prompt": prompts, "reference": ""})
@@ -66,5 +68,5 @@ def texts(test: pd.DataFrame) -> list[tuple[str, str]]:
     return [(g["chapter"].iloc[0], "\n\n".join(g["text"])) for _, g in groups]
 
 
-def plain_text(record: dict[str, Any]) -> str:
+def plain_text(record: Record) -> str:
     return record["text"]

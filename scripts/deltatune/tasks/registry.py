@@ -1,15 +1,19 @@
 """The kinds of task, found by the name of their module.
 
-Adding a kind is adding a module: `tasks.base` says what it holds.
+Adding a kind is adding a module: `tasks.base.TaskKind` says what it holds.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from typing import get_args
+
+from deltatune.core.errors import UserError
+from deltatune.tasks.base import PROTOCOLS, Overflow, TaskKind, TaskSettings
 
 _NOT_KINDS = {"base", "registry"}
 
@@ -21,5 +25,30 @@ def available_kinds() -> list[str]:
 
 
 @cache
-def load_kind(kind: str) -> ModuleType:
-    return importlib.import_module(f"deltatune.tasks.{kind}")
+def load_kind(kind: str) -> TaskKind:
+    """The module of a kind. Raises UserError where it is not what `tasks.base` asks of it."""
+    module = importlib.import_module(f"deltatune.tasks.{kind}")
+    where = f"scripts/deltatune/tasks/{kind}.py"
+    outputs = getattr(module, "OUTPUTS", None)
+    if outputs not in PROTOCOLS:
+        raise UserError(f"{where}: OUTPUTS is one of {', '.join(PROTOCOLS)}, not {outputs!r}")
+    protocol = PROTOCOLS[outputs]
+    missing = [name for name in _members(protocol) if not hasattr(module, name)]
+    if missing:
+        raise UserError(
+            f"{where} lacks {', '.join(missing)}: {protocol.__name__} in "
+            "scripts/deltatune/tasks/base.py says what a kind of task holds"
+        )
+    if module.OVERFLOW not in get_args(Overflow):
+        allowed = ", ".join(get_args(Overflow))
+        raise UserError(f"{where}: OVERFLOW is one of {allowed}, not {module.OVERFLOW!r}")
+    if not issubclass(module.Settings, TaskSettings):
+        raise UserError(f"{where}: Settings is no subclass of TaskSettings")
+    return module
+
+
+def _members(protocol: type) -> list[str]:
+    """Names of the fields and functions of a protocol and of those that it extends."""
+    fields = [name for each in protocol.__mro__ for name in inspect.get_annotations(each)]
+    functions = [name for name, _ in inspect.getmembers(protocol, inspect.isfunction)]
+    return [name for name in (*fields, *functions) if not name.startswith("_")]

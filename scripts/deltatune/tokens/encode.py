@@ -11,12 +11,9 @@ import numpy as np
 
 from deltatune.core.errors import UserError
 from deltatune.tokens.cutting import cut_texts
-from deltatune.tokens.ids import answer_ids, begin, padding, prompt_ids
+from deltatune.tokens.ids import answer_ids, bos_ids, pad_id, prompt_ids
 from deltatune.tokens.packing import pack_rows
 from deltatune.tokens.prompts import Document
-from deltatune.tokens.shards import Collator, read_shards, write_shards
-
-__all__ = ["Collator", "Encoded", "encode", "pack", "read_shards", "summary", "write_shards"]
 
 IGNORED = -100  # the label that torch's cross entropy leaves out
 NO_ROOM = "the prompt leaves no room for an answer"
@@ -28,7 +25,7 @@ _BATCH = 1000  # documents that the tokenizer is given at once
 class Encoded:
     """Token ids and labels, a piece per document, or several where a text was split."""
 
-    padding: int
+    pad_id: int
     """The id to fill rows with."""
     ids: list[np.ndarray] = field(default_factory=list)
     """int32 [tokens] of each piece."""
@@ -75,8 +72,8 @@ def encode(
         raise ValueError(f"overflow is truncate, shorten_prompt or split, not {overflow!r}")
     if max_length < 3:
         raise UserError(f"max_length: {max_length} tokens cannot hold a document; use 3 or more.")
-    bos = begin(tokenizer)
-    encoded = Encoded(padding=padding(tokenizer))
+    bos = bos_ids(tokenizer)
+    encoded = Encoded(pad_id=pad_id(tokenizer))
     texts = []  # pieces that may be split
     for number, (given, answer) in enumerate(_joined(documents, tokenizer)):
         encoded.documents += 1
@@ -110,7 +107,7 @@ def pack(encoded: Encoded, max_length: int) -> dict[str, np.ndarray]:
     """
     rows, length = pack_rows([len(ids) for ids in encoded.ids], max_length)
     columns = {
-        "input_ids": np.full((len(rows), length), encoded.padding, dtype=np.int32),
+        "input_ids": np.full((len(rows), length), encoded.pad_id, dtype=np.int32),
         "labels": np.full((len(rows), length), IGNORED, dtype=np.int32),
         "position_ids": np.zeros((len(rows), length), dtype=np.int32),
     }

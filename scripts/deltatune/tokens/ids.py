@@ -53,7 +53,7 @@ def prompt_ids(prompts: Sequence[Prompt], tokenizer: Any) -> list[list[int]]:
 
     It stands there once, whether or not a chat template writes it.
     """
-    bos = begin(tokenizer)
+    bos = bos_ids(tokenizer)
     chats = [i for i, prompt in enumerate(prompts) if not isinstance(prompt, str)]
     texts = [prompt if isinstance(prompt, str) else "" for prompt in prompts]
     found = [bos + ids for ids in text_ids(texts, tokenizer)]
@@ -76,14 +76,14 @@ def answer_ids(
     for kind, encode in ((True, text_ids), (False, continuation_ids), (None, _chat_answer_ids)):
         places = [i for i, one in enumerate(kinds) if one is kind]
         for i, ids in zip(places, encode([answers[i] for i in places], tokenizer), strict=True):
-            found[i] = [*ids, stop(prompts[i], tokenizer)]
+            found[i] = [*ids, stop_id(prompts[i], tokenizer)]
     return found
 
 
-def stop(prompt: Prompt, tokenizer: Any) -> int:
+def stop_id(prompt: Prompt, tokenizer: Any) -> int:
     """The id that ends an answer: of a turn where the chat template has one, or of a document."""
     token = None if isinstance(prompt, str) else chat.ending(tokenizer).stop
-    return end(tokenizer) if token is None else token
+    return eos_id(tokenizer) if token is None else token
 
 
 def readable(prompt: Prompt, tokenizer: Any) -> str:
@@ -121,18 +121,18 @@ def _chat_answer_ids(answers: Sequence[str], tokenizer: Any) -> list[list[int]]:
 def _behind_special(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
     """Ids of texts that follow a special token; some tokenizers begin them as they begin a
     document, others do not."""
-    special = tokenizer.convert_ids_to_tokens(end(tokenizer))
+    special = tokenizer.convert_ids_to_tokens(eos_id(tokenizer))
     whole = tokenizer(f"{special}a", add_special_tokens=False)["input_ids"]
     afresh = whole[1:] == text_ids(["a"], tokenizer)[0]
     return (text_ids if afresh else continuation_ids)(texts, tokenizer)
 
 
-def begin(tokenizer: Any) -> list[int]:
+def bos_ids(tokenizer: Any) -> list[int]:
     """What every document begins with: the id of the beginning-of-sequence token, or nothing."""
     return [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
 
 
-def end(tokenizer: Any) -> int:
+def eos_id(tokenizer: Any) -> int:
     """The id that ends every document. Raises UserError if the tokenizer has none."""
     if tokenizer.eos_token_id is None:
         raise UserError(
@@ -143,12 +143,12 @@ def end(tokenizer: Any) -> int:
     return tokenizer.eos_token_id
 
 
-def padding(tokenizer: Any) -> int:
+def pad_id(tokenizer: Any) -> int:
     """An id to fill rows with: pad if it is not eos, otherwise unk, and eos for want of both.
 
     Which one matters little: padding is told by its label and its position, never by its id, so
     no token of a document is masked for looking like padding.
     """
-    eos = end(tokenizer)
+    eos = eos_id(tokenizer)
     candidates = (tokenizer.pad_token_id, tokenizer.unk_token_id)
     return next((i for i in candidates if i is not None and i != eos), eos)

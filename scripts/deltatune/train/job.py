@@ -10,7 +10,7 @@ from typing import Any
 
 from deltatune.models import device
 from deltatune.models.load import load_base
-from deltatune.tokens import encode
+from deltatune.tokens import shards
 from deltatune.train import distributed, fsdp, train
 from deltatune.train.checkpoints import Checkpoints
 
@@ -31,7 +31,7 @@ def run(
     settings = job["training"]
     gpu = int(os.environ["LOCAL_RANK"]) if distributed.count() > 1 else 0
     machine = device.prepare(job["seed"], settings["threads"], settings["precision"], gpu)
-    rows = {name: encode.read_shards(Path(folder)) for name, folder in job["rows"].items()}
+    rows = {name: shards.read_shards(Path(folder)) for name, folder in job["rows"].items()}
     saved = None
     if job["checkpoints"] and distributed.rank() == 0:
         # Before the base is loaded: the process of an earlier run may still hold its memory.

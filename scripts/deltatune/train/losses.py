@@ -10,7 +10,7 @@ import torch
 from datasets import Dataset
 
 from deltatune.core.errors import UserError
-from deltatune.tokens.encode import Collator
+from deltatune.tokens.shards import Collator
 from deltatune.train import distributed
 
 

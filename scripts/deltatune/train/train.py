@@ -21,7 +21,7 @@ from deltatune.core.errors import UserError
 from deltatune.models import oom
 from deltatune.models.device import Compute
 from deltatune.models.quantization import count_parameters
-from deltatune.tokens.encode import Collator
+from deltatune.tokens.shards import Collator
 from deltatune.train import distributed, fsdp
 from deltatune.train import lora as adapters
 from deltatune.train import trainer as resuming

@@ -145,13 +145,14 @@ class Params:
             "quantization": chosen.quantization,
             "seeds": self._settings.seeds,
             "outputs": self._selection.output_type(task),
+            "unit": self._selection.task_kind(task).UNIT,
             "statistics": self.section("statistics"),
             **self.task(task, "labels", "metrics"),
         }
 
     def main_metric(self, experiment: str) -> dict:
         name = self._selection.experiment(experiment).task
-        unit = "windows" if self._selection.output_type(name) == "text" else "examples"
+        unit = self._selection.task_kind(name).UNIT
         return {"metric": self._settings.tasks[name].main_metric, "unit": unit}
 
     # ------------------------------------------------------------ snakemake plan

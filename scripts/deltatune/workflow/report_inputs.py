@@ -71,7 +71,7 @@ class ReportInputs:
 
     def _experiment(self, name: str) -> dict[str, Any]:
         e = self._selection.experiment(name)
-        output_type = self._selection.output_type(e.task)
+        kind = self._selection.task_kind(e.task)
         files = {
             "comparison": self._paths.comparison(name, e.task),
             "metrics": self._paths.evaluated(name, "metrics.json"),
@@ -80,12 +80,14 @@ class ReportInputs:
             "scores": self._paths.evaluated(name, "scores.parquet"),
         }
         # Prose is measured by its likelihood, and continued from fixed prompts beside that.
-        for kind in {output_type, "answers"} if output_type == "text" else {output_type}:
-            files[kind] = self._paths.evaluated(name, f"{kind}.parquet")
+        for outputs in {"text", "answers"} if kind.OUTPUTS == "text" else {kind.OUTPUTS}:
+            files[outputs] = self._paths.evaluated(name, f"{outputs}.parquet")
         task = self._params.task(e.task, "labels")
         return {
             "task": e.task,
-            "kind": self._selection.kind(e.task),
+            "kind": kind.TITLE,
+            "outputs": kind.OUTPUTS,
+            "unit": kind.UNIT,
             "model": e.model,
             "quantization": e.quantization,
             "main_metric": self._settings.tasks[e.task].main_metric,

@@ -14,6 +14,7 @@ from deltatune.config.model import (
     UrlDataset,
 )
 from deltatune.data.formats import TEXT_SUFFIXES
+from deltatune.tasks.base import TaskKind
 from deltatune.tasks.registry import load_kind
 
 #: Name of a sample dataset -> its file in data/sample.
@@ -53,9 +54,12 @@ class Selection:
     def kind(self, task: str) -> str:
         return self.settings.tasks[task].kind
 
+    def task_kind(self, task: str) -> TaskKind:
+        return load_kind(self.kind(task))
+
     def output_type(self, task: str) -> str:
         """What a system gives on a task: answers, text or labels."""
-        return load_kind(self.kind(task)).OUTPUTS
+        return self.task_kind(task).OUTPUTS
 
     def of_outputs(self, output_type: str) -> list[str]:
         """Chosen experiments whose own task yields answers, text or labels."""
