@@ -124,8 +124,8 @@ FAULTS = [
     ("datasets.news.nme", "x", "datasets.news.nme: unknown key (did you mean 'name'?)"),
     ("datasets.news.source", "smple", "datasets.news.source: 'smple' is no source"),
     ("datasets.news.name", "nws", "datasets.news.name: 'nws' is not one of "),
-    ("datasets.news", {}, "datasets.news.source: this key is needed"),
-    ("datasets.news", {"source": "sample"}, "datasets.news.name: this key is needed"),
+    ("datasets.news", {}, "datasets.news.source: this key is required"),
+    ("datasets.news", {"source": "sample"}, "datasets.news.name: this key is required"),
     ("models.tiny-mistral.steps", 0, "models.tiny-mistral.steps: input should be greater"),
     (
         "models.tiny-mistral.architecture",
@@ -266,11 +266,11 @@ def test_a_name_that_is_no_folder_is_refused(config, section, name):
 @pytest.mark.parametrize("missing", ["datasets", "models", "tasks", "experiments"])
 def test_a_missing_section(config, missing):
     del config[missing]
-    assert f"{missing}: this key is needed" in refused(config)
+    assert f"{missing}: this key is required" in refused(config)
 
 
 def test_an_empty_config():
-    assert "experiments: this key is needed" in refused({})
+    assert "experiments: this key is required" in refused({})
 
 
 # ---------------------------------------------------------------- leaks

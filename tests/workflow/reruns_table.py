@@ -1,8 +1,9 @@
-"""Every kind of edit to a finished run, and exactly which jobs run again. docs/reruns.md is written
-from it: `python tests/workflow/reruns_table.py`.
+"""Every kind of edit to a finished run, and exactly which jobs run again.
 
-A job is its rule and its wildcards, `train_adapter news 1`. A pattern with * stands for the jobs
-of the finished run that match it; a name without one may be a job that was not there before.
+It generates docs/reruns.md: `python tests/workflow/reruns_table.py`.
+
+A job is its rule and its wildcards, `train_adapter news 1`. A pattern with * matches jobs of the
+finished run; a name without * may be a new job.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ NOTHING: tuple[str, ...] = ()
 @dataclass(frozen=True)
 class Row:
     """what: the edit in words. edits: one or more of that kind, each made alone, which all run the
-    same jobs. runs: patterns of those jobs. note: what a reader may wonder about."""
+    same jobs. runs: patterns of those jobs. note: an explanation."""
 
     what: str
     runs: Iterable[str]
@@ -55,19 +56,19 @@ class Row:
 
 
 def jobs(patterns: Iterable[str], finished: Iterable[str]) -> set[str]:
-    """The jobs that patterns stand for. Raises ValueError for a pattern that matches none."""
-    found = set()
+    """The jobs that match patterns. Raises ValueError for a pattern that matches none."""
+    matched = set()
     for pattern in patterns:
-        here = {job for job in finished if fnmatchcase(job, pattern)}
-        if not here and "*" in pattern:
-            raise ValueError(f"no job is called {pattern}")
-        found |= here or {pattern}
-    return found
+        matches = {job for job in finished if fnmatchcase(job, pattern)}
+        if not matches and "*" in pattern:
+            raise ValueError(f"no job matches {pattern}")
+        matched |= matches or {pattern}
+    return matched
 
 
-# ---------------------------------------------------------------- jobs that belong together
+# ---------------------------------------------------------------- groups of jobs
 
-#: What every result ends in.
+#: The last jobs of every run.
 PAGE = ("join_comparisons comparison", "plot_forest", "render_report")
 CROSS_TASK = ("join_comparisons cross_task",)
 #: The merged model of the finished run.
@@ -75,7 +76,7 @@ MERGED = ("merge_adapter news 1",)
 
 
 def rescored(experiment: str, task: str) -> tuple[str, ...]:
-    """Behind a change of all answers or likelihoods of an experiment on its own task."""
+    """Downstream of all answers or likelihoods of an experiment on its own task."""
     return (f"compare_systems {experiment} {task}", f"plot_differences {experiment}", *PAGE)
 
 
@@ -97,7 +98,7 @@ TINY = (
 )
 MINE = ("tokenize_split * mine *", "* base/mine/none", *trained("story"))
 THEIRS = ("tokenize_split * theirs *", "* base/theirs/nf4", *trained("talks"), *trained("book"))
-#: All that depends on the split of a task; what the tiny model has read belongs to it.
+#: All that depends on the split of a task, including its model pre-trained on that split.
 NEWS = ("split_dataset news", "fit_baseline news", "pretrain_model tiny", *TINY)
 QUESTIONS = ("split_dataset questions", "pretrain_model tiny", *TINY)
 STORY = (
@@ -118,7 +119,7 @@ SEEDS = (1, 2)
 
 
 def added(experiment: str, task: str, seeds: Iterable[int] = SEEDS) -> tuple[str, ...]:
-    """The jobs of a new experiment whose base and tokens are there; of the kind `classify`."""
+    """The jobs of a new experiment of the kind `classify` whose base and tokens exist."""
     return (
         *(f"train_adapter {experiment} {seed}" for seed in seeds),
         *(f"score_labels {task} tuned/{experiment}/seed-{seed}" for seed in seeds),
@@ -164,7 +165,7 @@ def _without(name: str) -> Edit:
 
 
 def _again(edit: Edit, back: Edit) -> Edit:
-    """An edit that is taken back before snakemake has seen it."""
+    """An edit that is reverted before snakemake has seen it."""
     return both(edit, back)
 
 
@@ -217,7 +218,7 @@ SECTIONS["`experiments`"] = [
         "the same of an experiment with `cross_task`",
         (*trained("answers"), *CROSS_TASK),
         {"rank": put(experiments__answers__lora__rank=5)},
-        "It is evaluated there too.",
+        "It is evaluated on those tasks too.",
     ),
     Row(
         "two values exchanged: rank and alpha, or epochs and learning rate",
@@ -239,10 +240,10 @@ SECTIONS["`experiments`"] = [
             "compute_metrics news base/tiny/int8",
         ),
         {"int8": put(experiments__news__quantization="int8")},
-        "The base under it is evaluated as well, where no experiment has it yet.",
+        "The base under this quantization is evaluated too, unless another experiment has it.",
     ),
     Row(
-        "`model`: another that is there",
+        "`model`: another existing one",
         (
             *trained("news"),
             *MERGED,
@@ -252,7 +253,7 @@ SECTIONS["`experiments`"] = [
         {"mine": put(experiments__news__model="mine")},
     ),
     Row(
-        "`task`: another that is there",
+        "`task`: another existing one",
         (
             *(f"train_adapter story {seed}" for seed in SEEDS),
             *("compare_systems story book", "plot_losses story", "plot_differences story"),
@@ -267,7 +268,7 @@ SECTIONS["`experiments`"] = [
         {"book": put(experiments__story__task="book")},
     ),
     Row(
-        "`cross_task`: a task more",
+        "`cross_task`: one more task",
         (
             *(
                 f"{rule} questions tuned/news/seed-{seed}"
@@ -279,10 +280,10 @@ SECTIONS["`experiments`"] = [
         {"questions": put(experiments__news__cross_task=["questions"])},
     ),
     Row(
-        "`cross_task`: none any more",
+        "`cross_task`: removed",
         ("render_report",),
         {"none": put(experiments__answers__cross_task=[])},
-        "`cross_task.csv` stays where it is, and nothing shows it.",
+        "`cross_task.csv` is kept but no longer shown.",
     ),
     Row(
         "`published`",
@@ -296,27 +297,27 @@ SECTIONS["`experiments`"] = [
         },
     ),
     Row(
-        "an experiment more, on a base and a task that are there",
+        "a new experiment, on an existing base and task",
         added("wider", "news"),
         {"wider": _another("wider", "news", lora={"rank": 64})},
     ),
     Row(
-        "one less",
+        "an experiment removed",
         PAGE,
         {"news-gptq": _without("news-gptq")},
-        "Its files stay on the disk; nothing shows them. Put back, it runs no more than this.",
+        "Its files are kept but no longer shown. Added back, the same jobs run and no others.",
     ),
     Row(
-        "another name",
+        "an experiment renamed",
         added("headlines", "news"),
         {"headlines": both(_another("headlines", "news-gptq"), _without("news-gptq"))},
-        "Names are folders: it is trained anew.",
+        "Names are folders: it is trained again.",
     ),
     Row(
-        "their order",
+        "the order of experiments",
         (*PAGE,),
         {"reversed": _reversed("experiments")},
-        "It is that of the rows.",
+        "It is the order of the rows.",
     ),
 ]
 
@@ -325,7 +326,7 @@ SECTIONS["`run`, `seeds`"] = [
         "`run`: some of the experiments",
         PAGE,
         {"news, story": put(run=["news", "story"])},
-        "What the others have made stays. Back to `all`, the same run again.",
+        "Results of the others are kept. Back to `all`, the same jobs run again.",
     ),
     Row(
         "`seeds`: one more",
@@ -357,15 +358,15 @@ SECTIONS["`run`, `seeds`"] = [
         "Only the new seed is trained and evaluated.",
     ),
     Row(
-        "`seeds`: the last one less",
+        "`seeds`: the last one removed",
         ("compare_systems *", "plot_losses *", "plot_differences *", *PAGE, *CROSS_TASK),
         {"1": put(seeds=[1])},
     ),
     Row(
-        "`seeds`: their order",
+        "`seeds`: reordered",
         ("compare_systems *", "plot_losses *", "plot_confusion *", *PAGE, *CROSS_TASK),
         {"2, 1": put(seeds=[2, 1])},
-        "The first one's examples are those that are shown.",
+        "The report shows the examples of the first seed.",
     ),
 ]
 
@@ -389,7 +390,7 @@ SECTIONS["`tasks`"] = [
             "continuations": put(tasks__story__evaluation__continuations=["The end "]),
             "max_new_tokens": put(tasks__story__evaluation__max_new_tokens=9),
         },
-        "No figure depends on them.",
+        "No metric depends on them.",
     ),
     Row(
         "`evaluation.context` of `prose`",
@@ -419,14 +420,14 @@ SECTIONS["`tasks`"] = [
         },
     ),
     Row(
-        "`metrics`: one more, one less",
+        "`metrics`: added, removed, reordered",
         ("compute_metrics questions *", *rescored("answers", "questions")),
         {
             "more": put(tasks__questions__metrics=["rouge_l", "bleu", "exact_match"]),
             "less": put(tasks__questions__metrics=["rouge_l"]),
             "order": put(tasks__questions__metrics=["bleu", "rouge_l"]),
         },
-        "No system is asked again.",
+        "No system is evaluated again.",
     ),
     Row(
         "`main_metric`",
@@ -440,7 +441,7 @@ SECTIONS["`tasks`"] = [
             *("compute_metrics questions *", *trained("answers"), *CROSS_TASK),
         ),
         {"alpaca": put(tasks__questions__prompt="alpaca")},
-        "The base is asked anew, too. It was pre-trained without a prompt, and stays.",
+        "The base is evaluated again too, but it was pre-trained without a prompt and is kept.",
     ),
     Row(
         "`chat`",
@@ -457,10 +458,10 @@ SECTIONS["`tasks`"] = [
             *("compare_systems * story", *trained("story"), *CROSS_TASK),
         ),
         {"128": put(tasks__story__max_length=128)},
-        "For `prose` it is the window of the likelihood; answers to questions do not depend on it.",
+        "For `prose` it is the context of likelihoods; answers to questions do not depend on it.",
     ),
     Row(
-        "`max_length` of `prose`, where `evaluation.context` is given",
+        "`max_length` of `prose`, with `evaluation.context` set",
         ("tokenize_split book *", *trained("book")),
         {"128": put(tasks__book__max_length=128)},
         "The base is not scored again.",
@@ -471,10 +472,10 @@ SECTIONS["`tasks`"] = [
         {key: put_at({f"tasks.story.split.{key}": value}) for key, value in SPLIT.items()},
     ),
     Row(
-        "`split` of a task that a `pretrain` model reads",
+        "`split` of a task in the corpus of a `pretrain` model",
         NEWS,
         {"seed": put(tasks__news__split__seed=1)},
-        "The base has read its training text, and so is made anew with all that is tuned on it.",
+        "The base is pre-trained on this split, so it is made again, and all that is tuned on it.",
     ),
     Row(
         "`dataset`",
@@ -494,17 +495,17 @@ SECTIONS["`tasks`"] = [
         {"prose": put(tasks__talks={"kind": "prose", "dataset": "talks"})},
     ),
     Row(
-        "`labels`: how the data spells them",
+        "`labels`: their values in the data",
         NEWS,
         {
             "numbers": put(
                 tasks__news__labels={0: "World", 1: "Sports", 2: "Business", 3: "Sci/Tech"}
             )
         },
-        "The names being the same, only the split asks for it; what follows it runs.",
+        "With the same names only the split depends on it, and all that follows the split.",
     ),
     Row(
-        "a task that no experiment names",
+        "a new task that no experiment uses",
         NOTHING,
         {"more": put(tasks__other={"kind": "prose", "dataset": "story"})},
     ),
@@ -522,7 +523,7 @@ SECTIONS["`datasets`"] = [
         {"max_words": put(datasets__story__chunks__max_words=50)},
     ),
     Row(
-        "`chunks` of what is no plain text",
+        "`chunks` of a format other than plain text",
         NOTHING,
         {"max_words": put(datasets__news__chunks={"max_words": 50})},
     ),
@@ -563,7 +564,7 @@ SECTIONS["`datasets`"] = [
             "sha256": put(datasets__book__sha256="0" * 64),
             "gutenberg": put(datasets__book__gutenberg=False),
         },
-        "A file that is here is not fetched again.",
+        "A file that was downloaded before is not downloaded again.",
     ),
 ]
 
@@ -584,7 +585,7 @@ SECTIONS["`models`"] = [
             key: put_at({f"models.tiny.gptq.{key}": value})
             for key, value in {"bits": 8, "group_size": 32, "samples": 3, "seed": 1}.items()
         },
-        "Other quantizations of the model stay.",
+        "Other quantizations of the model are kept.",
     ),
     Row(
         "`gptq.calibration`",
@@ -600,7 +601,7 @@ SECTIONS["`models`"] = [
         },
     ),
     Row(
-        "`path` of a model on this machine",
+        "`path` of a local model",
         ("fetch_model mine", *MINE),
         {
             "moved": both(
@@ -610,7 +611,7 @@ SECTIONS["`models`"] = [
         },
     ),
     Row(
-        "`source`: the model comes from elsewhere",
+        "`source` of a model",
         ("fetch_model mine", *MINE),
         {
             "hub": put(models__mine={"source": "hub", "id": "somebody/mine", "revision": "v1"}),
@@ -647,7 +648,7 @@ SECTIONS["`statistics`, `report`, the machine"] = [
         },
     ),
     Row(
-        "`threads`, `resources`, `message` or another text of a rule; the profile",
+        "`threads`, `resources`, `message` or a comment of a rule; the profile",
         NOTHING,
         {
             "resources": replace("rules/train.smk", "runtime=", "tasks=1,\n        runtime="),
@@ -679,30 +680,30 @@ SECTIONS["Data and model files"] = [
         },
     ),
     Row(
-        "two data files exchanged by `mv`",
+        "two data files swapped with `mv`",
         ("fetch_dataset news", *NEWS),
         {"mv": exchange("data/news.csv", "data/other.csv")},
-        "Their dates are as old as they were.",
+        "Their modification times do not change.",
     ),
     Row(
-        "a shipped sample",
+        "a sample dataset",
         ("fetch_dataset questions", *QUESTIONS),
         {"instructions": replace("data/sample/instructions.json", "a", "e")},
     ),
     Row(
-        "weights, configuration, tokenizer or chat template of a model on this machine",
+        "weights, configuration, tokenizer or chat template of a local model",
         ("fetch_model mine", *MINE),
         {
             "weights": append("models/mine/model.safetensors", "other\n"),
             "older weights": older("models/mine/model.safetensors", "older\n"),
             "config": append("models/mine/config.json", "\n"),
             "chat template": append("models/mine/chat_template.jinja", "!"),
-            "a file more": write("models/mine/added_tokens.json", "{}"),
-            "a file less": remove("models/mine/chat_template.jinja"),
+            "new file": write("models/mine/added_tokens.json", "{}"),
+            "removed file": remove("models/mine/chat_template.jinja"),
         },
     ),
     Row(
-        "another file in that folder",
+        "another file in the folder of a local model",
         NOTHING,
         {"README": append("models/mine/README.md", "More.\n")},
     ),
@@ -727,7 +728,7 @@ SECTIONS["Code, template, environments"] = [
         {"score_labels": code("score_labels.py")},
     ),
     Row(
-        "a module of the library: what imports it, at whatever distance. `train/train.py`",
+        "a module of the library: all that import it, directly or not. `train/train.py`",
         (
             "train_adapter *",
             "* tuned/*",
@@ -748,7 +749,7 @@ SECTIONS["Code, template, environments"] = [
         "`metrics/answers/bleu.py`",
         ("compute_metrics questions *", *rescored("answers", "questions")),
         {"bleu": code("deltatune/metrics/answers/bleu.py")},
-        "Tasks with other metrics are not scored again.",
+        "Metrics of other tasks are not computed again.",
     ),
     Row(
         "`report/`",
@@ -756,7 +757,7 @@ SECTIONS["Code, template, environments"] = [
         {"figures": code("deltatune/report/figures.py")},
     ),
     Row(
-        "what checks the settings, plans, asks: `config/`, `plan/`, `workflow/`, `ask/`",
+        "modules outside the rules: `config/`, `plan/`, `workflow/`, `ask/`",
         NOTHING,
         {
             name: code(f"deltatune/{name}.py")
@@ -767,12 +768,12 @@ SECTIONS["Code, template, environments"] = [
         },
     ),
     Row(
-        "what every script uses: `core/stage.py`, `core/manifest.py`",
+        "modules of every script: `core/stage.py`, `core/manifest.py`",
         ("*",),
         {"runlog": code("deltatune/core/stage.py")},
     ),
     Row(
-        "comments, docstrings, layout",
+        "comments, docstrings, formatting",
         NOTHING,
         {
             "comment": append("scripts/deltatune/train/train.py", "\n\n# A comment.\n"),
@@ -794,7 +795,7 @@ SECTIONS["Code, template, environments"] = [
             name: append(f"report/{name}.rst", "\nMore.\n")
             for name in ("comparison", "workflow", "page")
         },
-        "`snakemake --report` reads it afresh.",
+        "`snakemake --report` reads it each time.",
     ),
     Row(
         "an env file, without `--use-conda`",
@@ -803,10 +804,10 @@ SECTIONS["Code, template, environments"] = [
     ),
 ]
 
-SECTIONS["No change at all"] = [
+SECTIONS["No change"] = [
     Row("nothing", NOTHING, {"nothing": start()}),
     Row(
-        "a comment or the order of keys in config.yaml; a default written out",
+        "a comment or the order of keys in config.yaml; a default value written out",
         NOTHING,
         {
             "comment": append("config.yaml", "\n# A comment.\n"),
@@ -817,7 +818,7 @@ SECTIONS["No change at all"] = [
         },
     ),
     Row(
-        "an edit that is taken back before the next run",
+        "an edit that is reverted before the next run",
         NOTHING,
         {
             "setting": both(_lora("rank", 5), _lora("rank", 4)),
@@ -835,12 +836,12 @@ SECTIONS["No change at all"] = [
 
 SECTIONS["Results"] = [
     Row(
-        "one removed that is asked for: what makes it, and what follows",
+        "a final result removed: the rule that makes it, and all that follow",
         PAGE,
         {"comparison.csv": remove("results/comparison.csv")},
     ),
     Row(
-        "one removed, with all that was made from it",
+        "a result removed, with all that depend on it",
         (
             *("score_labels news tuned/news/seed-2", "compute_metrics news tuned/news/seed-2"),
             *("compare_systems news news", "plot_differences news", *PAGE),
@@ -854,13 +855,13 @@ SECTIONS["Results"] = [
         },
     ),
     Row(
-        "one removed that all have used",
+        "an intermediate result removed",
         NOTHING,
         {
             "records": remove("results/datasets/news/records.parquet"),
             "adapter": remove("results/experiments/news/seed-2"),
         },
-        "It is made again as soon as something needs it.",
+        "It is made again once a job needs it.",
     ),
     Row(
         "logs and benchmarks removed",
@@ -869,13 +870,13 @@ SECTIONS["Results"] = [
     ),
 ]
 
-#: Under `--use-conda`, over a project that was finished under it.
+#: With `--use-conda`, in a project that was finished with it.
 SECTIONS["Under `--use-conda`"] = [
     Row(
         "`envs/data.yaml`",
         ("*",),
         {"data": append("envs/data.yaml", "# Other.\n")},
-        "All begins with what is fetched there.",
+        "Everything depends on the fetched data.",
     ),
     Row(
         "`envs/train.yaml`",
@@ -898,7 +899,7 @@ SECTIONS["Under `--use-conda`"] = [
             *("compare_systems *", "plot_differences *", "plot_confusion news", *PAGE, *CROSS_TASK),
         ),
         {"evaluate": append("envs/evaluate.yaml", "# Other.\n")},
-        "Not what a GPTQ base says: that is asked in its own environment.",
+        "Not the outputs of a GPTQ base, which is evaluated in its own environment.",
     ),
     Row(
         "`envs/report.yaml`",
@@ -922,41 +923,42 @@ ORDER = (
 HEAD = """# What runs again
 
 A job runs again when its own settings, its code or its inputs have changed; `snakemake -n` lists
-the jobs and why. This page says which jobs that are, for **{edits} edits of {rows} kinds**. Each is
-made, alone, to a finished project, and `snakemake -n` must plan exactly these jobs, wildcards
-included: `tests/workflow/test_reruns.py`. Every key of the settings is among them. Some are run
-for real as well, in `tests/end_to_end/test_reruns_for_real.py`.
+the jobs and why. This page lists these jobs for **{edits} edits of {rows} kinds**, among them every
+key of the settings. `tests/workflow/test_reruns.py` makes each edit alone to a finished project and
+checks that `snakemake -n` plans exactly these jobs, wildcards included. Some edits are also run, in
+`tests/end_to_end/test_reruns_for_real.py`.
 
 The project of the table has one of everything: {experiments} experiments with 2 seeds each, on
-three base models (built here, of this machine, of the hub), one of them under NF4 and under GPTQ,
-and a merged model: {jobs} jobs. A number says how many jobs of a rule run again.
+three base models (`pretrain`, `local`, `hub`), one of them in NF4 and in GPTQ, and a merged model:
+{jobs} jobs. A number after a rule is the number of its jobs that run again.
 """
 
 FOOT = """
-## What to know beside it
+## How changes are detected
 
-- **What runs again takes along all that is behind it**, whether or not it comes out the same as
-  before: Snakemake plans before it runs.
-- **Whatever is removed from config.yaml stays on the disk**, under its name in `results/`, and no
-  table or page shows it. Put back unchanged, it is not made again.
-- **Swapped values are seen.** Snakemake remembers params as a set of values without names; here
+- **All jobs downstream of one that runs again run too**, even if its results turn out the same:
+  Snakemake plans before it runs.
+- **Results of what is removed from config.yaml are kept**, under its name in `results/`, but no
+  table or page shows them. Added back unchanged, it is not made again.
+- **Swapped values are detected.** Snakemake stores params as a set of values without names; here
   each stage has one dictionary.
-- **Code** counts by what it means: comments, docstrings and layout are left out, and every minor
-  version of Python from 3.11 gives the same digest. A stage sees its script and all modules that
-  the script imports, directly or not. Shell text is not seen; there is none.
-- **Data files and models of this machine** count by their content up to 64 MiB; a larger file, by
-  its size and date: there, touch is an edit. Intermediate results up to 1 MB are compared by their
-  checksums, larger ones by date.
-- **What lies elsewhere** counts by the name given here: a tag of the hub that was moved, or a file
-  that changed behind its address, is not noticed. Give a commit, and a `sha256`.
-- **Environments** count under `--use-conda` alone, byte by byte, comments too. To switch it on or
-  off runs everything again, and so does moving the folder under it, unless `--conda-prefix` names
-  a place that stays. Without it, another version of a package is not seen, nor another machine.
-- **`.snakemake/` is the memory of all this.** Without it Snakemake goes by dates, says that
-  metadata is missing, and does *not* notice an edit of the settings or the code. If it is lost, run
+- **Code** is compared by its digest, without comments, docstrings and formatting, which is the same
+  for every minor version of Python from 3.11. It covers the script of a stage and all modules that
+  the script imports, directly or not. There are no shell commands.
+- **Local data files and models** are compared by content up to 64 MiB, larger ones by size and
+  modification time: there, touch is an edit. Intermediate results up to 1 MB are compared by
+  checksum, larger ones by modification time.
+- **Remote data and models** are compared by name: a hub tag that was moved, or a file that changed
+  at its URL, is not detected. Use a commit, and a `sha256`.
+- **Environments** are compared with `--use-conda` alone, byte by byte, including comments.
+  Switching it on or off runs everything again, and so does moving the folder with it, unless
+  `--conda-prefix` is a fixed path. Without it, a change of package versions or of the machine is
+  not detected.
+- **`.snakemake/` has the metadata for all this.** Without it Snakemake compares modification times,
+  warns of missing metadata, and does *not* detect changes of settings or code. If it is lost, run
   once with `--forceall`.
-- **An edit while a run is under way** is seen by the next call. On a cluster, do not edit
-  config.yaml before the run has ended: jobs read it when they begin.
+- **An edit during a run** takes effect in the next one. On a cluster, do not edit config.yaml
+  before the run has ended: jobs read it when they start.
 """
 
 
@@ -972,21 +974,22 @@ def page(finished: Iterable[str]) -> str:
             jobs=len(finished),
         )
     ]
-    for section, found in SECTIONS.items():
+    for section, section_rows in SECTIONS.items():
         lines += [f"\n## {section}\n", "| edit | runs again | jobs |", "|---|---|---|"]
-        for row in found:
-            again = jobs(row.runs, finished)
+        for row in section_rows:
+            rerun = jobs(row.runs, finished)
             note = f" {row.note}" if row.note else ""
-            lines.append(f"| {row.what} | {_told(again, finished)}{note} | {len(again)} |")
+            lines.append(f"| {row.what} | {_counted(rerun, finished)}{note} | {len(rerun)} |")
     return "\n".join(lines) + "\n" + FOOT
 
 
-def _told(again: set[str], finished: list[str]) -> str:
-    if not again:
+def _counted(rerun: set[str], finished: list[str]) -> str:
+    """The rules of jobs, each with its number of jobs."""
+    if not rerun:
         return "**nothing.**"
-    if again == set(finished):
+    if rerun == set(finished):
         return "**everything.**"
-    counts = Counter(job.split(" ")[0] for job in again)
+    counts = Counter(job.split(" ")[0] for job in rerun)
     rules = sorted(counts, key=ORDER.index)
     return ", ".join(f"{rule} {counts[rule]}" if counts[rule] > 1 else rule for rule in rules) + "."
 

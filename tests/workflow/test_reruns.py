@@ -79,7 +79,7 @@ def test_under_conda_an_edit_runs_exactly_what_the_table_says(finished, tmp_path
     assert set(planned(tmp_path / "finished").jobs) == everything
 
 
-@pytest.mark.parametrize("what", ["one less", "`run`: some of the experiments"])
+@pytest.mark.parametrize("what", ["an experiment removed", "`run`: some of the experiments"])
 def test_what_was_left_out_of_a_run_is_not_made_again(finished, tmp_path, what):
     project = tmp_path / "project"
     shutil.copytree(finished[0], project)

@@ -82,7 +82,7 @@ def _section(name: str, sources: dict[str, type[BaseModel]]) -> str:
 
 
 def _table(title: str, model: type[BaseModel]) -> str:
-    lines = [f"## {title}\n", "| key | default | what it is |", "|---|---|---|"]
+    lines = [f"## {title}\n", "| key | default | description |", "|---|---|---|"]
     lines += _rows(model, "")
     return "\n".join(lines) + "\n"
 
@@ -114,14 +114,14 @@ def _sections_in(annotation: Any) -> list[type[BaseModel]]:
 def _about(model: type[BaseModel], name: str) -> str:
     """What a key is, told by the class that has it first where a kind has another default."""
     if name == "source" and model is not settings_model.Published:
-        return "Where it comes from."
+        return "The kind of source."
     fields = (m.model_fields.get(name) for m in model.__mro__ if issubclass(m, BaseModel))
     return next((field.description for field in fields if field and field.description), "")
 
 
 def _default(field: FieldInfo) -> str:
     if field.is_required():
-        return "needed"
+        return "required"
     value = field.get_default(call_default_factory=True)
     if value is PydanticUndefined or isinstance(value, BaseModel):
         return ""

@@ -31,9 +31,9 @@ def describe(error: dict, prefix: tuple, model: type[BaseModel]) -> Problem:
     if kind == "extra_forbidden":
         return Problem(path, _unknown_key(str(place[-1]), _fields_at(model, place[:-1])))
     if kind == "missing":
-        return Problem(path, "this key is needed")
+        return Problem(path, "this key is required")
     if kind == "union_tag_not_found":
-        return Problem(f"{path}.source", "this key is needed")
+        return Problem(f"{path}.source", "this key is required")
     if kind == "union_tag_invalid":
         tag, expected = error["ctx"]["tag"], error["ctx"]["expected_tags"]
         hint = did_you_mean(tag, re.findall(r"[a-z]+", expected))
