@@ -19,9 +19,11 @@ demo: $(VENV)/.run
 check: lint
 	$(BIN)/python -m pytest --numprocesses auto tests/unit tests/golden
 
+# What needs GPTQ's packages among the others comes in a process of its own.
 test: $(VENV)/.test $(VENV)/.gptq lint
-	PYTHONPATH="$(CURDIR)/$(VENV)/gptq" $(BIN)/python -m pytest --numprocesses auto --dist loadfile tests/gptq tests/presets
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --ignore tests/gptq --ignore tests/presets
+	PYTHONPATH="$(CURDIR)/$(VENV)/gptq" $(BIN)/python -m pytest --durations 30 tests/gptq
+	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder \
+		--durations 30 --ignore tests/gptq
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -21,22 +21,22 @@ _LARGEST = 64 * 2**20
 def forms(secret: str) -> list[bytes]:
     """The secret as it is, and as it may be written: base64 at each offset, URL, hex, reversed."""
     raw = secret.encode()
-    found = [raw, raw[::-1], raw.hex().encode(), urllib.parse.quote(secret, safe="").encode()]
-    found.append("".join(f"%{byte:02X}" for byte in raw).encode())
-    found.append(secret.encode("utf-16-le"))
+    written = [raw, raw[::-1], raw.hex().encode(), urllib.parse.quote(secret, safe="").encode()]
+    written.append("".join(f"%{byte:02X}" for byte in raw).encode())
+    written.append(secret.encode("utf-16-le"))
     for offset in range(3):
         # What stands before and after changes only the letters at the ends.
         encoded = base64.b64encode(b"\0" * offset + raw)
         inner = encoded[4 if offset else 0 : len(encoded) // 4 * 4 - 4]
-        found += [inner, base64.urlsafe_b64encode(base64.b64decode(inner))]
-    return list(dict.fromkeys(found))
+        written += [inner, base64.urlsafe_b64encode(base64.b64decode(inner))]
+    return list(dict.fromkeys(written))
 
 
-def holds(data: bytes, wanted: list[bytes], depth: int = 0) -> bool:
+def contains(data: bytes, wanted: list[bytes], depth: int = 0) -> bool:
     """Whether the secret is in the data or in anything packed in it."""
     if any(form in data for form in wanted):
         return True
-    return depth < 4 and any(holds(inner, wanted, depth + 1) for inner in _inside(data))
+    return depth < 4 and any(contains(inner, wanted, depth + 1) for inner in _inside(data))
 
 
 def _inside(data: bytes) -> Iterator[bytes]:
@@ -64,14 +64,14 @@ def _inside(data: bytes) -> Iterator[bytes]:
             yield json.dumps(json.loads(data), ensure_ascii=False).encode()
 
 
-def found_in(folder: Path, secret: str) -> list[str]:
-    """Files below a folder whose name or content holds the secret."""
+def files_with(folder: Path, secret: str) -> list[str]:
+    """Files below a folder whose name or content contains the secret."""
     wanted = forms(secret)
-    found = []
+    names = []
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        if holds(name.encode("utf-8", "surrogateescape"), wanted) or (
-            path.is_file() and holds(path.read_bytes(), wanted)
+        if contains(name.encode("utf-8", "surrogateescape"), wanted) or (
+            path.is_file() and contains(path.read_bytes(), wanted)
         ):
-            found.append(name)
-    return found
+            names.append(name)
+    return names

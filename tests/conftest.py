@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import os
 import shutil
 import signal
@@ -18,12 +19,57 @@ from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
+# Many containers forbid byte code. Each process of a run would then compile the library anew, and
+# in an environment of --use-conda torch and transformers as well: ten seconds.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Under nohup, or in the background of a shell, tests and all that they start would ignore these.
 for number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(number) is signal.SIG_IGN:
-        plain = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-        signal.signal(number, plain)
+        handler = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, handler)
 PARTS = ["Snakefile", "config.yaml", "rules", "scripts", "envs", "profiles", "report", "data"]
+
+#: Files that take minutes, in the order in which they begin: with one of them at the end, all
+#: workers but one would stand idle. Those that wait for something come beside those that compute.
+SLOW = (
+    "end_to_end/test_default_run.py",
+    "slurm/test_slurm.py",
+    "presets/test_presets_end_to_end.py",
+    "end_to_end/test_bad_days.py",
+    "end_to_end/test_archive_run.py",
+    "end_to_end/test_killed_training.py",
+    "end_to_end/test_merge.py",
+    "end_to_end/test_real_files.py",
+    "end_to_end/test_small_run.py",
+    "end_to_end/test_reruns_for_real.py",
+    "end_to_end/test_try_model.py",
+    "unit/test_train_launch.py",
+    "workflow/test_reruns.py",
+)
+#: Files whose tests need not run in one process: what they share is made once for all processes.
+SPREAD = {
+    "end_to_end/test_bad_days.py",
+    "end_to_end/test_reruns_for_real.py",
+    "end_to_end/test_small_run.py",
+    "end_to_end/test_try_model.py",
+    "workflow/test_reruns.py",
+}
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put tests into groups for `--dist loadgroup`: each runs in one process, slow ones first."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+
+    def file(item: pytest.Item) -> str:
+        return item.path.relative_to(ROOT / "tests").as_posix()
+
+    for item in items:
+        if file(item) not in SPREAD and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(file(item)))
+    order = {name: number for number, name in enumerate(SLOW)}
+    items.sort(key=lambda item: order.get(file(item), len(SLOW)))
 
 
 @pytest.fixture(scope="session")
@@ -124,26 +170,52 @@ def write_config(project: Path, config: dict) -> None:
 
 
 @pytest.fixture(scope="session")
-def small_run(tmp_path_factory, default_config) -> Path:
+def shared_folder(tmp_path_factory) -> Path:
+    """A folder that all processes of this test run see."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+def make_once(folder: Path, make: Callable[[Path], object]) -> Path:
+    """A folder that the first process that needs it makes, while the others wait for it."""
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            try:
+                make(folder)
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_run(shared_folder: Path, default_config: dict) -> Path:
     """A project folder in which the default made small has run to its end; only to be read.
 
     It had a token for the hub in its environment, which test_secrets.py looks for.
-
-    Tests run in several processes: the first that needs it makes it, the others wait for it.
     """
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    project = shared / "small" / "project"
-    with FileLock(shared / "small.lock"):
-        if not project.exists():
-            copy_project(project)
-            write_config(project, small(copy.deepcopy(default_config)))
-            done = run_snakemake(project, "--cores", "2", HF_TOKEN=CANARY)
-            if done.returncode != 0 or CANARY in done.stdout:
-                shutil.rmtree(project)
-                pytest.fail(done.stdout[-5000:])
-    return project
+
+    def run(folder: Path) -> None:
+        project = copy_project(folder / "project")
+        write_config(project, small(copy.deepcopy(default_config)))
+        done = run_snakemake(project, "--cores", "2", HF_TOKEN=CANARY)
+        assert done.returncode == 0 and CANARY not in done.stdout, done.stdout[-5000:]
+
+    return make_once(shared_folder / "small", run) / "project"
+
+
+@pytest.fixture(scope="session")
+def gptq_packages() -> dict[str, str]:
+    """Environment variables for a snakemake that finds the packages of requirements-gptq.txt.
+
+    `make test` puts them beside the others, where only what needs them looks.
+    """
+    folder = Path(sys.prefix) / "gptq"
+    if (folder / "gptqmodel").is_dir():
+        return {"PYTHONPATH": str(folder)}
+    if importlib.util.find_spec("gptqmodel") is None:
+        pytest.skip("needs pip install --no-deps -r requirements-gptq.txt -c constraints.txt")
+    return {}
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 
 TIMES = {"seconds", "training_seconds", "tokens_per_second", "peak_memory_gb"}
 UNEQUAL = ("logs/", "benchmarks/", "checksums/", "report.html")
-"""Results that tell of times, or of files that do."""
+"""Results that state times, or hashes of files that do."""
 
 
 def identity(project: Path, *without: str) -> dict[str, str]:
@@ -18,28 +18,28 @@ def identity(project: Path, *without: str) -> dict[str, str]:
     without: beginnings of names to leave out besides.
     """
     results = project / "results"
-    found = {}
+    hashes = {}
     for path in sorted(p for p in results.rglob("*") if p.is_file()):
         name = path.relative_to(results).as_posix()
         if name.startswith((*UNEQUAL, *without)) or path.name == ".snakemake_timestamp":
             continue
         content = path.read_bytes()
         if path.suffix == ".json":
-            content = json.dumps(_timeless(json.loads(content)), sort_keys=True).encode()
-        found[name] = hashlib.sha256(content).hexdigest()
-    return found
+            content = json.dumps(_without_times(json.loads(content)), sort_keys=True).encode()
+        hashes[name] = hashlib.sha256(content).hexdigest()
+    return hashes
 
 
-def differences(wanted: dict[str, str], found: dict[str, str]) -> list[str]:
+def differences(expected: dict[str, str], actual: dict[str, str]) -> list[str]:
     """A line for every result that is not the same, of two identities."""
     return [
-        *(f"{name} is missing" for name in sorted(wanted.keys() - found.keys())),
-        *(f"{name} is left over" for name in sorted(found.keys() - wanted.keys())),
-        *(f"{name} differs" for name in wanted if found.get(name, wanted[name]) != wanted[name]),
+        *(f"{name} is missing" for name in sorted(expected.keys() - actual.keys())),
+        *(f"{name} is left over" for name in sorted(actual.keys() - expected.keys())),
+        *(f"{name} differs" for name, one in expected.items() if actual.get(name, one) != one),
     ]
 
 
-def _timeless(value: Any) -> Any:
+def _without_times(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _timeless(inner) for key, inner in value.items() if key not in TIMES}
-    return [_timeless(inner) for inner in value] if isinstance(value, list) else value
+        return {key: _without_times(inner) for key, inner in value.items() if key not in TIMES}
+    return [_without_times(inner) for inner in value] if isinstance(value, list) else value

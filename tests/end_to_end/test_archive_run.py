@@ -197,16 +197,16 @@ def test_run_again_from_the_archive_in_other_environments_it_gives_the_same(
     assert done.returncode == 0, done.stdout[-3000:]
     # Where the records of the news come from is another place; they are the same records.
     other = ("README.md", "datasets/news/manifest.json")
-    found, first = identity(project, *other), identity(small_run, *other)
-    assert {Path(name).name for name in found} >= {
+    again, before = identity(project, *other), identity(small_run, *other)
+    assert {Path(name).name for name in again} >= {
         "model.safetensors",
         "adapter_model.safetensors",
         "scores.parquet",
         "instructions.csv",
     }
-    assert not differences({name: first[name] for name in found}, found)
+    assert not differences({name: before[name] for name in again}, again)
     # What came along is compared with by who unpacks it.
-    hashes = [name for name in found if name.endswith(".sha256")]
+    hashes = [name for name in again if name.endswith(".sha256")]
     assert len(hashes) == 5
     for name in hashes:
         assert (project / "run" / name).read_text() == (project / "results" / name).read_text()

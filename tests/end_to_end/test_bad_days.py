@@ -34,7 +34,7 @@ def finished(small_run: Path, tmp_path: Path) -> Path:
 
 
 def refused(project: Path, *arguments: str) -> str:
-    """What snakemake says that ends with a message and no traceback."""
+    """The output of a snakemake that ends with a message and no traceback."""
     done = run_snakemake(project, "--cores", "1", *arguments)
     assert done.returncode == 1, done.stdout[-3000:]
     assert "Traceback" not in done.stdout and "unexpectedly" not in done.stdout
@@ -49,7 +49,7 @@ def without_last_line(path: Path) -> None:
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
 
 
-def one_bit_turned(path: Path) -> None:
+def with_a_bit_flipped(path: Path) -> None:
     """In the numbers of the last tensor, where nothing but a hash sees it."""
     content = bytearray(path.read_bytes())
     content[-9] ^= 0x40
@@ -72,11 +72,11 @@ def test_removed_results_are_made_again_and_the_same(small_run, finished):
 @pytest.mark.parametrize(
     ("damaged", "damage", "lost", "target"),
     [
-        (BASE, one_bit_turned, f"{UNTUNED}/text.parquet", f"{UNTUNED}/text.parquet"),
+        (BASE, with_a_bit_flipped, f"{UNTUNED}/text.parquet", f"{UNTUNED}/text.parquet"),
         (BASE, cut_in_half, f"{UNTUNED}/text.parquet", f"{UNTUNED}/text.parquet"),
         (
             f"{ADAPTER}/adapter/adapter_model.safetensors",
-            one_bit_turned,
+            with_a_bit_flipped,
             f"{TUNED}/text.parquet",
             f"{TUNED}/text.parquet",
         ),
@@ -92,9 +92,9 @@ def test_nothing_is_computed_from_what_was_damaged(finished, damaged, damage, lo
     if lost:
         (finished / lost).unlink()
     before = identity(finished)
-    said = refused(finished, target)
-    assert f"{damaged} is not what was made" in said
-    assert re.search(r"Delete results/\S+ and run again", said)
+    output = refused(finished, target)
+    assert f"{damaged} is not what was made" in output
+    assert re.search(r"Delete results/\S+ and run again", output)
     # Snakemake takes away what the stopped job was to make; nothing else came or changed.
     after = identity(finished)
     assert not {name for name in after if before.get(name) != after[name]}
@@ -103,8 +103,8 @@ def test_nothing_is_computed_from_what_was_damaged(finished, damaged, damage, lo
 def test_a_damaged_shard_is_made_anew_by_what_the_message_says(small_run, finished):
     cut_in_half(shard(finished))
     shutil.rmtree(finished / ADAPTER)
-    said = refused(finished, f"{ADAPTER}/loss.csv")
-    advised = re.search(r"Delete (results/\S+) and run again", said)[1]
+    output = refused(finished, f"{ADAPTER}/loss.csv")
+    advised = re.search(r"Delete (results/\S+) and run again", output)[1]
     assert advised == f"{ROWS}.sha256"
     (finished / advised).unlink()
     done = run_snakemake(finished, "--cores", "2", "all", f"{ADAPTER}/loss.csv")
@@ -135,24 +135,24 @@ def needs_root() -> None:
         pytest.skip("only root can mount a disk on Linux")
 
 
-def test_a_full_disk_is_said_and_with_space_the_run_goes_on(small_run, tmp_path):
+def test_a_full_disk_is_reported_and_with_space_the_run_goes_on(small_run, tmp_path):
     needs_root()
     project = copy_project(tmp_path / "project")
     shutil.copy2(small_run / "config.yaml", project)
     target = "results/comparisons/prose-qlora/prose.csv"
     with mounted(project / "results", "-t", "tmpfs", "-o", "size=600k", "tmpfs") as again:
-        said = refused(project, target)
-        assert "the disk is full" in said
+        output = refused(project, target)
+        assert "the disk is full" in output
         again("size=100m")
         done = run_snakemake(project, "--cores", "2", target)
         assert done.returncode == 0, done.stdout[-3000:]
-        wanted, found = identity(small_run), identity(project)
-        assert "comparisons/prose-qlora/prose.csv" in found
-        assert not differences({name: wanted[name] for name in found}, found)
+        expected, actual = identity(small_run), identity(project)
+        assert "comparisons/prose-qlora/prose.csv" in actual
+        assert not differences({name: expected[name] for name in actual}, actual)
 
 
 @pytest.mark.parametrize("begun", [True, False], ids=["with results", "without"])
-def test_a_folder_that_can_only_be_read_is_said(finished, tmp_path, begun):
+def test_a_folder_that_can_only_be_read_is_reported(finished, tmp_path, begun):
     needs_root()
     project = finished if begun else copy_project(tmp_path / "new")
     results = project / "results"
@@ -161,8 +161,8 @@ def test_a_folder_that_can_only_be_read_is_said(finished, tmp_path, begun):
     before = identity(project) if begun else {}
     with mounted(results, "--bind", str(results)) as again:
         again("bind,ro")
-        said = refused(project, "results/comparison.csv")
-        assert "results/ can only be read. Make it writable" in said
+        output = refused(project, "results/comparison.csv")
+        assert "results/ can only be read. Make it writable" in output
         # Looking at it is no writing.
         assert run_snakemake(project, "--dry-run", "results/comparison.csv").returncode == 0
     assert identity(project) == before

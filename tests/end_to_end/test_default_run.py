@@ -49,12 +49,14 @@ needed = pytest.mark.skipif(
 def test_an_environment_holds_what_its_file_lists_and_nothing_else(default_run, name):
     """pip was free to add what a listed package needs: there was nothing to add."""
     python = environments.built()[name] / "bin" / "python"
-    told = subprocess.run(
+    listing = subprocess.run(
         [python, "-I", "-c", PRINT_INSTALLED], stdout=subprocess.PIPE, check=True, text=True
     )
-    found = {tuple(line.split("==")) for line in told.stdout.splitlines()}
+    installed = [line.split("==") for line in listing.stdout.splitlines()]
     _, pins = files.listed((ROOT / f"envs/{name}.yaml").read_text())
-    assert {(files.canonicalize_name(n), v.split("+")[0]) for n, v in found} == set(pins.items())
+    assert {(files.canonicalize_name(n), v.split("+")[0]) for n, v in installed} == set(
+        pins.items()
+    )
 
 
 PRINT_INSTALLED = """
@@ -103,7 +105,7 @@ def of_rules():
     return of_rules()
 
 
-# ------------------------------------------------------------ what the run found
+# ------------------------------------------------------------ what came out
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ RESULT = ("adapter/adapter_model.safetensors", "adapter.sha256", "loss.csv")
 
 
 def prepared(small_run: Path, folder: Path) -> Path:
-    """A copy of the finished small run that has 60 epochs to train."""
+    """A copy of the finished small run that has 40 epochs to train."""
     shutil.copytree(small_run, folder, symlinks=True)
     path = folder / "config.yaml"
     config = yaml.safe_load(path.read_text())
@@ -72,8 +72,7 @@ def script_of(process: subprocess.Popen) -> int:
 def wait_for_checkpoint(project: Path, beyond: int, process: subprocess.Popen) -> None:
     until = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < until:
-        found = project.glob(f"{CHECKPOINTS}/prose-qlora/seed-1/*/step-*")
-        if any(int(path.name.removeprefix("step-")) > beyond for path in found):
+        if newest(project) > beyond:
             return
         time.sleep(0.02)
     process.kill()
@@ -81,8 +80,9 @@ def wait_for_checkpoint(project: Path, beyond: int, process: subprocess.Popen) -
 
 
 def newest(project: Path) -> int:
-    found = project.glob(f"{CHECKPOINTS}/prose-qlora/seed-1/*/step-*")
-    return max(int(path.name.removeprefix("step-")) for path in found)
+    """The step of the newest checkpoint; 0 where there is none."""
+    paths = project.glob(f"{CHECKPOINTS}/prose-qlora/seed-1/*/step-*")
+    return max((int(path.name.removeprefix("step-")) for path in paths), default=0)
 
 
 def set_rate(project: Path, rate: float) -> None:
@@ -94,7 +94,7 @@ def set_rate(project: Path, rate: float) -> None:
 
 def test_training_that_is_stopped_in_every_way(small_run, undisturbed, tmp_path):
     project = prepared(small_run, tmp_path / "project")
-    # So short a training would else be over before its first checkpoint is due.
+    # So short a training would else be over before its first checkpoint.
     module = project / "scripts/deltatune/train/checkpoints.py"
     text = module.read_text().replace("RATIO = 50", "RATIO = 2")
     module.write_text(text.replace("LEAST, MOST = 2.0", "LEAST, MOST = 0.0"))

@@ -85,7 +85,7 @@ def test_plain_transformers_answers_as_the_adapter_on_its_base(merged, tmp_path)
         timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    said = done.stdout.split("\0")[:-1]
+    plain = done.stdout.split("\0")[:-1]
 
     machine = Compute("cpu", torch.float32, "a test")
     base = results / "models/tiny-mistral/model"
@@ -93,9 +93,9 @@ def test_plain_transformers_answers_as_the_adapter_on_its_base(merged, tmp_path)
     tokenizer = load_tokenizer(base)
     system = load_system(base, "nf4", machine, adapter)
     expected = answer(system, tokenizer, prompts, max_new_tokens=8, batch_size=1)
-    alike = [a == b.text for a, b in zip(said, expected, strict=True)]
+    alike = [a == b.text for a, b in zip(plain, expected, strict=True)]
     # bf16 may turn one near-tie; the evaluation's own answers are the same ones.
-    assert sum(alike) >= len(alike) - 1, list(zip(said, expected, strict=True))
+    assert sum(alike) >= len(alike) - 1, list(zip(plain, expected, strict=True))
     for number, prompt in enumerate(prompts):
         ids = [tokenizer.bos_token_id, *tokenizer(prompt, add_special_tokens=False)["input_ids"]]
         with torch.no_grad():

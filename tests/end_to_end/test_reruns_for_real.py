@@ -1,4 +1,4 @@
-"""What a dry run says is what a run does, and taking an edit back gives the first results again.
+"""What a dry run says is what a run does, and taking an edit back gives the earlier results again.
 
 The table of all edits is tested by dry runs alone, see tests/workflow/test_reruns.py.
 """
@@ -30,14 +30,14 @@ def finished(small_run: Path, tmp_path: Path) -> Path:
 
 def files(project: Path) -> dict[str, tuple[int, str]]:
     """Result -> (date, sha256 of the content); the seconds in a manifest differ each time."""
-    found = {}
+    results = {}
     for folder in RESULTS:
         for path in sorted((project / "results" / folder).rglob("*")):
             if path.is_file() and ".snakemake" not in path.name:
                 content = "" if path.suffix == ".json" else path.read_bytes()
                 digest = hashlib.sha256(content).hexdigest() if content else ""
-                found[str(path.relative_to(project))] = path.stat().st_mtime_ns, digest
-    return found
+                results[str(path.relative_to(project))] = path.stat().st_mtime_ns, digest
+    return results
 
 
 def run(project: Path, target: str) -> set[str]:
@@ -64,7 +64,7 @@ def content(project: Path) -> dict[str, str]:
 
 
 def test_another_rank_and_back(finished):
-    first = content(finished)
+    before = content(finished)
     path = finished / "config.yaml"
     text = path.read_text()
     config = yaml.safe_load(text)
@@ -73,20 +73,20 @@ def test_another_rank_and_back(finished):
     target = "results/comparisons/news-qlora/news.csv"
     expected = {"train_adapter", "score_labels", "compute_metrics", "compare_systems"}
     assert run(finished, target) == expected
-    second = content(finished)
-    assert second.keys() == first.keys()
-    changed = {name for name in second if second[name] != first[name]}
+    edited = content(finished)
+    assert edited.keys() == before.keys()
+    changed = {name for name in edited if edited[name] != before[name]}
     seed = "results/experiments/news-qlora/seed-1"
     assert {f"{seed}/adapter.sha256", f"{seed}/loss.csv"} <= changed
     assert all("/news-qlora/" in name for name in changed)
 
     path.write_text(text)
     assert run(finished, target) == expected
-    assert content(finished) == first
+    assert content(finished) == before
 
 
 def test_a_letter_in_a_data_file_and_back(finished):
-    first = content(finished)
+    before = content(finished)
     path, target = finished / "data/sample/news.csv", "results/tasks/news/test.parquet"
     original = path.with_suffix(".aside")
     path.rename(original)
@@ -96,11 +96,11 @@ def test_a_letter_in_a_data_file_and_back(finished):
     assert path.stat().st_size == original.stat().st_size < 2**20
     os.utime(path, (1e9, 1e9))
     assert run(finished, target) == {"fetch_dataset", "split_dataset"}
-    second = content(finished)
-    changed = {name for name in second if second[name] != first[name]}
+    edited = content(finished)
+    changed = {name for name in edited if edited[name] != before[name]}
     assert {"results/datasets/news/records.parquet", target} <= changed
     assert all("/news/" in name for name in changed)
 
     original.rename(path)
     assert run(finished, target) == {"fetch_dataset", "split_dataset"}
-    assert content(finished) == first
+    assert content(finished) == before

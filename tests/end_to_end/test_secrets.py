@@ -8,7 +8,7 @@ import json
 import zipfile
 
 import pandas as pd
-from canary import found_in
+from canary import files_with
 from conftest import run_snakemake
 from fetch_process import CANARY
 
@@ -38,8 +38,8 @@ def test_the_search_finds_a_token_however_it_is_packed(tmp_path):
     (tmp_path / ".hidden").mkdir()
     (tmp_path / ".hidden" / hidden).write_text("x")
     (tmp_path / "clean.txt").write_text(CANARY[:-1])
-    found = found_in(tmp_path, CANARY)
-    assert set(found) == {*PACKED, "t.parquet", "a.zip", f".hidden/{hidden}"}
+    names = files_with(tmp_path, CANARY)
+    assert set(names) == {*PACKED, "t.parquet", "a.zip", f".hidden/{hidden}"}
 
 
 def test_the_token_is_in_nothing_that_the_run_left(small_run):
@@ -47,7 +47,7 @@ def test_the_token_is_in_nothing_that_the_run_left(small_run):
     kinds = {path.suffix for path in small_run.rglob("*") if path.is_file()}
     assert {".parquet", ".arrow", ".json", ".csv", ".tsv", ".log", ".html", ".safetensors"} <= kinds
     assert list(small_run.glob(".snakemake/metadata/*")), "Snakemake's own records are looked at"
-    assert found_in(small_run, CANARY) == []
+    assert files_with(small_run, CANARY) == []
 
 
 def test_the_token_is_not_in_snakemakes_report(small_run, tmp_path):
@@ -55,4 +55,4 @@ def test_the_token_is_not_in_snakemakes_report(small_run, tmp_path):
     done = run_snakemake(small_run, "--report", str(tmp_path / "r.zip"), HF_TOKEN=CANARY)
     assert done.returncode == 0, done.stdout
     assert CANARY not in done.stdout
-    assert found_in(tmp_path, CANARY) == []
+    assert files_with(tmp_path, CANARY) == []

@@ -23,8 +23,8 @@ COLUMNS = [
 def jobs(output: str) -> dict[str, int]:
     """Rule -> number of jobs, from the table that snakemake prints first."""
     table = output.split("Job stats:")[1].split("\n\n")[0]
-    found = re.findall(r"^(\w+)\s+(\d+)$", table, flags=re.MULTILINE)
-    return {rule: int(count) for rule, count in found if rule not in ("total", "all")}
+    rows = re.findall(r"^(\w+)\s+(\d+)$", table, flags=re.MULTILINE)
+    return {rule: int(count) for rule, count in rows if rule not in ("total", "all")}
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_a_metric_and_an_experiment_are_added_in_one_place_each(finished):
     assert "Ends with a stop" in (finished / "results/report.html").read_text()
 
 
-def test_what_tuning_costs_elsewhere_stands_in_a_table_of_its_own(small_run):
+def test_what_tuning_costs_on_other_tasks_stands_in_a_table_of_its_own(small_run):
     table = pd.read_csv(small_run / "results/cross_task.csv")
     assert list(table.columns) == COLUMNS
     assert set(zip(table["experiment"], table["task"], strict=True)) == {

@@ -49,9 +49,9 @@ def test_both_continue_as_in_the_evaluation(small_run, default_config):
     title, _, *body = done.stdout.splitlines()
     assert title.startswith("base (4 tokens, cut)") and "│ tuned (4 tokens, cut)" in title
     sides = zip(*(line.split("│") for line in body), strict=True)
-    said = [" ".join(" ".join(side).split()) for side in sides]
+    answers = [" ".join(" ".join(side).split()) for side in sides]
     systems = ("base/tiny-mistral/nf4", "tuned/prose-qlora/seed-1")
-    assert said == [" ".join(evaluated(small_run, system).split()) for system in systems]
+    assert answers == [" ".join(evaluated(small_run, system).split()) for system in systems]
 
 
 def test_instructions_with_an_input_and_a_length(small_run):
@@ -80,7 +80,7 @@ def test_labels_are_a_table(small_run):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("prose-qlor",), "did you mean 'prose-qlora'?"),
         (
@@ -91,10 +91,10 @@ def test_labels_are_a_table(small_run):
         (("prose-qlora", "--input", "x"), "takes no input"),
     ],
 )
-def test_what_cannot_be_done_is_said(small_run, arguments, told):
+def test_what_cannot_be_done_is_refused(small_run, arguments, message):
     done = try_model(small_run, *arguments, "--once", "a")
     assert done.returncode == 1
-    assert told in done.stderr
+    assert message in done.stderr
     assert done.stdout == "" and "Traceback" not in done.stderr
 
 
@@ -132,14 +132,14 @@ class Terminal:
     def wait_for(self, pattern: str, seconds: float = 180) -> str:
         """What was written from now on up to the pattern."""
         start, deadline = len(self.text), time.monotonic() + seconds
-        while not (found := re.search(pattern, self.text[start:], re.S)):
+        while not (match := re.search(pattern, self.text[start:], re.S)):
             assert time.monotonic() < deadline, f"no {pattern!r} in {self.text!r}"
             if select.select([self._ours], [], [], 0.2)[0]:
                 try:
                     self.text += os.read(self._ours, 65536).decode(errors="replace")
                 except OSError:
                     pytest.fail(f"it ended before {pattern!r}: {self.text!r}")
-        return found.group()
+        return match.group()
 
 
 def _own(descriptor: int) -> None:

@@ -1,17 +1,16 @@
-"""Bases quantized with GPTQ, where the packages of requirements-gptq.txt are installed."""
+"""Bases quantized with GPTQ, where the packages of requirements-gptq.txt are on the path.
 
-import copy
+A preset is run with it through the rules in tests/presets.
+"""
+
 import json
-import re
 
 import numpy as np
-import pandas as pd
 import pytest
 import tiny
 import torch
-from conftest import copy_project, run_snakemake, small, write_config
 from deltatune.config.model import Lora, Training
-from deltatune.core import hashing, manifest
+from deltatune.core import hashing
 from deltatune.core.errors import UserError
 from deltatune.models import device, gptq, quantization
 from deltatune.models.load import load_base, load_system
@@ -23,7 +22,6 @@ pytest.importorskip(
 pytest.importorskip("optimum", reason="needs requirements-gptq.txt")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-REPORT = "results/report.html"
 CPU = device.Compute("cpu", torch.float32, "a test")
 SHAPE = {"hidden_size": 64, "intermediate_size": 96}
 SETTINGS = {"model": "tiny", "bits": 4, "group_size": 32, "samples": 24, "seed": 0}
@@ -33,15 +31,15 @@ def packed(count, seed=0):
     """Rows of 48 tokens with 6 of padding at their ends."""
     draw = np.random.default_rng(seed)
     text = tiny.tokenizer()(" ".join(tiny.TEXTS))["input_ids"]
-    found = []
+    rows = []
     for _ in range(count):
         start = int(draw.integers(len(text) - 42))
         ids = text[start : start + 42] + [0] * 6
         labels = ids[:42] + [-100] * 6
-        found.append({"input_ids": ids, "labels": labels, "position_ids": [*range(42), *range(6)]})
+        rows.append({"input_ids": ids, "labels": labels, "position_ids": [*range(42), *range(6)]})
     from datasets import Dataset
 
-    return Dataset.from_list(found)
+    return Dataset.from_list(rows)
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +60,12 @@ def quantized(base, tmp_path_factory):
 
 def test_calibration_is_drawn_by_the_seed_and_has_no_padding():
     rows = packed(40)
-    found = gptq.calibration(rows, 24, 0, seed=0)
-    assert len(found) == 24
-    assert {len(sample["input_ids"]) for sample in found} == {42}
-    assert all(sample["attention_mask"] == [1] * 42 for sample in found)
-    assert found == gptq.calibration(rows, 24, 0, seed=0)
-    assert found != gptq.calibration(rows, 24, 0, seed=1)
+    samples = gptq.calibration(rows, 24, 0, seed=0)
+    assert len(samples) == 24
+    assert {len(sample["input_ids"]) for sample in samples} == {42}
+    assert all(sample["attention_mask"] == [1] * 42 for sample in samples)
+    assert samples == gptq.calibration(rows, 24, 0, seed=0)
+    assert samples != gptq.calibration(rows, 24, 0, seed=1)
     assert len(gptq.calibration(rows, 99, 0, seed=0)) == 40
 
 
@@ -92,8 +90,8 @@ def test_the_same_text_gives_the_same_bytes_and_leaves_nothing_else(
     samples = gptq.calibration(packed(40), SETTINGS["samples"], 0, SETTINGS["seed"])
     gptq.quantize(base, samples, SETTINGS, CPU, tmp_path / "model")
     assert not list((tmp_path / "here").iterdir())
-    first = hashing.write_hashes(folder, tmp_path / "first.sha256")
-    assert hashing.write_hashes(tmp_path / "model", tmp_path / "second.sha256") == first
+    hashes = hashing.write_hashes(folder, tmp_path / "one.sha256")
+    assert hashing.write_hashes(tmp_path / "model", tmp_path / "other.sha256") == hashes
 
 
 def weights(layer):
@@ -103,16 +101,16 @@ def weights(layer):
 
 def test_weights_are_within_one_level_of_the_originals(base, quantized):
     """4 bits, symmetric: 16 levels between -8/7 and 1 times the largest weight of a group. Rounding
-    to the nearest is within half a level; GPTQ goes on to make up for it elsewhere in the row."""
+    to the nearest is within half a level; GPTQ goes on to make up for it in the rest of the row."""
     plain = dict(load_base(base, "none", CPU).named_modules())
     layers = quantization.gptq_layers(load_base(quantized[0], "gptq", CPU))
     assert len(layers) == 14 and not any("lm_head" in name for name in layers)
     for name, layer in layers.items():
         original = plain[name].weight
         level = original.abs().unflatten(1, (-1, 32)).amax(2).repeat_interleave(32, 1) / 7
-        gone = (weights(layer) - original).abs() / level
-        assert gone.mean() < 0.6, name
-        assert gone.max() > 0.2, f"{name} was not rounded"
+        error = (weights(layer) - original).abs() / level
+        assert error.mean() < 0.6, name
+        assert error.max() > 0.2, f"{name} was not rounded"
 
 
 def test_its_error_on_the_calibration_text_is_less_than_that_of_rounding(base, quantized):
@@ -157,7 +155,7 @@ def test_nothing_is_compiled(quantized):
     assert all(hasattr(layer.dequantize_weight, "__func__") for layer in layers)
 
 
-def test_what_is_kept_for_the_way_back_does_not_grow_with_the_layers(base, quantized):
+def test_what_is_kept_for_the_backward_pass_does_not_grow_with_the_layers(base, quantized):
     """Unpacked weights of all layers at once would be the model in 16 bits."""
     sizes = []
     plain = load_base(base, "none", CPU)
@@ -179,8 +177,8 @@ def test_what_is_kept_for_the_way_back_does_not_grow_with_the_layers(base, quant
 
 def test_parameters_are_counted_as_if_not_quantized(base, quantized):
     plain = load_base(base, "none", CPU)
-    for folder, held in ((quantized[0], "gptq"), (base, "nf4"), (base, "none")):
-        model = load_base(folder, held, CPU)
+    for folder, quantized_as in ((quantized[0], "gptq"), (base, "nf4"), (base, "none")):
+        model = load_base(folder, quantized_as, CPU)
         assert quantization.count_parameters(model) == plain.num_parameters()
 
 
@@ -239,66 +237,3 @@ def test_groups_that_do_not_divide_the_layers_are_refused(base, quantized, tmp_p
     with pytest.raises(UserError, match="quantized already"):
         gptq.quantize(quantized[0], [], SETTINGS, CPU, tmp_path / "model")
     assert not (tmp_path / "model").exists()
-
-
-# ---------------------------------------------------------------- the rules
-
-
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory, default_config):
-    """A project in which one experiment has run on a base quantized with GPTQ."""
-    project = copy_project(tmp_path_factory.mktemp("gptq") / "project")
-    config = small(copy.deepcopy(default_config))
-    model = config["models"]["tiny-mistral"]
-    model["architecture"] |= {"hidden_size": 64, "intermediate_size": 96}
-    model |= {"corpus": ["instructions"], "steps": 60}
-    model["gptq"] = {"calibration": "instructions", "group_size": 32, "samples": 8}
-    experiment = config["experiments"]["instructions-qlora"]
-    experiment |= {"quantization": "gptq", "lora": {"rank": 4, "targets": "all-linear"}}
-    experiment["cross_task"] = []
-    # As the recipe for a T4 has it.
-    experiment["training"] |= {"optimizer": "paged_adamw_32bit", "precision": "fp16", "epochs": 6}
-    experiment["training"]["learning_rate"] = 1e-2
-    config["experiments"] = {"instructions-qlora": experiment}
-    write_config(project, config)
-    done = run_snakemake(project, "--cores", "1", REPORT)
-    assert done.returncode == 0, done.stdout[-5000:]
-    return project, done.stdout
-
-
-def test_an_experiment_runs_through_the_rules(ran):
-    project, _ = ran
-    results = project / "results"
-    made = results / "models" / "tiny-mistral" / "gptq-instructions"
-    facts = manifest.read(made / "manifest.json")
-    assert facts["quantized_layers"] == 14
-    assert facts["calibration_rows"] == 8
-    hashes = hashing.read_hashes(made / "weights.sha256")
-    assert hashes == facts["hashes"]
-    run = manifest.read(results / "experiments" / "instructions-qlora" / "seed-1" / "manifest.json")
-    assert run["base"] == hashes, "the adapter was not trained on the quantized weights"
-    assert run["dtype"] == "torch.float32" and "fp16 is left to GPUs" in run["precision"]
-    assert run["losses"]["train"]["tuned"] < run["losses"]["train"]["base"] - 0.1
-    evaluations = results / "evaluations" / "instructions"
-    for system in ("base/tiny-mistral/gptq", "tuned/instructions-qlora/seed-1"):
-        answers = pd.read_parquet(evaluations / system / "answers.parquet")
-        assert len(answers) == 8
-        assert manifest.read(evaluations / system / "answers.json")["batch_size_used"] == 32
-    comparison = pd.read_csv(results / "comparison.csv")
-    assert set(comparison["task"]) == {"instructions"}
-    assert "gptq" in (results / "report.html").read_text(encoding="utf-8")
-
-
-def test_a_second_run_does_nothing_and_other_groups_quantize_again(ran):
-    project, _ = ran
-    assert "Nothing to be done" in run_snakemake(project, "--cores", "1", "-n", REPORT).stdout
-    path = project / "config.yaml"
-    text = path.read_text()
-    try:
-        path.write_text(text.replace("group_size: 32", "group_size: 16"))
-        planned = run_snakemake(project, "--cores", "1", "-n", REPORT).stdout
-    finally:
-        path.write_text(text)
-    jobs = dict(re.findall(r"^(\w+) +(\d+)$", planned, re.MULTILINE))
-    assert jobs["quantize_model"] == jobs["train_adapter"] == "1"
-    assert not {"pretrain_model", "tokenize_split"} & set(jobs)

@@ -7,7 +7,6 @@ of the real data. Template, LoRA, optimizer, schedule, precision and quantizatio
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import re
@@ -19,14 +18,15 @@ from functools import cache, cached_property
 from html import unescape
 from itertools import pairwise
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT, copy_project, run_snakemake
+from conftest import ROOT, copy_project, make_once, run_snakemake
 from deltatune.config.load import Settings, load_settings
-from deltatune.core import manifest
+from deltatune.core import hashing, manifest
 from deltatune.tokens.shards import read_shards
 from standin_hub import Hub
 
@@ -170,13 +170,13 @@ def as_published(pieces):
     ]
     merges.sort(key=lambda merge: -merge[0])
     pairs = [merge[1:] for merge in merges]
-    found = Tokenizer(
+    tokenizer = Tokenizer(
         models.BPE(vocabulary, pairs, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
     )
-    found.normalizer = normalizers.Sequence(
+    tokenizer.normalizer = normalizers.Sequence(
         [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
     )
-    found.decoder = decoders.Sequence(
+    tokenizer.decoder = decoders.Sequence(
         [
             decoders.Replace("▁", " "),
             decoders.ByteFallback(),
@@ -184,23 +184,26 @@ def as_published(pieces):
             decoders.Strip(" ", 1, 0),
         ]
     )
-    found.post_processor = processors.TemplateProcessing("<s> $A", "<s> $A $B", [("<s>", BOS)])
-    found.add_special_tokens(
+    tokenizer.post_processor = processors.TemplateProcessing("<s> $A", "<s> $A $B", [("<s>", BOS)])
+    tokenizer.add_special_tokens(
         [AddedToken(name, normalized=False, special=True) for name in ("<unk>", "<s>", "</s>")]
     )
-    return found
+    return tokenizer
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory, shared_data) -> Path:
-    """A tiny Mistral in bf16 with the real tokenizer, trained for seconds on a few short answers,
-    so that it ends what it says."""
+def base(shared_folder, shared_data) -> Path:
     if not TOKENIZER.is_file():
         pytest.skip("mistral-common is not there: see requirements-mistral-common.txt")
+    return make_once(shared_folder / "base", lambda folder: train_base(folder, shared_data))
+
+
+def train_base(folder: Path, shared_data: Path) -> None:
+    """A tiny Mistral in bf16 with the real tokenizer, trained for seconds on a few short answers,
+    so that it ends what it answers."""
     import torch
     from transformers import MistralConfig, MistralForCausalLM
 
-    folder = tmp_path_factory.mktemp("base") / "model"
     folder.mkdir()
     shutil.copy(TOKENIZER, folder / "tokenizer.model")
     pieces = sentencepiece()
@@ -240,7 +243,6 @@ def base(tmp_path_factory, shared_data) -> Path:
         optimizer.zero_grad()
     model.to(torch.bfloat16).save_pretrained(folder, max_shard_size="10MB")
     assert (folder / "model.safetensors.index.json").is_file()
-    return folder
 
 
 # ---------------------------------------------------------------- the runs
@@ -252,12 +254,20 @@ def preset(name: str) -> dict:
 
 @dataclass
 class Run:
-    """A preset that has run."""
+    """A preset that runs. environment: variables that each start of snakemake needs."""
 
     name: str
     project: Path
     hub: Hub
-    shown: str
+    environment: dict[str, str]
+
+    def snakemake(self, *arguments: str, **environment: str) -> CompletedProcess[str]:
+        environment = self.environment | environment
+        preset = ("--configfile", f"presets/{self.name}.yaml")
+        return run_snakemake(
+            self.project, *preset, *arguments, OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="",
+            **environment,
+        )  # fmt: skip
 
     @cached_property
     def asked(self) -> Settings:
@@ -288,33 +298,39 @@ class Run:
         return " ".join(unescape(re.sub(r"<[^>]+>", " ", text)).split())
 
 
-@pytest.fixture(scope="module", params=NAMES)
+def in_its_process(name: str):
+    """A preset as a parameter: its tests stay together, and apart from those of the others."""
+    return pytest.param(name, marks=pytest.mark.xdist_group(f"preset {name}"))
+
+
+def only(name: str):
+    """For a test of one preset alone."""
+    return pytest.mark.parametrize("ran", [in_its_process(name)], indirect=True)
+
+
+@pytest.fixture(scope="module", params=map(in_its_process, NAMES))
 def ran(request, base, shared_data, tmp_path_factory) -> Run:
-    name = request.param
-    held = {e["quantization"] for e in preset(name)["experiments"].values()}
-    if "gptq" in held and importlib.util.find_spec("gptqmodel") is None:
-        pytest.skip("needs pip install --no-deps -r requirements-gptq.txt -c constraints.txt")
+    name, environment = request.param, {}
+    if "gptq" in {e["quantization"] for e in preset(name)["experiments"].values()}:
+        environment = request.getfixturevalue("gptq_packages")
     folder = tmp_path_factory.mktemp(name)
     project = copy_project(folder / "project")
     shutil.copytree(ROOT / "presets", project / "presets")
     with Hub() as hub:
         serve_model(hub, name, base, folder / "model")
         replaced = serve_data(hub, name, shared_data, folder / "data")
-        done = run_snakemake(
-            project,
+        run = Run(name, project, hub, environment | {"HF_HOME": str(folder / "home")})
+        done = run.snakemake(
             # No GPU is used here, so two jobs that would need one may run at once.
-            *("--cores", "2", "--resources", "gpu=2", "--configfile", f"presets/{name}.yaml"),
+            *("--cores", "2", "--resources", "gpu=2"),
             *(["--config", f"datasets={json.dumps(replaced['datasets'])}"] if replaced else []),
             HF_ENDPOINT=hub.url,
-            HF_HOME=str(folder / "home"),
             HF_HUB_OFFLINE="0",
             HF_TOKEN="",
-            OMP_NUM_THREADS="1",
-            CUDA_VISIBLE_DEVICES="",
         )
     logs = "".join(log.read_text()[-1500:] for log in project.glob("results/logs/**/*.log"))
     assert done.returncode == 0, done.stdout[-4000:] + logs[-4000:]
-    return Run(name, project, hub, done.stdout)
+    return run
 
 
 # ---------------------------------------------------------------- what came out
@@ -413,8 +429,7 @@ def test_the_report_sets_published_figures_beside_ours(ran):
         rows = ran.figures(name)
         assert len(rows) == len(published.metrics)
         for row, (metric, figure) in zip(rows, published.metrics.items(), strict=True):
-            theirs = [printed(one, figure.scale) for one in (figure.base, figure.tuned)]
-            assert row[1:3] == theirs
+            assert row[1:3] == [printed(one, figure.scale) for one in (figure.base, figure.tuned)]
             figures = table.loc[(name, metric), ["base", "tuned"]]
             for shown, ours in zip(row[3:], figures, strict=True):
                 assert float(shown.replace(",", "")) == pytest.approx(ours, abs=0.05, rel=0.01)
@@ -427,7 +442,7 @@ def printed(figure: float | None, scale: float) -> str:
     return f"{figure:g}" if scale == 1 else f"{figure * scale:g} ({figure:g} × {scale:g})"
 
 
-# ---------------------------------------------------------------- what was learnt and asked
+# ---------------------------------------------------------------- what was trained on and asked
 
 
 def written(name: str, record: dict) -> tuple[str, str]:
@@ -460,48 +475,49 @@ def written(name: str, record: dict) -> tuple[str, str]:
 
 def documents(folder: Path) -> list[tuple[list[int], list[int]]]:
     """(ids, labels) of each document in packed rows, the padding at the end of a row left out."""
-    found = []
+    pairs = []
     for row in read_shards(folder):
         starts = [i for i, place in enumerate(row["position_ids"]) if place == 0]
         for start, stop in pairwise([*starts, len(row["position_ids"])]):
             ids, labels = row["input_ids"][start:stop], row["labels"][start:stop]
             if any(label != -100 for label in labels):
-                found.append((ids, labels))
-    return found
+                pairs.append((ids, labels))
+    return pairs
 
 
-def spelt(text: str) -> list[int]:
+def encoded(text: str) -> list[int]:
     """Ids by sentencepiece itself, which knows no special token in a text: eos is put in by hand,
     and what follows it begins with a space like any text."""
-    found: list[int] = []
+    ids: list[int] = []
     for part in text.split("</s>"):
-        found += [EOS, *sentencepiece().encode(part)]
-    return found[1:]
+        ids += [EOS, *sentencepiece().encode(part)]
+    return ids[1:]
 
 
-def test_documents_are_bos_prompt_answer_eos_and_the_answer_alone_is_learnt(ran):
+def test_documents_are_bos_prompt_answer_eos_and_the_loss_is_the_answer_s_alone(ran):
     ((model, _),) = ran.asked.models.items()
     for task in ran.asked.tasks:
         for split in ("train", "validation"):
             records = pd.read_parquet(ran.results / f"tasks/{task}/{split}.parquet")
-            found = documents(ran.results / f"tokens/{task}/{model}/{split}")
-            for ids, _ in found:
+            pairs = documents(ran.results / f"tokens/{task}/{model}/{split}")
+            for ids, _ in pairs:
                 assert ids[0] == BOS and ids.count(BOS) == 1
             if ran.name == "frankenstein-mistral-7b":
                 # A text may go on in another row: then eos stands behind its last part.
-                assert all(labels == [-100, *ids[1:]] for ids, labels in found)
-                assert sum(ids[-1] == EOS for ids, _ in found) == len(records)
-                learnt = Counter(i for ids, _ in found for i in ids[1:])
-                assert learnt == Counter(i for text in records["text"] for i in [*spelt(text), EOS])
+                assert all(labels == [-100, *ids[1:]] for ids, labels in pairs)
+                assert sum(ids[-1] == EOS for ids, _ in pairs) == len(records)
+                trained = Counter(i for ids, _ in pairs for i in ids[1:])
+                texts = [[*encoded(text), EOS] for text in records["text"]]
+                assert trained == Counter(i for ids in texts for i in ids)
                 continue
             wanted = Counter()
             for record in records.to_dict("records"):
                 given, answer = written(ran.name, record)
                 # Behind a prompt an answer brings its own space, where there is one.
-                after = spelt(f"\n{answer}")[2:]
-                wanted[(BOS, *spelt(given)), (*after, EOS)] += 1
+                after = encoded(f"\n{answer}")[2:]
+                wanted[(BOS, *encoded(given)), (*after, EOS)] += 1
             seen = Counter()
-            for ids, labels in found:
+            for ids, labels in pairs:
                 given = labels.count(-100)
                 assert labels == [-100] * given + ids[given:]
                 seen[tuple(ids[:given]), tuple(ids[given:])] += 1
@@ -535,7 +551,7 @@ def test_base_and_tuned_were_asked_the_same_in_the_model_s_own_words(ran):
 # ---------------------------------------------------------------- what is one preset's own
 
 
-@pytest.mark.parametrize("ran", ["frankenstein-mistral-7b"], indirect=True)
+@only("frankenstein-mistral-7b")
 def test_the_novel_is_cut_into_chunks_of_its_chapters(ran):
     chunks = pd.read_csv(ran.results / "datasets/frankenstein/frankenstein_chunks.csv")
     assert chunks["chapter"].dropna().unique().tolist() == CHAPTERS
@@ -550,12 +566,57 @@ def test_the_novel_is_cut_into_chunks_of_its_chapters(ran):
     assert tests["chunks-at-random"] != numbers[-len(tests["chunks-at-random"]) :]
 
 
-@pytest.mark.parametrize("ran", ["alpaca-mistral-7b"], indirect=True)
+@only("alpaca-mistral-7b")
 def test_the_base_was_quantized_once_as_the_preset_says(ran):
     folder = ran.results / "models/mistral-7b/gptq-alpaca"
     facts = manifest.read(folder / "manifest.json")
     assert facts["quantized_layers"] == 14
+    rows = len(read_shards(ran.results / "tokens/alpaca/mistral-7b/train"))
+    assert facts["calibration_rows"] == min(128, rows)
     config = json.loads((folder / "model/config.json").read_text())["quantization_config"]
     assert (config["quant_method"], config["bits"], config["group_size"]) == ("gptq", 4, 128)
+    assert hashing.read_hashes(folder / "weights.sha256") == facts["hashes"]
     run = manifest.read(ran.trained("alpaca-gptq") / "manifest.json")
-    assert run["base"] == facts["hashes"]
+    assert run["base"] == facts["hashes"], "the adapter was not trained on the quantized weights"
+
+
+@only("alpaca-mistral-7b")
+def test_an_experiment_runs_through_the_rules(ran):
+    evaluations = ran.results / "evaluations/alpaca"
+    for system in ("base/mistral-7b/gptq", "tuned/alpaca-gptq/seed-1"):
+        assert len(pd.read_parquet(evaluations / system / "answers.parquet")) == 100
+        assert manifest.read(evaluations / system / "answers.json")["batch_size_used"] == 16
+    assert set(pd.read_csv(ran.results / "comparison.csv")["task"]) == {"alpaca"}
+    assert "gptq" in ran.page
+    # Another experiment on the same base: all of its layers, as the recipe for a T4 trains them.
+    more = {
+        "model": "mistral-7b",
+        "task": "alpaca",
+        "quantization": "gptq",
+        "lora": {"rank": 4, "targets": "all-linear"},
+        "training": {
+            **{"optimizer": "paged_adamw_32bit", "precision": "fp16"},
+            **{"epochs": 6, "learning_rate": 1e-2, "batch_size": 4},
+        },
+    }
+    done = ran.snakemake(
+        *("--cores", "1", "results/experiments/more/seed-1/manifest.json"),
+        *("--config", f"experiments={json.dumps({'more': more})}"),
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    run = manifest.read(ran.trained("more") / "manifest.json")
+    assert run["base"] == hashing.read_hashes(
+        ran.results / "models/mistral-7b/gptq-alpaca/weights.sha256"
+    )
+    assert run["dtype"] == "torch.float32" and "fp16 is left to GPUs" in run["precision"]
+    assert run["losses"]["train"]["tuned"] < run["losses"]["train"]["base"] - 0.1
+
+
+@only("alpaca-mistral-7b")
+def test_a_second_run_does_nothing_and_other_groups_quantize_again(ran):
+    assert "Nothing to be done" in ran.snakemake("--cores", "1", "-n").stdout
+    groups = json.dumps({"mistral-7b": {"gptq": {"group_size": 64}}})
+    planned = ran.snakemake("--cores", "1", "-n", "--config", f"models={groups}").stdout
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", planned, re.MULTILINE))
+    assert jobs["quantize_model"] == jobs["train_adapter"] == "1"
+    assert not {"fetch_model", "tokenize_split"} & set(jobs)

@@ -13,8 +13,8 @@ from contextlib import suppress
 _script = os.path.basename(sys.orig_argv[-1])
 
 
-def _first(name):
-    """Whether this is the first time."""
+def _not_yet(name):
+    """Whether this fault has not happened, which it has from now on."""
     with suppress(FileExistsError):
         os.close(os.open(os.path.join(os.environ["FAULTS"], name), os.O_CREAT | os.O_EXCL))
         return True
@@ -29,7 +29,7 @@ def _wait_for_signal(trainer):
         place = self.args.output_dir.split(os.sep)
         if "slow" in place and self.state.global_step == 5:
             name = "-".join(part for part in place if part == "slow" or part.startswith("seed-"))
-            if _first(name):
+            if _not_yet(name):
                 signal.pause()
         return step(self, *arguments, **named)
 
@@ -53,7 +53,7 @@ class _Trainer(importlib.abc.MetaPathFinder):
 
 
 if "FAULTS" in os.environ:
-    if _script.endswith(".fit_baseline.py") and _first("killed"):
+    if _script.endswith(".fit_baseline.py") and _not_yet("killed"):
         # As the kernel does where memory runs short.
         os.kill(os.getpid(), signal.SIGKILL)
     if _script.endswith(".train_adapter.py"):

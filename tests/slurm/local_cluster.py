@@ -25,9 +25,9 @@ FILES = ("slurm.conf", "gres.conf")
 COMMANDS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel")
 DAEMONS = ("slurmd", "slurmctld", "munged")
 
-# As on a cluster: CPUs, memory and GPUs are shared out; nothing is accounted. What the machine has
+# As on a cluster: CPUs, memory and GPUs are allocated; nothing is accounted. What the machine has
 # is not looked at, so that a job can ask for what a real model takes.
-MARK = "# Written by a test; left behind, it may be deleted.\n"
+HEADER = "# Written by a test; left behind, it may be deleted.\n"
 SLURM_CONF = """
 ClusterName=local
 SlurmctldHost={host}(127.0.0.1)
@@ -175,10 +175,10 @@ class Cluster:
 
     def jobs(self, after: int = 0) -> list[Job]:
         """All jobs with a number above `after`, in the order in which they were submitted."""
-        told = self.command("scontrol", "show", "job", "--oneliner", "--detail")
-        records = [dict(re.findall(r"(\S+?)=(\S*)", line)) for line in told.splitlines()]
-        found = [Job(int(r["JobId"]), r) for r in records if "JobId" in r]
-        return sorted((job for job in found if job.id > after), key=lambda job: job.id)
+        output = self.command("scontrol", "show", "job", "--oneliner", "--detail")
+        records = [dict(re.findall(r"(\S+?)=(\S*)", line)) for line in output.splitlines()]
+        jobs = [Job(int(r["JobId"]), r) for r in records if "JobId" in r]
+        return sorted((job for job in jobs if job.id > after), key=lambda job: job.id)
 
     def last(self) -> int:
         return max((job.id for job in self.jobs()), default=0)
@@ -211,11 +211,11 @@ class Cluster:
         ETC.mkdir(parents=True, exist_ok=True)
         for name, text in zip(FILES, (SLURM_CONF, GRES_CONF), strict=True):
             path = ETC / name
-            there = path.read_bytes() if path.exists() else None
+            kept = path.read_bytes() if path.exists() else None
             # What a test that was killed has left behind is not put back.
-            ours = there is not None and there.startswith(MARK.encode())
-            self._kept[name] = None if ours else there
-            path.write_text(MARK + text.format(**values).lstrip())
+            ours = kept is not None and kept.startswith(HEADER.encode())
+            self._kept[name] = None if ours else kept
+            path.write_text(HEADER + text.format(**values).lstrip())
 
     def _start(self) -> None:
         folder = self.folder

@@ -113,9 +113,9 @@ def place(cluster, tmp_path_factory, default_config) -> Place:
 
 @pytest.fixture(scope="module")
 def whole(cluster: Cluster, place: Place) -> tuple[str, list[Job]]:
-    """The default pipeline, run on the cluster: what snakemake said, and SLURM's records."""
-    told = place.snakemake()
-    return told, cluster.jobs()
+    """The default pipeline, run on the cluster: snakemake's output, and SLURM's records."""
+    output = place.snakemake()
+    return output, cluster.jobs()
 
 
 @pytest.fixture(scope="module")
@@ -144,10 +144,10 @@ def timed(cluster: Cluster, place: Place, whole) -> list[Job]:
 
 
 def made(results: Path) -> dict[str, str]:
-    """{path: hash} of all that a run makes, what tells of the run itself apart."""
+    """{path: hash} of all that a run makes, what states its times apart."""
     kinds = {".parquet", ".csv", ".sha256", ".safetensors", ".arrow"}
     paths = [p for p in results.rglob("*") if p.suffix in kinds and p.is_file()]
-    # Those of the manifests too, which tell of seconds.
+    # Those of the manifests too, which state seconds.
     paths = [p for p in paths if "checksums" not in p.relative_to(results).parts]
     return {
         str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -155,16 +155,16 @@ def made(results: Path) -> dict[str, str]:
     }
 
 
-def planned(told: str) -> Counter[str]:
+def planned(output: str) -> Counter[str]:
     """Jobs of each rule, from snakemake's table."""
-    table = told.split("Job stats:")[1].split("Select jobs")[0]
+    table = output.split("Job stats:")[1].split("Select jobs")[0]
     counts = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.M)}
     return Counter({rule: count for rule, count in counts.items() if rule != "total"})
 
 
 def test_every_rule_that_is_not_light_ran_as_a_job(whole):
-    told, jobs = whole
-    expected = planned(told)
+    output, jobs = whole
+    expected = planned(output)
     assert expected.keys() >= LOCAL, "the default has changed: which of its rules are local?"
     for rule in LOCAL:
         del expected[rule]
@@ -188,11 +188,11 @@ def test_the_results_are_those_of_a_run_without_slurm(whole, place, small_run):
 
 
 def test_a_killed_job_is_repeated_with_more_memory_and_time(whole):
-    first, second = (job for job in whole[1] if job.rule == "fit_baseline")
-    assert (first.state, second.state) == ("FAILED", "COMPLETED")
+    failed, repeated = (job for job in whole[1] if job.rule == "fit_baseline")
+    assert (failed.state, repeated.state) == ("FAILED", "COMPLETED")
     memory, minutes = ASKED["fit_baseline"]
-    assert (first.memory, first.minutes) == (memory, minutes)
-    assert (second.memory, second.minutes) == (2 * memory, 2 * minutes)
+    assert (failed.memory, failed.minutes) == (memory, minutes)
+    assert (repeated.memory, repeated.minutes) == (2 * memory, 2 * minutes)
 
 
 def test_jobs_with_a_gpu_get_it_and_take_turns(timed):
@@ -231,7 +231,7 @@ def wait_until(true: Callable[[], bool], seconds: float, what: str) -> None:
 
 
 def test_interrupting_leaves_no_job_behind(timed, cluster, place):
-    """Ctrl-C: the running job saves what it has learnt, the one that waits is taken back."""
+    """Ctrl-C: the running job saves a checkpoint, the pending one is canceled."""
     before = cluster.last()
     run = subprocess.Popen(
         [sys.executable, "-m", "snakemake", *COMMAND]
@@ -249,11 +249,11 @@ def test_interrupting_leaves_no_job_behind(timed, cluster, place):
         # There is one GPU: the other waits for it.
         wait_until(lambda: len(cluster.queue()) == 2, 60, "both are submitted")
         run.send_signal(signal.SIGINT)
-        told, _ = run.communicate(timeout=180)
+        output, _ = run.communicate(timeout=180)
     finally:
         run.kill()
     assert run.returncode != 0
-    wait_until(lambda: not cluster.queue(), 60, f"no job is left\n{told}")
+    wait_until(lambda: not cluster.queue(), 60, f"no job is left\n{output}")
     assert {job.state for job in cluster.jobs(before)} <= {"CANCELLED", "FAILED"}
     assert sum(path.exists() for path in paused) == 1
     assert list(place.path("checkpoints/slow").glob("seed-*/*/step-*"))

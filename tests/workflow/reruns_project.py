@@ -1,8 +1,9 @@
 """A project with one of everything, run to its end with placeholders, and edits to it.
 
-What Snakemake runs again depends on names, dates, checksums of inputs and on what it noted of the
-last run; not on what the results say. So each result is a line of text here, and Snakemake itself
-notes that it was made (`--touch`): seconds instead of an hour, with a model of the hub and GPTQ.
+What Snakemake runs again depends on names, dates, checksums of inputs and on its records of the
+last run; not on the content of the results. So each result is a line of text here, and Snakemake
+itself records that it was made (`--touch`): seconds instead of an hour, with a model of the hub and
+GPTQ.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ FILES = {
     "models/mine/tokenizer.json": "{}\n",
     "models/mine/chat_template.jinja": "{{ messages }}\n",
     "models/mine/README.md": "About it.\n",
-    "results/logs/train_adapter/news/seed-1.log": "said\n",
+    "results/logs/train_adapter/news/seed-1.log": "a log\n",
     "results/benchmarks/train_adapter/news/seed-1.tsv": "s\n1\n",
 }
 
@@ -253,9 +254,9 @@ def write(file: str, text: str) -> Edit:
 def touch(*patterns: str) -> Edit:
     def change(project: Path) -> None:
         for pattern in patterns:
-            found = list(project.glob(pattern))
-            assert found, pattern
-            for path in found:
+            paths = list(project.glob(pattern))
+            assert paths, pattern
+            for path in paths:
                 os.utime(path)
 
     return Edit(change)
@@ -264,9 +265,9 @@ def touch(*patterns: str) -> Edit:
 def remove(*patterns: str) -> Edit:
     def change(project: Path) -> None:
         for pattern in patterns:
-            found = list(project.glob(pattern))
-            assert found, pattern
-            for path in found:
+            paths = list(project.glob(pattern))
+            assert paths, pattern
+            for path in paths:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     return Edit(change)

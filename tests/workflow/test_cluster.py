@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, run_snakemake
+from conftest import ROOT
 from deltatune.config.load import load_settings
 from deltatune.core.errors import UserError
 from deltatune.workflow.flow import Flow
+from dry_runs import dry_run
 from slurm_profile import fill_in
 
 PRESETS = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
@@ -31,12 +32,12 @@ def cluster(project: Path) -> Path:
 
 def asked(project: Path, *arguments: str) -> dict[str, dict[str, str]]:
     """{rule: {resource: value}} of a dry run."""
-    done = run_snakemake(project, "-n", "--workflow-profile", "profiles/slurm", *arguments)
-    assert done.returncode == 0, done.stdout[-3000:]
-    found = {}
-    for rule, resources in JOB.findall(done.stdout):
-        found[rule] = dict(part.split("=", 1) for part in resources.split(", "))
-    return found
+    plan = dry_run(project, "--workflow-profile", "profiles/slurm", *arguments)
+    assert plan.status == 0, plan.text[-3000:]
+    jobs = {}
+    for rule, resources in JOB.findall(plan.text):
+        jobs[rule] = dict(part.split("=", 1) for part in resources.split(", "))
+    return jobs
 
 
 def needs(job: dict[str, str], *names: str) -> tuple[str | None, ...]:
@@ -54,9 +55,9 @@ def test_a_preset_asks_for_what_seven_billion_parameters_take(name, cluster):
     if "quantize_model" in jobs:
         assert needs(jobs["quantize_model"], "gpu", "mem_mb") == ("1", "39900")
     assert "gpu" not in jobs["split_dataset"] and "gpu" not in jobs["compute_metrics"]
-    # What is not said is left to the cluster.
-    said = {key for job in jobs.values() for key in job}
-    assert not said & {"slurm_account", "slurm_partition", "gpu_model"}
+    # What is not set is left to the cluster.
+    resources = {key for job in jobs.values() for key in job}
+    assert not resources & {"slurm_account", "slurm_partition", "gpu_model"}
 
 
 def test_the_default_asks_for_no_gpu(cluster):
@@ -124,7 +125,7 @@ def test_a_larger_model_asks_for_more(default_config, tmp_path, monkeypatch):
     """Its size is known once it is fetched."""
     monkeypatch.chdir(tmp_path)
     flow = Flow(default_config)
-    real = {"source": "local", "path": "elsewhere"}
+    real = {"source": "local", "path": "models/large"}
     flow = Flow(default_config | {"models": default_config["models"] | {"large": real}})
     before = (
         flow.resources.memory("large"),
@@ -146,7 +147,7 @@ def test_a_larger_model_asks_for_more(default_config, tmp_path, monkeypatch):
     assert (flow.resources.memory("large"), flow.resources.minutes(720, 1, "large")) == (9000, 720)
 
 
-def test_it_says_all_that_the_default_profile_says():
+def test_it_sets_all_that_the_default_profile_sets():
     """It takes the place of that profile, which nothing else would then repeat."""
     default, slurm = (
         yaml.safe_load((ROOT / f"profiles/{name}/config.yaml").read_text())

@@ -48,14 +48,14 @@ def flow(make):
 
 def rule_params() -> dict[str, str]:
     """Rule -> the source of its `params`, apart from `code`."""
-    found = {}
+    sources = {}
     for file in sorted((ROOT / "rules").glob("*.smk")):
         for text in re.split(r"^rule ", file.read_text(), flags=re.M)[1:]:
             name = text.split(":")[0]
             params = re.search(r"^    params:\n(.*?)^    \w+:", text, flags=re.M | re.S)
             if params:
-                found[name] = re.split(r"^        code=", params[1], flags=re.M)[0]
-    return found
+                sources[name] = re.split(r"^        code=", params[1], flags=re.M)[0]
+    return sources
 
 
 PARAMS = rule_params()
@@ -68,10 +68,10 @@ def evaluate(flow: Flow, rule: str, wildcards: SimpleNamespace) -> dict:
 
 def jobs(flow: Flow) -> dict[str, dict]:
     """`rule target` -> params, of every job behind the default target."""
-    found = {}
+    params = {}
 
     def job(rule, target="", **wildcards):
-        found[f"{rule} {target}".strip()] = evaluate(flow, rule, SimpleNamespace(**wildcards))
+        params[f"{rule} {target}".strip()] = evaluate(flow, rule, SimpleNamespace(**wildcards))
 
     for name in flow.settings.datasets:
         job("fetch_dataset", name, dataset=name)
@@ -103,7 +103,7 @@ def jobs(flow: Flow) -> dict[str, dict]:
     job("join_comparisons", table="comparison")
     for rule in ("plot_forest", "render_report"):
         job(rule)
-    return found
+    return params
 
 
 def changed(before: Flow, after: Flow) -> set[str]:
@@ -155,13 +155,13 @@ def test_no_experiment_changes_the_evaluation_of_a_base(make, flow, changes):
 
 
 def test_base_and_tuned_are_asked_in_the_same_way(flow):
-    found = jobs(flow)
-    for name, params in found.items():
+    params_of = jobs(flow)
+    for name, params in params_of.items():
         if name.endswith(BASE):
             task, rule = name.split(" ")[1], name.split(" ")[0]
-            tuned = [n for n in found if n.startswith(f"{rule} {task} tuned/")]
+            tuned = [n for n in params_of if n.startswith(f"{rule} {task} tuned/")]
             assert len(tuned) == 2
-            assert all(found[n] == params for n in tuned)
+            assert all(params_of[n] == params for n in tuned)
 
 
 def test_a_label_s_spelling_in_the_data_is_known_to_the_split_alone(make, flow):

@@ -1,4 +1,4 @@
-"""`snakemake plan`: told in the terminal, with no network, no GPU, and nothing made."""
+"""`snakemake plan`: printed in the terminal, with no network, no GPU, and nothing made."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def plan(project, *arguments: str) -> tuple[str, pd.DataFrame]:
 
 def test_the_default(planned, default_config):
     write_config(planned, small(default_config))
-    told, table = plan(planned)
+    output, table = plan(planned)
     for text in ("parameters", "trainable", "activations", "logits and loss", "on the CPU"):
-        assert text in told, told
-    assert "tokens are estimated, from data/sample/news.csv" in told
+        assert text in output, output
+    assert "tokens are estimated, from data/sample/news.csv" in output
     assert list(table.index) == ["instructions-qlora", "prose-qlora", "news-qlora"]
     # Each of 42 news (60 less a tenth and a fifth) is a text of some 50 words.
     assert 1_000 < table.tokens["news-qlora"] < 42 * 256
     assert (table.trainable == 2 * 2 * (48 + 48)).all()
-    # It is told again each time that it is asked for.
+    # It is printed again each time that it is asked for.
     assert "parameters" in plan(planned)[0]
 
 
@@ -65,7 +65,7 @@ def test_a_preset_of_seven_billion(planned, edit_config):
         }
 
     edit_config(change)
-    told, table = plan(planned)
+    output, table = plan(planned)
     row = table.loc["alpaca"]
     assert row.config_from == "presets/configs"
     assert (row.parameters, row.trainable) == (7_241_732_096, 3_407_872)
@@ -73,8 +73,8 @@ def test_a_preset_of_seven_billion(planned, edit_config):
     assert row.verdict == "fits in smaller batches"
     assert 0 < row.largest_batch < 64
     assert "gradient_accumulation" in row.advice
-    assert "GPU: T4, 15.6 GB, fp16" in told
-    assert "tokens are estimated, from what is known of tatsu-lab/alpaca" in told
+    assert "GPU: T4, 15.6 GB, fp16" in output
+    assert "tokens are estimated, from what is known of tatsu-lab/alpaca" in output
 
 
 def test_an_unknown_gpu(planned, edit_config):

@@ -185,9 +185,9 @@ def test_a_published_metric_must_be_measured():
         figures = {"rouge_1": {"tuned": 0.5}}
         changed["experiments"]["alpaca-zephyr-nf4"]["published"]["metrics"] = figures
 
-    told = _refused(change)
-    assert "experiments.alpaca-zephyr-nf4.published.metrics: 'rouge_1' is not measured" in told
-    assert "did you mean 'rouge_l'?" in told
+    message = _refused(change)
+    assert "experiments.alpaca-zephyr-nf4.published.metrics: 'rouge_1' is not measured" in message
+    assert "did you mean 'rouge_l'?" in message
 
 
 def test_misspelt_keys_of_chat_and_published():
@@ -195,6 +195,6 @@ def test_misspelt_keys_of_chat_and_published():
         changed["tasks"]["alpaca-chat"]["chat"]["sytem"] = "Be kind."
         changed["experiments"]["alpaca-zephyr-nf4"]["published"]["difers"] = []
 
-    told = _refused(change)
-    assert "tasks.alpaca-chat.chat.sytem: unknown key (did you mean 'system'?)" in told
-    assert "alpaca-zephyr-nf4.published.difers: unknown key (did you mean 'differs'?)" in told
+    message = _refused(change)
+    assert "tasks.alpaca-chat.chat.sytem: unknown key (did you mean 'system'?)" in message
+    assert "alpaca-zephyr-nf4.published.difers: unknown key (did you mean 'differs'?)" in message

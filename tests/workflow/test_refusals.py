@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import pytest
 from conftest import run_snakemake
+from dry_runs import dry_run
 
 
-def _refused(project, *told: str, arguments=("-n",)) -> str:
-    done = run_snakemake(project, "--cores", "2", *arguments)
-    assert done.returncode == 1, done.stdout
-    assert done.stdout.count("deltatune:") == 1, done.stdout
-    assert "Traceback" not in done.stdout, done.stdout
-    for text in told:
-        assert text in done.stdout, done.stdout
+def _refused(project, *messages: str, arguments=("-n",)) -> str:
+    plan = dry_run(project, "--cores", "2", *arguments, dry=False)
+    assert plan.status == 1, plan.text
+    assert plan.text.count("deltatune:") == 1, plan.text
+    assert "Traceback" not in plan.text, plan.text
+    for message in messages:
+        assert message in plan.text, plan.text
     assert not list(project.glob("results/models/*")), "something was trained before the refusal"
-    return done.stdout
+    return plan.text
 
 
 def test_misspelt_key(project, edit_config):
     edit_config(lambda c: c["experiments"]["news-qlora"]["training"].update(epocs=3))
-    _refused(project, "experiments.news-qlora.training.epocs", "did you mean 'epochs'?")
+    output = _refused(project, "experiments.news-qlora.training.epocs", "did you mean 'epochs'?")
+    # And so it stands in a terminal.
+    done = run_snakemake(project, "--cores", "2", "-n")
+    assert (done.returncode, done.stdout) == (1, output)
 
 
 def test_unknown_model(project, edit_config):
@@ -71,11 +75,11 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_is_not_what_it_should_be(project, name):
-    content, told = FILES[name]
+    content, message = FILES[name]
     data = content if isinstance(content, bytes) else content.encode()
     (project / "config.yaml").write_bytes(data)
-    shown = _refused(project, told)
-    assert len(shown.strip().splitlines()) <= 4, "more than one message"
+    output = _refused(project, message)
+    assert len(output.strip().splitlines()) <= 4, "more than one message"
     assert not (project / "ran").exists()
 
 
@@ -86,15 +90,15 @@ def test_a_file_given_by_name_is_looked_at_too(project):
 
 
 def test_a_token_among_the_settings_is_refused_and_not_repeated(project):
-    told = _refused(
+    output = _refused(
         project, "hf_token: unknown key", arguments=("-n", "--config", "hf_token=hf_xyz")
     )
-    assert "hf_xyz" not in told
+    assert "hf_xyz" not in output
     files = [path for path in project.rglob("*") if path.is_file()]
     assert not [path for path in files if b"hf_xyz" in path.read_bytes()]
 
 
-def test_the_line_of_a_fault_is_told(project):
+def test_the_line_of_a_fault_is_named(project):
     path = project / "config.yaml"
     text = path.read_text().replace("max_length: 256", "max_length: 25600000", 1)
     path.write_text(text)
@@ -102,7 +106,7 @@ def test_the_line_of_a_fault_is_told(project):
     _refused(project, "tasks.instructions.max_length: ", f"(line {line})")
 
 
-def test_several_faults_are_told_at_once(project, edit_config):
+def test_several_faults_are_listed_at_once(project, edit_config):
     def change(config):
         config["sedes"] = [1]
         config["tasks"]["prose"]["max_lenght"] = 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import reruns_table
-from conftest import run_snakemake
+from conftest import make_once, run_snakemake
 from deltatune.config.model import Settings
 from deltatune.tasks.registry import available_kinds, load_kind
 from dry_runs import Plan
@@ -30,10 +31,14 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> tuple[Path, dict[str, list[str]]]:
+def finished(shared_folder) -> tuple[Path, dict[str, list[str]]]:
     """(the finished project, its jobs); only to be read."""
-    project = tmp_path_factory.mktemp("finished") / "project"
-    return project, build(project)
+
+    def make(folder: Path) -> None:
+        (folder / "jobs.json").write_text(json.dumps(build(folder / "project")))
+
+    folder = make_once(shared_folder / "finished", make)
+    return folder / "project", json.loads((folder / "jobs.json").read_text())
 
 
 @pytest.fixture
@@ -123,26 +128,26 @@ def test_a_run_that_ended_between_goes_on_with_what_has_changed(finished, tmp_pa
 
 
 def sections(annotation) -> list[type[BaseModel]]:
-    """The sections that a type of a field speaks of."""
+    """The sections that the type of a field names."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [found for inner in typing.get_args(annotation) for found in sections(inner)]
+    return [one for inner in typing.get_args(annotation) for one in sections(inner)]
 
 
 def keys(section: type[BaseModel], above: str = "") -> set[str]:
     """The keys of a section and of those in it, with * for names."""
-    found = set()
+    names = set()
     for name, field in section.model_fields.items():
         path = f"{above}{name}"
         if path == "tasks":
             kinds = [load_kind(kind).Settings for kind in available_kinds()]
-            found |= {key for kind in kinds for key in keys(kind, "tasks.*.")}
+            names |= {key for kind in kinds for key in keys(kind, "tasks.*.")}
         elif inner := sections(field.annotation):
             step = ".*." if typing.get_origin(field.annotation) is dict else "."
-            found |= {key for one in inner for key in keys(one, f"{path}{step}")}
+            names |= {key for one in inner for key in keys(one, f"{path}{step}")}
         else:
-            found.add(path)
-    return found
+            names.add(path)
+    return names
 
 
 def covered(key: str, edited: set[str]) -> bool:
@@ -185,6 +190,6 @@ def test_the_command_line_says_the_same(project, case):
     assert done.returncode == 0, done.stdout
     counts: Counter[str] = Counter(job.split(" ")[0] for job in there.jobs)
     table = done.stdout.partition("Job stats:")[2].split("\n\n")[0]
-    found = {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", table, flags=re.M)}
-    assert {r: n for r, n in found.items() if r not in ("all", "total")} == dict(counts)
+    printed = {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", table, flags=re.M)}
+    assert {r: n for r, n in printed.items() if r not in ("all", "total")} == dict(counts)
     assert ("Nothing to be done" in done.stdout) == (not there.jobs)
