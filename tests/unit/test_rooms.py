@@ -165,6 +165,40 @@ def test_a_folder_without_init_is_seen(tmp_path):
     assert list(faults(tmp_path)) == ["core/a.py lies in a folder without __init__.py"]
 
 
+# ---------------------------------------------------------------- the map
+
+
+def listed_modules(text: str) -> list[str]:
+    """The modules that a map lists, package by package, in columns that two spaces part."""
+    modules, package = [], ""
+    for line in text.split("```")[1].strip().splitlines():
+        cells = re.split(r"\s{2,}", line.strip())
+        if not line.startswith(" "):
+            package = cells[0]
+        else:
+            modules += [package + name for name in cells[::2]]
+    return modules
+
+
+def test_the_map_lists_each_module_once():
+    modules = [
+        file.relative_to(LIBRARY).with_suffix("").as_posix() for file in LIBRARY.rglob("[!_]*.py")
+    ]
+    text = (ROOT / "docs" / "map.md").read_text(encoding="utf-8")
+    assert sorted(listed_modules(text)) == sorted(modules), "edit docs/map.md"
+    packages = re.findall(r"^(\w+)/ ", text, re.MULTILINE)
+    assert packages == ORDER
+
+
+def test_what_the_map_names_exists():
+    text = (ROOT / "docs" / "map.md").read_text(encoding="utf-8").split("## The library")[0]
+    for name in re.findall(r"`([a-z_]+/[a-z_]+)`", text):
+        assert (LIBRARY / f"{name}.py").is_file(), name
+    rules = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "rules").glob("*.smk"))
+    for name in re.findall(r"`((?:fetch|split|train|score|compute|join)_[a-z]+)`", text):
+        assert f"\nrule {name}:" in rules, name
+
+
 # ---------------------------------------------------------------- one home for each helper
 
 
@@ -192,6 +226,8 @@ def climbs_from_itself(node: ast.AST) -> bool:
 #: What is done -> (how it is recognized, the one module that does it).
 HOMES = {
     "finding the project's folder": (climbs_from_itself, "core/paths.py"),
+    "hashing a file": (calls("file_digest"), "core/hashing.py"),
+    "finding near matches": (calls("get_close_matches"), "core/text.py"),
 }
 
 
@@ -207,7 +243,7 @@ def homes(matches: Callable[[ast.AST], bool], library: Path) -> list[str]:
 def test_a_helper_has_one_home(what):
     matches, home = HOMES[what]
     seen = homes(matches, LIBRARY)
-    assert len(seen) == 1 and home in (None, *seen), f"{what}: import it from one module"
+    assert seen == [home], f"{what}: import it from {home}"
 
 
 def test_a_second_home_is_seen(tmp_path):
