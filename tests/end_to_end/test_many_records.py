@@ -38,7 +38,7 @@ def test_none_of_them_is_lost(measured):
     assert split["records"] == COUNT == sum(sizes) + sum(split["excluded"].values())
     # As the measurement writes them: one in fifty twice, and one in fifty nearly.
     assert 0.015 * COUNT < split["excluded"]["duplicate"] < 0.025 * COUNT
-    assert split["excluded"]["near duplicate of training"] > 0.002 * COUNT
+    assert split["excluded"]["near_duplicate"] > 0.002 * COUNT
     tokens = json.loads((folder / "tokens.json").read_text())
     assert tokens["documents"] == split["train"] == tokens["pieces"]
     assert tokens["padding_share"] < 0.02

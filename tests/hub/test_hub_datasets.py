@@ -102,7 +102,7 @@ def test_what_cannot_be_used_is_rejected_with_its_number(fetch, hub, tmp_path):
     assert "1 of 3 records rejected" in told
     assert records(fetch)["row"].tolist() == [1, 3]
     rejected = (fetch.folder / "results/datasets/x/rejects.csv").read_text().splitlines()
-    assert next(csv.reader(rejected[1:]))[:3] == ["2", "text", "NUL byte"]
+    assert next(csv.reader(rejected[1:]))[:4] == ["2", "text", "nul_byte", "NUL byte"]
     told = fetch.dataset(fails=True, **asked(repo, columns={"text": "txt"}))
     assert "no column 'txt' (did you mean 'text'?)" in told
 

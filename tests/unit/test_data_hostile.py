@@ -7,7 +7,8 @@ import json
 import pandas as pd
 import pytest
 from deltatune.core.errors import UserError
-from deltatune.data import prepare, readers
+from deltatune.data import prepare
+from deltatune.data.readers import read
 from deltatune.tasks.registry import load_kind
 
 LABELS = ["World", "Sports"]
@@ -32,7 +33,7 @@ def write(rows: list[dict], path, format: str):
 def use(rows: list[dict], format: str, folder, **split):
     path = folder / f"d.{format}"
     write(rows, path, format)
-    counts = readers.read_records(
+    counts = read.read_records(
         path, None, {}, folder / "r.parquet", folder / "rejects.csv", "datasets.d"
     )
     task = load_kind("classify").Settings(kind="classify", dataset="d", labels=LABELS, split=split)

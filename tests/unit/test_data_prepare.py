@@ -56,9 +56,9 @@ def test_what_is_left_out_has_row_field_reason_and_a_count():
     records.loc[8, "text"] = "   "
     records.loc[20, "text"] = records.loc[18, "text"]
     split, counts = split_of(records)
-    assert counts["rejected"] == {"empty": 1, "missing": 1, "unknown label": 2}
+    assert counts["rejected"] == {"empty": 1, "missing": 1, "unknown_label": 2}
     excluded = split.excluded
-    assert list(excluded.columns) == ["row", "field", "reason", "excerpt"]
+    assert list(excluded.columns) == ["row", "field", "code", "reason", "excerpt"]
     assert excluded["row"].tolist() == [4, 6, 8, 9, 21]
     assert excluded["field"].tolist() == ["label", "label", "text", "text", "text"]
     assert excluded["reason"].iloc[0] == "unknown label 'Wrld' (did you mean 'World'?)"
@@ -71,7 +71,7 @@ def test_a_larger_share_than_allowed_stops_the_run(bad, refused):
     records = news(40)
     records.loc[: bad - 1, "label"] = "Sci/Tech"
     if not refused:
-        assert split_of(records)[1]["rejected"] == {"unknown label": bad}
+        assert split_of(records)[1]["rejected"] == {"unknown_label": bad}
         return
     with pytest.raises(UserError) as caught:
         split_of(records)
@@ -162,7 +162,7 @@ def test_a_label_of_five_thousand_digits_is_only_unknown(label):
     records = news()
     records.loc[3, "label"] = label
     split, counts = split_of(records)
-    assert counts["rejected"] == {"unknown label": 1}
+    assert counts["rejected"] == {"unknown_label": 1}
     assert len(split.excluded["reason"][0]) < 100
 
 

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import string
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -12,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from deltatune.core.errors import UserError
 from deltatune.core.text import excerpt
-from deltatune.data import readers
-from deltatune.data.rejects import COLUMNS
+from deltatune.data.readers import lines, parquet, read, writer
+from deltatune.data.reasons import COLUMNS, Code
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,23 +24,26 @@ TWO = {"label": "label", "text": "text"}
 
 @pytest.fixture
 def reader(tmp_path):
-    """read(content, name, columns) -> (counts, records, rejects) of a file with that content."""
+    """read_content(content, name, columns) -> (counts, records, rejects without their codes)."""
 
-    def read(content, name="data.csv", columns=TWO, format=None):
+    def read_content(content, name="data.csv", columns=TWO, format=None):
         path = content if isinstance(content, Path) else tmp_path / name
         if not isinstance(content, Path):
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
         out, rejects = tmp_path / "out" / "records.parquet", tmp_path / "out" / "rejects.csv"
-        counts = readers.read_records(path, format, columns, out, rejects, "datasets.news")
+        counts = read.read_records(path, format, columns, out, rejects, "datasets.news")
         assert pq.read_schema(out).names[0] == "row"
         with rejects.open(newline="") as file:
             rejected = list(csv.reader(file))
         assert rejected[0] == COLUMNS
         assert counts["rows"] == counts["kept"] + counts["rejected"]
         assert counts["rejected"] == len(rejected) - 1 == sum(counts["reasons"].values())
-        return counts, pq.read_table(out).to_pylist(), rejected[1:]
+        assert counts["reasons"] == Counter(line[2] for line in rejected[1:])
+        assert all(reason.startswith(Code(code).label) for _, _, code, reason, _ in rejected[1:])
+        without_codes = [[*line[:2], *line[3:]] for line in rejected[1:]]
+        return counts, pq.read_table(out).to_pylist(), without_codes
 
-    return read
+    return read_content
 
 
 @pytest.fixture
@@ -134,7 +138,7 @@ def test_values_become_text_or_are_rejected(reader):
         ["14", "text", "not UTF-8"],
     ]
     assert rejects[1][3] == "[1]" and rejects[5][3] == "a\ufffdb"
-    assert counts["reasons"]["wrong type (float)"] == 2
+    assert counts["reasons"] == {"wrong_type": 5, "nul_byte": 1, "not_utf8": 1}
 
 
 def test_hostile_csv_rows_are_rejected_and_the_rest_is_kept(reader):
@@ -242,7 +246,8 @@ def test_a_field_of_ten_megabytes_is_kept_and_one_of_twenty_rejected(reader):
 
 
 def test_more_records_than_a_batch(reader, monkeypatch):
-    monkeypatch.setattr(readers, "BATCH", 7)
+    for module in (parquet, writer):
+        monkeypatch.setattr(module, "BATCH", 7)
     content = "label,text\n" + "".join(f"{i},text {i}\n" for i in range(100))
     _, records, _ = reader(content)
     assert [r["row"] for r in records] == list(range(1, 101))
@@ -250,7 +255,7 @@ def test_more_records_than_a_batch(reader, monkeypatch):
 
 
 def test_memory_is_bounded_by_characters_as_well(reader, monkeypatch, tmp_path):
-    monkeypatch.setattr(readers, "BUFFER", 50)
+    monkeypatch.setattr(writer, "BUFFER", 50)
     content = "label,text\n" + "".join(f"{i},{'x' * 20}\n" for i in range(9))
     reader(content)
     assert pq.ParquetFile(tmp_path / "out" / "records.parquet").num_row_groups == 3
@@ -345,8 +350,8 @@ def test_an_unclosed_quote_is_told_with_its_row(fails):
 
 
 def test_a_record_without_an_end_does_not_fill_the_memory(fails, monkeypatch):
-    monkeypatch.setattr(readers, "RECORD_LIMIT", 1000)
-    monkeypatch.setattr(readers, "RECORD_LINES", 10**9)
+    monkeypatch.setattr(lines, "RECORD_LIMIT", 1000)
+    monkeypatch.setattr(lines, "RECORD_LINES", 10**9)
     assert "begins in line 2" in fails("label,text\n1," + "x" * 2000)
     assert "longer than" in fails('label,text\n1,"' + "x\n" * 2000)
     assert "longer than" in fails('{"text": "' + "x" * 2000 + '"}', "d.jsonl", {"text": "text"})
@@ -365,7 +370,7 @@ def _read_text(tmp_path, content):
     path = tmp_path / "book.txt"
     path.write_bytes(content)
     out, rejects = tmp_path / "records.parquet", tmp_path / "rejects.csv"
-    counts = readers.read_text(path, out, rejects, "datasets.book")
+    counts = read.read_text(path, out, rejects, "datasets.book")
     return counts, pq.read_table(out).to_pylist(), pd.read_csv(rejects)
 
 
@@ -382,7 +387,7 @@ def test_paragraphs_that_cannot_be_read_are_counted(tmp_path):
     content = b"good\n\nbad \xe9\n\nn\0l\n\ngood again"
     counts, records, rejects = _read_text(tmp_path, content)
     assert [r["row"] for r in records] == [1, 4]
-    assert counts["reasons"] == {"not UTF-8": 1, "NUL byte": 1}
+    assert counts["reasons"] == {"not_utf8": 1, "nul_byte": 1}
     assert rejects["row"].tolist() == [2, 3]
 
 
@@ -396,7 +401,7 @@ def test_a_text_without_a_paragraph_stops(tmp_path):
         with pytest.raises(UserError, match=r"datasets\.book: "):
             _read_text(tmp_path, content)
     with pytest.raises(UserError, match="is a folder"):
-        readers.read_text(tmp_path, tmp_path / "a", tmp_path / "b", "datasets.book")
+        read.read_text(tmp_path, tmp_path / "a", tmp_path / "b", "datasets.book")
 
 
 # ---------------------------------------------------------------- properties
@@ -467,7 +472,7 @@ def test_real_data(reader, tmp_path):
     assert [{k: r[k] for k in raw[0]} for r in records] == raw
 
     out = tmp_path / "text.parquet"
-    counts = readers.read_text(DATA / "frankenstein.txt", out, tmp_path / "r.csv", "datasets.book")
+    counts = read.read_text(DATA / "frankenstein.txt", out, tmp_path / "r.csv", "datasets.book")
     words = (DATA / "frankenstein.txt").read_text(encoding="utf-8").split()
     texts = pq.read_table(out)["text"].to_pylist()
     assert " ".join(texts).split() == words and counts["rejected"] == 0

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from deltatune.core.errors import UserError
-from deltatune.data import splits
-from deltatune.data.readers import read_records
-from deltatune.data.rejects import COLUMNS
+from deltatune.data import duplicates
+from deltatune.data.readers.read import read_records
+from deltatune.data.reasons import COLUMNS, Code, Reason
 from deltatune.data.splits import clean_records, split_records
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -63,14 +63,14 @@ def test_clean_records_parts_good_from_bad():
     def check(record):
         seen.append(record)
         if record["text"] is None:
-            return "text", "missing"
-        return ("text", "too long") if len(record["text"]) > 50 else None
+            return Reason(Code.MISSING, "text")
+        return Reason(Code.TOO_LONG, "text") if len(record["text"]) > 50 else None
 
     kept, rejected = clean_records(records, check)
     assert kept.to_dict("records") == [{"row": 3, "text": "a", "label": "1"}]
     assert rejected.to_dict("records") == [
-        {"row": 5, "field": "text", "reason": "missing", "excerpt": ""},
-        {"row": 9, "field": "text", "reason": "too long", "excerpt": "x" * 79 + "…"},
+        dict(zip(COLUMNS, [5, "text", "missing", "missing", ""], strict=True)),
+        dict(zip(COLUMNS, [9, "text", "too_long", "field too long", "x" * 79 + "…"], strict=True)),
     ]
     # A missing value is None for a check, whatever pandas makes of it.
     assert seen[2]["label"] is None and seen[0] == {"row": 3, "text": "a", "label": "1"}
@@ -81,7 +81,7 @@ def test_clean_records_of_nothing_and_of_all():
     kept, rejected = clean_records(records, lambda record: None)
     pd.testing.assert_frame_equal(kept, records)
     assert list(rejected.columns) == COLUMNS and len(rejected) == 0
-    kept, rejected = clean_records(records, lambda record: ("text", "bad"))
+    kept, rejected = clean_records(records, lambda record: Reason(Code.EMPTY, "text"))
     assert len(kept) == 0 and list(kept.columns) == ["id", "text"]
     assert rejected["row"].tolist() == [1, 2]
 
@@ -201,10 +201,17 @@ def test_exact_duplicates_are_left_out_before_the_split():
         {
             "row": 6,
             "field": "text",
+            "code": "duplicate",
             "reason": "duplicate of row 1",
             "excerpt": "Record NUMBER 0 speaks of subject 0",
         },
-        {"row": 11, "field": "text", "reason": "duplicate of row 10", "excerpt": "fine STRASSE"},
+        {
+            "row": 11,
+            "field": "text",
+            "code": "duplicate",
+            "reason": "duplicate of row 10",
+            "excerpt": "fine STRASSE",
+        },
     ]
     assert split.counts["excluded"] == {"duplicate": 2}
     assert sorted(chain(*_ids(split))) == [i for i in range(1, 21) if i not in (6, 11)]
@@ -220,7 +227,7 @@ def test_the_same_text_with_another_label_is_a_conflict():
         [7, "text", "duplicate of row 3"],
     ]
     assert split.excluded["excerpt"][1] == "b"
-    assert split.counts["excluded"] == {"conflicting label": 1, "duplicate": 2}
+    assert split.counts["excluded"] == {"conflicting_label": 1, "duplicate": 2}
 
 
 def test_fields_are_compared_one_by_one():
@@ -253,7 +260,7 @@ def test_near_duplicates_of_training_leave_the_held_out_splits():
     assert _ids(split) == [[1, 2, 3, 4, 5, 6], [7], [9]]
     assert split.excluded["row"].tolist() == [8, 10]
     assert split.excluded["reason"].tolist() == ["near duplicate of training row 1"] * 2
-    assert split.counts["excluded"] == {"near duplicate of training": 2}
+    assert split.counts["excluded"] == {"near_duplicate": 2}
     assert (split.counts["train"], split.counts["validation"], split.counts["test"]) == (6, 1, 1)
     assert _ids(_split(records, **options, near_duplicate_threshold=0.99)) == [
         [1, 2, 3, 4, 5, 6],
@@ -346,7 +353,7 @@ def test_no_near_duplicate_is_missed(texts, threshold):
         if x not in expected and (i := first(x, kept)) is not None:
             expected[int(x)] = ("validation", i)
     joined = [" ".join(text) for text in texts]
-    assert splits._near_duplicates(joined, train, validation, test, threshold) == expected
+    assert duplicates.near_duplicates(joined, train, validation, test, threshold) == expected
 
 
 def test_a_template_does_not_make_every_pair_a_candidate(monkeypatch):
@@ -356,8 +363,8 @@ def test_a_template_does_not_make_every_pair_a_candidate(monkeypatch):
         f"{template} {' '.join(str(draw.getrandbits(40)) for _ in range(3))}" for _ in range(600)
     ]
     compared = []
-    similar = splits._similar
-    monkeypatch.setattr(splits, "_similar", lambda *pair: compared.append(1) or similar(*pair))
+    similar = duplicates.similar
+    monkeypatch.setattr(duplicates, "similar", lambda *pair: compared.append(1) or similar(*pair))
     # Each pair shares 28 of 34 shingles: 0.82.
     records = pd.DataFrame({"id": range(600), "text": texts})
     assert _split(records, near_duplicate_threshold=0.83).counts["excluded"] == {}

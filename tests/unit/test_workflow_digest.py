@@ -47,7 +47,7 @@ REACH = {
     "tokens/shards.py": {"tokenize_split", "train_adapter"},
     "data/splits.py": {"split_dataset"},
     "data/chunking.py": {"chunk_text"},
-    "data/readers.py": {"fetch_dataset"},
+    "data/readers/read.py": {"fetch_dataset"},
     "fetch/model.py": {"fetch_model"},
     "models/pretrain.py": {"pretrain_model"},
     "evaluate/likelihood.py": {"score_text", "score_labels"},

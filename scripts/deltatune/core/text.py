@@ -45,13 +45,22 @@ def excerpt(value: Any, length: int = EXCERPT) -> str:
     return line[: length - 1] + "…"
 
 
-def did_you_mean(word: Any, words: Iterable[str]) -> str:
-    """` (did you mean 'x'?)` for the nearest of `words`, or "" where none is near."""
+def nearest(word: Any, words: Iterable[str]) -> str | None:
+    """The one of `words` that was probably meant, or None where none is near."""
     word, words = str(word), list(words)
     matches = difflib.get_close_matches(word, words, n=1, cutoff=0.6) or [
         other for other in words if other.casefold() == word.casefold()
     ]
-    return f" (did you mean '{excerpt(matches[0])}'?)" if matches else ""
+    return matches[0] if matches else None
+
+
+def suggestion(word: str | None) -> str:
+    return "" if word is None else f" (did you mean '{excerpt(word)}'?)"
+
+
+def did_you_mean(word: Any, words: Iterable[str]) -> str:
+    """` (did you mean 'x'?)` for the nearest of `words`, or "" where none is near."""
+    return suggestion(nearest(word, words))
 
 
 def file_size(count: float) -> str:

@@ -14,7 +14,7 @@ import pandas as pd
 def chunk_text(paragraphs: Iterable[str], max_words: int) -> pd.DataFrame:
     """Cut a text into chunks.
 
-    paragraphs: blocks of text in order, as `readers.read_text` yields them; line breaks inside
+    paragraphs: blocks of text in order, as `readers.read.read_text` yields them; line breaks inside
     are those of the file. max_words: longest chunk, in words (runs without white space).
 
     Headings ("Letter 1", "CHAPTER IV. A Title", "Volume I", "Preface"; also "Chapter 1" whose

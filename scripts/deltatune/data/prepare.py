@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from types import ModuleType
 
 import pandas as pd
 
 from deltatune.core.errors import UserError
 from deltatune.core.text import excerpt
+from deltatune.data.reasons import Code
 from deltatune.data.records import BATCH, as_dicts
-from deltatune.data.splits import Split, clean_records, split_records
+from deltatune.data.splits import Split, clean_records, count_codes, split_records
 
 
 def prepare(records: pd.DataFrame, kind: ModuleType, task: dict, where: str) -> tuple[Split, dict]:
@@ -44,8 +44,7 @@ def prepare(records: pd.DataFrame, kind: ModuleType, task: dict, where: str) -> 
         near_duplicate_threshold=options["near_duplicates"],
         where=f"{where}.split",
     )
-    reasons = Counter(_reason(reason) for reason in rejected["reason"])
-    counts = {**split.counts, "records": total, "rejected": dict(sorted(reasons.items()))}
+    counts = {**split.counts, "records": total, "rejected": count_codes(rejected["code"])}
     excluded = pd.concat([rejected, split.excluded], ignore_index=True).sort_values("row")
     parts = {name: getattr(split, name) for name in ("train", "validation", "test")}
     return Split(**parts, excluded=excluded, counts=counts), counts
@@ -58,11 +57,6 @@ def _cleaned(kept: pd.DataFrame, kind: ModuleType, task: dict) -> pd.DataFrame:
         batch = as_dicts(kept.iloc[start : start + BATCH])
         parts.append(pd.DataFrame([{"id": r["row"], **kind.clean(r, task)} for r in batch]))
     return pd.concat(parts, ignore_index=True)
-
-
-def _reason(reason: str) -> str:
-    """A reason without what it quotes, so that equal faults are counted together."""
-    return reason.split(" '")[0]
 
 
 def _require_fields(records: pd.DataFrame, kind: ModuleType, where: str) -> None:
@@ -79,12 +73,12 @@ def _require_fields(records: pd.DataFrame, kind: ModuleType, where: str) -> None
         )
 
 
-def _require_labels(found: pd.Series, names: list[str], where: str) -> None:
-    absent = [name for name in names if name not in set(found)]
+def _require_labels(labels: pd.Series, names: list[str], where: str) -> None:
+    absent = [name for name in names if name not in set(labels)]
     if absent:
         raise UserError(
             f"{where}.labels: no record is labeled {', '.join(map(repr, absent))}; a class "
-            "without examples can be neither learnt nor tested. Take it out of the list, or check "
+            "without examples can be neither learned nor tested. Take it out of the list, or check "
             "how it is written in the data."
         )
 
@@ -99,7 +93,7 @@ def _too_many(rejected: pd.DataFrame, total: int, allowed: float, where: str) ->
         if len(lines) > 6:
             lines.append("  - and more")
             break
-    if rejected["reason"].str.startswith("unknown label").any():
+    if (rejected["code"] == Code.UNKNOWN_LABEL).any():
         lines.append(f"Add the label to {where}.labels, or correct the rows.")
     else:
         lines.append("Correct the rows or the dataset's `columns`, or raise split.max_rejected.")

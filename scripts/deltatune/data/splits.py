@@ -7,24 +7,19 @@ validation) out. All of it is decided by the records, their order and the seed a
 
 from __future__ import annotations
 
-import hashlib
-import re
-import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from math import ceil
 from typing import Any, Literal
-from zlib import crc32
 
 import numpy as np
 import pandas as pd
 
 from deltatune.core.errors import UserError
 from deltatune.core.text import excerpt
+from deltatune.data.duplicates import comparable_texts, near_duplicates, repeated, round_up
+from deltatune.data.reasons import COLUMNS, Code, Reason
 from deltatune.data.records import as_dicts
-from deltatune.data.rejects import COLUMNS
 
 Method = Literal["random", "stratified", "contiguous"]
 
@@ -33,9 +28,9 @@ Method = Literal["random", "stratified", "contiguous"]
 class Split:
     """Three frames of records (id, fields), what was left out, and the counts for a manifest.
 
-    excluded: row, field, reason, excerpt. counts: {"records", "beyond_max_records", "train",
-    "validation", "test": numbers of records, "excluded": {reason without row number: number},
-    "labels": {split: {label: number}} where there is a label field}.
+    excluded: `reasons.COLUMNS`. counts: {"records", "beyond_max_records", "train", "validation",
+    "test": numbers of records, "excluded": {code: number}, "labels": {split: {label: number}}
+    where there is a label field}.
     """
 
     train: pd.DataFrame
@@ -46,28 +41,27 @@ class Split:
 
 
 def clean_records(
-    records: pd.DataFrame, check: Callable[[dict[str, Any]], tuple[str, str] | None]
+    records: pd.DataFrame, check: Callable[[dict[str, Any]], Reason | None]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Part the records that a task can use from those that it cannot.
 
     records: `row` (or `id`) and fields. check: gets a record as a dict, with None where a value
-    is missing, and returns None or (field, reason).
+    is missing, and returns None or why it cannot be used.
 
     Returns (kept, rejected): the good records as they came, with a new index, and a frame of
-    row, field, reason, excerpt of the field.
+    `reasons.COLUMNS`.
     """
     # A data set may have an `id` of its own, which is text: `row` is ours.
     number = "row" if "row" in records.columns else _number_column(records)
     good: list[bool] = []
-    rejected: list[tuple[int, str, str, str]] = []
+    lines = []
     for record in as_dicts(records):
-        fault = check(record)
-        good.append(fault is None)
-        if fault is not None:
-            field, reason = fault
-            rejected.append((int(record[number]), field, reason, excerpt(record.get(field))))
+        reason = check(record)
+        good.append(reason is None)
+        if reason is not None:
+            lines.append(reason.line(int(record[number]), record.get(reason.field)))
     kept = records[np.array(good, dtype=bool)].reset_index(drop=True)
-    return kept, _excluded(rejected)
+    return kept, _excluded(lines)
 
 
 def split_records(
@@ -93,10 +87,10 @@ def split_records(
     validation, test: a share of the records in (0, 1), rounded up as scikit-learn does, or a
     number of records from 1 on. max_records: only the first so many, by id.
     text_fields: what tells two records apart. Records whose text is the same after NFKC, case
-    folding and single spaces are left out but for the first ("duplicate of row 3"), or, with
-    another label, as "conflicting label with row 3". near_duplicate_threshold: Jaccard
-    similarity of the sets of word 3-grams from which a record of validation or test is left out;
-    it is exact, and None keeps them.
+    folding and single spaces are left out but for the first, as duplicates, or, with another
+    label, as conflicting labels. near_duplicate_threshold: Jaccard similarity of the sets of word
+    3-grams from which a record of validation or test is left out; it is exact, and None keeps
+    them.
     where: path of the split in config.yaml, such as "tasks.news.split", for messages.
 
     All frames are in the order of id, training too: who trains must shuffle.
@@ -116,13 +110,18 @@ def split_records(
     records = records.head(total if max_records is None else max_records).reset_index(drop=True)
     beyond = total - len(records)
 
-    texts = _texts(records, text_fields)
+    texts = comparable_texts(records, text_fields)
     labels = records[label_field].tolist() if label_field else None
     ids = records["id"].tolist()
-    reasons = _duplicates(ids, texts, labels)  # position -> reason, of all that is left out
+    reasons: dict[int, Reason] = {}  # position -> reason, of all that is left out
+    for i, original in repeated(texts).items():
+        if labels is None or labels[i] == labels[original]:
+            reasons[i] = Reason(Code.DUPLICATE, text_fields[0], row=ids[original])
+        else:
+            reasons[i] = Reason(Code.CONFLICTING_LABEL, label_field, row=ids[original])
     positions = np.array([i for i in range(len(ids)) if i not in reasons], dtype=np.int64)
     used = len(positions)
-    sizes = _sizes(used, validation, test, where, _story(total, beyond, len(reasons)))
+    sizes = _sizes(used, validation, test, where, _usable(total, beyond, len(reasons)))
     kept_labels = [labels[i] for i in positions] if labels else None
     if kept_labels and len(set(kept_labels)) < 2:
         raise UserError(
@@ -145,9 +144,10 @@ def split_records(
     train, held_validation, held_test = (positions[np.sort(part)] for part in parts)
 
     if near_duplicate_threshold is not None:
-        near = _near_duplicates(texts, train, held_validation, held_test, near_duplicate_threshold)
+        near = near_duplicates(texts, train, held_validation, held_test, near_duplicate_threshold)
         reasons |= {
-            i: f"near duplicate of {split} row {ids[other]}" for i, (split, other) in near.items()
+            i: Reason(Code.NEAR_DUPLICATE, text_fields[0], split=split, row=ids[original])
+            for i, (split, original) in near.items()
         }
         before = {"validation": held_validation, "test": held_test}
         held_validation, held_test = (
@@ -169,20 +169,19 @@ def split_records(
             ("test", held_test),
         )
     }
-    rows = []
-    for i, reason in sorted(reasons.items()):
-        field = label_field if reason.startswith("conflicting") else text_fields[0]
-        rows.append((ids[i], field, reason, excerpt(_none(records.at[i, field]))))
+    lines = [
+        reason.line(ids[i], _none(records.at[i, reason.field]))
+        for i, reason in sorted(reasons.items())
+    ]
     counts: dict[str, Any] = {"records": total, "beyond_max_records": beyond}
     counts |= {name: len(frame) for name, frame in frames.items()}
-    kinds = Counter(re.sub(r"( of| with)? row \d+$", "", reason) for reason in reasons.values())
-    counts["excluded"] = dict(sorted(kinds.items()))
+    counts["excluded"] = count_codes(reason.code for reason in reasons.values())
     if label_field:
         counts["labels"] = {
             name: dict(sorted(Counter(map(str, frame[label_field])).items()))
             for name, frame in frames.items()
         }
-    return Split(**frames, excluded=_excluded(rows), counts=counts)
+    return Split(**frames, excluded=_excluded(lines), counts=counts)
 
 
 # ---------------------------------------------------------------- frames
@@ -199,12 +198,16 @@ def _none(value: Any) -> Any:
     return None if pd.isna(value) else value
 
 
-def _excluded(rows: list[tuple[int, str, str, str]]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=COLUMNS)
-    return frame.astype({"row": "int64", "field": "str", "reason": "str", "excerpt": "str"})
+def _excluded(lines: list[tuple[int, str, str, str, str]]) -> pd.DataFrame:
+    frame = pd.DataFrame(lines, columns=COLUMNS)
+    return frame.astype({name: "int64" if name == "row" else "str" for name in COLUMNS})
 
 
-def _story(total: int, beyond: int, left_out: int) -> str:
+def count_codes(codes: Iterable[str]) -> dict[str, int]:
+    return {str(code): count for code, count in sorted(Counter(codes).items())}
+
+
+def _usable(total: int, beyond: int, left_out: int) -> str:
     parts = [f"{total} usable records"]
     if beyond:
         parts.append(f"{beyond} of them beyond max_records")
@@ -213,138 +216,10 @@ def _story(total: int, beyond: int, left_out: int) -> str:
     return ", ".join(parts)
 
 
-# ---------------------------------------------------------------- duplicates
-
-# Scripts without spaces: each character counts as a word.
-_CHARACTERS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0002ffff"
-_WORD = re.compile(rf"[{_CHARACTERS}]|[^\W{_CHARACTERS}]+")
-
-
-def _texts(records: pd.DataFrame, fields: Sequence[str]) -> list[str]:
-    """Each record's text for comparison: fields normalized, joined by a character of their own."""
-    columns = [records[field].tolist() for field in fields]
-    return [
-        "\x1f".join(_normalize(value) if isinstance(value, str) else "" for value in values)
-        for values in zip(*columns, strict=True)
-    ]
-
-
-def _normalize(text: str) -> str:
-    """NFKC, case folded, white space single: texts that differ only in this are the same."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-
-
-def _duplicates(ids: list[int], texts: list[str], labels: list[Any] | None) -> dict[int, str]:
-    """Position -> reason, for each text that stood there before."""
-    seen: dict[bytes, int] = {}
-    reasons = {}
-    for i, text in enumerate(texts):
-        key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        first = seen.setdefault(key, i)
-        if first != i:
-            same = labels is None or labels[i] == labels[first]
-            what = "duplicate of" if same else "conflicting label with"
-            reasons[i] = f"{what} row {ids[first]}"
-    return reasons
-
-
-def _shingles(text: str) -> frozenset[str]:
-    """The set of word 3-grams; shorter texts are one shingle, texts without a word none."""
-    words = _WORD.findall(text) or text.split()
-    if not words:
-        return frozenset()
-    return frozenset(" ".join(words[i : i + 3]) for i in range(max(1, len(words) - 2)))
-
-
-def _near_duplicates(
-    texts: list[str], train: np.ndarray, validation: np.ndarray, test: np.ndarray, threshold: float
-) -> dict[int, tuple[str, int]]:
-    """Position in validation or test -> (split, position) of the first text that it repeats.
-
-    Every pair at or above the threshold t is found, by prefix and position (Xiao, Wang, Lin, Yu,
-    Efficient Similarity Joins for Near Duplicate Detection, WWW 2008). Sets of n and m shingles
-    with a Jaccard similarity of t share at least o = t / (1 + t) * (n + m) of them; so with all
-    shingles in one order, rarest first, they share one among the first n - o + 1 of the one and
-    the first m - o + 1 of the other. What a template repeats in every record comes last in that
-    order and proposes no pair, where MinHash would propose nearly all of them.
-
-    Only the held-out texts are indexed and the training texts pass by, so memory grows with the
-    smaller part.
-    """
-    held_out = [*validation.tolist(), *test.tolist()]
-
-    @lru_cache(maxsize=4096)
-    def shingles(position: int) -> frozenset[str]:
-        return _shingles(texts[position])
-
-    # A checksum stands for a shingle in the index; two with the same one only cost a comparison.
-    def checksums(position: int) -> list[tuple[str, int]]:
-        return [(g, crc32(g.encode("utf-8", "surrogatepass"))) for g in shingles(position)]
-
-    frequency = Counter(checksum for i in held_out for _, checksum in checksums(i))
-
-    def rarest(position: int) -> tuple[list[int], int]:
-        """The shingles that any similar text can be found by, and the number of all."""
-        grams = sorted((frequency[c], c, gram) for gram, c in checksums(position))
-        first = len(grams) - _at_least(threshold * len(grams)) + 1
-        return [checksum for _, checksum, _ in grams[:first]], len(grams)
-
-    # checksum -> size of the text -> {position: rank of the shingle in it}, by rank.
-    index: dict[int, dict[int, dict[int, int]]] = {}
-    entries = []
-    for position in held_out:
-        grams, size = rarest(position)
-        entries += [(rank, position, checksum, size) for rank, checksum in enumerate(grams)]
-    for rank, position, checksum, size in sorted(entries):
-        index.setdefault(checksum, {}).setdefault(size, {})[position] = rank
-    del entries
-
-    found: dict[int, tuple[str, int]] = {}
-
-    def sweep(split: str, position: int, among: set[int]) -> None:
-        proposed = set()
-        grams, n = rarest(position)
-        for rank, checksum in enumerate(grams):
-            for m, others in index.get(checksum, {}).items():
-                overlap = _at_least(threshold / (1 + threshold) * (n + m))
-                if rank > n - overlap or overlap > m:
-                    continue
-                for other, other_rank in others.items():
-                    if other_rank > m - overlap:
-                        break
-                    if other in among:
-                        proposed.add(other)
-        for other in proposed:
-            if _similar(shingles(position), shingles(other), threshold):
-                found[other] = (split, position)
-                grams, m = rarest(other)
-                for checksum in grams:
-                    index[checksum][m].pop(other, None)
-
-    among, only_test = set(held_out), set(test.tolist())
-    for position in train.tolist():
-        sweep("training", position, among)
-    for position in validation.tolist():
-        if position not in found:
-            sweep("validation", position, only_test)
-    return found
-
-
-def _at_least(value: float) -> int:
-    """The smallest whole number that is not below a value, give or take its rounding error."""
-    return ceil(value - 1e-9)
-
-
-def _similar(a: frozenset[str], b: frozenset[str], threshold: float) -> bool:
-    """Whether |a ∩ b| / |a ∪ b| reaches the threshold (Jaccard)."""
-    shared = len(a & b)
-    return shared >= _at_least(threshold * (len(a) + len(b) - shared))
-
-
 # ---------------------------------------------------------------- the split
 
 
-def _sizes(n: int, validation: float, test: float, where: str, story: str) -> tuple[int, int]:
+def _sizes(n: int, validation: float, test: float, where: str, remaining: str) -> tuple[int, int]:
     """Numbers of validation and test records out of n, so that all three splits have some."""
     sizes = []
     for name, asked in (("validation", validation), ("test", test)):
@@ -353,16 +228,16 @@ def _sizes(n: int, validation: float, test: float, where: str, story: str) -> tu
                 f"{where}.{name}: {asked} is neither a share between 0 and 1 nor a number of "
                 "records; no split may be empty"
             )
-        sizes.append(_at_least(asked * n) if asked < 1 else int(asked))
+        sizes.append(round_up(asked * n) if asked < 1 else int(asked))
     if n < 3:
         raise UserError(
-            f"{where}: {n} records are left to split ({story}), and training, validation and test "
-            "need one each; give more data, or raise max_records"
+            f"{where}: {n} records are left to split ({remaining}), and training, validation and "
+            "test need one each; give more data, or raise max_records"
         )
     if sum(sizes) >= n:
         raise UserError(
             f"{where}: validation ({sizes[0]}) and test ({sizes[1]}) leave nothing of the {n} "
-            f"records for training ({story}); lower {where}.validation or {where}.test"
+            f"records for training ({remaining}); lower {where}.validation or {where}.test"
         )
     return sizes[0], sizes[1]
 

@@ -11,7 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 from deltatune.core import disk, hashing
 from deltatune.core.errors import UserError
-from deltatune.data import gutenberg, readers
+from deltatune.data import gutenberg
+from deltatune.data.readers import read
 from deltatune.fetch import download
 
 
@@ -37,7 +38,7 @@ def records(
         asked = {key: settings[key] for key in ("id", "config", "split", "revision")}
         found, facts = hub.dataset(**asked, where=where, progress=progress)
         columns = settings["columns"]
-        return facts | readers.read_rows(found, f"'{settings['id']}'", columns, **out)
+        return facts | read.read_rows(found, f"'{settings['id']}'", columns, **out)
     facts = {}
     if settings["source"] == "url":
         source = _download(settings, downloads, where, progress)
@@ -48,8 +49,8 @@ def records(
     else:
         facts = {"source_sha256": hashing.file_hash(source)}
     if settings["text"]:
-        return facts | readers.read_text(source, **out)
-    return facts | readers.read_records(source, settings["format"], settings["columns"], **out)
+        return facts | read.read_text(source, **out)
+    return facts | read.read_records(source, settings["format"], settings["columns"], **out)
 
 
 def _download(

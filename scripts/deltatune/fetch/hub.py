@@ -73,7 +73,7 @@ def dataset(
 ) -> tuple[Records, dict[str, Any]]:
     """Fetch the files of one split of a dataset into the cache.
 
-    Returns the records as `readers.read_rows` takes them, and for the manifest {"commit": ...,
+    Returns the records as `read.read_rows` takes them, and for the manifest {"commit": ...,
     "files": {name: sha256 or, for small ones, git's id}}. Raises UserError that says what to do.
     """
     with _advised("dataset", id, revision, where):
@@ -105,7 +105,7 @@ def dataset(
 
 
 class Records:
-    """The records of a split, one after the other, as a source for `readers.read_rows`."""
+    """The records of a split, one after the other, as a source for `read.read_rows`."""
 
     def __init__(self, stream: Any, id: str, where: str) -> None:
         self.stream, self.id, self.where = stream, id, where
@@ -115,10 +115,10 @@ class Records:
             # Unknown before the first record where the repository does not declare its columns.
             return list(self.stream.column_names or next(iter(self.stream), {}))
 
-    def rows(self, wanted: list[str]) -> Iterator[tuple[list[Any], str, Any]]:
+    def rows(self, wanted: list[str]) -> Iterator[list[Any]]:
         with self._readable():
             for record in self.stream.select_columns(wanted):
-                yield [record[name] for name in wanted], "", None
+                yield [record[name] for name in wanted]
 
     @contextmanager
     def _readable(self) -> Iterator[None]:

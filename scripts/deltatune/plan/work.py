@@ -153,7 +153,8 @@ def _book(url: str) -> str:
 
 def _source(plan: Mapping[str, Any]) -> pd.DataFrame:
     """The records of a file, read as fetch_dataset reads them."""
-    from deltatune.data import chunking, readers
+    from deltatune.data import chunking
+    from deltatune.data.readers import read
 
     dataset, path = plan["dataset"], Path(plan["path"])
     with tempfile.TemporaryDirectory() as folder:
@@ -163,10 +164,10 @@ def _source(plan: Mapping[str, Any]) -> pd.DataFrame:
             "where": f"datasets.{plan['task']['dataset']}",
         }
         if plan["text"]:
-            readers.read_text(path, **files)
+            read.read_text(path, **files)
             paragraphs = pd.read_parquet(files["write"])["text"]
             return chunking.chunk_text(paragraphs, **dataset["chunks"])
-        readers.read_records(path, dataset.get("format"), dataset["columns"], **files)
+        read.read_records(path, dataset.get("format"), dataset["columns"], **files)
         return pd.read_parquet(files["write"])
 
 

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from deltatune.core.errors import UserError
 from deltatune.core.schema import Section, Seed, Share
+from deltatune.data.reasons import Code, Reason
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,14 +90,14 @@ def spread(frame: pd.DataFrame, count: int | None) -> pd.DataFrame:
     return frame.iloc[[i * len(frame) // count for i in range(count)]]
 
 
-def missing(record: dict[str, Any], fields: tuple[str, ...]) -> tuple[str, str] | None:
-    """(field, reason) for the first field that is absent or has no visible character."""
+def missing(record: dict[str, Any], fields: tuple[str, ...]) -> Reason | None:
+    """The first field that is absent or has no visible character, as a reason to leave it out."""
     for field in fields:
         value = record.get(field)
         if value is None:
-            return field, "missing"
+            return Reason(Code.MISSING, field)
         if not value.strip():
-            return field, "empty"
+            return Reason(Code.EMPTY, field)
     return None
 
 
@@ -121,8 +122,8 @@ class TaskKind(Protocol):
     Settings: type[TaskSettings]
     """Its section of config.yaml, with defaults of its own."""
 
-    def check(self, record: Record, task: Task) -> tuple[str, str] | None:
-        """(field, reason) for a record that cannot be used."""
+    def check(self, record: Record, task: Task) -> Reason | None:
+        """Why a record cannot be used, or None."""
 
     def clean(self, record: Record, task: Task) -> Record:
         """The record with normalized fields."""

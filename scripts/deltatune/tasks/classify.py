@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, field_validator, model_validator
 
 from deltatune.core.schema import Section
-from deltatune.core.text import did_you_mean
+from deltatune.core.text import nearest
+from deltatune.data.reasons import Code, Reason
 from deltatune.tasks.base import Method, Record, Split, Task, TaskSettings, missing, spread, valid
 from deltatune.tokens.prompts import Document, label_template, render_labels
 
@@ -82,16 +83,13 @@ def _label(raw: str, labels: list[str] | dict[Any, str]) -> str | None:
     return labels[number] if number < len(labels) else None
 
 
-def check(record: Record, task: Task) -> tuple[str, str] | None:
-    bad = missing(record, ("text", "label"))
-    if bad:
-        return bad
-    if _label(record["label"], task["labels"]) is None:
-        allowed = task["labels"]
-        names = list(allowed) if isinstance(allowed, list) else [str(key) for key in allowed]
-        shown = record["label"].strip()[:60]
-        return "label", f"unknown label '{shown}'{did_you_mean(shown, names)}"
-    return None
+def check(record: Record, task: Task) -> Reason | None:
+    reason = missing(record, ("text", "label"))
+    if reason is None and _label(record["label"], task["labels"]) is None:
+        label = record["label"].strip()[:60]
+        known = nearest(label, map(str, task["labels"]))
+        return Reason(Code.UNKNOWN_LABEL, "label", value=label, nearest=known)
+    return reason
 
 
 def clean(record: Record, task: Task) -> Record:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, field_validator, model_validator
 
 from deltatune.core.schema import Section
+from deltatune.data.reasons import Reason
 from deltatune.tasks.base import Record, Task, TaskSettings, missing, spread, valid
 from deltatune.tokens.prompts import Document, conversation, instruction_template, render
 
@@ -61,7 +62,7 @@ class Settings(TaskSettings):
         return valid(instruction_template, prompt) and prompt
 
 
-def check(record: Record, task: Task) -> tuple[str, str] | None:
+def check(record: Record, task: Task) -> Reason | None:
     return missing(record, ("instruction", "output"))
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 from pydantic import Field
 
 from deltatune.core.schema import Section
+from deltatune.data.reasons import Reason
 from deltatune.tasks.base import Method, Record, Split, Task, TaskSettings, missing
 from deltatune.tokens.prompts import Document
 
@@ -44,7 +45,7 @@ class Settings(TaskSettings):
     main_metric: str = MAIN_METRIC
 
 
-def check(record: Record, task: Task) -> tuple[str, str] | None:
+def check(record: Record, task: Task) -> Reason | None:
     return missing(record, ("text",))
 
 

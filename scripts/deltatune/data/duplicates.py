@@ -1,0 +1,138 @@
+"""Texts that repeat others: the same, or nearly the same."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
+from math import ceil
+from zlib import crc32
+
+import numpy as np
+import pandas as pd
+
+# Scripts without spaces: each character counts as a word.
+_CHARACTERS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0002ffff"
+_WORD = re.compile(rf"[{_CHARACTERS}]|[^\W{_CHARACTERS}]+")
+
+
+def comparable_texts(records: pd.DataFrame, fields: Sequence[str]) -> list[str]:
+    """Each record's text for comparison: fields normalized, joined by a character of their own."""
+    columns = [records[field].tolist() for field in fields]
+    return [
+        "\x1f".join(_normalize(value) if isinstance(value, str) else "" for value in values)
+        for values in zip(*columns, strict=True)
+    ]
+
+
+def _normalize(text: str) -> str:
+    """NFKC, case folded, white space single: texts that differ only in this are the same."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def repeated(texts: Sequence[str]) -> dict[int, int]:
+    """Position -> position of the first equal text, for each text that stood there before."""
+    seen: dict[bytes, int] = {}
+    repeats = {}
+    for i, text in enumerate(texts):
+        key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        original = seen.setdefault(key, i)
+        if original != i:
+            repeats[i] = original
+    return repeats
+
+
+def _shingles(text: str) -> frozenset[str]:
+    """The set of word 3-grams; shorter texts are one shingle, texts without a word none."""
+    words = _WORD.findall(text) or text.split()
+    if not words:
+        return frozenset()
+    return frozenset(" ".join(words[i : i + 3]) for i in range(max(1, len(words) - 2)))
+
+
+def near_duplicates(
+    texts: list[str], train: np.ndarray, validation: np.ndarray, test: np.ndarray, threshold: float
+) -> dict[int, tuple[str, int]]:
+    """Position in validation or test -> (split, position) of the first text that it repeats.
+
+    Every pair at or above the threshold t is found, by prefix and position (Xiao, Wang, Lin, Yu,
+    Efficient Similarity Joins for Near Duplicate Detection, WWW 2008). Sets of n and m shingles
+    with a Jaccard similarity of t share at least o = t / (1 + t) * (n + m) of them; so with all
+    shingles in one order, rarest first, they share one among the first n - o + 1 of the one and
+    the first m - o + 1 of the other. What a template repeats in every record comes last in that
+    order and proposes no pair, where MinHash would propose nearly all of them.
+
+    Only the held-out texts are indexed, and the training texts are looked up one by one, so memory
+    grows with the smaller part.
+    """
+    held_out = [*validation.tolist(), *test.tolist()]
+
+    @lru_cache(maxsize=4096)
+    def shingles(position: int) -> frozenset[str]:
+        return _shingles(texts[position])
+
+    # A checksum stands for a shingle in the index; two with the same one only cost a comparison.
+    def checksums(position: int) -> list[tuple[str, int]]:
+        return [(g, crc32(g.encode("utf-8", "surrogatepass"))) for g in shingles(position)]
+
+    frequency = Counter(checksum for i in held_out for _, checksum in checksums(i))
+
+    def rarest(position: int) -> tuple[list[int], int]:
+        """The shingles that any similar text can be found by, and the number of all."""
+        grams = sorted((frequency[c], c, gram) for gram, c in checksums(position))
+        prefix = len(grams) - round_up(threshold * len(grams)) + 1
+        return [checksum for _, checksum, _ in grams[:prefix]], len(grams)
+
+    # checksum -> size of the text -> {position: rank of the shingle in it}, by rank.
+    index: dict[int, dict[int, dict[int, int]]] = {}
+    entries = []
+    for position in held_out:
+        grams, size = rarest(position)
+        entries += [(rank, position, checksum, size) for rank, checksum in enumerate(grams)]
+    for rank, position, checksum, size in sorted(entries):
+        index.setdefault(checksum, {}).setdefault(size, {})[position] = rank
+    del entries
+
+    repeats: dict[int, tuple[str, int]] = {}
+
+    def sweep(split: str, position: int, among: set[int]) -> None:
+        proposed = set()
+        grams, n = rarest(position)
+        for rank, checksum in enumerate(grams):
+            for m, others in index.get(checksum, {}).items():
+                overlap = round_up(threshold / (1 + threshold) * (n + m))
+                if rank > n - overlap or overlap > m:
+                    continue
+                for other, other_rank in others.items():
+                    if other_rank > m - overlap:
+                        break
+                    if other in among:
+                        proposed.add(other)
+        for other in proposed:
+            if similar(shingles(position), shingles(other), threshold):
+                repeats[other] = (split, position)
+                grams, m = rarest(other)
+                for checksum in grams:
+                    index[checksum][m].pop(other, None)
+
+    among, only_test = set(held_out), set(test.tolist())
+    for position in train.tolist():
+        sweep("training", position, among)
+    for position in validation.tolist():
+        if position not in repeats:
+            sweep("validation", position, only_test)
+    return repeats
+
+
+def round_up(value: float) -> int:
+    """The smallest whole number that is not below a value, give or take its rounding error."""
+    return ceil(value - 1e-9)
+
+
+def similar(a: frozenset[str], b: frozenset[str], threshold: float) -> bool:
+    """Whether |a ∩ b| / |a ∪ b| reaches the threshold (Jaccard)."""
+    shared = len(a & b)
+    return shared >= round_up(threshold * (len(a) + len(b) - shared))

@@ -1,0 +1,56 @@
+"""Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from deltatune.core.errors import UserError
+from deltatune.core.text import excerpt
+from deltatune.data.readers.base import BATCH, Row
+
+
+class Parquet:
+    def __init__(self, path: Path, where: str) -> None:
+        self.path, self.where = path, where
+
+    @contextmanager
+    def _file(self) -> Iterator[pq.ParquetFile]:
+        try:
+            with pq.ParquetFile(self.path) as file:
+                yield file
+        except (pa.ArrowException, OSError, OverflowError) as error:
+            raise UserError(
+                f"{self.where}: {self.path} cannot be read as Parquet: {excerpt(str(error), 200)}"
+            ) from None
+
+    def names(self) -> list[str]:
+        with self._file() as file:
+            return file.schema_arrow.names
+
+    def rows(self, wanted: list[str]) -> Iterator[Row]:
+        batches = self._batches(wanted)
+        for columns in batches:
+            for values in zip(*columns, strict=True):
+                yield list(values)
+
+    def _batches(self, wanted: list[str]) -> Iterator[list[list[Any]]]:
+        with self._file() as file:
+            for batch in file.iter_batches(batch_size=BATCH, columns=wanted):
+                yield [_values(batch.column(name)) for name in wanted]
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """Python values of a Parquet column."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    try:
+        return column.to_pylist()
+    except UnicodeDecodeError:
+        raw = column.cast(pa.large_binary()).to_pylist()
+        return [v if v is None else v.decode("utf-8", errors="surrogateescape") for v in raw]

@@ -1,0 +1,91 @@
+"""records.parquet and rejects.csv, written as records come."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from deltatune.core.errors import UserError
+from deltatune.core.text import excerpt
+from deltatune.data.readers.base import BATCH
+from deltatune.data.reasons import COLUMNS, Code, Reason
+
+BUFFER = 64 * 2**20
+"""Characters that are held in memory at once: long records make smaller batches."""
+
+
+class Writer:
+    """records.parquet and rejects.csv, written as records come; both removed on an error."""
+
+    def __init__(self, write: Path, rejects: Path, fields: list[str]) -> None:
+        self.write, self.rejects, self.fields = write, rejects, fields
+        self.schema = pa.schema([("row", pa.int64()), *((field, pa.string()) for field in fields)])
+        self.row = self.kept = self.size = 0
+        self.reasons: Counter[Code] = Counter()
+        self.first_reject = ""
+        self._clear()
+
+    def __enter__(self) -> Writer:
+        for path in (self.write, self.rejects):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self.parquet = pq.ParquetWriter(self.write, self.schema, compression="zstd")
+        self.file = self.rejects.open("w", encoding="utf-8", newline="")
+        self.csv = csv.writer(self.file, lineterminator="\n")
+        self.csv.writerow(COLUMNS)
+        return self
+
+    def __exit__(self, error: type | None, *_: Any) -> None:
+        self.parquet.close()
+        self.file.close()
+        if error is not None:
+            self.write.unlink(missing_ok=True)
+            self.rejects.unlink(missing_ok=True)
+
+    def _clear(self) -> None:
+        self.rows: list[int] = []
+        self.columns: list[list[str | None]] = [[] for _ in self.fields]
+        self.size = 0
+
+    def keep(self, texts: list[str | None]) -> None:
+        self.row += 1
+        self.kept += 1
+        self.rows.append(self.row)
+        for column, text in zip(self.columns, texts, strict=True):
+            column.append(text)
+            self.size += len(text) if text else 0
+        if len(self.rows) >= BATCH or self.size >= BUFFER:
+            self._flush()
+
+    def reject(self, reason: Reason, value: Any) -> None:
+        self.row += 1
+        self.reasons[reason.code] += 1
+        self.csv.writerow(reason.line(self.row, value))
+        self.first_reject = self.first_reject or f"row {self.row}: {reason}: {excerpt(value)}"
+
+    def _flush(self) -> None:
+        if self.rows:
+            arrays = [pa.array(self.rows, pa.int64())]
+            arrays += [pa.array(column, pa.string()) for column in self.columns]
+            self.parquet.write_table(pa.Table.from_arrays(arrays, schema=self.schema))
+            self._clear()
+
+    def finish(self, named: str, where: str) -> dict[str, Any]:
+        self._flush()
+        if self.row == 0:
+            raise UserError(f"{where}: {named} holds no record")
+        if self.kept == 0:
+            raise UserError(
+                f"{where}: none of the {self.row:,} records of {named} can be used; "
+                f"{self.first_reject}"
+            )
+        return {
+            "rows": self.row,
+            "kept": self.kept,
+            "rejected": self.row - self.kept,
+            "reasons": dict(self.reasons.most_common()),
+        }
