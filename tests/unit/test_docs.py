@@ -14,10 +14,10 @@ from conftest import ROOT
 from deltatune.config.docs import page as settings_page
 
 LIBRARY = ROOT / "scripts/deltatune"
-#: Documents, and files whose comments point to others.
+#: Documents, but for CHANGELOG.md, which names what is gone; and files whose comments name others.
 PAGES = sorted(
     [
-        *ROOT.glob("*.md"),
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
         *(ROOT / "docs").glob("*.md"),
         *(ROOT / folder / "README.md" for folder in ("results", "data/sample", "benchmarks")),
     ]
@@ -47,8 +47,8 @@ MODULE = re.compile(r"(?<![\w./])deltatune(?:\.\w+)+")
 RUN_MODULE = re.compile(r"python -m (deltatune[\w.]+)")
 LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"^```\w*\n(.*?)^```|`([^`\n]+)`", re.MULTILINE | re.DOTALL)
-#: Parts of a path that stand for any name: EXPERIMENT, seed-N, OWNER--NAME.
-PLACEHOLDER = re.compile(r"(?<![A-Za-z])[A-Z]+(?![a-z])")
+#: Parts of a path that stand for any name: EXPERIMENT, seed-N, OWNER--NAME, verb_noun.
+PLACEHOLDER = re.compile(r"(?<![A-Za-z])[A-Z]+(?![a-z])|verb_noun")
 #: Options of snakemake that take a value, as far as the documents use them.
 WITH_VALUE = {"--cores", "--configfile", "--workflow-profile", "--report", "--jobs", "--retries"}
 
@@ -71,7 +71,7 @@ def missing_paths(text: str, beside: Path) -> list[str]:
         pattern = PLACEHOLDER.sub("*", path.rstrip(".")) if "README" not in path else path
         starts = (ROOT, beside, LIBRARY) if "/" in path else (ROOT, beside)
         exists = any(any(start.glob(pattern)) for start in starts)
-        by_name = "/" not in path and any(_files_called(path))
+        by_name = "/" not in path and any(_files_called(pattern))
         if not exists and not by_name:
             absent.append(path)
     return absent
@@ -89,7 +89,9 @@ def missing_results(text: str) -> list[str]:
     for path in RESULT.findall(text):
         parts = path.rstrip("./").split("/")[1:]
         # Between the first folder and the file are names that the user chooses.
-        named = parts[:1] + [part for part in parts[1:][-1:] if re.fullmatch(r"\w+\.\w+", part)]
+        named = parts[:1] + [
+            part for part in parts[1:][-1:] if re.fullmatch(r"[a-z]\w*\.\w+", part)
+        ]
         if not all(part == "README.md" or re.search(rf"[/\"]{part}\b", SOURCES) for part in named):
             absent.append(path)
     return absent
