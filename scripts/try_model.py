@@ -15,7 +15,6 @@ import os
 import signal
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +29,7 @@ from deltatune.core.errors import UserError
 from deltatune.workflow.flow import Flow
 
 
-def arguments(given: list[str] | None = None) -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="try_model.py",
         description="Ask a base and what was tuned from it the same question, side by side.",
@@ -49,11 +48,11 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--once", metavar="QUESTION", help="ask this, print both answers, end")
     how.add_argument("--web", action="store_true", help="a page on this machine (needs gradio)")
-    parser.add_argument("--port", type=int, help="of the page; default: a free one from 7860")
-    found = parser.parse_args(given)
-    if found.max_new_tokens is not None and found.max_new_tokens < 1:
+    parser.add_argument("--port", type=int, help="of the page; default: a free one")
+    arguments = parser.parse_args()
+    if arguments.max_new_tokens is not None and arguments.max_new_tokens < 1:
         parser.error("--max-new-tokens must be 1 or more")
-    return found
+    return arguments
 
 
 def read_config(path: Path) -> dict:
@@ -71,54 +70,42 @@ def read_config(path: Path) -> dict:
     return config
 
 
-def subject(given: argparse.Namespace) -> session.Subject:
-    usual = given.configfile == Path("config.yaml")
-    option = "" if usual else f" --configfile {given.configfile}"
-    flow = Flow(read_config(given.configfile))
-    return session.find(flow, given.experiment, given.seed, f"snakemake --cores 1{option}")
+def find_subject(arguments: argparse.Namespace) -> session.Subject:
+    usual = arguments.configfile == Path("config.yaml")
+    option = "" if usual else f" --configfile {arguments.configfile}"
+    flow = Flow(read_config(arguments.configfile))
+    return session.find(flow, arguments.experiment, arguments.seed, f"snakemake --cores 1{option}")
 
 
-def load(chosen: session.Subject) -> session.Pair:
-    """Load without the libraries' own remarks, which would stand between the answers."""
+def load(subject: session.Subject) -> session.Pair:
+    """Load without the warnings of libraries, which would stand between the answers."""
     warnings.filterwarnings("ignore")
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    from transformers.utils import logging as remarks
+    from transformers.utils import logging as transformers_logging
 
-    remarks.set_verbosity_error()
-    remarks.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
     with contextlib.redirect_stdout(io.StringIO()):
-        return session.load(chosen)
+        return session.load(subject)
 
 
-def ask(pair: session.Pair, question: str, given: argparse.Namespace) -> None:
+def ask(pair: session.Pair, question: str, arguments: argparse.Namespace) -> None:
     """Print both answers, or the shares of the labels."""
-    prompt = session.prompt(pair.subject, question, given.input)
+    prompt = session.prompt(pair.subject, question, arguments.input)
+    console = terminal.console()
     if pair.subject.outputs == "labels":
-        rows = session.label_table(pair, prompt)
-        print("\n".join(terminal.table(rows, terminal.window()[0])))
+        console.print(terminal.label_table(session.label_table(pair, prompt)))
         return
-    limit = given.max_new_tokens or pair.subject.longest
-    live = terminal.Live(sys.stdout)
-    titles = {side: side for side in session.SIDES}
-    texts = dict.fromkeys(session.SIDES, "")
-
-    def lines() -> list[str]:
-        width, _ = terminal.window()
-        return terminal.columns(tuple(titles.values()), tuple(texts.values()), width)
-
-    for side in session.SIDES:
-        drawn = 0.0
-        with interruptible() as stop:
-            for piece in pair.answer(side, prompt, limit, stop):
-                if isinstance(piece, session.End):
-                    titles[side] = f"{side} ({piece})"
-                else:
-                    texts[side] += piece
-                # Often enough to be read as it comes, seldom enough not to flicker.
-                if time.monotonic() - drawn > 0.05:
-                    live.draw(lines())
-                    drawn = time.monotonic()
-    live.draw(lines(), last=True)
+    limit = arguments.max_new_tokens or pair.subject.longest
+    answers = terminal.SideBySide(session.SIDES)
+    with terminal.live(console, answers):
+        for side in session.SIDES:
+            with interruptible() as stop:
+                for piece in pair.answer(side, prompt, limit, stop):
+                    if isinstance(piece, session.End):
+                        answers.titles[side] = f"{side} ({piece})"
+                    else:
+                        answers.texts[side] += piece
 
 
 @contextlib.contextmanager
@@ -132,7 +119,7 @@ def interruptible() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def converse(pair: session.Pair, given: argparse.Namespace) -> None:
+def converse(pair: session.Pair, arguments: argparse.Namespace) -> None:
     """Questions from the keyboard, until Ctrl-D."""
     # A shell that starts programs in the background has them ignore Ctrl-C, which asks again here.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -152,7 +139,7 @@ def converse(pair: session.Pair, given: argparse.Namespace) -> None:
         if not question.strip():
             continue
         try:
-            ask(pair, question, given)
+            ask(pair, question, arguments)
         except KeyboardInterrupt:
             print("\n(stopped)")
         except UserError as error:
@@ -160,24 +147,24 @@ def converse(pair: session.Pair, given: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    given = arguments()
+    arguments = parse_arguments()
     try:
-        chosen = subject(given)
-        if given.input:
-            session.prompt(chosen, "?", given.input)  # refused before anything is loaded
-        if given.web:
+        subject = find_subject(arguments)
+        if arguments.input:
+            session.prompt(subject, "?", arguments.input)  # refused before anything is loaded
+        if arguments.web:
             web.require()
-        name = f"{chosen.experiment}, seed {chosen.seed}, {chosen.quantization}"
+        name = f"{subject.experiment}, seed {subject.seed}, {subject.quantization}"
         print(f"Loading {name} ...", file=sys.stderr)
-        if chosen.note:
-            print(f"Note: {chosen.note}", file=sys.stderr)
-        pair = load(chosen)
-        if given.web:
-            web.serve(pair, given.max_new_tokens or chosen.longest, given.port)
-        elif given.once is not None:
-            ask(pair, given.once, given)
+        if subject.note:
+            print(f"Note: {subject.note}", file=sys.stderr)
+        pair = load(subject)
+        if arguments.web:
+            web.serve(pair, arguments.max_new_tokens or subject.longest, arguments.port)
+        elif arguments.once is not None:
+            ask(pair, arguments.once, arguments)
         else:
-            converse(pair, given)
+            converse(pair, arguments)
     except UserError as error:
         print(f"\n{error}\n", file=sys.stderr)
         sys.exit(1)

@@ -2,7 +2,7 @@
 
 One model is in memory, with its adapter switched on and off: that *is* the base and the tuned
 system of an evaluation, under the same quantization. Prompts are made by the task's kind, and
-tokens by `tokenizing`, as in training and evaluation.
+tokens by `tokens.ids`, as in training and evaluation.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SIDES = ("base", "tuned")
 
 @dataclass(frozen=True)
 class Subject:
-    """What is tried: the folders of one experiment at one seed, and its task's settings."""
+    """What is asked: the folders of one experiment at one seed, and its task's settings."""
 
     experiment: str
     seed: int
@@ -97,12 +97,12 @@ def find(flow: Flow, experiment: str, seed: int | None, snakemake: str) -> Subje
     folder = Path(RESULTS) / "experiments" / experiment / f"seed-{seed}"
     model = Path(flow.paths.model_dir(flow.base(experiment)))
     if not (folder / "adapter.sha256").is_file() or not (model / "config.json").is_file():
-        there = sorted(
+        trained = sorted(
             int(path.parent.name.removeprefix("seed-"))
             for path in folder.parent.glob("seed-*/adapter.sha256")
         )
-        other = f" (there {'is seed' if len(there) == 1 else 'are seeds'} " if there else ""
-        other += f"{', '.join(map(str, there))})" if there else ""
+        seeds = "is seed" if len(trained) == 1 else "are seeds"
+        other = f" (there {seeds} {', '.join(map(str, trained))})" if trained else ""
         raise UserError(
             f"'{experiment}' with seed {seed} has not been trained yet{other}. Run this first:\n\n"
             f"    {snakemake} {folder}/adapter.sha256\n"
@@ -177,31 +177,18 @@ class Pair:
         It is what `generate.answer` gives for this prompt alone. stop: set it, or close the
         iterator, and the answer ends after the token that is being made.
         """
-        from transformers import StoppingCriteria, StoppingCriteriaList, TextIteratorStreamer
+        from transformers import StoppingCriteria, StoppingCriteriaList
 
-        asked = stop or threading.Event()
+        from deltatune.ask.upstream import PieceStreamer
+
+        stopping = stop or threading.Event()
 
         class Stopped(StoppingCriteria):
             def __call__(self, input_ids, scores, **kwargs):
-                return input_ids.new_full((len(input_ids),), asked.is_set(), dtype=bool)
-
-        class Pieces(TextIteratorStreamer):
-            """Its own text comes with the next space, and a long word or a row of dots not at
-            all until the end."""
-
-            def put(self, value):
-                if self.next_tokens_are_prompt:
-                    self.next_tokens_are_prompt = False
-                    return
-                self.token_cache.extend(value.tolist())
-                text = self.tokenizer.decode(self.token_cache, **self.decode_kwargs)
-                # A character of several bytes that is not whole yet.
-                if not text.endswith("\ufffd"):
-                    self.on_finalized_text(text[self.print_len :])
-                    self.print_len = len(text)
+                return input_ids.new_full((len(input_ids),), stopping.is_set(), dtype=bool)
 
         request, cut = self._request(question, max_new_tokens)
-        streamer = Pieces(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
+        streamer = PieceStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
         result: dict[str, Any] = {}
 
         def generate() -> None:
@@ -220,20 +207,20 @@ class Pair:
             worker.start()
             try:
                 yield from (piece for piece in streamer if piece)
-                was_stopped = asked.is_set()
+                was_stopped = stopping.is_set()
             finally:
                 # Also where the reader goes away: the adapter may only be switched afterwards.
-                asked.set()
+                stopping.set()
                 worker.join()
         if "error" in result:
             raise result["error"]
-        made = result["ids"][0, request["input_ids"].shape[1] :].tolist()
-        if made and made[-1] in request["eos_token_id"]:
-            yield End(len(made) - 1, "finished", cut)
-        elif was_stopped and len(made) < request["max_new_tokens"]:
-            yield End(len(made), "stopped", cut)
+        ids = result["ids"][0, request["input_ids"].shape[1] :].tolist()
+        if ids and ids[-1] in request["eos_token_id"]:
+            yield End(len(ids) - 1, "finished", cut)
+        elif was_stopped and len(ids) < request["max_new_tokens"]:
+            yield End(len(ids), "stopped", cut)
         else:
-            yield End(len(made), "cut", cut)
+            yield End(len(ids), "cut", cut)
 
     def _request(self, question: Prompt, max_new_tokens: int) -> tuple[dict[str, Any], int]:
         """Arguments of `generate`, and how many tokens of the prompt are left out.
@@ -248,8 +235,8 @@ class Pair:
         context = self._model.config.max_position_embeddings
         room = max(before + 1, context - max_new_tokens)
         (ids,) = prompt_ids([question], tokenizer)
-        kept = ids[:before] + ids[before:][-(room - before) :]
-        row = torch.tensor([kept]).to(self._model.device)
+        remaining = ids[:before] + ids[before:][-(room - before) :]
+        row = torch.tensor([remaining]).to(self._model.device)
         request = {
             "input_ids": row,
             "attention_mask": torch.ones_like(row),
@@ -260,16 +247,16 @@ class Pair:
             "pad_token_id": pad_id(tokenizer),
             "eos_token_id": sorted({eos_id(tokenizer), stop_id(question, tokenizer)}),
         }
-        return request, len(ids) - len(kept)
+        return request, len(ids) - len(remaining)
 
     def labels(self, question: Prompt) -> dict[str, np.ndarray]:
         """Log-likelihood of each label after a text, for each side: float64 [labels], nats."""
         from deltatune.evaluate import likelihood
 
-        found = {}
+        log_likelihoods = {}
         for side in SIDES:
             with self._turn, self._side(side):
-                found[side] = likelihood.score_completions(
+                log_likelihoods[side] = likelihood.score_completions(
                     self._model,
                     self._tokenizer,
                     [question],
@@ -278,7 +265,7 @@ class Pair:
                     batch_size=1,
                     progress=_quiet,
                 )[0]
-        return found
+        return log_likelihoods
 
 
 def load(subject: Subject) -> Pair:

@@ -1,8 +1,7 @@
-"""The same as a page on this machine: nothing is shared, counted or fetched from elsewhere."""
+"""The same as a page on this machine: nothing is shared, counted or fetched from another."""
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -13,7 +12,6 @@ from deltatune.core.errors import UserError
 
 #: Only this machine can open it: the page has no password.
 HOST = "127.0.0.1"
-FIRST_PORT = 7860
 
 
 def require() -> None:
@@ -28,11 +26,9 @@ def require() -> None:
 
 def page(pair: Pair, max_new_tokens: int) -> Any:
     """A gradio page. Answers are shown as plain text, whatever markup a model writes."""
-    # Read when gradio is imported.
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    # gradio looks whether its own page answers, and would look for it behind a proxy.
-    for name in ("NO_PROXY", "no_proxy"):
-        os.environ[name] = ",".join(filter(None, [os.environ.get(name), HOST]))
+    from deltatune.ask import upstream
+
+    upstream.keep_gradio_here(HOST)
     import gradio as gr
 
     subject = pair.subject
@@ -43,13 +39,13 @@ def page(pair: Pair, max_new_tokens: int) -> Any:
         """(base, tuned, how they ended), again and again while they grow."""
         texts, ends = dict.fromkeys(SIDES, ""), dict.fromkeys(SIDES, "")
         try:
-            asked = prompt(subject, _question(question), extra)
+            rendered = prompt(subject, _question(question), extra)
         except UserError as error:
             raise gr.Error(str(error), print_exception=False) from None
         for side in SIDES:
             stop = threading.Event()
             try:
-                for piece in pair.answer(side, asked, max_new_tokens, stop):
+                for piece in pair.answer(side, rendered, max_new_tokens, stop):
                     if isinstance(piece, End):
                         ends[side] = f"{side}: {piece}"
                     else:
@@ -74,22 +70,22 @@ def page(pair: Pair, max_new_tokens: int) -> Any:
             send = gr.Button("Ask", variant="primary")
             halt = gr.Button("Stop")
         if subject.outputs == "labels":
-            found = gr.Dataframe(headers=["label", *SIDES], interactive=False)
-            run, shown = classify, [found]
+            table = gr.Dataframe(headers=["label", *SIDES], interactive=False)
+            run, shown = classify, [table]
         else:
             with gr.Row():
                 boxes = [gr.Textbox(label=s, lines=8, interactive=False) for s in SIDES]
             run, shown = answer, [*boxes, gr.Markdown()]
-        asked = [
+        events = [
             event(run, [question, extra], shown, concurrency_limit=1, api_visibility="private")
             for event in (send.click, question.submit)
         ]
-        halt.click(None, cancels=asked, api_visibility="private")
+        halt.click(None, cancels=events, api_visibility="private")
     return blocks
 
 
 def serve(pair: Pair, max_new_tokens: int, port: int | None = None) -> None:
-    """Serve the page on loopback until Ctrl-C. port: none for a free one from 7860."""
+    """Serve the page on loopback until Ctrl-C. port: none for a free one."""
     blocks = page(pair, max_new_tokens)
     import gradio as gr
 
