@@ -1,10 +1,11 @@
-"""Draw which class was taken for which, by the base and by the tuned system."""
+"""Draw the confusion matrices of the base and of the tuned system."""
 
 from deltatune.core import stage
 
 with stage.stage(snakemake):
-    from deltatune.report import figures, reading
+    from deltatune.report import reading
+    from deltatune.report.figures import confusion, svg
 
     labels = snakemake.params.settings["labels"]
     counts = reading.confusion(snakemake.input.base, snakemake.input.tuned, labels)
-    figures.save(figures.plot_confusion(counts), snakemake.output.figure)
+    svg.save(confusion.plot(counts), snakemake.output.figure)

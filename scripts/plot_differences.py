@@ -4,14 +4,11 @@ from deltatune.core import stage
 
 with stage.stage(snakemake):
     from deltatune.core import manifest
-    from deltatune.report import figures, reading
+    from deltatune.report import reading
+    from deltatune.report.figures import differences, svg
 
     settings = snakemake.params.settings
     scores = reading.scores(snakemake.input.base, snakemake.input.tuned, settings["metric"])
     metric = manifest.read(snakemake.input.metrics)["metrics"][settings["metric"]]
-    figures.save(
-        figures.plot_differences(
-            scores, metric["higher_is_better"], metric["title"], settings["unit"]
-        ),
-        snakemake.output.figure,
-    )
+    figure = differences.plot(scores, metric["higher_is_better"], metric["title"], settings["unit"])
+    svg.save(figure, snakemake.output.figure)

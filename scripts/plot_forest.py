@@ -4,9 +4,8 @@ from deltatune.core import stage
 
 with stage.stage(snakemake):
     from deltatune.compare import table
-    from deltatune.report import figures
+    from deltatune.report.figures import forest, svg
 
     comparison = table.read(snakemake.input.comparison)
-    figures.save(
-        figures.plot_forest(comparison, **snakemake.params.settings), snakemake.output.figure
-    )
+    figure = forest.plot(comparison, **snakemake.params.settings)
+    svg.save(figure, snakemake.output.figure)

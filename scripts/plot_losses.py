@@ -3,8 +3,9 @@
 from deltatune.core import stage
 
 with stage.stage(snakemake):
-    from deltatune.report import figures, reading
+    from deltatune.report import reading
+    from deltatune.report.figures import losses, svg
 
     settings = snakemake.params.settings
-    losses = reading.losses({settings["experiment"]: snakemake.input.losses}, settings["seeds"])
-    figures.save(figures.plot_losses(losses), snakemake.output.figure)
+    curves = reading.losses({settings["experiment"]: snakemake.input.losses}, settings["seeds"])
+    svg.save(losses.plot(curves), snakemake.output.figure)

@@ -5,7 +5,7 @@ from deltatune.core import stage
 with stage.stage(snakemake) as terminal:
     from pathlib import Path
 
-    from deltatune.report import collect, page
+    from deltatune.report import collect, page, verdict
 
     data = collect.report_data(
         [Path(table) for table in snakemake.input.tables],
@@ -14,7 +14,7 @@ with stage.stage(snakemake) as terminal:
     )
     html = page.render(data, Path(snakemake.input.template))
     Path(snakemake.output.page).write_text(html, encoding="utf-8")
-    said = page.summarize(data)
-    lines = [said.overall, *(f"- {one.experiment}: {one.text}" for one in said.verdicts)]
-    Path(snakemake.output.verdict).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    terminal.say(f"{said.overall} The report is {snakemake.output.page}")
+    summary = verdict.summarize(data)
+    text = "\n".join(summary.lines) + "\n"
+    Path(snakemake.output.verdict).write_text(text, encoding="utf-8")
+    terminal.say(f"{summary.overall} The report is {snakemake.output.page}")

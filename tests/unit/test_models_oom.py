@@ -1,10 +1,8 @@
 import pytest
 import torch
 from deltatune.config.optimizers import OPTIMIZERS
-from deltatune.core import manifest
 from deltatune.core.errors import UserError
 from deltatune.models import oom
-from deltatune.report import collect
 
 
 @pytest.mark.parametrize(
@@ -100,18 +98,6 @@ def test_other_errors_are_not_hidden():
     with pytest.raises(RuntimeError, match="shape mismatch"):
         oom.evaluate(run, 4, where="x", say=pytest.fail)
     assert tried == [4]
-
-
-def test_the_report_says_where_base_and_tuned_had_other_batches(tmp_path):
-    jobs = {}
-    for system, size in {"base": 32, "seed 1": 16, "seed 2": 32}.items():
-        jobs[system] = tmp_path / f"{system}.json"
-        manifest.write(jobs[system], batch_size_used=size)
-    (said,) = collect._batches("news", jobs)
-    assert said.startswith("news: memory ran short")
-    assert "base: 32, seed 1: 16, seed 2: 32" in said
-    manifest.write(jobs["seed 1"], batch_size_used=32)
-    assert collect._batches("news", jobs) == []
 
 
 def test_the_optimizers_are_those_of_transformers():

@@ -57,6 +57,7 @@ REACH = {
     "compare/statistics.py": {"compare_systems", "join_comparisons"},
     "evaluate/baselines.py": {"fit_baseline"},
     "report/page.py": {"render_report"},
+    "report/figures/losses.py": {"plot_losses", "render_report"},
 }
 
 
@@ -78,7 +79,7 @@ def test_nothing_expensive_depends_on_the_settings_or_the_report(copy):
     for module in ("config/load.py", "config/docs.py", "workflow/params.py", "workflow/digest.py"):
         append(copy / "deltatune" / module, "\nEDITED = 1\n")
     assert changed(before, digests(copy)) == set()
-    for file in (copy / "deltatune" / "report").glob("*.py"):
+    for file in (copy / "deltatune" / "report").rglob("*.py"):
         append(file, "\nEDITED = 1\n")
     assert changed(before, digests(copy)) == {
         name for name in before if name.startswith(("plot_", "render_"))

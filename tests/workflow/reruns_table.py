@@ -752,9 +752,22 @@ SECTIONS["Code, template, environments"] = [
         "Metrics of other tasks are not computed again.",
     ),
     Row(
-        "`report/`",
+        "`report/figures/losses.py`, or another figure's module",
+        ("plot_losses *", "render_report"),
+        {"losses": code("deltatune/report/figures/losses.py")},
+    ),
+    Row(
+        "what all figures share: `report/figures/style.py`",
         ("plot_*", "render_report"),
-        {"figures": code("deltatune/report/figures.py")},
+        {"style": code("deltatune/report/figures/style.py")},
+    ),
+    Row(
+        "the rest of `report/`",
+        ("render_report",),
+        {
+            name: code(f"deltatune/report/{name}.py")
+            for name in ("page", "verdict", "collect", "sections/tasks")
+        },
     ),
     Row(
         "modules outside the rules: `config/`, `plan/`, `workflow/`, `ask/`",

@@ -1,4 +1,4 @@
-"""From the files of a run to what the page shows."""
+"""From the files of a run to the data of the page."""
 
 from __future__ import annotations
 
@@ -15,14 +15,8 @@ from deltatune.core import manifest
 from deltatune.core.paths import ROOT
 from deltatune.data.reasons import Code
 from deltatune.report import reading
-from deltatune.report.page import ReportData
-
-#: Counts in the manifest of generate_answers -> what they mean.
-ANSWER_FAULTS = {
-    "empty": "answers are empty",
-    "unfinished": "answers were cut at max_new_tokens before they ended",
-    "prompts_cut": "prompts did not fit the context and lost their beginning",
-}
+from deltatune.report.caveats import ANSWER_FAULTS, Caveat, Code
+from deltatune.report.data import ReportData
 
 
 def report_data(
@@ -40,8 +34,8 @@ def report_data(
     paths = [*(e["files"]["comparison"] for e in experiments.values())]
     paths += [other["comparison"] for other in others]
     details = pd.concat([comparisons.read(path) for path in paths], ignore_index=True)
-    judged = [e["files"]["metrics"]["base"] for e in experiments.values()]
-    judged += [other["metrics"] for other in others]
+    metrics = [e["files"]["metrics"]["base"] for e in experiments.values()]
+    metrics += [other["metrics"] for other in others]
     data = ReportData(
         comparison=table,
         experiments={
@@ -49,9 +43,9 @@ def report_data(
             for name, e in experiments.items()
         },
         metrics={
-            metric: figures
-            for path in judged
-            for metric, figures in manifest.read(path)["metrics"].items()
+            metric: entry
+            for path in metrics
+            for metric, entry in manifest.read(path)["metrics"].items()
         },
         details=details,
         losses=pd.concat(
@@ -73,14 +67,14 @@ def report_data(
             if "labels" in e["files"]
         },
         baselines=baselines(plan["tasks"]),
-        data={name: task_counts(task) for name, task in plan["tasks"].items()},
+        records={name: task_counts(task) for name, task in plan["tasks"].items()},
         costs=costs(plan),
         provenance=provenance(plan),
         caveats=caveats(plan),
         downloads={path.name: path.read_text(encoding="utf-8") for path in tables},
         resamples=options["statistics"]["resamples"],
         confidence=options["statistics"]["confidence"],
-        shown=options["report"]["examples"],
+        max_examples=options["report"]["examples"],
         title=options["report"]["title"],
     )
     details_csv = details.to_csv(index=False, lineterminator="\n")
@@ -101,28 +95,28 @@ def final_losses(experiments: dict[str, Any]) -> pd.DataFrame:
 
 
 def answers(experiment: dict[str, Any]) -> pd.DataFrame:
-    """id, prompt, reference, base, tuned: what was answered, tuned by the first seed; for
-    instructions also base_score and tuned_score."""
+    """id, prompt, reference, base, tuned: the answers, tuned by the first seed; where
+    answers are scored also base_score and tuned_score."""
     files = experiment["files"]
     base = pd.read_parquet(files["answers"]["base"])
     tuned = pd.read_parquet(files["answers"]["tuned"][0])
     frame = base[["id", "prompt", "reference"]].assign(base=base["answer"], tuned=tuned["answer"])
     if experiment["outputs"] == "answers":
-        first = files["scores"] | {"tuned": files["scores"]["tuned"][:1]}
-        scores = reading.scores(**first, metric=experiment["main_metric"])
+        base_scores, tuned_scores = files["scores"]["base"], files["scores"]["tuned"][:1]
+        scores = reading.scores(base_scores, tuned_scores, experiment["main_metric"])
         frame[["base_score", "tuned_score"]] = scores[["base", "tuned"]]
     return frame
 
 
 def baselines(tasks: dict[str, Any]) -> dict[str, dict]:
-    """task -> {title: figures} for the tasks that have a classical baseline."""
-    found = {}
+    """task -> {title: {metric: value}} for the tasks that have a classical baseline."""
+    result = {}
     for name, task in tasks.items():
         if "baseline" in task["files"]:
-            figures = manifest.read(task["files"]["baseline"])
-            wanted = ("accuracy", "macro_f1", "ci_low", "ci_high")
-            found[name] = {figures["title"]: {key: figures[key] for key in wanted}}
-    return found
+            baseline = manifest.read(task["files"]["baseline"])
+            keys = ("accuracy", "macro_f1", "ci_low", "ci_high")
+            result[name] = {baseline["title"]: {key: baseline[key] for key in keys}}
+    return result
 
 
 def task_counts(task: dict[str, Any]) -> dict[str, Any]:
@@ -166,55 +160,56 @@ def costs(plan: dict[str, Any]) -> pd.DataFrame:
     return frame.astype({"tokens_per_second": "float64"})
 
 
-def caveats(plan: dict[str, Any]) -> list[str]:
+def caveats(plan: dict[str, Any]) -> list[Caveat]:
     """What the manifests know that a reader of the figures must know too."""
-    said: list[str] = []
-    #: Experiment and what is said of it -> the systems that it is said of.
-    systems_of: dict[tuple[str, str], list[str]] = {}
+    result: list[Caveat] = []
+    metrics: list[Caveat] = []
     for name, experiment in plan["experiments"].items():
         if experiment["built_here"]:
-            said.append(
-                f"{experiment['model']} is a tiny model, trained from scratch in this run: what "
-                "it gains on these data says nothing of what a real model would gain."
-            )
+            result.append(Caveat(Code.TINY_MODEL, {"model": experiment["model"]}))
         systems = ["base", *(f"seed {seed}" for seed in experiment["seeds"])]
-        paths = experiment["files"]["metrics"]
-        for system, path in zip(systems, [paths["base"], *paths["tuned"]], strict=True):
-            found = manifest.read(path)["metrics"].values()
-            lines = dict.fromkeys(line for figures in found for line in figures["caveats"])
-            for line in lines:
-                systems_of.setdefault((name, line), []).append(system)
-            facts = manifest.read(plan["jobs"]["evaluate"][f"{name}, {system}"])
-            for key, text in ANSWER_FAULTS.items():
-                if facts.get(key):
-                    said.append(f"{name}, {system}: {facts[key]} of {facts['examples']} {text}.")
-        said += _batches(name, {s: plan["jobs"]["evaluate"][f"{name}, {s}"] for s in systems})
-    said += [
-        f"{name} ({', '.join(systems)}): {line}." for (name, line), systems in systems_of.items()
-    ]
+        manifests = {s: manifest.read(plan["jobs"]["evaluate"][f"{name}, {s}"]) for s in systems}
+        for system, counts in manifests.items():
+            result += answer_faults(name, system, counts)
+        result += batch_sizes(name, manifests)
+        metrics += metric_caveats(name, systems, experiment["files"]["metrics"])
     clean = [
-        task
-        for task, files in plan["tasks"].items()
-        if not manifest.read(files["files"]["split"])["excluded"]
+        name
+        for name, task in plan["tasks"].items()
+        if not manifest.read(task["files"]["split"])["excluded"]
     ]
-    if clean:
-        said.append(
-            f"Leakage, {', '.join(clean)}: no test or validation record is a duplicate or near "
-            "duplicate of a training record."
-        )
-    return list(dict.fromkeys(said))
+    leakage = [Caveat(Code.NO_LEAKAGE, {"tasks": clean})] if clean else []
+    return [*result, *metrics, *leakage]
 
 
-def _batches(name: str, jobs: dict[str, str]) -> list[str]:
-    """Base and tuned are evaluated in the same batches unless memory ran short for one of them."""
-    used = {system: manifest.read(path).get("batch_size_used") for system, path in jobs.items()}
-    if len(set(used.values())) == 1:
-        return []
-    sizes = ", ".join(f"{system}: {size}" for system, size in used.items())
+def answer_faults(experiment: str, system: str, counts: dict[str, Any]) -> list[Caveat]:
+    """What generate_answers counted of one system; other evaluations count none of it."""
+    where = {"experiment": experiment, "system": system}
     return [
-        f"{name}: memory ran short, so that base and tuned were not evaluated in batches of the "
-        f"same size ({sizes}). In 4-bit or 16-bit precision that alone can change an answer; set "
-        "the task's evaluation.batch_size to the smallest of them to rule it out."
+        Caveat(code, {**where, "count": counts[code], "total": counts["examples"]})
+        for code in ANSWER_FAULTS
+        if counts.get(code)
+    ]
+
+
+def batch_sizes(experiment: str, manifests: dict[str, dict[str, Any]]) -> list[Caveat]:
+    """Base and tuned are evaluated in the same batches unless memory ran out for one of them."""
+    sizes = {system: record.get("batch_size_used") for system, record in manifests.items()}
+    if len(set(sizes.values())) == 1:
+        return []
+    return [Caveat(Code.BATCH_SIZES, {"experiment": experiment, "sizes": sizes})]
+
+
+def metric_caveats(experiment: str, systems: Sequence[str], files: dict[str, Any]) -> list[Caveat]:
+    """What the metrics say of themselves, each with the systems that it holds for."""
+    systems_of: dict[str, list[str]] = {}
+    for system, path in zip(systems, [files["base"], *files["tuned"]], strict=True):
+        metrics = manifest.read(path)["metrics"].values()
+        for text in dict.fromkeys(text for metric in metrics for text in metric["caveats"]):
+            systems_of.setdefault(text, []).append(system)
+    return [
+        Caveat(Code.METRIC, {"experiment": experiment, "systems": names, "text": text})
+        for text, names in systems_of.items()
     ]
 
 
@@ -226,7 +221,9 @@ def provenance(plan: dict[str, Any]) -> dict[str, Any]:
         for package, version in record["versions"].items():
             versions.setdefault(package, set()).add(version)
     return {
-        "versions": {name: ", ".join(sorted(found)) for name, found in sorted(versions.items())},
+        "versions": {
+            name: ", ".join(sorted(several)) for name, several in sorted(versions.items())
+        },
         "commit": _commit(),
         "machine": ", ".join(sorted({record["machine"] for record in records})),
         "devices": ", ".join(sorted({r["device"] for r in records if "device" in r})),
@@ -249,7 +246,7 @@ def _weights(path: str) -> str:
 def _commit() -> str:
     """The commit of the pipeline; the word modified is added if files differ from it."""
     try:
-        found = subprocess.run(
+        done = subprocess.run(
             ["git", "describe", "--always", "--dirty=, modified"],
             cwd=ROOT,
             capture_output=True,
@@ -259,4 +256,4 @@ def _commit() -> str:
         )
     except (OSError, subprocess.SubprocessError):
         return "not in a git checkout"
-    return found.stdout.strip()
+    return done.stdout.strip()

@@ -1,0 +1,107 @@
+"""What the page shows, as plain data: `collect` fills it, the sections read it."""
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from deltatune.report import numbers
+from deltatune.report.caveats import Caveat
+from deltatune.report.outcomes import KEY
+
+LOSSES = ["experiment", "seed", "step", "epoch", "split", "loss"]
+FINAL_LOSSES = ["experiment", "seed", "split", "base", "tuned"]
+COSTS = ["stage", "name", "seconds", "peak_memory_gb", "tokens_per_second"]
+
+
+def _empty(columns: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(columns=columns)
+
+
+@dataclass
+class ReportData:
+    """All that the page shows. Only `comparison` and `experiments` are needed.
+
+    What is absent is left out of the page, or named as missing where a reader would look for it.
+    """
+
+    comparison: pd.DataFrame
+    """results/comparison.csv: the columns of `compare.table`, one row for each metric of an
+    experiment on a task. delta = tuned - base; tuned = mean over seeds; NaN where a number is not
+    known."""
+
+    experiments: dict[str, dict]
+    """name → {task, kind (in words), outputs, unit, model, quantization, main_metric,
+    settings: {"lora": {…}, "training": {…}} (any nesting), seeds: [int, …], and perhaps
+    published: {source, metrics: {metric: {base, tuned, scale}}, differs: [sentence, …]}}"""
+
+    metrics: dict[str, dict] = field(default_factory=dict)
+    """metric → {title, signature}; a metric that is absent goes by its name."""
+
+    details: pd.DataFrame = field(default_factory=lambda: _empty(KEY))
+    """experiment, task, metric + seeds (how many), seed_sd, detectable (the smallest difference
+    that the test could have seen), unit (what was resampled: "examples", "windows", "chapters"),
+    clusters (how many of them), method (the test in words). Any may be NaN."""
+
+    losses: pd.DataFrame = field(default_factory=lambda: _empty(LOSSES))
+    """split: "train" | "validation"; loss: nats per token, weighted by tokens; step 0: untuned."""
+
+    final_losses: pd.DataFrame = field(default_factory=lambda: _empty(FINAL_LOSSES))
+    """The loss before and after tuning, as above."""
+
+    scores: dict[str, pd.DataFrame] = field(default_factory=dict)
+    """experiment → id, base, tuned: the main metric of each example or window (tuned: mean over
+    seeds), on the experiment's own task."""
+
+    examples: dict[str, pd.DataFrame] = field(default_factory=dict)
+    """experiment → id, prompt, reference, base, tuned (texts; tuned by the first seed),
+    base_score, tuned_score (NaN where there is none)."""
+
+    continuations: dict[str, pd.DataFrame] = field(default_factory=dict)
+    """experiment → prompt, base, tuned (texts)."""
+
+    confusions: dict[str, dict] = field(default_factory=dict)
+    """experiment → {"labels": K names, "base": K×K counts, "tuned": K×K counts}, rows = true."""
+
+    baselines: dict[str, dict] = field(default_factory=dict)
+    """task → {name of a plain baseline: {metric: value, …, ci_low, ci_high (of the main one)}};
+    what is not a number is not shown."""
+
+    records: dict[str, dict] = field(default_factory=dict)
+    """task → counts: rows, kept, rejected {reason: n}, duplicates, near_duplicates,
+    splits {split: n}, truncated, padding_share (0 to 1), supervised_tokens; any may be absent,
+    and other keys are shown under their own names."""
+
+    costs: pd.DataFrame = field(default_factory=lambda: _empty(COSTS))
+    """One row a job; peak_memory_gb and tokens_per_second may be NaN."""
+
+    provenance: dict = field(default_factory=dict)
+    """Versions, commit, digests, seeds: a dict of values, lists and dicts. A text under "hardware"
+    (or "machine") stands at the top of the page too."""
+
+    caveats: list[Caveat] = field(default_factory=list)
+    """What a reader must know; the page adds what follows from the numbers themselves."""
+
+    downloads: dict[str, str] = field(default_factory=dict)
+    """file name → CSV text, offered as a link; what is too large for the page lies beside it."""
+
+    resamples: int | None = None
+    """Permutations behind each p-value (B): nothing below 1 / (B + 1) is written as a number."""
+
+    confidence: float = numbers.CONFIDENCE
+    """Of every interval; 1 - confidence is the level at which a difference is significant."""
+
+    max_examples: int = 100
+    """The most examples of an experiment that the page shows."""
+
+    title: str = "What tuning changed"
+
+    def metric_title(self, metric: str) -> str:
+        return self.metrics.get(metric, {}).get("title", metric)
+
+    def higher_is_better(self, experiment: str) -> bool:
+        """The good direction of an experiment's main metric, from the comparison."""
+        metric = self.experiments[experiment].get("main_metric")
+        rows = self.comparison[self.comparison["metric"] == metric]
+        if len(rows):
+            return numbers.is_true(rows["higher_is_better"].iloc[0])
+        return self.experiments[experiment].get("outputs") != "text"

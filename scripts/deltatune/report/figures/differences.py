@@ -1,0 +1,105 @@
+"""How the differences are spread over the examples."""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from deltatune.report.figures.style import (
+    INK,
+    LOSS,
+    MUTED,
+    PAPER,
+    SAME,
+    STEPS,
+    STYLE,
+    TUNED,
+    WIDTH,
+    empty,
+    label,
+    title_better_side,
+)
+from deltatune.report.numbers import TIE
+
+
+def plot(
+    scores: pd.DataFrame,
+    higher_is_better: bool = True,
+    title: str = "score",
+    unit: str = "examples",
+) -> Figure:
+    """How the per-example differences are spread: gains on one side, losses on the other.
+
+    No bin straddles zero, and examples without a difference have a bar of their own there.
+    scores: columns id, base, tuned (one value an example); rows with a missing value are left out
+    """
+    differences = (scores["tuned"] - scores["base"]).astype(float)
+    differences = differences[np.isfinite(differences)].to_numpy()
+    if not len(differences):
+        return empty("No example has both scores.")
+    same = np.abs(differences) <= TIE
+    moved = differences[~same]
+    reach = float(np.abs(moved).max()) if len(moved) else 1.0
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 2.5), layout="constrained")
+        axis = figure.subplots()
+        levels = _levels(differences)
+        if levels is not None:
+            # A few values only (right or wrong, averaged over seeds): a bar for each.
+            gaps = np.diff(np.unique([*levels, 0.0]))
+            width = 0.6 * (float(gaps.min()) if len(gaps) else 1.0)
+            for value in levels:
+                axis.bar(value, int(np.isclose(moved, value, atol=1e-6).sum()), width=width,
+                         color=_side(value, higher_is_better))  # fmt: skip
+            sides = [*levels, 0.0]
+        else:
+            # Wide tails would leave the middle in one bin: the axis ends at the 99th percentile
+            # of the size, and the outermost bins take what lies beyond.
+            end = float(np.quantile(np.abs(moved), 0.99)) or reach
+            per_side = int(np.clip(np.sqrt(len(moved)), 6, 16))
+            step = end / per_side
+            edges = np.arange(-per_side, per_side + 1) * step
+            clipped = np.clip(moved, edges[0] + step / 2, edges[-1] - step / 2)
+            clipped = np.where(np.abs(moved) > end, clipped, moved)
+            for side in (-1, 1):
+                part = clipped[np.sign(clipped) == side]
+                if len(part):
+                    sns.histplot(
+                        x=part, bins=edges, ax=axis, color=_side(side, higher_is_better),
+                        alpha=1.0, edgecolor=PAPER, linewidth=0.8,
+                    )  # fmt: skip
+            width, sides = step * 0.5, [clipped.min(), clipped.max(), 0.0]
+        if same.any():
+            axis.bar(0, int(same.sum()), width=width, color=SAME, edgecolor=PAPER, linewidth=0.8)
+        axis.axvline(0, color=MUTED, linewidth=0.9, zorder=0)
+        axis.axvline(float(differences.mean()), color=INK, linewidth=1.2, linestyle=(0, (2, 2)))
+        room = max(width, 0.03 * (max(sides) - min(sides)))
+        axis.set_xlim(min(sides) - room, max(sides) + room)
+        axis.set_ylim(top=axis.get_ylim()[1] * 1.08)
+        axis.grid(axis="y")
+        axis.spines["left"].set_visible(False)
+        axis.tick_params(axis="y", length=0)
+        axis.yaxis.set_major_locator(MaxNLocator(4, steps=STEPS, integer=True))
+        axis.xaxis.set_major_locator(MaxNLocator(7, steps=STEPS))
+        axis.set_xlabel(f"{label(title, 32)}, tuned − base")
+        axis.set_ylabel("")
+        axis.set_title(unit)
+        title_better_side(axis, higher_is_better)
+    return figure
+
+
+def few_levels(scores: pd.DataFrame) -> bool:
+    """Do the differences take so few values that each has a bar of its own?"""
+    differences = (scores["tuned"] - scores["base"]).astype(float)
+    return _levels(differences[np.isfinite(differences)].to_numpy()) is not None
+
+
+def _levels(differences: np.ndarray) -> np.ndarray | None:
+    levels = np.unique(np.round(differences[np.abs(differences) > TIE], 6))
+    return levels if len(levels) <= 8 else None
+
+
+def _side(difference: float, higher_is_better: bool) -> str:
+    return TUNED if (difference > 0) == higher_is_better else LOSS

@@ -1,0 +1,46 @@
+"""What libraries do that a page with other things on it has to undo. Each entry names the version
+in which it was seen; tests/unit/test_report.py fails where one can go."""
+
+import re
+import warnings
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+SVG = "http://www.w3.org/2000/svg"
+
+
+def bare_table(markup: str) -> str:
+    """A table of great_tables without what is not the table: its style sheet, whose colors no dark
+    mode can turn, the styles of its frame, and the attributes for Quarto.
+
+    great_tables 1.1.0: as_raw_html() can put the style sheet into each cell (inline_css, see
+    https://github.com/posit-dev/great-tables/issues/497), but it cannot leave it out.
+    """
+    markup = re.sub(r"<style>.*?</style>\s*", "", markup, count=1, flags=re.DOTALL)
+    markup = re.sub(r'<div id="([^"]*)"[^>]*>', r'<div id="\1">', markup, count=1)
+    markup = re.sub(r' data-quarto-[a-z-]+="[^"]*"', "", markup)
+    return markup.replace("\n\n", "\n").strip()
+
+
+@contextmanager
+def without_glyph_warnings() -> Iterator[None]:
+    """Save a figure whose texts are left to the reader's fonts.
+
+    Matplotlib 3.11.2 warns of each glyph that DejaVu lacks, although with `svg.fonttype: none` it
+    draws none (the warning: https://github.com/matplotlib/matplotlib/pull/9175).
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
+
+
+def remove_style_sheet(root: ET.Element) -> None:
+    """An SVG of Matplotlib without its style sheet, whose rule for `*` holds for the whole page.
+
+    Matplotlib 3.11.2; the same was reported of another property in
+    https://github.com/matplotlib/matplotlib/issues/14283.
+    """
+    for parent in root.iter():
+        for child in parent.findall(f"{{{SVG}}}style"):
+            parent.remove(child)
