@@ -1,4 +1,6 @@
-"""What a reader of the figures must know: codes with details, and the sentence for each code."""
+"""What a reader of the figures must know: codes with details, and their sentences."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,25 +9,75 @@ from typing import Any
 
 
 class Code(StrEnum):
-    """Why caution is needed. The values of the first three are the keys of a manifest's counts."""
+    """Each member: its value, and the sentence that its details complete."""
 
-    EMPTY = "empty"
-    UNFINISHED = "unfinished"
-    PROMPTS_CUT = "prompts_cut"
-    BATCH_SIZES = "batch_sizes"
-    TINY_MODEL = "tiny_model"
-    METRIC = "metric"
-    ONE_SEED = "one_seed"
-    SEED_SPREAD = "seed_spread"
-    FEW_EXAMPLES = "few_examples"
-    FEW_CLUSTERS = "few_clusters"
-    NO_LEAKAGE = "no_leakage"
-    DUPLICATES = "duplicates"
-    TRUNCATED = "truncated"
+    sentence: str
+
+    def __new__(cls, value: str, sentence: str) -> Code:
+        code = str.__new__(cls, value)
+        code._value_, code.sentence = value, sentence
+        return code
+
+    # Keys of the counts in the manifest of generate_answers.
+    EMPTY = "empty", "{experiment}, {system}: {count} of {total} answers are empty."
+    UNFINISHED = (
+        "unfinished",
+        "{experiment}, {system}: {count} of {total} answers were cut at max_new_tokens before "
+        "they ended.",
+    )
+    PROMPTS_CUT = (
+        "prompts_cut",
+        "{experiment}, {system}: {count} of {total} prompts did not fit the context and lost "
+        "their beginning.",
+    )
+    # Of a run.
+    BATCH_SIZES = (
+        "batch_sizes",
+        "{experiment}: memory ran out, so base and tuned were evaluated with different batch "
+        "sizes ({sizes}). In 4-bit or 16-bit precision that alone can change an answer; set the "
+        "task's evaluation.batch_size to the smallest of them to rule it out.",
+    )
+    TINY_MODEL = (
+        "tiny_model",
+        "{model} is a tiny model, trained from scratch in this run: what it gains on these data "
+        "says nothing of what a real model would gain.",
+    )
+    METRIC = "metric", "{experiment} ({systems}): {text}."
+    # Of a comparison.
+    ONE_SEED = (
+        "one_seed",
+        "{experiment} was tuned with one seed: how much chance in training moves its result is "
+        "not known.",
+    )
+    SEED_SPREAD = (
+        "seed_spread",
+        "{experiment} on {task}: {metric} varies over training seeds (SD {seed_sd}) by half of "
+        "the difference or more ({delta}).",
+    )
+    FEW_EXAMPLES = (
+        "few_examples",
+        "{task} was evaluated on {count} examples only: intervals of so few are rough.",
+    )
+    FEW_CLUSTERS = (
+        "few_clusters",
+        "{task} was evaluated on {clusters} only, each resampled as a whole: the interval and "
+        "the p-value of so few are rough.",
+    )
+    # Of the data.
+    NO_LEAKAGE = (
+        "no_leakage",
+        "Leakage, {tasks}: no test or validation record is a duplicate or near duplicate of a "
+        "training record.",
+    )
+    DUPLICATES = (
+        "duplicates",
+        "Leakage, {task}: {exact} duplicate and {near} near-duplicate rows were left out of the "
+        "splits.",
+    )
+    TRUNCATED = "truncated", "{task}: {count} documents were longer than a row and were cut."
 
 
 ANSWER_FAULTS = (Code.EMPTY, Code.UNFINISHED, Code.PROMPTS_CUT)
-"""Faults that generate_answers counts in its manifest."""
 
 
 @dataclass(frozen=True)
@@ -34,58 +86,11 @@ class Caveat:
     details: Mapping[str, Any]
     """Texts, counts, lists of names or a mapping: all that the code's sentence names."""
 
-    @property
-    def sentence(self) -> str:
+    def __str__(self) -> str:
         """Plain text, nothing escaped."""
-        written = {name: _written(value) for name, value in self.details.items()}
-        return SENTENCES[self.code].format_map(written)
-
-
-SENTENCES = {
-    Code.EMPTY: "{experiment}, {system}: {count} of {total} answers are empty.",
-    Code.UNFINISHED: (
-        "{experiment}, {system}: {count} of {total} answers were cut at max_new_tokens before "
-        "they ended."
-    ),
-    Code.PROMPTS_CUT: (
-        "{experiment}, {system}: {count} of {total} prompts did not fit the context and lost "
-        "their beginning."
-    ),
-    Code.BATCH_SIZES: (
-        "{experiment}: memory ran out, so base and tuned were evaluated with different batch "
-        "sizes ({sizes}). In 4-bit or 16-bit precision that alone can change an answer; set the "
-        "task's evaluation.batch_size to the smallest of them to rule it out."
-    ),
-    Code.TINY_MODEL: (
-        "{model} is a tiny model, trained from scratch in this run: what it gains on these data "
-        "says nothing of what a real model would gain."
-    ),
-    Code.METRIC: "{experiment} ({systems}): {text}.",
-    Code.ONE_SEED: (
-        "{experiment} was tuned with one seed: how much chance in training moves its result is "
-        "not known."
-    ),
-    Code.SEED_SPREAD: (
-        "{experiment} on {task}: {metric} varies over training seeds (SD {seed_sd}) by half of "
-        "the difference or more ({delta})."
-    ),
-    Code.FEW_EXAMPLES: (
-        "{task} was evaluated on {count} examples only: intervals of so few are rough."
-    ),
-    Code.FEW_CLUSTERS: (
-        "{task} was evaluated on {clusters} only, each resampled as a whole: the interval and "
-        "the p-value of so few are rough."
-    ),
-    Code.NO_LEAKAGE: (
-        "Leakage, {tasks}: no test or validation record is a duplicate or near duplicate of a "
-        "training record."
-    ),
-    Code.DUPLICATES: (
-        "Leakage, {task}: {exact} duplicate and {near} near-duplicate rows were left out of the "
-        "splits."
-    ),
-    Code.TRUNCATED: "{task}: {count} documents were longer than a row and were cut.",
-}
+        return self.code.sentence.format_map(
+            {name: _written(value) for name, value in self.details.items()}
+        )
 
 
 def _written(value: Any) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 from deltatune.compare import table as comparisons
 from deltatune.core import manifest
 from deltatune.core.paths import ROOT
-from deltatune.data.reasons import Code
+from deltatune.data import reasons
 from deltatune.report import reading
 from deltatune.report.caveats import ANSWER_FAULTS, Caveat, Code
 from deltatune.report.data import ReportData
@@ -130,9 +130,9 @@ def task_counts(task: dict[str, Any]) -> dict[str, Any]:
     return {
         "rows": source["rows"],
         "kept": sum(sizes.values()),
-        "rejected": {Code(code).label: count for code, count in rejected.items()},
-        "duplicates": sum(n for code, n in excluded.items() if code != Code.NEAR_DUPLICATE),
-        "near_duplicates": excluded.get(Code.NEAR_DUPLICATE, 0),
+        "rejected": {reasons.Code(code).label: count for code, count in rejected.items()},
+        "duplicates": sum(n for code, n in excluded.items() if code != reasons.Code.NEAR_DUPLICATE),
+        "near_duplicates": excluded.get(reasons.Code.NEAR_DUPLICATE, 0),
         "splits": sizes,
         "truncated": sum(t["truncated"] for t in tokens.values()),
         "dropped": sum(t["dropped"] for t in tokens.values()),

@@ -13,7 +13,7 @@ FEW_CLUSTERS = 10
 def view(data: ReportData) -> list[str]:
     """Sentences, each once."""
     caveats = [*data.caveats, *from_numbers(data)]
-    return list(dict.fromkeys(caveat.sentence for caveat in caveats))
+    return list(dict.fromkeys(map(str, caveats)))
 
 
 def from_numbers(data: ReportData) -> Iterator[Caveat]:
