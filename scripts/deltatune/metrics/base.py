@@ -5,7 +5,6 @@ a few sums over them. With that form one bootstrap and one permutation test serv
 they re-weight rows of `statistics` and call `aggregate` once on all the resampled sums.
 """
 
-import os
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -14,13 +13,13 @@ import numpy as np
 import pandas as pd
 
 from deltatune.core.errors import UserError
-from deltatune.metrics.light_evaluate import evaluate
+from deltatune.metrics.upstream import InMemoryMetric, evaluate
 
 ANSWERS = {"predictions": ("answer", "string"), "references": ("reference", "string")}
 LABELS = {"predictions": ("predicted", "string"), "references": ("label", "string")}
 
 
-class Metric(evaluate.Metric):
+class Metric(InMemoryMetric):
     """Base class of all metrics; usable in the pipeline and alone as an `evaluate.Metric`.
 
     A subclass defines
@@ -57,7 +56,7 @@ class Metric(evaluate.Metric):
 
     def aggregate(self, totals: np.ndarray) -> np.ndarray:
         """Turn sums of statistics [..., k] into figures [...]; NaN where they say nothing."""
-        raise NotImplementedError(f"{type(self).__name__} must define aggregate(sums)")
+        raise NotImplementedError(f"{type(self).__name__} must define aggregate(totals)")
 
     def signature(self) -> str:
         """Say in one line how the figure was computed."""
@@ -95,13 +94,6 @@ class Metric(evaluate.Metric):
             {column: columns[name] for name, (column, _) in self.inputs.items()},
         )
         return {self.name: self.corpus(self.statistics(outputs))}
-
-    def _build_data_dir(self) -> str:
-        # evaluate makes this folder in the user's home even when all stays in memory, which
-        # stops a run on a cluster whose home is read-only (seen in evaluate 0.4.6).
-        if self.keep_in_memory:
-            return os.path.join(self._data_dir_root, self.name, self.config_name)
-        return super()._build_data_dir()
 
 
 class MeanMetric(Metric):

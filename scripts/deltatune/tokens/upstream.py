@@ -1,0 +1,30 @@
+"""Behavior of transformers that reading tokenizers works around, with the version that it was seen
+in. A test of tests/unit/test_tokens_upstream.py fails when one can go."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+
+def is_llama_sentencepiece(folder: Path) -> bool:
+    """Whether there is only a tokenizer.model, for the class that puts a space before a text.
+
+    AutoTokenizer in transformers 5.23 reads such a file by another class where config.json says
+    `mistral`, and without that space every document begins with other pieces than the model knows.
+    No issue of it is known.
+    """
+    try:
+        config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except OSError:
+        return False
+    name = str(config.get("tokenizer_class")).removesuffix("Fast")
+    return name == "LlamaTokenizer" and not (folder / "tokenizer.json").is_file()
+
+
+def needs_remote_code(error: ValueError) -> bool:
+    """Whether a tokenizer was refused since it is made by code of its own.
+
+    transformers 5.23 raises a ValueError for that as for anything else, and only its text tells.
+    """
+    return "trust_remote_code" in str(error)
