@@ -22,7 +22,7 @@ SERVICES = ("pypi", "osv")
 
 
 def ask(service: str) -> tuple[list[dict[str, Any]], str]:
-    """(what pip-audit says of each package, "") or ([], why there is no answer)."""
+    """(what pip-audit reports of each package, "") or ([], why there is no answer)."""
     done = subprocess.run(
         [
             str(PIP_AUDIT), "--requirement", str(ROOT / "constraints.txt"), "--no-deps",
@@ -39,16 +39,16 @@ def ask(service: str) -> tuple[list[dict[str, Any]], str]:
         return [], lines[-1][:300]
 
 
-def told(packages: list[dict[str, Any]]) -> tuple[int, list[str]]:
-    """(exit status, lines to print) of what pip-audit said of each package."""
+def summarize(packages: list[dict[str, Any]]) -> tuple[int, list[str]]:
+    """(exit status, lines to print) from what pip-audit reports of each package."""
     audited = [package for package in packages if "vulns" in package]
     skipped = [package["name"] for package in packages if "vulns" not in package]
     lines = []
     for package in audited:
-        for found in package["vulns"]:
-            mended = ", ".join(found.get("fix_versions") or ["no version yet"])
-            known = " ".join([found["id"], *found.get("aliases", [])])
-            lines.append(f"{package['name']} {package['version']}: {known}; mended in {mended}")
+        for advisory in package["vulns"]:
+            fixed = ", ".join(advisory.get("fix_versions") or ["no version yet"])
+            known = " ".join([advisory["id"], *advisory.get("aliases", [])])
+            lines.append(f"{package['name']} {package['version']}: {known}; fixed in {fixed}")
     vulnerable = len({line.split(":")[0] for line in lines})
     lines.append(
         f"{len(audited)} packages audited, {vulnerable} vulnerable, {len(skipped)} unknown"
@@ -64,7 +64,7 @@ def main() -> int:
     for service in SERVICES:
         packages, reason = ask(service)
         if any("vulns" in package for package in packages):
-            status, lines = told(packages)
+            status, lines = summarize(packages)
             print("\n".join([f"Asked {service}.", *lines]))
             return status
         reasons.append(f"{service}: {reason or 'it knows none of the packages'}")

@@ -1109,17 +1109,17 @@ class Story:
 
 def by_tag(block):
     """Read lines of "TAG text" into {tag: [text, ...]}."""
-    found = {}
+    parts = {}
     for line in lines(block):
         tag, text = line.split(" ", 1)
-        found.setdefault(tag, []).append(text)
-    return found
+        parts.setdefault(tag, []).append(text)
+    return parts
 
 
 EVENT_PARTS = {
     label: [by_tag(event) for event in text.split("\n\n")] for label, text in EVENTS.items()
 }
-BORDER_PARTS = [(first, second, by_tag(block)) for first, second, block in BORDERS]
+BORDER_PARTS = [(one, other, by_tag(block)) for one, other, block in BORDERS]
 
 
 def plain_story(label, draw):
@@ -1140,8 +1140,8 @@ def plain_story(label, draw):
 
 def border_story(label, draw):
     """Return (title, description) templates of a story that shares its words with another label."""
-    first, _, parts = draw.pick([border for border in BORDER_PARTS if label in border[:2]])
-    main, aside = ("A", "B") if label == first else ("B", "A")
+    border_label, _, parts = draw.pick([border for border in BORDER_PARTS if label in border[:2]])
+    main, aside = ("A", "B") if label == border_label else ("B", "A")
     title = draw.pick(parts[f"T{main}"] if draw.chance(SIDED_TITLE) else parts["T"])
     return title, f"{draw.pick(parts[main])}, {draw.pick(LINKS)} {draw.pick(parts[aside])}"
 

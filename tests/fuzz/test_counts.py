@@ -17,11 +17,11 @@ DOC = ROOT / "docs" / "robustness.md"
 def test_the_counts_in_the_docs_are_those_of_the_tests():
     for path in HERE.glob("test_*_fuzz.py"):
         importlib.import_module(path.stem)
-    elsewhere = [path for path in (ROOT / "tests").rglob("test_*.py") if path.parent != HERE]
-    given = sum(map(_properties, elsewhere))
+    others = [path for path in (ROOT / "tests").rglob("test_*.py") if path.parent != HERE]
+    given = sum(map(_properties, others))
     text = " ".join(DOC.read_text(encoding="utf-8").split())
-    found = re.search(r"([\d,]+) properties with ([\d,]+) examples in a run", text)
-    counts = [int(count.replace(",", "")) for count in found.groups()]
+    numbers = re.search(r"([\d,]+) properties with ([\d,]+) examples in a run", text)
+    counts = [int(count.replace(",", "")) for count in numbers.groups()]
     assert counts == [len(PROPERTIES), sum(PROPERTIES.values())]
     more = re.search(r"([\d,]+) more properties stand beside the unit tests", text)
     assert int(more[1].replace(",", "")) == given

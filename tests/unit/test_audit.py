@@ -26,14 +26,14 @@ UNKNOWN = {"name": "c", "skip_reason": "not found on PyPI"}
     ("packages", "status", "line"),
     [
         ([FINE], 0, "1 packages audited, 0 vulnerable, 0 unknown"),
-        ([FINE, BAD], 1, "b 2.0: PYSEC-1 CVE-2020-1; mended in 2.1"),
+        ([FINE, BAD], 1, "b 2.0: PYSEC-1 CVE-2020-1; fixed in 2.1"),
         ([FINE, BAD, UNKNOWN], 1, "2 packages audited, 1 vulnerable, 1 unknown"),
         ([FINE, UNKNOWN], 2, "The service knows nothing of c: these were NOT audited."),
     ],
 )
 def test_what_was_not_audited_is_no_success(audit, packages, status, line):
-    found, lines = audit["told"](packages)
-    assert found == status and line in lines
+    exit_status, lines = audit["summarize"](packages)
+    assert exit_status == status and line in lines
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,8 @@ def test_where_no_service_answers_it_says_so(audit, tmp_path, capsys, output, wh
     fake.chmod(0o755)
     audit["main"].__globals__["PIP_AUDIT"] = fake
     assert audit["main"]() == 2
-    told = capsys.readouterr().err
-    assert "Nothing was audited" in told and told.count(why) == 2
+    errors = capsys.readouterr().err
+    assert "Nothing was audited" in errors and errors.count(why) == 2
 
 
 def test_every_package_that_is_audited_has_one_exact_version():

@@ -31,13 +31,13 @@ def calls(path: Path) -> list[tuple[str, ast.Call]]:
             full |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
         elif isinstance(node, ast.Import):
             full |= {a.asname: a.name for a in node.names if a.asname}
-    found = []
+    seen = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             name = ast.unparse(node.func)
             head, dot, rest = name.partition(".")
-            found.append((full.get(head, head) + dot + rest, node))
-    return found
+            seen.append((full.get(head, head) + dot + rest, node))
+    return seen
 
 
 def keywords(call: ast.Call) -> dict[str, str]:
@@ -45,33 +45,33 @@ def keywords(call: ast.Call) -> dict[str, str]:
 
 
 def faults(path: Path) -> list[str]:
-    found = []
+    problems = []
     for name, call in calls(path):
         given = keywords(call)
         if name in FORBIDDEN:
-            found.append(name)
+            problems.append(name)
         if name.startswith("subprocess.") and (
             given.get("shell", "False") != "False" or isinstance(call.args[0], ast.JoinedStr)
         ):
-            found.append(f"{name} through a shell")
+            problems.append(f"{name} through a shell")
         if name == "torch.load" and given.get("weights_only") != "True":
-            found.append("torch.load without weights_only")
+            problems.append("torch.load without weights_only")
         if name == "numpy.load" and given.get("allow_pickle", "False") != "False":
-            found.append("numpy.load with pickles")
+            problems.append("numpy.load with pickles")
         if name == "yaml.load" and "SafeLoader" not in given.get("Loader", ""):
-            found.append("yaml.load without a safe loader")
+            problems.append("yaml.load without a safe loader")
         if given.get("trust_remote_code", "False") != "False":
-            found.append("trust_remote_code")
+            problems.append("trust_remote_code")
         if given.get("use_safetensors", "True") != "True":
-            found.append("weights other than safetensors")
+            problems.append("weights other than safetensors")
         if name == "jinja2.Environment" and "autoescape" not in given:
-            found.append("a template that does not escape")
+            problems.append("a template that does not escape")
         if name.endswith("AutoModelForCausalLM.from_pretrained") and (
             given.get("use_safetensors"),
             given.get("trust_remote_code"),
         ) != ("True", "False"):
-            found.append("a model loaded without saying that only safetensors are taken")
-    return found
+            problems.append("a model loaded without saying that only safetensors are taken")
+    return problems
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
