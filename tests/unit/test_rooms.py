@@ -192,7 +192,7 @@ def test_the_map_lists_each_module_once():
 
 def test_what_the_map_names_exists():
     text = (ROOT / "docs" / "map.md").read_text(encoding="utf-8").split("## The library")[0]
-    for name in re.findall(r"`([a-z_]+/[a-z_]+)`", text):
+    for name in re.findall(r"`([a-z_]+(?:/[a-z_]+)+)`", text):
         assert (LIBRARY / f"{name}.py").is_file(), name
     rules = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "rules").glob("*.smk"))
     for name in re.findall(r"`((?:fetch|split|train|score|compute|join)_[a-z]+)`", text):
