@@ -6,22 +6,22 @@ with stage.stage(snakemake) as terminal:
     from pathlib import Path
 
     from deltatune.archive import preview, writer
+    from deltatune.core.text import file_size
 
     settings = snakemake.params.settings
-    found = writer.contents(
+    members = writer.collect(
         snakemake.input.results,
         snakemake.input.adapters,
         snakemake.input.workflow,
         snakemake.input.sources,
         settings,
     )
-    facts = writer.write(
+    counts = writer.write(
         Path(snakemake.output.archive),
-        found,
+        members,
         settings,
         lambda document: preview.render(Path(snakemake.input.template), document, settings),
     )
     terminal.say(
-        f"{facts['files']} files of {facts['bytes'] / 1e6:,.1f} MB are in "
-        f"{snakemake.output.archive}"
+        f"{counts['files']} files of {file_size(counts['bytes'])} are in {snakemake.output.archive}"
     )

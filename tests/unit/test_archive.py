@@ -87,9 +87,9 @@ def test_sources_of_every_kind(settings):
 def test_the_configuration_names_no_place_of_this_machine(settings, config, tmp_path):
     text = settings["config"]
     assert str(tmp_path) not in text and "/home/somebody" not in text
-    found = yaml.safe_load(text)
-    assert found["datasets"]["unused"]["path"] == "data/local/unused/secret.csv"
-    assert found["experiments"] == config["experiments"] and list(found) == list(config)
+    archived = yaml.safe_load(text)
+    assert archived["datasets"]["unused"]["path"] == "data/local/unused/secret.csv"
+    assert archived["experiments"] == config["experiments"] and list(archived) == list(config)
     # What the run does not read is not among its parameters.
     assert settings["parameters"]["experiments.b.lora.rank"] == 3
     assert not {name for name in settings["parameters"] if ".c." in name or "unused" in name}
@@ -182,7 +182,7 @@ def written(run, path: Path) -> bytes:
     template = ROOT / "report/crate.html.j2"
     writer.write(
         path,
-        writer.contents(**run),
+        writer.collect(**run),
         settings,
         lambda document: crate_preview.render(template, document, settings),
     )
@@ -190,8 +190,8 @@ def written(run, path: Path) -> bytes:
 
 
 def test_files_have_their_names_in_the_archive_and_no_path_of_the_machine(run, tmp_path):
-    found = writer.contents(**run)
-    assert list(found) == [
+    members = writer.collect(**run)
+    assert list(members) == [
         "Snakefile",
         "config.yaml",
         "data/local/here/a & b.csv",
@@ -203,20 +203,20 @@ def test_files_have_their_names_in_the_archive_and_no_path_of_the_machine(run, t
         "run/report.html",
         "run/verdict.txt",
     ]
-    told = json.loads(found["run/models/mine/manifest.json"])["settings"]
-    assert told == {"path": "models/mine", "cwd": "x"}
+    settings = json.loads(members["run/models/mine/manifest.json"])["settings"]
+    assert settings == {"path": "models/mine", "cwd": "x"}
 
 
 def test_times_are_those_of_the_files_less_the_seconds_that_the_first_took(run):
-    start, end = writer.times(writer.contents(**run))
+    start, end = writer.times(writer.collect(**run))
     assert start == datetime.fromtimestamp(1_700_000_000 - 100, UTC)
     assert end == datetime.fromtimestamp(1_700_000_060, UTC)
 
 
 def test_the_bytes_do_not_depend_on_when_they_are_written(run, tmp_path):
-    first = written(run, tmp_path / "first.zip")
+    before = written(run, tmp_path / "first.zip")
     os.utime(run["workflow"][0])
-    assert written(run, tmp_path / "second.zip") == first
+    assert written(run, tmp_path / "second.zip") == before
     with zipfile.ZipFile(tmp_path / "first.zip") as archive:
         assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         document = json.loads(archive.read(crate.METADATA))
@@ -236,22 +236,44 @@ def test_another_result_gives_another_run(run, tmp_path):
             graph = json.loads(archive.read(crate.METADATA))["@graph"]
         return next(e["@id"] for e in graph if e["@type"] == "CreateAction")
 
-    first = identity("first.zip")
+    before = identity("first.zip")
     Path("results/comparison.csv").write_text("a,b\n1,3\n")
-    assert identity("second.zip") != first
+    assert identity("second.zip") != before
 
 
 def test_an_adapter_that_was_changed_is_refused(run):
     Path("results/experiments/a/seed-1/adapter/adapter_model.safetensors").write_text("others")
     with pytest.raises(UserError, match="is not what was trained"):
-        writer.contents(**run)
+        writer.collect(**run)
+
+
+def test_the_license_is_that_of_the_workflow_alone(run, tmp_path):
+    """The results are those of whoever made the run, the models and datasets of others theirs."""
+
+    def graph(name):
+        written(run, tmp_path / name)
+        with zipfile.ZipFile(tmp_path / name) as archive:
+            page = archive.read(crate.PREVIEW).decode()
+            return {e["@id"]: e for e in json.loads(archive.read(crate.METADATA))["@graph"]}, page
+
+    entities, page = graph("without.zip")
+    assert "license" not in entities["Snakefile"] and "Apache" not in page
+    shutil.copy2(ROOT / "LICENSE", "LICENSE")
+    run["workflow"].append(str(Path("LICENSE").resolve()))
+    entities, page = graph("with.zip")
+    assert entities["Snakefile"]["license"] == {"@id": "LICENSE"}
+    assert entities["LICENSE"]["identifier"] == "https://spdx.org/licenses/Apache-2.0"
+    licensed = {name for name, entity in entities.items() if "license" in entity}
+    assert licensed == {"./", "Snakefile"}
+    assert entities["./"]["license"] == {"@id": "#license"}
+    assert "No license is stated for the whole" in page and "Apache License 2.0" in page
 
 
 @pytest.mark.parametrize("file", ["results/report.html", "Snakefile"])
-def test_a_secret_is_refused_without_being_told(run, monkeypatch, file):
+def test_a_secret_is_refused_without_being_shown(run, monkeypatch, file):
     monkeypatch.setenv("SOME_API_KEY", "canary-0123456789")
-    writer.contents(**run)
+    writer.collect(**run)
     Path(file).write_text("key = canary-0123456789")
     with pytest.raises(UserError, match="the value of SOME_API_KEY") as refused:
-        writer.contents(**run)
+        writer.collect(**run)
     assert "canary" not in str(refused.value)

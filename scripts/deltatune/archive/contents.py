@@ -30,7 +30,8 @@ from deltatune.workflow.selection import SAMPLES
 
 #: Files of the project, from its root. Those that are not there are left out.
 WORKFLOW = (
-    *("Snakefile", "Makefile", "README.md", "LICENSE*", "pyproject.toml"),
+    *("Snakefile", "Makefile", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "pyproject.toml"),
+    *("LICENSE", "CITATION.cff"),
     *("constraints.txt", "requirements*.txt", "rules/*.smk", "envs/*.yaml", "profiles/**/*.yaml"),
     *("scripts/**/*.py", "scripts/**/*.j2", "report/*", "data/sample/*", "presets/**/*", "docs/*"),
     "results/README.md",
@@ -40,48 +41,48 @@ HEAD = "# The configuration of the archived run, with all that was set on the co
 
 def results(flow: Flow) -> list[str]:
     """The files of the run that are archived, adapters apart, each once."""
-    found = [
+    files = [
         *flow.paths.tables(),
         *flow.report.files(),
         f"{RESULTS}/report.html",
         f"{RESULTS}/verdict.txt",
     ]
-    found += [f"{RESULTS}/figures/forest.svg"]
+    files += [f"{RESULTS}/figures/forest.svg"]
     for name in flow.experiments:
-        found += [f"{RESULTS}/figures/{kind}/{name}.svg" for kind in ("losses", "differences")]
-        found += [
+        files += [f"{RESULTS}/figures/{kind}/{name}.svg" for kind in ("losses", "differences")]
+        files += [
             path
             for file in ("adapter.sha256", "loss.csv", "manifest.json")
             for path in flow.paths.runs(name, file)
         ]
-    found += [f"{RESULTS}/figures/confusion/{name}.svg" for name in flow.of_outputs("labels")]
+    files += [f"{RESULTS}/figures/confusion/{name}.svg" for name in flow.of_outputs("labels")]
     for name, task in _evaluated(flow):
-        files = ("metrics.json", "metrics.csv", "scores.parquet", *_outputs(flow, name, task))
-        for file in files:
+        names = ("metrics.json", "metrics.csv", "scores.parquet", *_outputs(flow, name, task))
+        for file in names:
             paths = flow.paths.evaluated(name, file, task)
-            found += [paths["base"], *paths["tuned"]]
-        found.append(f"{RESULTS}/comparisons/{name}/{task}.csv")
+            files += [paths["base"], *paths["tuned"]]
+        files.append(f"{RESULTS}/comparisons/{name}/{task}.csv")
     for task in _tasks(flow):
         folder = f"{RESULTS}/tasks/{task}"
-        found += [f"{folder}/manifest.json", f"{folder}/excluded.csv"]
+        files += [f"{folder}/manifest.json", f"{folder}/excluded.csv"]
     for dataset in datasets(flow):
         folder = f"{RESULTS}/datasets/{dataset}"
-        found += [f"{folder}/manifest.json", f"{folder}/rejects.csv"]
+        files += [f"{folder}/manifest.json", f"{folder}/rejects.csv"]
         if flow.is_text(dataset):
-            found.append(f"{folder}/chunks.json")
+            files.append(f"{folder}/chunks.json")
     for name, chosen in flow.experiments.items():
         folder = f"{RESULTS}/models/{chosen.model}"
-        found += [f"{folder}/{file}" for file in ("manifest.json", "weights.sha256")]
-        found += [
+        files += [f"{folder}/{file}" for file in ("manifest.json", "weights.sha256")]
+        files += [
             f"{folder}/tokenizer.sha256",
             flow.paths.weights(chosen.model, chosen.quantization),
         ]
         if chosen.quantization == "gptq":
-            found.append(f"{flow.paths.base_dir(chosen.model, 'gptq')}/manifest.json")
+            files.append(f"{flow.paths.base_dir(chosen.model, 'gptq')}/manifest.json")
         for split in ("train", "validation"):
             tokens = flow.paths.tokens(name, split)
-            found += [tokens, str(PurePosixPath(tokens).with_suffix(".json"))]
-    return list(dict.fromkeys(found))
+            files += [tokens, str(PurePosixPath(tokens).with_suffix(".json"))]
+    return list(dict.fromkeys(files))
 
 
 def adapters(flow: Flow) -> list[str]:
@@ -91,9 +92,9 @@ def adapters(flow: Flow) -> list[str]:
 
 def workflow() -> list[str]:
     """The files of the project, as paths that can be opened from here."""
-    found = {path for pattern in WORKFLOW for path in ROOT.glob(pattern) if path.is_file()}
+    files = {path for pattern in WORKFLOW for path in ROOT.glob(pattern) if path.is_file()}
     left_out = {"__pycache__", ".snakemake"}
-    return sorted(str(path) for path in found if not left_out & set(path.parts))
+    return sorted(str(path) for path in files if not left_out & set(path.parts))
 
 
 def sources(flow: Flow) -> list[str]:
@@ -132,14 +133,14 @@ def settings(flow: Flow, config: Mapping[str, Any]) -> dict[str, Any]:
 
 def moved(flow: Flow) -> dict[str, str]:
     """Path in config.yaml -> path in the archive's, where that cannot be the same."""
-    found = {}
+    paths = {}
     for name, one in flow.settings.datasets.items():
         if isinstance(one, FileDataset) and not _is_inside(one.path):
-            found[one.path] = f"data/local/{name}/{PurePosixPath(one.path).name}"
+            paths[one.path] = f"data/local/{name}/{PurePosixPath(one.path).name}"
     for name, one in flow.settings.models.items():
         if isinstance(one, LocalModel) and not _is_inside(one.path):
-            found[one.path] = f"models/{name}"
-    return found
+            paths[one.path] = f"models/{name}"
+    return paths
 
 
 def text(flow: Flow, config: Mapping[str, Any]) -> str:
@@ -161,13 +162,13 @@ def _is_inside(path: str) -> bool:
 
 def _tasks(flow: Flow) -> list[str]:
     """Tasks of the chosen experiments, of their cross-task evaluations, and of corpora."""
-    found = [task for _, task in _evaluated(flow)]
+    tasks = [task for _, task in _evaluated(flow)]
     for experiment in flow.experiments.values():
         model = flow.settings.models[experiment.model]
-        found += model.corpus if isinstance(model, PretrainModel) else []
+        tasks += model.corpus if isinstance(model, PretrainModel) else []
         if experiment.quantization == "gptq":
-            found.append(model.gptq.calibration)
-    return list(dict.fromkeys(found))
+            tasks.append(model.gptq.calibration)
+    return list(dict.fromkeys(tasks))
 
 
 def _evaluated(flow: Flow) -> list[tuple[str, str]]:
@@ -178,7 +179,7 @@ def _evaluated(flow: Flow) -> list[tuple[str, str]]:
 
 
 def _outputs(flow: Flow, experiment: str, task: str) -> list[str]:
-    """The files of what a system said or believed. Prose is continued on its own task alone."""
+    """The files of answers or likelihoods. Prose is continued on its own task alone."""
     outputs = [PurePosixPath(flow.paths.outputs(task, "base")).stem]
     if outputs == ["text"] and task == flow.experiment(experiment).task:
         outputs.append("answers")

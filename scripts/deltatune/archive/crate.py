@@ -23,6 +23,8 @@ PREVIEW = "ro-crate-preview.html"
 RUN = "run"
 """The folder of the run's results in an archive."""
 MAIN = "Snakefile"
+LICENSE = "LICENSE"
+NO_LICENSE = "#license"
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": ("Process Run Crate", "0.5"),
     "https://w3id.org/ro/wfrun/workflow/0.5": ("Workflow Run Crate", "0.5"),
@@ -79,117 +81,108 @@ def metadata(
     computed it. Equal arguments give an equal document.
     """
     names = {file.name for file in files}
-    adapters = [one for one in sorted(_adapters(names)) if _part_of(names, one)]
-    inside = {name for one in adapters for name in _part_of(names, one)}
-    slots, values, objects, addresses = _inputs(settings)
-    outputs = [name for name in OUTPUTS if f"{RUN}/{name}" in names]
-    slots += [_slot(f"output/{name}", "File", f"{RUN}/{name}", name) for name in outputs]
-    filled = {slot["workExample"]["@id"]: slot["@id"] for slot in slots}
-    software = [_software(name, version) for name, version in sorted(set(versions))]
-    identity = "".join(f"{file.sha256} {file.name}\n" for file in files)
-    run = f"#{uuid.uuid5(uuid.NAMESPACE_URL, identity)}"
-    licenses = [_address(name) for name in sorted(names) if name.startswith("LICENSE")]
-    license = licenses[0] if licenses else "#license"
-    experiments = ", ".join(settings["experiments"])
-    graph: list[dict[str, Any]] = [
-        {
-            "@id": METADATA,
-            "@type": "CreativeWork",
-            "about": _to("./"),
-            "conformsTo": [
-                _to("https://w3id.org/ro/crate/1.1"),
-                _to("https://w3id.org/workflowhub/workflow-ro-crate/1.0"),
-            ],
-        },
-        {
-            "@id": "./",
-            "@type": "Dataset",
-            "name": f"A run of deltatune: {experiments}",
-            "description": f"{verdict} What was run is here with its configuration, to be run "
-            f"again; what came out is in {RUN}/.",
-            "datePublished": end.astimezone(UTC).isoformat(),
-            "license": _to(license),
-            "conformsTo": [_to(profile) for profile in PROFILES],
-            "mainEntity": _to(MAIN),
-            "mentions": _to(run),
-            "hasPart": [
-                *(_to(_address(file.name)) for file in files if file.name not in inside),
-                *(_to(f"{_address(one)}/") for one in adapters),
-                *(_to(one["@id"]) for one in addresses),
-            ],
-        },
-        *(
-            {"@id": profile, "@type": "CreativeWork", "name": name, "version": version}
-            for profile, (name, version) in PROFILES.items()
-        ),
-        {
-            "@id": LANGUAGE,
-            "@type": "ComputerLanguage",
-            "name": "Snakemake",
-            "identifier": _to(SNAKEMAKE),
-            "url": _to(SNAKEMAKE),
-            "version": settings["snakemake"],
-        },
-        {
-            "@id": run,
-            "@type": "CreateAction",
-            "name": f"The run of {experiments}",
-            "description": "snakemake with the settings of config.yaml",
-            "instrument": _to(MAIN),
-            "startTime": start.astimezone(UTC).isoformat(),
-            "endTime": end.astimezone(UTC).isoformat(),
-            "actionStatus": "http://schema.org/CompletedActionStatus",
-            "object": [_to("config.yaml"), *map(_to, objects)],
-            "result": [
-                *(
-                    _to(_address(file.name))
-                    for file in files
-                    if file.name.startswith(f"{RUN}/") and file.name not in inside
-                ),
-                *(_to(f"{_address(one)}/") for one in adapters),
-            ],
-        },
+    adapters = [folder for folder in sorted(_adapters(names)) if _files_in(names, folder)]
+    in_adapters = {name for folder in adapters for name in _files_in(names, folder)}
+    inputs = _inputs(settings)
+    output_parameters = [
+        _parameter(f"output/{name}", "File", f"{RUN}/{name}", name)
+        for name in OUTPUTS
+        if f"{RUN}/{name}" in names
     ]
-    if not licenses:
-        graph.append(
-            {
-                "@id": license,
-                "@type": "CreativeWork",
-                "name": "No license is stated",
-                "description": "Whoever made this run has named none. Models and data sets from "
-                "elsewhere keep their own.",
-            }
-        )
-    for file in files:
-        entity = _file(file)
-        if (slot := filled.get(entity["@id"])) is not None:
-            entity["exampleOfWork"] = _to(slot)
-        if file.name == MAIN:
-            entity |= {
-                "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
-                "name": "deltatune: tunes language models, and measures what that changed",
-                "version": __version__,
-                "programmingLanguage": _to(LANGUAGE),
-                "softwareRequirements": [_to(one["@id"]) for one in software],
-                "input": [_to(one["@id"]) for one in slots if "#output/" not in one["@id"]],
-                "output": [_to(one["@id"]) for one in slots if "#output/" in one["@id"]],
-            }
-            if "README.md" in names:
-                entity["url"] = _to("README.md")
-        graph.append(entity)
-    for one in adapters:
-        parts = [_to(_address(name)) for name in sorted(_part_of(names, one))]
-        name = f"The LoRA adapter of {', '.join(PurePosixPath(one).parts[2:4])}"
-        graph.append(
-            {"@id": f"{_address(one)}/", "@type": "Dataset", "name": name, "hasPart": parts}
-        )
-    graph += [*addresses, *slots, *values, *software]
+    parameters = [*inputs.parameters, *output_parameters]
+    software = [_software(name, version) for name, version in sorted(set(versions))]
+    fingerprint = "".join(f"{file.sha256} {file.name}\n" for file in files)
+    run = f"#{uuid.uuid5(uuid.NAMESPACE_URL, fingerprint)}"
+    experiments = ", ".join(settings["experiments"])
+    single_files = [file.name for file in files if file.name not in in_adapters]
+    folders = [_to(f"{_address(folder)}/") for folder in adapters]
+    root = {
+        "@id": "./",
+        "@type": "Dataset",
+        "name": f"A run of deltatune: {experiments}",
+        "description": f"{verdict} What was run is here with its configuration, to be run "
+        f"again; what came out is in {RUN}/.",
+        "datePublished": end.astimezone(UTC).isoformat(),
+        "license": _to(NO_LICENSE),
+        "conformsTo": [_to(profile) for profile in PROFILES],
+        "mainEntity": _to(MAIN),
+        "mentions": _to(run),
+        "hasPart": [
+            *(_to(_address(name)) for name in single_files),
+            *folders,
+            *(_to(entity["@id"]) for entity in inputs.addresses),
+        ],
+    }
+    action = {
+        "@id": run,
+        "@type": "CreateAction",
+        "name": f"The run of {experiments}",
+        "description": "snakemake with the settings of config.yaml",
+        "instrument": _to(MAIN),
+        "startTime": start.astimezone(UTC).isoformat(),
+        "endTime": end.astimezone(UTC).isoformat(),
+        "actionStatus": "http://schema.org/CompletedActionStatus",
+        "object": [_to("config.yaml"), *map(_to, inputs.objects)],
+        "result": [
+            *(_to(_address(name)) for name in single_files if name.startswith(f"{RUN}/")),
+            *folders,
+        ],
+    }
+    workflow = {
+        "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
+        "name": "deltatune: tunes language models, and measures what that changed",
+        "version": __version__,
+        "programmingLanguage": _to(LANGUAGE),
+        "softwareRequirements": [_to(entity["@id"]) for entity in software],
+        "input": [_to(parameter["@id"]) for parameter in inputs.parameters],
+        "output": [_to(parameter["@id"]) for parameter in output_parameters],
+        **({"url": _to("README.md")} if "README.md" in names else {}),
+        **({"license": _to(LICENSE)} if LICENSE in names else {}),
+    }
+    example_of = {p["workExample"]["@id"]: _to(p["@id"]) for p in parameters}
+    entities = [_file(file) for file in files]
+    for entity in entities:
+        if entity["@id"] in example_of:
+            entity["exampleOfWork"] = example_of[entity["@id"]]
+        if entity["@id"] == MAIN:
+            entity |= workflow
     return {
         "@context": [
             "https://w3id.org/ro/crate/1.1/context",
             "https://w3id.org/ro/terms/workflow-run/context",
         ],
-        "@graph": graph,
+        "@graph": [
+            {
+                "@id": METADATA,
+                "@type": "CreativeWork",
+                "about": _to("./"),
+                "conformsTo": [
+                    _to("https://w3id.org/ro/crate/1.1"),
+                    _to("https://w3id.org/workflowhub/workflow-ro-crate/1.0"),
+                ],
+            },
+            root,
+            *(
+                {"@id": profile, "@type": "CreativeWork", "name": name, "version": version}
+                for profile, (name, version) in PROFILES.items()
+            ),
+            {
+                "@id": LANGUAGE,
+                "@type": "ComputerLanguage",
+                "name": "Snakemake",
+                "identifier": _to(SNAKEMAKE),
+                "url": _to(SNAKEMAKE),
+                "version": settings["snakemake"],
+            },
+            action,
+            _no_license(LICENSE in names),
+            *entities,
+            *(_adapter(folder, names) for folder in adapters),
+            *inputs.addresses,
+            *parameters,
+            *inputs.values,
+            *software,
+        ],
     }
 
 
@@ -197,47 +190,66 @@ def text(document: Mapping[str, Any]) -> str:
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
-def _inputs(
-    settings: Mapping[str, Any],
-) -> tuple[list[dict], list[dict], list[str], list[dict]]:
-    """(parameters of the workflow, their values that are no files, what the run read, what lies
-    at an address)."""
-    slots, values, objects, addresses = [], [], [], []
+@dataclass(frozen=True)
+class _Inputs:
+    """parameters: of the workflow. values: those that are no files. objects: addresses of all that
+    the run read, each once. addresses: what lies on a server."""
+
+    parameters: list[dict[str, Any]]
+    values: list[dict[str, Any]]
+    objects: list[str]
+    addresses: list[dict[str, Any]]
+
+
+def _inputs(settings: Mapping[str, Any]) -> _Inputs:
+    parameters, values, objects, addresses = [], [], [], []
     for name, source in settings["inputs"].items():
         if "file" in source:
-            found = _address(source["file"])
-            slots.append(_slot(f"input/{name}", "File", found, name))
+            objects.append(_address(source["file"]))
+            parameters.append(_parameter(f"input/{name}", "File", objects[-1], name))
         elif "address" in source:
-            found, slot = source["address"], _slot(f"input/{name}", "Dataset", "", name)
-            slot["workExample"] = _to(found)
-            facts = {"version": source.get("version"), "sha256": source.get("sha256")}
-            entity = {"@id": found, "@type": "Dataset", "name": source["name"], "url": found}
-            entity |= {key: value for key, value in facts.items() if value}
-            addresses.append({**entity, "exampleOfWork": _to(slot["@id"])})
-            slots.append(slot)
-        else:
-            continue
-        objects.append(found)
+            address = source["address"]
+            parameter = _parameter(f"input/{name}", "Dataset", address, name)
+            optional = {key: source[key] for key in ("version", "sha256") if source.get(key)}
+            addresses.append(
+                {
+                    "@id": address,
+                    "@type": "Dataset",
+                    "name": source["name"],
+                    "url": address,
+                    **optional,
+                    "exampleOfWork": _to(parameter["@id"]),
+                }
+            )
+            objects.append(address)
+            parameters.append(parameter)
     for name, value in settings["parameters"].items():
-        found = f"#setting/{_address(name)}"
-        slot = _slot(f"parameter/{name}", TYPES.get(type(value), "Text"), found, name)
-        told = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        entity = {"@id": found, "@type": "PropertyValue", "name": name, "value": told}
-        values.append({**entity, "exampleOfWork": _to(slot["@id"])})
-        slots.append(slot)
-        objects.append(found)
-    return slots, values, list(dict.fromkeys(objects)), _once(addresses)
+        identity = f"#setting/{_address(name)}"
+        kind = TYPES.get(type(value), "Text")
+        parameter = _parameter(f"parameter/{name}", kind, identity, name)
+        values.append(
+            {
+                "@id": identity,
+                "@type": "PropertyValue",
+                "name": name,
+                "value": value if isinstance(value, str) else json.dumps(value, ensure_ascii=False),
+                "exampleOfWork": _to(parameter["@id"]),
+            }
+        )
+        objects.append(identity)
+        parameters.append(parameter)
+    return _Inputs(parameters, values, list(dict.fromkeys(objects)), _once(addresses))
 
 
 def _once(entities: Iterable[dict]) -> list[dict]:
     """Each entity once; where two parameters have the same value, it is that of the first."""
-    found: dict[str, dict] = {}
+    by_id: dict[str, dict] = {}
     for entity in entities:
-        found.setdefault(entity["@id"], entity)
-    return list(found.values())
+        by_id.setdefault(entity["@id"], entity)
+    return list(by_id.values())
 
 
-def _slot(identity: str, kind: str, example: str, name: str) -> dict[str, Any]:
+def _parameter(identity: str, kind: str, example: str, name: str) -> dict[str, Any]:
     return {
         "@id": f"#{_address(identity)}",
         "@type": "FormalParameter",
@@ -264,6 +276,10 @@ def _file(file: File) -> dict[str, Any]:
         entity["description"] = OUTPUTS.get("/".join(path.parts[1:]), "")
     if file.name == "README.md":
         entity["about"] = _to("./")
+    if file.name == LICENSE:
+        entity["@type"] = ["File", "CreativeWork"]
+        entity["name"] = "Apache License 2.0"
+        entity["identifier"] = "https://spdx.org/licenses/Apache-2.0"
     return {key: value for key, value in entity.items() if value}
 
 
@@ -279,11 +295,33 @@ def _software(name: str, version: str) -> dict[str, Any]:
 
 
 def _adapters(names: Iterable[str]) -> set[str]:
-    found = (PurePosixPath(name) for name in names)
-    return {str(path.parent) for path in found if path.name == "adapter_config.json"}
+    paths = map(PurePosixPath, names)
+    return {str(path.parent) for path in paths if path.name == "adapter_config.json"}
 
 
-def _part_of(names: Iterable[str], folder: str) -> set[str]:
+def _adapter(folder: str, names: Iterable[str]) -> dict[str, Any]:
+    return {
+        "@id": f"{_address(folder)}/",
+        "@type": "Dataset",
+        "name": f"The LoRA adapter of {', '.join(PurePosixPath(folder).parts[2:4])}",
+        "hasPart": [_to(_address(name)) for name in sorted(_files_in(names, folder))],
+    }
+
+
+def _no_license(workflow_is_licensed: bool) -> dict[str, Any]:
+    """What the profile asks for, a license of the whole: models and datasets are not ours to
+    license, and the results are those of whoever made the run."""
+    workflow = f"The workflow is under the Apache License 2.0 ({LICENSE}). "
+    return {
+        "@id": NO_LICENSE,
+        "@type": "CreativeWork",
+        "name": "No license is stated for the whole",
+        "description": f"{workflow if workflow_is_licensed else ''}Whoever made this run has "
+        "stated none for its results. Models and datasets of others have their own.",
+    }
+
+
+def _files_in(names: Iterable[str], folder: str) -> set[str]:
     return {name for name in names if name.startswith(f"{folder}/")}
 
 

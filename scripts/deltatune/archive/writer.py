@@ -24,8 +24,8 @@ from deltatune.core import hashing
 from deltatune.core.errors import UserError
 from deltatune.core.paths import ROOT
 
-#: Files of a run that may say where on this machine something lay.
-TOLD = (".csv", ".html", ".json", ".svg", ".txt")
+#: Files of a run that may name a path of this machine.
+TEXT = (".csv", ".html", ".json", ".svg", ".txt")
 #: What is compressed already, or noise: stored as it is.
 DENSE = (".safetensors", ".parquet", ".png", ".zip", ".gz")
 SECRET = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|CREDENTIALS?)(_|$)")
@@ -34,7 +34,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 Content = Path | bytes
 
 
-def contents(
+def collect(
     results: Iterable[str],
     adapters: Iterable[str],
     workflow: Iterable[str],
@@ -46,15 +46,15 @@ def contents(
     results, workflow, sources: files; adapters: folders; settings: as `contents.settings`
     gives them. Raises UserError for an adapter that is not what was trained.
     """
-    found: dict[str, Content] = {}
+    members: dict[str, Content] = {}
     for path in workflow:
-        found[_posix(Path(path).resolve().relative_to(ROOT))] = Path(path)
-    found["config.yaml"] = settings["config"].encode()
+        members[_posix(Path(path).resolve().relative_to(ROOT))] = Path(path)
+    members["config.yaml"] = settings["config"].encode()
     for path in sources:
-        found[settings["moved"].get(path, _posix(path))] = Path(path)
-    changed = _changed(settings["moved"])
+        members[settings["moved"].get(path, _posix(path))] = Path(path)
+    replacements = _replacements(settings["moved"])
     for path in results:
-        found[_in_run(path)] = _told(Path(path), changed)
+        members[_in_run(path)] = _without_local_paths(Path(path), replacements)
     for folder in map(Path, adapters):
         hashes = hashing.read_hashes(folder.with_suffix(".sha256"))
         for name, wanted in hashes.items():
@@ -64,34 +64,34 @@ def contents(
                     f"{file} is not what was trained: {folder.with_suffix('.sha256')} has another "
                     f"hash. Delete {folder} and run again."
                 )
-            found[_in_run(file)] = file
-    _refuse_secrets(found)
-    return dict(sorted(found.items()))
+            members[_in_run(file)] = file
+    _refuse_secrets(members)
+    return dict(sorted(members.items()))
 
 
 def write(
     path: Path,
-    found: Mapping[str, Content],
+    members: Mapping[str, Content],
     settings: Mapping[str, Any],
     preview: Callable[[dict], str],
 ) -> dict[str, Any]:
-    """Write the archive. found: as `contents` gives it. preview: metadata -> a page that shows it.
+    """Write the archive.
 
-    Returns counts.
+    members: as `collect` gives them. preview: metadata -> a page that shows it. Returns counts.
     """
-    files = [_described(name, content) for name, content in found.items()]
-    start, end = times(found)
+    files = [_file(name, content) for name, content in members.items()]
+    start, end = times(members)
     document = crate.metadata(
         files,
         settings,
         start=start,
         end=end,
-        versions=versions(found),
-        verdict=_verdict(found),
+        versions=versions(members),
+        verdict=_verdict(members),
     )
     own = {crate.METADATA: crate.text(document).encode(), crate.PREVIEW: preview(document).encode()}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in [*own.items(), *found.items()]:
+        for name, content in [*own.items(), *members.items()]:
             _add(archive, name, content)
     return {
         "files": len(files),
@@ -101,41 +101,41 @@ def write(
     }
 
 
-def times(found: Mapping[str, Content]) -> tuple[datetime, datetime]:
+def times(members: Mapping[str, Content]) -> tuple[datetime, datetime]:
     """When the run began and ended, by the times of its files and what they say of their making.
 
     A folder that was copied without the times of its files gives those of the copy.
     """
-    made = {name: _mtime(name) for name in found if name.startswith(f"{crate.RUN}/")}
+    made = {name: _mtime(name) for name in members if name.startswith(f"{crate.RUN}/")}
     began = [
         made[name] - record["seconds"]
-        for name, record in _manifests(found)
+        for name, record in _manifests(members)
         if isinstance(record.get("seconds"), int | float)
     ]
-    first, last = min([*began, *made.values()]), max(made.values())
-    return datetime.fromtimestamp(int(first), UTC), datetime.fromtimestamp(int(last), UTC)
+    start, end = min([*began, *made.values()]), max(made.values())
+    return datetime.fromtimestamp(int(start), UTC), datetime.fromtimestamp(int(end), UTC)
 
 
-def versions(found: Mapping[str, Content]) -> set[tuple[str, str]]:
+def versions(members: Mapping[str, Content]) -> set[tuple[str, str]]:
     """(package, version) of all that the manifests of a run name."""
     return {
         pair
-        for _, record in _manifests(found)
+        for _, record in _manifests(members)
         if isinstance(record.get("versions"), dict)
         for pair in record["versions"].items()
     }
 
 
-def _manifests(found: Mapping[str, Content]) -> Iterable[tuple[str, dict[str, Any]]]:
-    for name, content in found.items():
+def _manifests(members: Mapping[str, Content]) -> Iterable[tuple[str, dict[str, Any]]]:
+    for name, content in members.items():
         if name.startswith(f"{crate.RUN}/") and name.endswith(".json"):
             record = json.loads(_bytes(content))
             if isinstance(record, dict):
                 yield name, record
 
 
-def _verdict(found: Mapping[str, Content]) -> str:
-    return _bytes(found[f"{crate.RUN}/verdict.txt"]).decode().split("\n", 1)[0]
+def _verdict(members: Mapping[str, Content]) -> str:
+    return _bytes(members[f"{crate.RUN}/verdict.txt"]).decode().split("\n", 1)[0]
 
 
 def _posix(path: str | Path) -> str:
@@ -152,36 +152,38 @@ def _mtime(name: str) -> float:
     return Path("results", *PurePosixPath(name).parts[1:]).stat().st_mtime
 
 
-def _changed(moved: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+def _replacements(moved: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     """(a path of this machine, what stands in its place), the longest first, as they are written
     in plain text, in JSON and in HTML."""
     paths = {path: name for path, name in moved.items() if Path(path).is_absolute()}
     paths |= {f"{folder}/": "" for folder in (ROOT, Path.cwd(), Path.cwd().resolve())}
-    ways = (str, lambda text: json.dumps(text)[1:-1], html.escape)
+    escapes = (str, lambda text: json.dumps(text)[1:-1], html.escape)
     pairs = {
-        (way(path).encode(), way(name).encode()) for path, name in paths.items() for way in ways
+        (escape(path).encode(), escape(name).encode())
+        for path, name in paths.items()
+        for escape in escapes
     }
     return sorted(pairs, key=lambda pair: (-len(pair[0]), pair))
 
 
-def _told(path: Path, changed: Iterable[tuple[bytes, bytes]]) -> Content:
+def _without_local_paths(path: Path, replacements: Iterable[tuple[bytes, bytes]]) -> Content:
     """A result, without paths of this machine."""
-    if path.suffix not in TOLD:
+    if path.suffix not in TEXT:
         return path
-    text = old = path.read_bytes()
-    for there, here in changed:
-        text = text.replace(there, here)
-    return path if text == old else text
+    original = text = path.read_bytes()
+    for local, archived in replacements:
+        text = text.replace(local, archived)
+    return path if text == original else text
 
 
-def _refuse_secrets(found: Mapping[str, Content]) -> None:
+def _refuse_secrets(members: Mapping[str, Content]) -> None:
     """Raise UserError where a file holds what an environment variable keeps secret."""
     secrets = {
         name: value.encode()
         for name, value in os.environ.items()
         if SECRET.search(name) and len(value) >= 8 and not value.startswith("/")
     }
-    for name, content in found.items() if secrets else ():
+    for name, content in members.items() if secrets else ():
         for variable, value in secrets.items():
             if _holds(content, value):
                 raise UserError(
@@ -203,7 +205,7 @@ def _bytes(content: Content) -> bytes:
     return content if isinstance(content, bytes) else content.read_bytes()
 
 
-def _described(name: str, content: Content) -> crate.File:
+def _file(name: str, content: Content) -> crate.File:
     if isinstance(content, bytes):
         return crate.File(name, len(content), hashlib.sha256(content).hexdigest())
     return crate.File(name, content.stat().st_size, hashing.file_hash(content))
