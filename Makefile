@@ -15,9 +15,10 @@ demo: $(VENV)/.run
 	@cat results/verdict.txt
 	@echo "The report: $(CURDIR)/results/report.html"
 
-# Minutes, for every commit; `make test` is all of it.
+# For every commit; `make test` is all of it. A thread for each process: as many for each as there
+# are cores wait for one another most of the time.
 check: lint
-	$(BIN)/python -m pytest --numprocesses auto tests/unit tests/golden
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto tests/unit tests/golden
 
 # What needs GPTQ's packages among the others comes in a process of its own.
 test: $(VENV)/.test $(VENV)/.gptq lint
