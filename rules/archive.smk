@@ -1,4 +1,4 @@
-# `snakemake archive`: the run, its configuration and the project in one file for a colleague.
+# `snakemake archive`: the run, its configuration and the project in one file to hand on.
 
 from deltatune.archive import contents
 
@@ -30,6 +30,6 @@ rule archive_run:
         settings=lambda w: contents.settings(flow, config),
         code=flow.params.code("archive_run"),
     message:
-        "Packing the run for a colleague"
+        "Archiving the run, its configuration and the project"
     script:
         "../scripts/archive_run.py"

@@ -17,8 +17,9 @@ except ConfigError as error:
     print(f"\ndeltatune: {printable(error.message(lines))}\n", file=sys.stderr)
     sys.exit(1)
 
-# A script takes the place of the shell that starts it. Left between them, bash before 5.1 would be
-# ended by a signal that the script is to note, and would hide the end of snakemake from it.
+# exec: a script replaces the shell that starts it. Between snakemake and the script, bash before
+# 5.1 would end by a stop signal before the script has handled it, and would hide from the script
+# that snakemake has ended.
 shell.prefix("set -euo pipefail; exec ")
 
 

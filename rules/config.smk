@@ -1,5 +1,5 @@
-# The config file is looked at before Snakemake reads it, which would let much pass in silence.
-# One that is given with --configfile Snakemake has read by now; it is looked at all the same.
+# The config file is checked before Snakemake reads it, which takes much for valid that is not.
+# One that is given with --configfile Snakemake has read by now; it is checked all the same.
 
 import sys
 from pathlib import Path

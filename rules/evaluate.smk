@@ -1,4 +1,4 @@
-# What a system says and believes about a task's test split, base and tuned alike.
+# Answers and log-likelihoods of a system on a task's test split, base and tuned alike.
 
 
 rule generate_answers:
@@ -31,7 +31,7 @@ rule generate_answers:
         ),
         code=lambda w: flow.params.kind_code("generate_answers", w.task),
     message:
-        "Asking {wildcards.system} about {wildcards.task}"
+        "Generating answers of {wildcards.system} on {wildcards.task}"
     script:
         "../scripts/generate_answers.py"
 
@@ -64,7 +64,7 @@ rule score_text:
         settings=lambda w: flow.params.evaluation("score_text", w.task, w.system),
         code=lambda w: flow.params.kind_code("score_text", w.task),
     message:
-        "Scoring the text of {wildcards.task} with {wildcards.system}"
+        "Computing log-likelihoods of the text of {wildcards.task} under {wildcards.system}"
     script:
         "../scripts/score_text.py"
 
@@ -99,7 +99,7 @@ rule score_labels:
         ),
         code=lambda w: flow.params.kind_code("score_labels", w.task),
     message:
-        "Scoring the labels of {wildcards.task} with {wildcards.system}"
+        "Computing log-likelihoods of the labels of {wildcards.task} under {wildcards.system}"
     script:
         "../scripts/score_labels.py"
 

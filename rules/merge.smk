@@ -13,7 +13,7 @@ rule merge:
 
 rule merge_adapter:
     input:
-        # What cannot be merged asks for nothing, and is refused before anything is trained for it.
+        # What cannot be merged has no inputs, so it is refused before anything is trained for it.
         unpack(lambda w: flow.paths.merge_inputs(w.experiment, w.seed)),
         model=lambda w: ancient(flow.paths.merge_model(w.experiment)),
     output:

@@ -83,7 +83,7 @@ rule quantize_model:
     priority: 40
     conda:
         "../envs/gptq.yaml"
-    # gptqmodel needs a second worker, or waits for itself.
+    # gptqmodel needs a second worker, or deadlocks.
     threads: 2
     resources:
         # gptqmodel takes the whole model into main memory, in 16 bits.

@@ -13,6 +13,6 @@ rule plan:
     params:
         settings=lambda w: flow.params.plan(),
     message:
-        "Reckoning what the experiments will take"
+        "Estimating tokens, steps, memory and disk of the experiments"
     script:
         "../scripts/print_plan.py"

@@ -1,4 +1,4 @@
-# Figures, and the page for the person who asked.
+# Figures and the report.
 
 
 # On a cluster: seconds of work on small tables, less than a job takes to be queued.

@@ -68,7 +68,7 @@ def ask_everything(flow: Flow) -> list[str]:
 
 def stays_inside(paths: list[str]) -> bool:
     parts = [PurePosixPath(path).parts for path in paths]
-    return all(found[0] == "results" and ".." not in found for found in parts)
+    return all(part[0] == "results" and ".." not in part for part in parts)
 
 
 @fuzz(100, config=configs())
@@ -94,8 +94,8 @@ def test_a_spoilt_config_is_refused_in_lines_or_works(config):
     try:
         flow = Flow(config)
     except UserError as error:
-        first, *lines = str(error).split("\n")
-        assert first == "config.yaml cannot be used as it is:"
+        heading, *lines = str(error).split("\n")
+        assert heading == "config.yaml cannot be used as it is:"
         assert lines and len(lines) <= MOST + 1
         assert all(line.startswith("  - ") and len(line) < 2100 for line in lines)
         printable(str(error)).encode()
@@ -136,8 +136,8 @@ def test_a_misspelt_key_is_named_with_its_path_and_what_was_meant(given):
     inside[wrong] = inside.pop(key)
     with pytest.raises(UserError) as refused:
         load_settings(config)
-    told = f"{'.'.join([*parents, wrong])}: unknown key"
-    lines = [line for line in str(refused.value).split("\n") if line.startswith(f"  - {told}")]
+    message = f"{'.'.join([*parents, wrong])}: unknown key"
+    lines = [line for line in str(refused.value).split("\n") if line.startswith(f"  - {message}")]
     assert len(lines) == 1, str(refused.value)
     if len(key) > 4:
         assert f"did you mean '{key}'?" in lines[0]
@@ -168,7 +168,7 @@ def texts(draw):
     return text
 
 
-def compute_metrics(path) -> dict | None:
+def read_as_snakemake(path) -> dict | None:
     """What Snakemake reads of a file that was let pass; None if it was refused."""
     from snakemake.common.configfile import load_configfile
 
@@ -178,11 +178,11 @@ def compute_metrics(path) -> dict | None:
         assert "\n" not in printable(str(error)).strip() and len(str(error)) < 1000
         assert str(path) in str(error)
         return None
-    found = load_configfile(str(path))
-    assert found == _plainly(path.read_bytes().decode("utf-8-sig"))
+    loaded = load_configfile(str(path))
+    assert loaded == _plainly(path.read_bytes().decode("utf-8-sig"))
     count = path.read_bytes().count(b"\n") + path.read_bytes().count(b"\r") + 1
     assert all(1 <= line <= 3 * count for line in lines.values())
-    return found
+    return loaded
 
 
 def _plainly(text: str):
@@ -196,10 +196,10 @@ def _plainly(text: str):
 def test_what_is_let_pass_snakemake_reads_as_it_stands(text, folder):
     path = folder / "text.yaml"
     path.write_text(text, encoding="utf-8", errors="surrogatepass", newline="")
-    found = compute_metrics(path)
-    if found is not None:
+    loaded = read_as_snakemake(path)
+    if loaded is not None:
         try:
-            load_settings(found, ROOT)
+            load_settings(loaded, ROOT)
         except ConfigError as error:
             error.message(file.read(path)).encode("utf-8", "replace")
 
@@ -208,7 +208,7 @@ def test_what_is_let_pass_snakemake_reads_as_it_stands(text, folder):
 def test_any_bytes_are_read_or_refused(data, folder):
     path = folder / "bytes.yaml"
     path.write_bytes(data)
-    compute_metrics(path)
+    read_as_snakemake(path)
 
 
 @fuzz(
@@ -229,10 +229,10 @@ def test_any_tree_with_plain_keys_is_let_pass(value, folder):
     path.write_text(yaml.safe_dump(tree), encoding="utf-8")
     if any(len(str(abs(number))) > file.DIGITS for number in _numbers(value)):
         return
-    found = compute_metrics(path)
-    assert found == tree
+    loaded = read_as_snakemake(path)
+    assert loaded == tree
     path.write_text(json.dumps(tree), encoding="utf-8")
-    assert compute_metrics(path) == tree
+    assert read_as_snakemake(path) == tree
 
 
 def _numbers(value) -> list:

@@ -30,7 +30,7 @@ QUESTION = "Name a river."
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory) -> tuple[Path, Path]:
-    root = tmp_path_factory.mktemp("trying")
+    root = tmp_path_factory.mktemp("ask")
     base = tiny.saved(root / "model", max_position_embeddings=128)
     torch.manual_seed(3)
     tuned = get_peft_model(
@@ -118,8 +118,8 @@ def test_an_input_where_there_is_none_is_refused(pairs, kind):
 def test_streamed_answers_are_those_of_the_evaluation(pairs, systems, kind):
     pair = pairs[kind]
     prompt = session.prompt(pair.subject, QUESTION)
-    said = {}
-    for side in ("tuned", "base", "tuned", "base"):  # the switch goes both ways
+    texts = {}
+    for side in ("tuned", "base", "tuned", "base"):  # switched on and off
         text, end = read(pair.answer(side, prompt, 12))
         (expected,) = answer(
             systems[side], tiny.tokenizer(), [prompt], max_new_tokens=12, batch_size=1
@@ -127,8 +127,8 @@ def test_streamed_answers_are_those_of_the_evaluation(pairs, systems, kind):
         assert text == expected.text
         assert end.tokens == expected.tokens
         assert (end.why == "finished") == expected.finished
-        said[side] = text
-    assert said["base"] != said["tuned"]
+        texts[side] = text
+    assert texts["base"] != texts["tuned"]
 
 
 def test_an_answer_comes_in_pieces(pairs):
@@ -188,7 +188,7 @@ def test_an_unknown_side_is_a_mistake(pairs):
 def test_labels_are_those_of_the_evaluation(pairs, systems):
     pair = pairs["classify"]
     prompt = session.prompt(pair.subject, "Prices fell")
-    found = pair.labels(prompt)
+    log_likelihoods = pair.labels(prompt)
     for side, system in systems.items():
         expected = score_completions(
             system,
@@ -199,14 +199,14 @@ def test_labels_are_those_of_the_evaluation(pairs, systems):
             batch_size=1,
             progress=lambda text: None,
         )[0]
-        np.testing.assert_allclose(found[side], expected, atol=1e-9)
-    assert np.abs(found["base"] - found["tuned"]).max() > 0.01
+        np.testing.assert_allclose(log_likelihoods[side], expected, atol=1e-9)
+    assert np.abs(log_likelihoods["base"] - log_likelihoods["tuned"]).max() > 0.01
     rows = session.label_table(pair, prompt)
     assert [name for name, _, _ in rows] == ["a", "b c", "d"]
     for side in (1, 2):
         assert sum(row[side] for row in rows) == pytest.approx(1)
     best = max(rows, key=lambda row: row[1])[0]
-    assert best == ["a", "b c", "d"][int(found["base"].argmax())]
+    assert best == ["a", "b c", "d"][int(log_likelihoods["base"].argmax())]
 
 
 # ---------------------------------------------------------------- what is there
@@ -231,11 +231,11 @@ def made(experiment: str, seed: int, settings: dict) -> None:
 
 def test_results_are_found(flow):
     made("news-qlora", 2, flow.params.training("news-qlora", "2"))
-    found = session.find(flow, "news-qlora", 2, "snakemake")
-    assert found.adapter == Path("results/experiments/news-qlora/seed-2/adapter")
-    assert found.model == Path("results/models/tiny-mistral/model")
-    assert (found.quantization, found.note) == ("nf4", "")
-    assert found.task["labels"] == ["World", "Sports", "Business", "Sci/Tech"]
+    subject = session.find(flow, "news-qlora", 2, "snakemake")
+    assert subject.adapter == Path("results/experiments/news-qlora/seed-2/adapter")
+    assert subject.model == Path("results/models/tiny-mistral/model")
+    assert (subject.quantization, subject.note) == ("nf4", "")
+    assert subject.task["labels"] == ["World", "Sports", "Business", "Sci/Tech"]
 
 
 def test_the_first_seed_is_the_default(flow):
@@ -243,7 +243,7 @@ def test_the_first_seed_is_the_default(flow):
     assert session.find(flow, "prose-qlora", None, "snakemake").seed == 1
 
 
-def test_what_is_missing_is_said_with_the_command_that_makes_it(flow):
+def test_what_is_missing_is_named_with_the_command_that_makes_it(flow):
     with pytest.raises(UserError) as error:
         session.find(flow, "prose-qlora", None, "snakemake --cores 1 --configfile x.yaml")
     assert (
@@ -260,12 +260,12 @@ def test_an_unknown_experiment(flow):
         session.find(flow, "prose-qlor", None, "snakemake")
 
 
-def test_settings_that_changed_since_are_said(flow):
+def test_settings_that_changed_since_are_noticed(flow):
     made("news-qlora", 1, flow.params.training("news-qlora", "1") | {"quantization": "none"})
     assert "other settings" in session.find(flow, "news-qlora", 1, "snakemake").note
 
 
-def test_tuned_biases_are_said(flow):
+def test_tuned_biases_are_noticed(flow):
     settings = flow.params.training("news-qlora", "1")
     made("news-qlora", 1, settings | {"lora": {**settings["lora"], "bias": "all"}})
     assert "not quite the base" in session.find(flow, "news-qlora", 1, "snakemake").note

@@ -32,15 +32,15 @@ def read(tmp_path):
 
 
 @pytest.fixture
-def told(read):
-    def told(content: bytes | str) -> str:
+def refusal(read):
+    def refusal(content: bytes | str) -> str:
         with pytest.raises(UserError) as refused:
             read(content)
         message = str(refused.value)
         assert message.count("config.yaml") >= 1 and "\n" not in message
         return message.removeprefix("config.yaml").removeprefix(", ").removeprefix(": ")
 
-    return told
+    return refusal
 
 
 def test_the_default_and_all_presets_pass():
@@ -108,9 +108,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_would_be_read_as_something_else_is_refused(name, told):
+def test_what_would_be_read_as_something_else_is_refused(name, refusal):
     content, expected = REFUSED[name]
-    message = told(content)
+    message = refusal(content)
     assert expected in message
     assert len(message) < 400
     assert printable(message) == message
@@ -176,7 +176,7 @@ def test_folders_and_files_that_are_not_there(tmp_path):
         file.read(tmp_path / "c.yaml", "c.yaml")
 
 
-def test_a_complaint_gets_the_line_of_the_nearest_key():
+def test_a_problem_gets_the_line_of_the_nearest_key():
     lines = {"tasks": 3, "tasks.a.b": 5}
     error = ConfigError(
         [Problem("tasks.a.b.c", "x: y"), Problem("seeds", "z"), Problem("tasks", "w")]

@@ -16,8 +16,8 @@ def refused(config, folder=ROOT) -> list[str]:
     """The lines of the refusal, one for each thing that is wrong."""
     with pytest.raises(UserError) as caught:
         load_settings(config, folder)
-    first, *lines = str(caught.value).splitlines()
-    assert first == "config.yaml cannot be used as it is:"
+    heading, *lines = str(caught.value).splitlines()
+    assert heading == "config.yaml cannot be used as it is:"
     assert all(line.startswith("  - ") for line in lines)
     return [line[4:] for line in lines]
 
@@ -55,9 +55,9 @@ def test_a_key_of_split_leaves_the_others_as_the_kind_has_them(config):
 
 
 def test_what_is_loaded_can_be_loaded_again(config):
-    first = load_settings(config, ROOT)
-    again = load_settings(first.model_dump(mode="json"), ROOT)
-    assert again == first
+    settings = load_settings(config, ROOT)
+    again = load_settings(settings.model_dump(mode="json"), ROOT)
+    assert again == settings
 
 
 def test_the_small_default_of_the_tests(config):
@@ -101,7 +101,7 @@ def test_files_of_experiments_that_do_not_run_are_not_looked_for(config):
 
 # ---------------------------------------------------------------- what is refused, and how
 
-FAULTS = [
+PROBLEMS = [
     ("sedes", [1], "sedes: unknown key (did you mean 'seeds'?); known here: "),
     ("tasks.news.max_lenght", 9, "tasks.news.max_lenght: unknown key (did you mean 'max_length'?)"),
     ("tasks.news.split.sed", 1, "tasks.news.split.sed: unknown key (did you mean 'seed'?)"),
@@ -212,10 +212,10 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "message"), FAULTS, ids=[f"{p}={v}" for p, v, _ in FAULTS]
+    ("path", "value", "message"), PROBLEMS, ids=[f"{p}={v}" for p, v, _ in PROBLEMS]
 )
-def test_a_fault_is_told_with_its_path(config, path, value, message):
-    # The experiments share a mapping in YAML; a fault must not spread by it.
+def test_a_problem_is_shown_with_its_path(config, path, value, message):
+    # The experiments share a mapping in YAML; a problem must not spread by it.
     config["experiments"] = {n: copy.deepcopy(e) for n, e in config["experiments"].items()}
     put(config, path, value)
     lines = refused(config)
@@ -243,7 +243,7 @@ def test_a_renamed_key_is_unknown_where_its_name_now_is(config):
     assert line.startswith("optimiser: unknown key")
 
 
-def test_all_faults_are_told_at_once(config):
+def test_all_problems_are_shown_at_once(config):
     for path, value in (("seeds", [-1]), ("tasks.news.max_lenght", 3), ("report.titel", "x")):
         put(config, path, value)
     lines = refused(config)
@@ -328,7 +328,7 @@ def test_a_corpus_without_the_task_s_dataset_is_no_leak(config):
         "https://[pa55word/a.csv",
     ],
 )
-def test_an_address_with_a_secret_is_refused_without_saying_it(config, url):
+def test_an_address_with_a_secret_is_refused_without_repeating_it(config, url):
     config["datasets"]["news"] = {"source": "url", "url": url}
     (line,) = refused(config)
     assert line.startswith("datasets.news: url: ")
@@ -342,7 +342,7 @@ def test_an_address_with_harmless_parameters_is_taken(config):
 
 
 @pytest.mark.parametrize("place", ["hf_token", "datasets.news.token", "models.tiny-mistral.token"])
-def test_a_token_under_a_key_of_its_own_is_refused_without_saying_it(config, place):
+def test_a_token_under_a_key_of_its_own_is_refused_without_repeating_it(config, place):
     put(config, place, "hf_pa55word")
     (line,) = refused(config)
     assert line.startswith(f"{place}: unknown key") and "pa55word" not in line
@@ -374,7 +374,7 @@ def test_names_that_differ_in_capitals_alone_are_refused(config):
 
 
 @pytest.mark.parametrize("path", ["x" * 5000, "a\0b", "loop", "/dev/zero", "data", "\ud800"])
-def test_a_path_that_is_no_file_is_told(config, path, tmp_path, monkeypatch):
+def test_a_path_that_is_no_file_is_refused(config, path, tmp_path, monkeypatch):
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "data").mkdir()
     config["datasets"]["news"] = {"source": "file", "path": path, "format": "csv"}
@@ -384,7 +384,7 @@ def test_a_path_that_is_no_file_is_told(config, path, tmp_path, monkeypatch):
     assert line.startswith("  - datasets.news.path: ") and len(line) < 2100
 
 
-def test_what_is_quoted_is_cut_and_a_list_of_faults_too(config):
+def test_what_is_quoted_is_cut_and_a_list_of_problems_too(config):
     config["datasets"]["news"]["name"] = "x" * 100_000
     for i in range(100):
         config[f"unknown{i}"] = 1

@@ -65,13 +65,13 @@ REACH = {
 def test_an_edit_is_seen_by_exactly_the_scripts_that_reach_the_module(copy, module):
     before = digests(copy)
     append(copy / "deltatune" / module, "\nEDITED = 1\n")
-    found = changed(before, digests(copy))
-    assert found >= REACH[module]
+    scripts = changed(before, digests(copy))
+    assert scripts >= REACH[module]
     unseen = {
         *("train_adapter", "pretrain_model", "split_dataset", "fetch_dataset", "tokenize_split"),
         *("compute_metrics", "fit_baseline"),
     }
-    assert not found & (unseen - REACH[module])
+    assert not scripts & (unseen - REACH[module])
 
 
 def test_nothing_expensive_depends_on_the_settings_or_the_report(copy):
@@ -106,7 +106,7 @@ def test_comments_docstrings_layout_and_dates_are_not_seen(copy):
     text = text.replace('"""A LoRA adapter on a frozen', '"""An adapter on a frozen')
     text = text.replace("    Raises UserError where", "    Other words. Raises UserError where")
     text = text.replace("\n\n\ndef ", "\n\n\n# Another comment.\n\ndef ")
-    text = text.replace("        model=model,\n", "        model=model,  # adapted\n")
+    text = text.replace("        model=model,\n", "        model=model,  # a comment\n")
     module.write_text(text + "\n\n\n", encoding="utf-8")
     classes = copy / "deltatune" / "tokens/encode.py"
     text = classes.read_text(encoding="utf-8")
@@ -123,9 +123,9 @@ def test_a_string_that_is_used_is_seen(copy):
     text = module.read_text(encoding="utf-8")
     assert 'NO_TEXT = "' in text
     module.write_text(text.replace('NO_TEXT = "', 'NO_TEXT = "so: '), encoding="utf-8")
-    found = changed(before, digests(copy))
-    assert "tokenize_split" in found
-    assert not {"train_adapter", "split_dataset", "pretrain_model", "compare_systems"} & found
+    scripts = changed(before, digests(copy))
+    assert "tokenize_split" in scripts
+    assert not {"train_adapter", "split_dataset", "pretrain_model", "compare_systems"} & scripts
 
 
 def test_a_revert_gives_the_first_digest_back(copy):
@@ -158,7 +158,7 @@ def test_a_plugin_is_seen_with_what_it_imports(copy):
         assert "compute_metrics" in changed(before, digests(copy, plugin)), module
 
 
-def test_one_metric_does_not_judge_another_again(copy):
+def test_one_metric_is_not_computed_again_for_another(copy):
     bleu, rouge = ("deltatune.metrics.answers.bleu",), ("deltatune.metrics.answers.rouge_l",)
     before = digests(copy, rouge)
     append(copy / "deltatune" / "metrics" / "answers" / "bleu.py", "\nEDITED = 1\n")
@@ -196,7 +196,7 @@ print(hashlib.sha256("".join(map(digest.code_digest, files)).encode()).hexdigest
 
 def interpreters() -> list[str]:
     """Other minor versions of CPython on this machine, from 3.11 on: on the path, or pyenv's."""
-    found = {}
+    pythons = {}
     for minor in range(11, 20):
         if minor == sys.version_info.minor:
             continue
@@ -205,19 +205,19 @@ def interpreters() -> list[str]:
             command = [python, "-c", "import sys; print(sys.version_info.minor)"]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.stdout.strip() == str(minor):
-                found.setdefault(minor, python)
-    return list(found.values())
+                pythons.setdefault(minor, python)
+    return list(pythons.values())
 
 
 def test_other_versions_of_python_give_the_same_digests():
     pythons = interpreters()
     if not pythons:
         pytest.skip("there is no other version of Python here")
-    told = {
+    outputs = {
         python: subprocess.run([python, "-c", ALL], capture_output=True, text=True).stdout
         for python in (sys.executable, *pythons)
     }
-    assert len(set(told.values())) == 1 and told[sys.executable].strip(), told
+    assert len(set(outputs.values())) == 1 and outputs[sys.executable].strip(), outputs
 
 
 def test_empty_fields_of_a_newer_version_are_not_seen(monkeypatch):

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from conftest import ROOT
 from deltatune.core.errors import UserError
-from deltatune.workflow import environments
+from deltatune.workflow import environments, upstream
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -65,8 +65,8 @@ def test_an_environment_lists_all_that_gets_installed_with_the_versions_of_the_c
     assert text == environments.page(text, file.stem, environments.constraints(), installed())
     direct, versions = environment(file)
     assert set(map(canonicalize_name, direct)) < set(versions)
-    apart = environments.APART.get(file.stem, {})
-    assert versions == {name: apart.get(name, CONSTRAINTS.get(name)) for name in versions}
+    other = upstream.OTHER_VERSIONS.get(file.stem, {})
+    assert versions == {name: other.get(name, CONSTRAINTS.get(name)) for name in versions}
 
 
 @pytest.mark.parametrize("file", ENVS, ids=lambda file: file.stem)

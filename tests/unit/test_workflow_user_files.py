@@ -16,15 +16,15 @@ def forget():
 def test_a_file_is_known_by_its_content_whatever_its_date(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(b"text,label\n")
-    found = user_files.fingerprint(path)
-    assert found == hashlib.sha256(b"text,label\n").hexdigest()
+    fingerprint = user_files.fingerprint(path)
+    assert fingerprint == hashlib.sha256(b"text,label\n").hexdigest()
     os.utime(path, (1, 1))
     user_files.fingerprint.cache_clear()
-    assert user_files.fingerprint(path) == found
+    assert user_files.fingerprint(path) == fingerprint
     path.write_bytes(b"text,lable\n")
     os.utime(path, (1, 1))
     user_files.fingerprint.cache_clear()
-    assert user_files.fingerprint(path) != found
+    assert user_files.fingerprint(path) != fingerprint
 
 
 def test_a_large_file_is_known_by_its_size_and_date(tmp_path, monkeypatch):
@@ -33,13 +33,13 @@ def test_a_large_file_is_known_by_its_size_and_date(tmp_path, monkeypatch):
     path.write_bytes(b"0123456789")
     small = user_files.fingerprint(path)
     path.write_bytes(b"0123456789.")
-    found = {small}
+    fingerprints = {small}
     # Older than before is another as well; a nanosecond counts.
     for when in (10**18, 10**18 + 1, 10**17):
         os.utime(path, ns=(when, when))
         user_files.fingerprint.cache_clear()
-        found.add(user_files.fingerprint(path))
-    assert len(found) == 4
+        fingerprints.add(user_files.fingerprint(path))
+    assert len(fingerprints) == 4
     assert user_files.fingerprint(path) == f"11 bytes of {10**17}"
 
 
@@ -50,6 +50,6 @@ def test_a_file_that_is_not_there_is_no_error_here(tmp_path):
 def test_a_file_is_read_once_in_a_call(tmp_path, monkeypatch):
     path = tmp_path / "a.csv"
     path.write_text("a")
-    first = user_files.fingerprint(path)
+    before = user_files.fingerprint(path)
     path.write_text("b")
-    assert user_files.fingerprint(path) == first
+    assert user_files.fingerprint(path) == before

@@ -1,7 +1,7 @@
-"""The fingerprint of the code that a stage runs.
+"""The digest of the code that a stage runs.
 
 Snakemake's own `code` trigger sees the mtime of the script alone, so a fresh checkout re-trains
-and an edit in an imported module goes unseen. Here a stage's fingerprint covers its script and
+and an edit in an imported module goes unseen. Here a stage's digest covers its script and
 every module of the library that it imports, directly or not, and only what they mean: comments,
 layout and docstrings are left out, those of attributes too.
 """
@@ -40,8 +40,8 @@ def code_digest(script: Path, plugins: tuple[str, ...] = ()) -> str:
 
 def forget() -> None:
     """Read all files anew; a call of snakemake reads each once."""
-    for remembered in (code_digest, _file, _imports, _text):
-        remembered.cache_clear()
+    for cached in (code_digest, _file, _imports, _text):
+        cached.cache_clear()
 
 
 def _label(file: Path) -> str:
@@ -65,7 +65,7 @@ def _file(module: str) -> Path | None:
 def _files(names: Iterable[str]) -> list[Path]:
     """Files of the library behind module names, with the packages that they lie in."""
     prefixes = {".".join(n.split(".")[: i + 1]) for n in names for i in range(n.count(".") + 1)}
-    return sorted(found for name in prefixes if (found := _file(name)))
+    return sorted(file for name in prefixes if (file := _file(name)))
 
 
 @cache
@@ -88,7 +88,7 @@ def _parsed(text: str) -> tuple[frozenset[str], str]:
 
 
 def _write(node: object, names: set[str], written: list[str]) -> None:
-    """Append a syntax tree in words to `written`, and to `names` what it imports.
+    """Append a syntax tree as text to `written`, and to `names` what it imports.
 
     `ast.dump` would give other words under another minor version of Python: each adds fields to
     its nodes, which are empty wherever the syntax is the old, 3.12 puts empty strings into

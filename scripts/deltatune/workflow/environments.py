@@ -24,6 +24,7 @@ from packaging.utils import canonicalize_name
 
 from deltatune.core.errors import UserError
 from deltatune.core.paths import ROOT
+from deltatune.workflow import upstream
 
 REST = "      # What these need: python -m deltatune.workflow.environments"
 PIN = re.compile(r"^(\s+- )([A-Za-z0-9_.-]+)==(\S+)$")
@@ -40,34 +41,24 @@ PLATFORM = {
     "sys_platform": "linux",
 }
 
-#: PyPI's build of torch asks for CUDA's packages by version, the CPU build for none of them. The
-#: files serve both, so what CUDA needs is left to torch.
-OF_CUDA = re.compile(r"nvidia-|cuda-|triton$")
-
-#: Tools for building that gptqmodel lists: they need nothing in turn, and nothing here needs them.
-LEAVES = {"maturin", "ninja"}
-
-#: File -> package -> the version that stands there in place of that of constraints.txt.
-APART = {"gptq": {"numpy": "2.2.6"}}  # gptqmodel 7.6.0 asks for this one alone
-
 
 def constraints(root: Path = ROOT) -> dict[str, str]:
     """Canonical name -> version, from constraints.txt."""
-    found = {}
+    versions = {}
     for line in (root / "constraints.txt").read_text(encoding="utf-8").splitlines():
         if line.strip() and not line.startswith("#"):
             requirement = Requirement(line)
             version = str(requirement.specifier).removeprefix("==")
-            found[canonicalize_name(requirement.name)] = version
-    return found
+            versions[canonicalize_name(requirement.name)] = version
+    return versions
 
 
 def installed(root: Path = ROOT) -> dict[str, Distribution]:
     """Canonical name -> what is installed here, or among GPTQ's packages beside it."""
-    found: dict[str, Distribution] = {}
-    for one in distributions(path=[*sys.path, str(root / ".venv" / "gptq")]):
-        found.setdefault(canonicalize_name(one.metadata["Name"]), one)
-    return found
+    packages: dict[str, Distribution] = {}
+    for package in distributions(path=[*sys.path, str(root / ".venv" / "gptq")]):
+        packages.setdefault(canonicalize_name(package.metadata["Name"]), package)
+    return packages
 
 
 def requirements(
@@ -76,12 +67,12 @@ def requirements(
     """(canonical name, requirement) of what a package asks for on `PLATFORM`."""
     for text in package.requires or []:
         requirement = Requirement(text)
-        wanted = requirement.marker is None or any(
+        applies = requirement.marker is None or any(
             requirement.marker.evaluate({**default_environment(), **PLATFORM, "extra": extra})
             for extra in ("", *extras)
         )
         name = canonicalize_name(requirement.name)
-        if wanted and not OF_CUDA.match(name):
+        if applies and not upstream.CUDA_PACKAGES.match(name):
             yield name, requirement
 
 
@@ -97,7 +88,7 @@ def closure(direct: Iterable[str], there: Mapping[str, Distribution]) -> set[str
         if pair in seen:
             continue
         seen.add(pair)
-        if name in LEAVES and name not in there:
+        if name in upstream.BUILD_TOOLS and name not in there:
             continue
         if name not in there:
             raise UserError(
@@ -111,13 +102,13 @@ def closure(direct: Iterable[str], there: Mapping[str, Distribution]) -> set[str
 def split(text: str) -> tuple[str, list[str]]:
     """(an env file down to what its scripts need, the names of those packages)."""
     head = text.split(f"{REST}\n")[0].rstrip("\n") + "\n"
-    return head, [found[2] for line in head.splitlines() if (found := PIN.match(line))]
+    return head, [pin[2] for line in head.splitlines() if (pin := PIN.match(line))]
 
 
 def listed(text: str) -> tuple[list[str], dict[str, str]]:
     """(the names that its scripts need, canonical name -> version of all) of an env file."""
-    found = [pin for line in text.splitlines() if (pin := PIN.match(line))]
-    return split(text)[1], {canonicalize_name(pin[2]): pin[3] for pin in found}
+    pins = [pin for line in text.splitlines() if (pin := PIN.match(line))]
+    return split(text)[1], {canonicalize_name(pin[2]): pin[3] for pin in pins}
 
 
 def page(
@@ -128,11 +119,11 @@ def page(
     text: the file as it is; name: its stem. Raises UserError for a package that constraints.txt
     does not list.
     """
-    versions = {**versions, **APART.get(name, {})}
+    versions = {**versions, **upstream.OTHER_VERSIONS.get(name, {})}
     head, direct = split(text)
     rest = closure(direct, there) - {canonicalize_name(one) for one in direct}
 
-    def pin(package: str) -> str:
+    def pinned(package: str) -> str:
         canonical = canonicalize_name(package)
         if canonical not in versions:
             raise UserError(
@@ -142,10 +133,10 @@ def page(
         return f"{package}=={versions[canonical]}"
 
     lines = [
-        f"{found[1]}{pin(found[2])}" if (found := PIN.match(line)) else line
+        f"{pin[1]}{pinned(pin[2])}" if (pin := PIN.match(line)) else line
         for line in head.splitlines()
     ]
-    lines += [REST, *(f"      - {pin(one)}" for one in sorted(rest))]
+    lines += [REST, *(f"      - {pinned(one)}" for one in sorted(rest))]
     return "\n".join(lines) + "\n"
 
 

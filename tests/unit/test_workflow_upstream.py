@@ -1,0 +1,36 @@
+"""What packages ask for and the conda environments do not give them. Where one of these fails, its
+entry in workflow/upstream.py can go."""
+
+from __future__ import annotations
+
+from importlib.metadata import requires
+
+import pytest
+from conftest import ROOT
+from deltatune.workflow import environments, upstream
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+
+@pytest.fixture
+def gptqmodel():
+    packages = environments.installed()
+    if "gptqmodel" not in packages:
+        pytest.skip("the packages for GPTQ are not installed")
+    return dict(environments.requirements(packages["gptqmodel"]))
+
+
+def test_the_cpu_build_of_torch_asks_for_nothing_of_cuda_s():
+    if "+cpu" not in environments.installed()["torch"].version:
+        pytest.skip("torch is PyPI's build")
+    names = [canonicalize_name(Requirement(text).name) for text in requires("torch")]
+    assert not list(filter(upstream.CUDA_PACKAGES.match, names))
+
+
+def test_gptqmodel_lists_tools_for_building(gptqmodel):
+    assert set(gptqmodel) >= upstream.BUILD_TOOLS
+
+
+def test_gptqmodel_takes_one_version_of_numpy_alone(gptqmodel):
+    assert gptqmodel["numpy"].specifier == f"=={upstream.OTHER_VERSIONS['gptq']['numpy']}"
+    assert not gptqmodel["numpy"].specifier.contains(environments.constraints(ROOT)["numpy"])
