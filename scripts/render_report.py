@@ -1,4 +1,4 @@
-"""Write the page that says what the tuning changed."""
+"""Write the page that compares base and tuned systems."""
 
 from deltatune.core import stage
 

@@ -752,17 +752,17 @@ SECTIONS["Code, template, environments"] = [
         "Metrics of other tasks are not computed again.",
     ),
     Row(
-        "`report/figures/losses.py`, or another figure's module",
+        "a figure: `report/figures/losses.py`",
         ("plot_losses *", "render_report"),
         {"losses": code("deltatune/report/figures/losses.py")},
     ),
     Row(
-        "what all figures share: `report/figures/style.py`",
+        "`report/figures/style.py`, which all figures share",
         ("plot_*", "render_report"),
         {"style": code("deltatune/report/figures/style.py")},
     ),
     Row(
-        "the rest of `report/`",
+        "`report/page.py`, `report/verdict.py`, `report/collect.py`, `report/sections/`",
         ("render_report",),
         {
             name: code(f"deltatune/report/{name}.py")

@@ -201,7 +201,7 @@ def batch_sizes(experiment: str, manifests: dict[str, dict[str, Any]]) -> list[C
 
 
 def metric_caveats(experiment: str, systems: Sequence[str], files: dict[str, Any]) -> list[Caveat]:
-    """What the metrics say of themselves, each with the systems that it holds for."""
+    """Caveats of the metrics, each with the systems that it applies to."""
     systems_of: dict[str, list[str]] = {}
     for system, path in zip(systems, [files["base"], *files["tuned"]], strict=True):
         metrics = manifest.read(path)["metrics"].values()

@@ -39,7 +39,7 @@ class ReportData:
 
     details: pd.DataFrame = field(default_factory=lambda: _empty(KEY))
     """experiment, task, metric + seeds (how many), seed_sd, detectable (the smallest difference
-    that the test could have seen), unit (what was resampled: "examples", "windows", "chapters"),
+    that the test could detect), unit (what was resampled: "examples", "windows", "chapters"),
     clusters (how many of them), method (the test in words). Any may be NaN."""
 
     losses: pd.DataFrame = field(default_factory=lambda: _empty(LOSSES))

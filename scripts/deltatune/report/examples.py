@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from deltatune.report.markup import PREVIEW
-from deltatune.report.numbers import TIE
+from deltatune.report.reading import TIE
 from deltatune.report.text import clean
 
 LIMITS = (4000, 2000, 1000, PREVIEW)

@@ -54,7 +54,7 @@ def _differing_places(ours: list[str], theirs: list[str]) -> list[int]:
     """Places in `ours` that are no part of the longest common stretches with `theirs`.
 
     Where words repeat without end ("the the the …", as an untuned model writes), difflib would
-    take half a second a text: then a word differs if the others do not have it at all.
+    take half a second a text: then a word differs if the other text does not have it at all.
     """
     counts = Counter(theirs)
     if sum(counts[token] for token in ours) > REPEATS:
@@ -79,8 +79,8 @@ def markup(pieces: list[tuple[str, bool]], css: str) -> Markup:
 def show(text, reference=None, css: str = "x", limit: int = 4000) -> Markup:
     """A text as markup: escaped, highlighted where it differs from the reference, folded if long.
 
-    Past PREVIEW characters the whole stands in a <details> that says how long it is; past `limit`
-    it is cut, and says so.
+    What follows PREVIEW characters is in a <details>, with the number of all characters; what
+    follows `limit` is left out, with the number of characters.
     """
     text = clean(text)
     if not text.strip():

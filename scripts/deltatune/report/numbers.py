@@ -6,8 +6,6 @@ from collections.abc import Mapping
 CONFIDENCE = 0.95
 MINUS = "−"
 NOTHING = "–"
-TIE = 1e-9
-"""The largest difference between two scores that is rounding and no change."""
 
 
 def finite(value) -> bool:

@@ -1,6 +1,6 @@
 """The page: plain data in, one HTML text out.
 
-The page needs nothing but itself: no network, no font, no script from elsewhere. Every text in it
+The page needs nothing but itself: no network, no font, no script of another place. Every text in it
 passes Jinja's autoescape or markupsafe, and a content security policy lets no script run but its
 own. The same data make the same bytes: there is no date, no random id, no order left to chance.
 """

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+TIE = 1e-9
+"""The largest difference between two scores that is rounding and no change."""
+
 
 def losses(runs: Mapping[str, Sequence[str]], seeds: Sequence[int]) -> pd.DataFrame:
     """experiment, seed, step, epoch, split, loss.

@@ -1,5 +1,5 @@
-"""What libraries do that a page with other things on it has to undo. Each entry names the version
-in which it was seen; tests/unit/test_report.py fails where one can go."""
+"""Workarounds for what libraries write into a page that is not theirs alone. Each names the version
+that needs it; a test in tests/unit/test_report.py fails when it can go."""
 
 import re
 import warnings

@@ -1,4 +1,4 @@
-"""What the numbers say, in sentences: the verdict on each pair, and that over all of them.
+"""The numbers in sentences: the verdict on each pair, and that over all of them.
 
 Everything here is a pure function of the comparison table, so the words on the page can be tested
 and cannot drift from the numbers. The words follow the four outcomes of `outcomes`.

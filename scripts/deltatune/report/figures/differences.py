@@ -21,7 +21,7 @@ from deltatune.report.figures.style import (
     label,
     title_better_side,
 )
-from deltatune.report.numbers import TIE
+from deltatune.report.reading import TIE
 
 
 def plot(

@@ -1,7 +1,7 @@
 """What all figures share: colors, fonts, sizes.
 
 Base is gray, tuned is blue; a gain is blue, a loss vermilion (Okabe and Ito's palette, distinct
-under every kind of color vision), and shape or place says the same a second time.
+under every kind of color vision), and shape or place carries the same meaning.
 """
 
 import matplotlib as mpl
@@ -68,7 +68,7 @@ def title_better_side(axis, higher_is_better: bool, pad: float | None = None) ->
 
 
 def empty(message: str) -> Figure:
-    """A figure that says why there is nothing to see."""
+    """A figure with the reason why it is empty."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 0.8))
         figure.text(0.5, 0.5, clean(message), ha="center", va="center", color=MUTED)

@@ -5,7 +5,7 @@ import pandas as pd
 from deltatune.report import examples, markup, numbers
 from deltatune.report.data import ReportData
 from deltatune.report.figures.style import label
-from deltatune.report.numbers import TIE
+from deltatune.report.reading import TIE
 
 
 def view(data: ReportData) -> list[dict]:
