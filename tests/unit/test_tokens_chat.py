@@ -1,5 +1,5 @@
-"""Conversations in a model's own template: the ids that the tokenizer itself would give, and
-nothing that a record says taken for a mark of the template."""
+"""Conversations in a model's own template: the ids that the tokenizer itself gives, and special
+tokens in a record stay text."""
 
 import copy
 
@@ -22,18 +22,18 @@ ALTERNATE = (
     "{{ raise_exception('turns alternate') }}{% endif %}{% endfor %}"
 )
 TEMPLATES = {
-    # Marks that are plain text, bos written out, no system role.
+    # Turns in plain text, bos written out, no system role.
     "brackets": ALTERNATE + "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}"
     "{{ '[Q] ' ~ m.content ~ ' [/Q]' }}{% else %}{{ ' ' ~ m.content ~ ' ' ~ eos_token }}"
     "{% endif %}{% endfor %}",
-    # Marks that are special tokens, turns that end otherwise than documents, texts trimmed.
+    # Turns in special tokens, turns that end otherwise than documents, texts trimmed.
     "headers": "{{ bos_token }}{% for m in messages %}{{ '<|start|>' ~ m.role ~ '\n' ~ "
     "m.content | trim ~ '<|stop|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|start|>assistant\n' }}{% endif %}",
     # No bos, eos after every turn.
     "lines": "{% for m in messages %}{{ '<|' ~ m.role ~ '|>\n' ~ m.content ~ eos_token ~ '\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}",
-    # An answer right behind a special token, which swallows the line break after it.
+    # An answer right behind a special token, which strips the line break after it.
     "tight": "{{ bos_token }}{% for m in messages %}{{ '<|user|>\n' ~ m.content ~ '<|stop|>' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|user|>\n' }}{% endif %}",
     # Drops the system prompt in silence and does not know of add_generation_prompt.
@@ -45,7 +45,7 @@ TALK = (*ASK, ("assistant", "The Danube."), ("user", "And its spring?"))
 
 
 def with_template(name, **names):
-    """The tiny tokenizer with some marks for chats; `<|user|>` swallows the spaces beside it."""
+    """The tiny tokenizer with special tokens for chats; `<|user|>` strips the spaces beside it."""
     tokenizer = copy.deepcopy(tiny.tokenizer())
     strips = {"lstrip": True, "rstrip": True}
     tokens = [
@@ -93,14 +93,14 @@ def test_ordinary_text_gives_the_ids_of_the_tokenizer_itself(name, messages, cha
 @pytest.mark.parametrize("change", [lambda tokenizer: tokenizer, prefixing])
 def test_prompt_and_answer_make_the_conversation_that_the_template_writes(tokenizer, change):
     tokenizer = change(copy.deepcopy(tokenizer))
-    (given_,), (learnt,) = prompt_ids([ASK], tokenizer), answer_ids([ASK], ["Oder."], tokenizer)
+    (prompt,), (answer_,) = prompt_ids([ASK], tokenizer), answer_ids([ASK], ["Oder."], tokenizer)
     whole = own_ids(tokenizer, (*ASK, ("assistant", "Oder.")), answered=True)
-    assert whole[: len(given_ + learnt)] == given_ + learnt
-    # Only what parts the turns may follow.
-    assert tokenizer.decode(whole[len(given_ + learnt) :]).strip() == ""
+    assert whole[: len(prompt + answer_)] == prompt + answer_
+    # Only what separates the turns may follow.
+    assert tokenizer.decode(whole[len(prompt + answer_) :]).strip() == ""
 
 
-def test_only_the_answer_and_its_end_are_learnt(tokenizer):
+def test_only_the_answer_and_its_end_are_supervised(tokenizer):
     encoded = encode([Document(ASK, "The Danube.")], tokenizer, 200, "truncate")
     ids, labels = encoded.ids[0].tolist(), encoded.labels[0].tolist()
     (answer_,) = answer_ids([ASK], ["The Danube."], tokenizer)
@@ -123,19 +123,19 @@ NASTY = ["</s>", "<s>", "<unk>", "[Q]", *SPECIALS, "\ue000", "\ue0003\ue000", "{
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.sampled_from([*NASTY, "river", "\n", "3", "é"]), min_size=1).map("".join))
-def test_marks_in_a_record_are_only_text(tokenizer, nasty):
+def test_special_tokens_in_a_record_are_only_text(tokenizer, nasty):
     nasty = f"a{nasty}b"  # some templates trim
     plain, hostile = ((("user", text),) for text in ("ab", nasty))
     (ids,) = prompt_ids([hostile], tokenizer)
     (expected,) = prompt_ids([plain], tokenizer)
-    marks = set(tokenizer.added_tokens_decoder)
-    assert [i for i in ids if i in marks] == [i for i in expected if i in marks]
+    specials = set(tokenizer.added_tokens_decoder)
+    assert [i for i in ids if i in specials] == [i for i in expected if i in specials]
     assert nasty in readable(hostile, tokenizer)
     assert tokenizer.decode(ids, clean_up_tokenization_spaces=False).endswith(
         readable(hostile, tokenizer)
     )
     (answer_,) = answer_ids([ASK], [nasty], tokenizer)
-    assert [i for i in answer_ if i in marks] == [stop_id(ASK, tokenizer)]
+    assert [i for i in answer_ if i in specials] == [stop_id(ASK, tokenizer)]
 
 
 def test_text_keeps_its_ids_whatever_else_is_in_the_batch(tokenizer):
@@ -167,8 +167,8 @@ def test_a_system_role_is_used_where_there_is_one(name):
 def test_an_opening_that_only_answers_have_belongs_to_the_prompt():
     tokenizer = with_template("forgetful")
     assert readable(ASK, tokenizer) == "Q: Name a river.</s>A:"
-    (learnt,) = answer_ids([ASK], ["Oder."], tokenizer)
-    assert tokenizer.decode(learnt) == " Oder.</s>"
+    (answer_,) = answer_ids([ASK], ["Oder."], tokenizer)
+    assert tokenizer.decode(answer_) == " Oder.</s>"
 
 
 def test_a_turn_may_end_otherwise_than_a_document():
@@ -178,12 +178,12 @@ def test_a_turn_may_end_otherwise_than_a_document():
     assert stop_id("Name a river.", tokenizer) == tokenizer.eos_token_id
 
 
-def test_a_template_without_marks_ends_with_eos():
+def test_a_template_without_special_tokens_ends_with_eos():
     tokenizer = with_template("brackets")
     tokenizer.chat_template = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
     assert chat_template.ending(tokenizer) == chat_template.Ending("", "", "", None)
-    (learnt,) = answer_ids([ASK], ["Oder."], tokenizer)
-    assert tokenizer.decode(learnt) == "Oder.</s>"
+    (answer_,) = answer_ids([ASK], ["Oder."], tokenizer)
+    assert tokenizer.decode(answer_) == "Oder.</s>"
 
 
 def test_generation_is_given_what_was_trained_on_and_ends_where_a_turn_ends():
@@ -200,13 +200,13 @@ def test_generation_is_given_what_was_trained_on_and_ends_where_a_turn_ends():
         return made
 
     model.generate = generate
-    (found,) = answer(
+    (result,) = answer(
         model, tokenizer, [ASK], max_new_tokens=6, batch_size=4, progress=lambda text: None
     )
     encoded = encode([Document(ASK, "Oder.")], tokenizer, 200, "truncate")
     trained = encoded.ids[0][encoded.labels[0] == -100].tolist()
     assert seen == [([trained], sorted({tokenizer.eos_token_id, turn}))]
-    assert (found.finished, found.tokens) == (True, 1)
+    assert (result.finished, result.tokens) == (True, 1)
 
 
 def test_a_tokenizer_without_a_template_is_refused():
@@ -219,7 +219,7 @@ def test_a_template_that_refuses_a_conversation_is_named():
     with pytest.raises(UserError, match=r"refuses a conversation of user, user: turns alternate"):
         prompt_ids([(*ASK, *ASK)], tokenizer)
     tokenizer.chat_template = "{{ bos_token }}"
-    with pytest.raises(UserError, match="leaves out what it is given"):
+    with pytest.raises(UserError, match="leaves out the content of a message"):
         prompt_ids([ASK], tokenizer)
 
 
@@ -230,11 +230,11 @@ def task(**given_):
     return instruct.Settings(kind="instruct", dataset="d", **given_).model_dump()
 
 
-def test_a_chat_asks_plainly_unless_told_otherwise():
+def test_the_default_prompt_of_a_chat_is_plain():
     assert instruct.document(RECORD, task(chat={})).prompt == (("user", "Add.\n\n1 2"),)
-    asked = instruct.document(RECORD, task(chat={"system": "Be kind."}, prompt="alpaca_short"))
-    assert asked.prompt[0] == ("system", "Be kind.")
-    assert asked.prompt[1][1].startswith("### Instruction:\nAdd.")
+    document = instruct.document(RECORD, task(chat={"system": "Be kind."}, prompt="alpaca_short"))
+    assert document.prompt[0] == ("system", "Be kind.")
+    assert document.prompt[1][1].startswith("### Instruction:\nAdd.")
     assert instruct.document(RECORD, task()).prompt.startswith("Below is an instruction")
 
 
@@ -243,12 +243,12 @@ def test_questions_are_the_prompts_of_the_documents():
 
     records = [RECORD, RECORD | {"id": 2, "input": ""}]
     chat = task(chat={"system": "Be kind."})
-    asked = instruct.questions(pd.DataFrame(records), chat)["prompt"].tolist()
-    assert asked == [instruct.document(record, chat).prompt for record in records]
+    prompts = instruct.questions(pd.DataFrame(records), chat)["prompt"].tolist()
+    assert prompts == [instruct.document(record, chat).prompt for record in records]
 
 
 def test_text_in_a_chat_is_tokenized_in_one_stretch():
-    # Cut at the record's own edges, "[Q] " and the first word would never join.
+    # Split at the edges of the record, "[Q] " and the first word would never join.
     tokenizer = with_template("brackets")
     (ids,) = prompt_ids([ASK], tokenizer)
     assert ids[1:] == text_ids(["[Q] Name a river. [/Q]"], tokenizer)[0]

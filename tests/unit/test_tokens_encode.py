@@ -95,13 +95,13 @@ def test_one_bos_first_and_one_eos_last(tokenizer, document):
     assert (labels[0], labels[-1]) == (-100, EOS)
 
 
-def test_running_text_is_learnt_whole(tokenizer):
+def test_running_text_is_supervised_whole(tokenizer):
     ids, labels = one(Document("", SENTENCES[0]), tokenizer)
     assert labels == [-100, *ids[1:]]
 
 
 @pytest.mark.parametrize("pad", ["<unk>", "</s>", None])
-def test_eos_is_learnt_whatever_pads(pad):
+def test_eos_is_supervised_whatever_pads(pad):
     tokenizer = fast(byte_level(), **({"pad_token": pad} if pad else {}))
     encoded = encode([Document("The", " sea"), Document("She", "")], tokenizer, 64, "truncate")
     assert encoded.pad_id == UNK
@@ -128,7 +128,7 @@ def test_special_tokens_in_a_text_are_only_text(tokenizer):
         assert tokenizer.decode(ids[1:-1]) == document.prompt + text
 
 
-def test_a_tokenizer_without_bos_learns_no_first_token():
+def test_without_a_bos_the_first_token_is_not_supervised():
     # Its only context would be the document before it in the row.
     tokenizer = fast(byte_level(), bos_token=None)
     ids, labels = one(Document("", "The sea"), tokenizer)
@@ -147,8 +147,8 @@ def test_an_answer_begins_a_line_without_a_space(spaced):
     for prompt, completion in (("the river\n", "The sea"), ("the river", " the sea")):
         ids, labels = one(Document(prompt, completion), spaced)
         assert spaced.decode(ids[1:-1]) == prompt + completion
-        learnt = continuation_ids([completion], spaced)[0]
-        assert [i for i in labels if i != -100] == [*learnt, EOS]
+        answer = continuation_ids([completion], spaced)[0]
+        assert [i for i in labels if i != -100] == [*answer, EOS]
 
 
 def test_generation_can_begin_with_what_was_trained_on(tokenizer, spaced):
@@ -254,26 +254,26 @@ def encoded(tokenizer):
 def test_rows_hold_each_document_once_and_then_padding(encoded):
     columns = pack(encoded, 60)
     assert {c.dtype for c in columns.values()} == {np.dtype(np.int32)}
-    found = []
+    packed = []
     padded = 0
     for row, where in documents_in(columns):
         ids, labels = columns["input_ids"][row, where], columns["labels"][row, where]
         if ids[0] == BOS:
-            found.append((ids.tolist(), labels.tolist()))
+            packed.append((ids.tolist(), labels.tolist()))
         else:
             assert where.stop == columns["input_ids"].shape[1]
             assert set(ids.tolist()) == {encoded.pad_id}
             assert set(labels.tolist()) == {-100}
             padded += len(ids)
-    given = [(i.tolist(), m.tolist()) for i, m in zip(encoded.ids, encoded.labels, strict=True)]
-    assert sorted(found) == sorted(given)
+    pieces = [(i.tolist(), m.tolist()) for i, m in zip(encoded.ids, encoded.labels, strict=True)]
+    assert sorted(packed) == sorted(pieces)
     counts = summary(encoded, columns)
-    assert counts["tokens"] == sum(len(ids) for ids, _ in given)
+    assert counts["tokens"] == sum(len(ids) for ids, _ in pieces)
     assert counts["padding_share"] == pytest.approx(padded / columns["input_ids"].size)
-    assert counts["supervised_tokens"] == sum(i != -100 for _, labels in given for i in labels)
+    assert counts["supervised_tokens"] == sum(i != -100 for _, labels in pieces for i in labels)
 
 
-def test_the_summary_tells_what_was_lost(tokenizer):
+def test_the_summary_counts_what_was_lost(tokenizer):
     documents = [Document("", "ab" * 90), Document("The" * 90, "x"), Document("The", " sea" * 90)]
     encoded = encode(documents, tokenizer, 30, "split")
     counts = summary(encoded, pack(encoded, 30))
@@ -392,7 +392,7 @@ def test_with_a_mask_or_a_cache_they_would(model, encoded):
     assert distance_from_alone(model, columns, use_cache=True) > 0.01
 
 
-def test_the_loss_of_a_batch_is_the_mean_over_learnt_tokens(model, encoded):
+def test_the_loss_of_a_batch_is_the_mean_over_supervised_tokens(model, encoded):
     # Neither padding nor the border between two documents counts.
     import torch
 

@@ -20,7 +20,7 @@ from deltatune.tokens.prompts import Document, conversation, render
 
 FOLDER = Path(sys.prefix) / "mistral-common"
 FILES = {"v1": "tokenizer.model.v1", "v3": "mistral_instruct_tokenizer_240323.model.v3"}
-# The format of Mistral-7B-Instruct, marks as text (v1) and as tokens (v3); no system role.
+# The format of Mistral-7B-Instruct, [INST] as text (v1) and as a token (v3); no system role.
 TURNS = (
     "{{ bos_token }}{% for m in messages %}"
     "{% if m.role not in ('user', 'assistant') %}{{ raise_exception('unknown role') }}{% endif %}"
@@ -53,21 +53,21 @@ from mistral_common.protocol.instruct.request import ChatCompletionRequest
 from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
 
 KINDS = {"user": UserMessage, "assistant": AssistantMessage, "system": SystemMessage}
-asked = json.load(sys.stdin)
-found = {}
-for version in asked["versions"]:
+request = json.load(sys.stdin)
+ids = {}
+for version in request["versions"]:
     tokenizer = getattr(MistralTokenizer, version)()
-    found[version] = [
+    ids[version] = [
         tokenizer.encode_chat_completion(
             ChatCompletionRequest(messages=[KINDS[role](content=text) for role, text in talk])
         ).tokens
-        for talk in asked["talks"]
+        for talk in request["talks"]
     ]
-    found[version + " answers"] = [
+    ids[version + " answers"] = [
         tokenizer.instruct_tokenizer.encode_assistant_message(AssistantMessage(content=text), False)
-        for text in asked["answers"]
+        for text in request["answers"]
     ]
-print(json.dumps(found))
+print(json.dumps(ids))
 """
 
 
@@ -129,21 +129,21 @@ def test_a_system_prompt_is_folded_in_as_mistral_folds_it(tokenizer, version, en
 
 
 def test_answers_have_the_ids_of_mistral_s_own_encoder(tokenizer, version, encoder):
-    found = answer_ids([TALKS[0]] * len(ANSWERS), ANSWERS, tokenizer)
-    assert found == encoder[f"{version} answers"]
+    ids = answer_ids([TALKS[0]] * len(ANSWERS), ANSWERS, tokenizer)
+    assert ids == encoder[f"{version} answers"]
 
 
 @pytest.mark.parametrize("prompt", [TALKS[0], ALPACA, "Prices fell.\n\nCategory:", ""])
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_bos_once_eos_learnt_and_the_mask_exact(tokenizer, prompt, answer):
+def test_bos_once_eos_supervised_and_the_loss_mask_exact(tokenizer, prompt, answer):
     if isinstance(prompt, str) and prompt.endswith(":"):
         answer = f" {answer}"
     columns = pack(encode([Document(prompt, answer)], tokenizer, 512, "truncate"), 512)
     ids, labels = columns["input_ids"][0].tolist(), columns["labels"][0].tolist()
-    (given,) = prompt_ids([prompt], tokenizer)
-    assert ids[: len(given)] == given
-    assert set(labels[: len(given)]) == {-100}
-    assert labels[len(given) :] == ids[len(given) :]
+    (prompt_,) = prompt_ids([prompt], tokenizer)
+    assert ids[: len(prompt_)] == prompt_
+    assert set(labels[: len(prompt_)]) == {-100}
+    assert labels[len(prompt_) :] == ids[len(prompt_) :]
     assert (ids.count(tokenizer.bos_token_id), ids.count(tokenizer.eos_token_id)) == (1, 1)
     assert labels[-1] == tokenizer.eos_token_id
     whole = tokenizer.decode(ids[1:-1], clean_up_tokenization_spaces=False)

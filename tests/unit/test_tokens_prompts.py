@@ -62,7 +62,7 @@ def test_labels_are_listed_in_their_order():
 
 
 @pytest.mark.parametrize(
-    ("template", "said"),
+    ("template", "message"),
     [
         ("{text} {labls}:", "unknown field {labls}"),
         ("{text} {}:", "unknown field {}"),
@@ -80,10 +80,10 @@ def test_labels_are_listed_in_their_order():
         (7, "is text, not 7"),
     ],
 )
-def test_a_bad_template_is_refused_with_its_key(template, said):
+def test_a_bad_template_is_refused_with_its_key(template, message):
     with pytest.raises(UserError, match=r"^tasks\.news\.prompt: ") as error:
         label_template(template, "tasks.news.prompt")
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 def test_an_instruction_template_names_its_variant():

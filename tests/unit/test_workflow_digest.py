@@ -110,8 +110,8 @@ def test_comments_docstrings_layout_and_dates_are_not_seen(copy):
     module.write_text(text + "\n\n\n", encoding="utf-8")
     classes = copy / "deltatune" / "tokens/encode.py"
     text = classes.read_text(encoding="utf-8")
-    assert '"""The id to fill rows with."""' in text
-    classes.write_text(text.replace("The id to fill rows with.", "Fills."), encoding="utf-8")
+    assert '"""The id of padding."""' in text
+    classes.write_text(text.replace("The id of padding.", "Of padding."), encoding="utf-8")
     for file in copy.rglob("*.py"):
         os.utime(file, (1, 1))
     assert changed(before, digests(copy)) == set()

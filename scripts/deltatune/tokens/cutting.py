@@ -1,4 +1,4 @@
-"""Where to cut running text, so that its pieces fill their rows."""
+"""Splitting long texts into pieces that fill their rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def cut_texts(lengths: Sequence[int], maximum: int, overhead: int) -> list[list[
     lengths: tokens of each text. overhead: how many of them are a beginning (bos) that every
     piece repeats, so that the pieces of one text sum to its length and `overhead` for each cut.
     The last piece of a text has two tokens or more beside the overhead: the end of the text alone
-    would teach a model to end at once.
+    would train a model to end at once.
 
     Texts that fit stay whole if little of the rows is then padding (2%). If not, some of them
     are cut too, to fill what others leave of their rows; and if that is not enough, because long
@@ -38,14 +38,14 @@ def cut_texts(lengths: Sequence[int], maximum: int, overhead: int) -> list[list[
             if padded <= ENOUGH:
                 return best
             tried = _filled(plain, limit, overhead, limit // part) if part else plain
-            found, _ = _padding(tried, limit)
-            if found < padded:
-                best, padded = tried, found
+            share, _ = _padding(tried, limit)
+            if share < padded:
+                best, padded = tried, share
     return best
 
 
 def _plain(length: int, limit: int, overhead: int) -> list[int]:
-    """Pieces of `limit` tokens and a rest, of one text."""
+    """Pieces of `limit` tokens and a remainder, of one text."""
     room = limit - overhead
     cuts = list(range(0, length - overhead, room))
     if length - overhead - cuts[-1] == 1 and len(cuts) > 1:
@@ -102,7 +102,7 @@ def _fill_gaps(
         pieces = _cut([lengths[d] - overhead for d in documents], gaps[most:], overhead, least)
         if pieces is not None:
             return {d: p for d, p in zip(documents, pieces, strict=True) if len(p) > 1}
-        most -= max(1, most // 100)  # the sum of the gaps promised too much; 1% at a time
+        most -= max(1, most // 100)  # the gaps hold less than their sum; 1% at a time
     return {}
 
 

@@ -1,4 +1,4 @@
-"""Documents to packed rows of tokens, with labels on what is to be learnt."""
+"""Documents to packed rows of tokens, with labels on the supervised ones."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from deltatune.tokens.ids import answer_ids, bos_ids, pad_id, prompt_ids
 from deltatune.tokens.packing import pack_rows
 from deltatune.tokens.prompts import Document
 
-IGNORED = -100  # the label that torch's cross entropy leaves out
+IGNORED = -100  # `ignore_index` of torch's cross entropy
 NO_ROOM = "the prompt leaves no room for an answer"
 NO_TEXT = "the document is empty"
-_BATCH = 1000  # documents that the tokenizer is given at once
+_BATCH = 1000  # documents per call of the tokenizer
 
 
 @dataclass
@@ -26,15 +26,15 @@ class Encoded:
     """Token ids and labels, a piece per document, or several where a text was split."""
 
     pad_id: int
-    """The id to fill rows with."""
+    """The id of padding."""
     ids: list[np.ndarray] = field(default_factory=list)
     """int32 [tokens] of each piece."""
     labels: list[np.ndarray] = field(default_factory=list)
-    """int32 [tokens] of each piece: the token's own id where it is learnt, otherwise -100."""
+    """int32 [tokens] of each piece: the token's own id where it is supervised, otherwise -100."""
     sources: list[int] = field(default_factory=list)
-    """For each piece the number of its document, from 0 in the order they were given."""
+    """For each piece the index of its document, from 0."""
     documents: int = 0
-    """How many documents were given."""
+    """Number of documents."""
     truncated: list[int] = field(default_factory=list)
     """Documents that lost tokens: the end of the completion, or the beginning of the prompt."""
     split: list[int] = field(default_factory=list)
@@ -51,13 +51,12 @@ def encode(
 ) -> Encoded:
     """Tokenize documents as [bos] prompt completion eos, with labels on completion and eos.
 
-    In a chat the template's own marks stand around the prompt, and the token that ends a turn in
-    the place of eos where they differ.
+    In a chat the template's own tokens stand around the prompt, and the token that ends a turn
+    replaces eos where they differ.
 
-    Prompt and completion are tokenized apart and their ids joined, so that the border between
-    what is given and what is learnt is exact. Without a prompt all of the text is learnt. The
-    first token of a piece never is, bos or not: a causal model predicts it from nothing, or, in a
-    packed row, from the document before.
+    Prompt and completion are tokenized apart and their ids joined, so that the loss mask is exact.
+    Without a prompt all of the text is supervised. The first token of a piece never is, bos or
+    not: a causal model predicts it from nothing, or, in a packed row, from the document before.
 
     A document of more than max_length tokens loses the end of its completion and with it eos. If
     not even one token of the completion fits, it is dropped. With overflow "shorten_prompt" the
@@ -75,26 +74,26 @@ def encode(
     bos = bos_ids(tokenizer)
     encoded = Encoded(pad_id=pad_id(tokenizer))
     texts = []  # pieces that may be split
-    for number, (given, answer) in enumerate(_joined(documents, tokenizer)):
+    for number, (prompt, answer) in enumerate(_tokenized(documents, tokenizer)):
         encoded.documents += 1
-        prompt = len(given) - len(bos)
-        if not prompt and len(answer) == 1:
+        is_prompted = len(prompt) > len(bos)
+        if not is_prompted and len(answer) == 1:
             encoded.dropped.append((number, NO_TEXT))
             continue
-        if not prompt and overflow == "split":
+        if not is_prompted and overflow == "split":
             texts.append(len(encoded.ids))
         elif overflow == "shorten_prompt" and len(bos) + len(answer) < max_length:
-            kept = max_length - len(bos) - len(answer)
-            if prompt > kept:
+            room = max_length - len(bos) - len(answer)
+            if len(prompt) - len(bos) > room:
                 encoded.truncated.append(number)
-                given = [*bos, *given[-kept:]]
-        elif len(given) >= max_length:
+                prompt = [*bos, *prompt[-room:]]
+        elif len(prompt) >= max_length:
             encoded.dropped.append((number, NO_ROOM))
             continue
-        elif len(given) + len(answer) > max_length:
+        elif len(prompt) + len(answer) > max_length:
             encoded.truncated.append(number)
-            answer = answer[: max_length - len(given)]
-        _add(encoded, number, given, answer)
+            answer = answer[: max_length - len(prompt)]
+        _add(encoded, number, prompt, answer)
     return _split(encoded, texts, max_length, len(bos)) if texts else encoded
 
 
@@ -102,8 +101,8 @@ def pack(encoded: Encoded, max_length: int) -> dict[str, np.ndarray]:
     """Pieces in rows of one length, at most max_length: input_ids, labels and position_ids.
 
     int32 [rows, row_length] each. position_ids count from 0 in every piece, which keeps attention
-    within it (see Collator), and again in the padding, which is so a document of its own: no
-    token sees it. Its labels are -100. Pieces longer than max_length raise ValueError.
+    within it (see `shards.Collator`), and again in the padding, which is a document of its own: no
+    token attends to it. Its labels are -100. Pieces longer than max_length raise ValueError.
     """
     rows, length = pack_rows([len(ids) for ids in encoded.ids], max_length)
     columns = {
@@ -124,7 +123,7 @@ def pack(encoded: Encoded, max_length: int) -> dict[str, np.ndarray]:
 
 
 def summary(encoded: Encoded, columns: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Counts for a manifest; documents are numbered from 0 in the order they were given."""
+    """Counts for a manifest; documents are numbered from 0 in their order."""
     rows, length = columns["input_ids"].shape
     tokens = sum(map(len, encoded.ids))
     return {
@@ -143,10 +142,12 @@ def summary(encoded: Encoded, columns: Mapping[str, np.ndarray]) -> dict[str, An
     }
 
 
-def _joined(documents: Iterable[Document], tokenizer: Any) -> Iterator[tuple[list[int], list[int]]]:
-    """(ids that are given, bos first; ids that are learnt, eos last) of each document."""
-    waiting = iter(documents)
-    while batch := list(islice(waiting, _BATCH)):
+def _tokenized(
+    documents: Iterable[Document], tokenizer: Any
+) -> Iterator[tuple[list[int], list[int]]]:
+    """(ids of the prompt, bos first; ids of the answer, eos last) of each document."""
+    remaining = iter(documents)
+    while batch := list(islice(remaining, _BATCH)):
         prompts = [document.prompt for document in batch]
         answers = answer_ids(prompts, [document.completion for document in batch], tokenizer)
         yield from zip(prompt_ids(prompts, tokenizer), answers, strict=True)
@@ -172,10 +173,10 @@ def _split(encoded: Encoded, texts: list[int], max_length: int, overhead: int) -
     return split
 
 
-def _add(encoded: Encoded, number: int, given: list[int], answer: list[int]) -> None:
-    ids = np.array([*given, *answer], dtype=np.int32)
+def _add(encoded: Encoded, number: int, prompt: list[int], answer: list[int]) -> None:
+    ids = np.array([*prompt, *answer], dtype=np.int32)
     labels = ids.copy()
-    labels[: max(1, len(given))] = IGNORED
+    labels[: max(1, len(prompt))] = IGNORED
     encoded.ids.append(ids)
     encoded.labels.append(labels)
     encoded.sources.append(number)

@@ -1,12 +1,12 @@
-"""From text to token ids, in the one way that training, generation and scoring share.
+"""Text to token ids, the same way for training, generation and scoring.
 
-Special tokens are added by id and never read out of text: a record that happens to contain "</s>"
-is spelt out in ordinary pieces, so that it can neither end a document nor begin one.
+Special tokens are added by id and never parsed from text: a record that contains "</s>" is split
+into ordinary tokens, so that it can neither end a document nor begin one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from deltatune.core.errors import UserError
@@ -24,27 +24,27 @@ def text_ids(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
         split_special_tokens=True,
         return_attention_mask=False,
         return_token_type_ids=False,
-        verbose=False,  # no warning about long texts: the caller cuts them
+        verbose=False,  # no warning about long texts: the caller truncates them
     )["input_ids"]
 
 
 def continuation_ids(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
     """Ids of texts that continue a prompt: joined to its ids they decode to prompt + text.
 
-    Some tokenizers (Llama, Mistral) put a space before any text that they are given. After a
-    prompt that ends in a line break it would teach the model to begin an answer with a space. So
-    the text is tokenized behind a line break, whose ids are then taken away; a text that merges
-    with the line break is tokenized as it is.
+    Some tokenizers (Llama, Mistral) put a space before any text. After a prompt that ends in a
+    line break it would train the model to begin an answer with a space. So the text is tokenized
+    behind a line break, whose ids are then removed; a text that merges with the line break is
+    tokenized as it is.
     """
     if not texts:
         return []
-    newline, plain, behind = text_ids(["\n", "a", "\na"], tokenizer)
-    if behind == newline + plain:
+    newline, letter, joined = text_ids(["\n", "a", "\na"], tokenizer)
+    if joined == newline + letter:
         return text_ids(texts, tokenizer)
     joined = text_ids([f"\n{text}" for text in texts], tokenizer)
     return [
-        ids[len(newline) :] if ids[: len(newline)] == newline else alone
-        for ids, alone in zip(joined, text_ids(texts, tokenizer), strict=True)
+        ids[len(newline) :] if ids[: len(newline)] == newline else plain
+        for ids, plain in zip(joined, text_ids(texts, tokenizer), strict=True)
     ]
 
 
@@ -56,28 +56,34 @@ def prompt_ids(prompts: Sequence[Prompt], tokenizer: Any) -> list[list[int]]:
     bos = bos_ids(tokenizer)
     chats = [i for i, prompt in enumerate(prompts) if not isinstance(prompt, str)]
     texts = [prompt if isinstance(prompt, str) else "" for prompt in prompts]
-    found = [bos + ids for ids in text_ids(texts, tokenizer)]
-    written = _chat_ids([chat.pieces(prompts[i], tokenizer) for i in chats], tokenizer)
-    for i, ids in zip(chats, written, strict=True):
-        found[i] = ids if ids[: len(bos)] == bos else bos + ids
-    return found
+    prompt_rows = [bos + ids for ids in text_ids(texts, tokenizer)]
+    chat_rows = _chat_ids([chat.pieces(prompts[i], tokenizer) for i in chats], tokenizer)
+    for i, ids in zip(chats, chat_rows, strict=True):
+        prompt_rows[i] = ids if ids[: len(bos)] == bos else bos + ids
+    return prompt_rows
 
 
 def answer_ids(
     prompts: Sequence[Prompt], answers: Sequence[str], tokenizer: Any
 ) -> list[list[int]]:
-    """Ids of what a model should say after each prompt, with the token that ends it.
+    """Ids of the answer to each prompt, with the token that ends it.
 
-    Behind the ids of the prompt they are what the model reads. Without a prompt the answer is a
-    document of its own.
+    Prompt and answer make one sequence of ids. Without a prompt the answer is a document of its
+    own.
     """
-    found: list[list[int]] = [[] for _ in answers]
-    kinds = [not prompt if isinstance(prompt, str) else None for prompt in prompts]
-    for kind, encode in ((True, text_ids), (False, continuation_ids), (None, _chat_answer_ids)):
-        places = [i for i, one in enumerate(kinds) if one is kind]
-        for i, ids in zip(places, encode([answers[i] for i in places], tokenizer), strict=True):
-            found[i] = [*ids, stop_id(prompts[i], tokenizer)]
-    return found
+    rows: list[list[int]] = [[] for _ in answers]
+    encoders = [_answer_encoder(prompt) for prompt in prompts]
+    for encoder in dict.fromkeys(encoders):
+        places = [i for i, each in enumerate(encoders) if each is encoder]
+        for i, ids in zip(places, encoder([answers[i] for i in places], tokenizer), strict=True):
+            rows[i] = [*ids, stop_id(prompts[i], tokenizer)]
+    return rows
+
+
+def _answer_encoder(prompt: Prompt) -> Callable[[Sequence[str], Any], list[list[int]]]:
+    if not isinstance(prompt, str):
+        return _chat_answer_ids
+    return continuation_ids if prompt else text_ids
 
 
 def stop_id(prompt: Prompt, tokenizer: Any) -> int:
@@ -91,22 +97,22 @@ def readable(prompt: Prompt, tokenizer: Any) -> str:
     return prompt if isinstance(prompt, str) else chat.readable(prompt, tokenizer)
 
 
-def _chat_ids(parted: Sequence[chat.Pieces], tokenizer: Any) -> list[list[int]]:
-    """Ids of conversations: special tokens by id, the text between them as one stretch each."""
-    first = [p[0] if p and isinstance(p[0], str) else "" for p in parted]
-    rest = [piece for p in parted for piece in p[1:] if isinstance(piece, str)]
-    starts = iter(text_ids(first, tokenizer))
-    behind = iter(_behind_special(rest, tokenizer))
-    found = []
-    for some in parted:
-        ids = list(next(starts))
-        for place, piece in enumerate(some):
+def _chat_ids(conversations: Sequence[chat.Pieces], tokenizer: Any) -> list[list[int]]:
+    """Ids of conversations: special tokens by id, each text between them tokenized at once."""
+    openings = [c[0] if c and isinstance(c[0], str) else "" for c in conversations]
+    texts = [piece for c in conversations for piece in c[1:] if isinstance(piece, str)]
+    opening_ids = iter(text_ids(openings, tokenizer))
+    following_ids = iter(_ids_after_special(texts, tokenizer))
+    rows = []
+    for pieces in conversations:
+        ids = list(next(opening_ids))
+        for place, piece in enumerate(pieces):
             if not isinstance(piece, str):
                 ids.append(piece)
             elif place:
-                ids += next(behind)
-        found.append(ids)
-    return found
+                ids += next(following_ids)
+        rows.append(ids)
+    return rows
 
 
 def _chat_answer_ids(answers: Sequence[str], tokenizer: Any) -> list[list[int]]:
@@ -114,21 +120,21 @@ def _chat_answer_ids(answers: Sequence[str], tokenizer: Any) -> list[list[int]]:
         return []
     ending = chat.ending(tokenizer)
     prompt = chat.pieces((("user", "a"),), tokenizer)
-    encode = continuation_ids if isinstance(prompt[-1], str) else _behind_special
+    encode = continuation_ids if isinstance(prompt[-1], str) else _ids_after_special
     return encode([f"{ending.before}{text}{ending.after}" for text in answers], tokenizer)
 
 
-def _behind_special(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
+def _ids_after_special(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
     """Ids of texts that follow a special token; some tokenizers begin them as they begin a
     document, others do not."""
     special = tokenizer.convert_ids_to_tokens(eos_id(tokenizer))
     whole = tokenizer(f"{special}a", add_special_tokens=False)["input_ids"]
-    afresh = whole[1:] == text_ids(["a"], tokenizer)[0]
-    return (text_ids if afresh else continuation_ids)(texts, tokenizer)
+    as_document = whole[1:] == text_ids(["a"], tokenizer)[0]
+    return (text_ids if as_document else continuation_ids)(texts, tokenizer)
 
 
 def bos_ids(tokenizer: Any) -> list[int]:
-    """What every document begins with: the id of the beginning-of-sequence token, or nothing."""
+    """The id of the beginning-of-sequence token, in a list; empty where there is none."""
     return [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
 
 
@@ -137,17 +143,17 @@ def eos_id(tokenizer: Any) -> int:
     if tokenizer.eos_token_id is None:
         raise UserError(
             f"The tokenizer {tokenizer.name_or_path or '(unnamed)'} has no end-of-sequence token, "
-            "so a model could not learn where an answer stops. Set eos_token in its "
+            "so a model could not be trained to end an answer. Set eos_token in its "
             "tokenizer_config.json, or choose another model in config.yaml."
         )
     return tokenizer.eos_token_id
 
 
 def pad_id(tokenizer: Any) -> int:
-    """An id to fill rows with: pad if it is not eos, otherwise unk, and eos for want of both.
+    """The id of padding: pad if it is not eos, otherwise unk, and eos if there is neither.
 
-    Which one matters little: padding is told by its label and its position, never by its id, so
-    no token of a document is masked for looking like padding.
+    Which one matters little: padding is masked by label and position, never by id, so no token of
+    a document is masked for its id.
     """
     eos = eos_id(tokenizer)
     candidates = (tokenizer.pad_token_id, tokenizer.unk_token_id)

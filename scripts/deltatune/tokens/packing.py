@@ -1,4 +1,4 @@
-"""Which documents share a row, so that little of a row is padding."""
+"""Sequence packing: which documents share a row, so that little of it is padding."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# Padding that is good enough. Up to here fewer and longer rows win over less padding, so that a
-# step of the optimizer sees about as many tokens as the settings ask for.
+# Share of padding that is good enough. Up to here fewer and longer rows win over less padding, so
+# that a step of the optimizer has about as many tokens as the settings ask for.
 ENOUGH = 0.02
-# So many documents are packed with all care; of more, so many show which row length suits them.
+# Up to so many documents the search is exhaustive; of more, a sample of so many gives the length.
 _FEW = 300
-# Documents that are weighed for one row. So many subsets nearly always fill it to the last token.
+# Documents that are candidates for one row. Their subsets nearly always fill it to the last token.
 _CHOICE = 128
 # Rows that are filled in the search for the best length: about a second of work.
 _EFFORT = 30_000
@@ -80,12 +80,12 @@ def subset_fill(lengths: Sequence[int], capacity: int, rows: int) -> list[list[i
     Each row takes the longest document that is left and the subset of others that fills it best:
     the minimum bin slack of Gupta and Ho (1999), here by exact subset sums over the bits of an
     integer. Where lengths lie close together it wastes far less than best fit. A row costs at most
-    128 shifts of `capacity` bits: that many others are weighed, spread over their lengths.
+    128 shifts of `capacity` bits: so many candidates, spread over their lengths.
 
     Returns and raises what best_fit does.
     """
     lengths = _checked(lengths, capacity)
-    waiting: dict[int, list[int]] = {}  # length -> documents, the first on top
+    waiting: dict[int, list[int]] = {}  # length -> documents, the earliest last
     for document in range(len(lengths) - 1, -1, -1):
         waiting.setdefault(int(lengths[document]), []).append(document)
     sizes = sorted(waiting)
@@ -103,7 +103,7 @@ def subset_fill(lengths: Sequence[int], capacity: int, rows: int) -> list[list[i
         if len(others) > _CHOICE:
             others = [others[i * len(others) // _CHOICE] for i in range(_CHOICE)]
         within = (1 << (room + 1)) - 1
-        totals = [1]  # bit s of sums[k]: some of the first k others hold s tokens together
+        totals = [1]  # bit s of totals[k]: some of the first k others have s tokens in sum
         for size in others:
             totals.append(totals[-1] | (totals[-1] << size) & within)
         total = totals[-1].bit_length() - 1
@@ -138,8 +138,8 @@ def pack_rows(lengths: Sequence[int], maximum: int) -> tuple[list[list[int]], in
             return best, length
         spread = np.linspace(0, len(lengths) - 1, _FEW).round().astype(int)
         _, tried = pack_rows(np.sort(lengths)[spread], maximum)
-        found = subset_fill(lengths, tried, len(best) * length // tried)
-        return (best, length) if found is None else (found, tried)
+        filled = subset_fill(lengths, tried, len(best) * length // tried)
+        return (best, length) if filled is None else (filled, tried)
 
     effort = _EFFORT
     for rows in range(-(-total // maximum), len(lengths) + 1):
@@ -152,9 +152,9 @@ def pack_rows(lengths: Sequence[int], maximum: int) -> tuple[list[list[int]], in
             effort -= rows
             if effort < 0:
                 return best, length
-            found = subset_fill(lengths, tried, rows)
-            if found is not None:
-                best, length = found, tried
+            filled = subset_fill(lengths, tried, rows)
+            if filled is not None:
+                best, length = filled, tried
                 break
     return best, length
 

@@ -1,7 +1,7 @@
-"""What a model reads and what it should answer, as text.
+"""Prompts and completions, as text.
 
 A prompt never ends in a space, because a tokenizer joins a space to the word that follows it: the
-completion brings its own, and prompt and completion can be tokenized apart. Templates are filled
+completion begins with it, and prompt and completion can be tokenized apart. Templates are filled
 by name only. Text that stands in a record is never read as a template, whatever braces it holds.
 """
 
@@ -19,14 +19,14 @@ Messages = tuple[tuple[str, str], ...]
 """A conversation: (role, text) of each message, the role "system", "user" or "assistant"."""
 
 Prompt = str | Messages
-"""Text that is given as it is, or a conversation that the model's chat template writes out."""
+"""Text without a template, or a conversation for the model's chat template."""
 
 
 @dataclass(frozen=True)
 class Document:
     """One example: the loss is taken on the completion, never on the prompt.
 
-    Running text has an empty prompt, and all of it is learnt.
+    Running text has an empty prompt, and all of it is supervised.
     """
 
     prompt: Prompt
@@ -52,7 +52,7 @@ TEMPLATES: dict[str, dict[str, str]] = {
         "with_input": ("### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n"),
         "without_input": "### Instruction:\n{instruction}\n\n### Response:\n",
     },
-    # Nothing around it: what a person would type.
+    # Nothing around it: as a person would type it.
     "plain": {"with_input": "{instruction}\n\n{input}", "without_input": "{instruction}"},
 }
 
@@ -65,9 +65,9 @@ def render(
 ) -> str:
     """The prompt of an instruction, in the variant for a record with or without an input.
 
-    template: a name in TEMPLATES, or both variants written out: {"with_input": ...,
-    "without_input": ...}. record: "instruction" and perhaps "input"; an input that is missing or
-    blank counts as none. where: key in config.yaml, named in errors.
+    template: a name in TEMPLATES, or both variants: {"with_input": ..., "without_input": ...}.
+    record: "instruction" and perhaps "input"; an input that is missing or blank counts as none.
+    where: key in config.yaml, named in errors.
 
     Raises UserError for an unknown name, a bad template or a record without an instruction.
     """
@@ -82,12 +82,12 @@ def render(
 
 
 def conversation(text: str, system: str | None) -> Messages:
-    """A question to be answered, behind a system prompt where there is one."""
+    """One message of a user, behind a system prompt where there is one."""
     return ((("system", system),) if system else ()) + (("user", text),)
 
 
 def render_labels(template: str, text: str, labels: Iterable[str], where: str = "prompt") -> str:
-    """The prompt that a label completes: {text}, and {labels} as a list parted by commas.
+    """The prompt that a label completes: {text}, and {labels} as a list separated by commas.
 
     Raises UserError for a bad template, naming the key `where`.
     """

@@ -1,4 +1,4 @@
-"""Packed rows on disk, and the batches that a trainer makes of them."""
+"""Packed rows on disk, and their batches."""
 
 from __future__ import annotations
 
@@ -69,10 +69,11 @@ def read_shards(folder: Path) -> datasets.Dataset:
 class Collator:
     """Rows of one length to a batch: input_ids, labels and position_ids, int64 [rows, length].
 
-    There is no attention_mask, on purpose. transformers keeps the documents of a packed row apart
-    by their restarting position_ids, but only if it is given no mask and no cache: with a mask of
-    ones, or with use_cache=True, they read each other in silence; tests/unit/test_tokens_encode.py
-    shows it. Padding needs no mask either: it is a document of its own, without a label.
+    There is no attention_mask, on purpose. transformers 5.23 keeps the documents of a packed row
+    apart by their restarting position_ids, but only without a mask and without a cache: with a
+    mask of ones, or with use_cache=True, they attend to each other without a warning;
+    tests/unit/test_tokens_encode.py shows it. Padding needs no mask either: it is a document of
+    its own, without a label.
     """
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
