@@ -72,7 +72,7 @@ class ReportData:
     and other keys are shown under their own names."""
 
     costs: pd.DataFrame = field(default_factory=lambda: _empty(COSTS))
-    """One row a job; peak_memory_gb and tokens_per_second may be NaN."""
+    """One row for each job; peak_memory_gb and tokens_per_second may be NaN."""
 
     provenance: dict = field(default_factory=dict)
     """Versions, commit, digests, seeds: a dict of values, lists and dicts. A text under "hardware"

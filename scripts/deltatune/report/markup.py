@@ -54,7 +54,7 @@ def _differing_places(ours: list[str], theirs: list[str]) -> list[int]:
     """Places in `ours` that are no part of the longest common stretches with `theirs`.
 
     Where words repeat without end ("the the the …", as an untuned model writes), difflib would
-    take half a second a text: then a word differs if the other text does not have it at all.
+    take half a second for each text: then a word differs if the other text does not have it at all.
     """
     counts = Counter(theirs)
     if sum(counts[token] for token in ours) > REPEATS:

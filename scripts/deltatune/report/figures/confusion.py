@@ -58,6 +58,6 @@ def plot(confusion: Mapping, systems: tuple[str, ...] = ("base", "tuned")) -> Fi
 
 
 def _fits(names: list[str], side: float) -> bool:
-    """Do the names fit side by side under the matrix? (about 0.085 inches a character)"""
+    """Do the names fit side by side under the matrix? (about 0.085 inches per character)"""
     cell = (side - 1.2) / len(names)
     return max(map(len, names)) * 0.09 < cell

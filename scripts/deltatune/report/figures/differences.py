@@ -33,7 +33,7 @@ def plot(
     """How the per-example differences are spread: gains on one side, losses on the other.
 
     No bin straddles zero, and examples without a difference have a bar of their own there.
-    scores: columns id, base, tuned (one value an example); rows with a missing value are left out
+    scores: columns id, base, tuned (one value for each example); rows without both are left out
     """
     differences = (scores["tuned"] - scores["base"]).astype(float)
     differences = differences[np.isfinite(differences)].to_numpy()
@@ -41,42 +41,17 @@ def plot(
         return empty("No example has both scores.")
     same = np.abs(differences) <= TIE
     moved = differences[~same]
-    reach = float(np.abs(moved).max()) if len(moved) else 1.0
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 2.5), layout="constrained")
         axis = figure.subplots()
-        levels = _levels(differences)
-        if levels is not None:
-            # A few values only (right or wrong, averaged over seeds): a bar for each.
-            gaps = np.diff(np.unique([*levels, 0.0]))
-            width = 0.6 * (float(gaps.min()) if len(gaps) else 1.0)
-            for value in levels:
-                axis.bar(value, int(np.isclose(moved, value, atol=1e-6).sum()), width=width,
-                         color=_side(value, higher_is_better))  # fmt: skip
-            sides = [*levels, 0.0]
-        else:
-            # Wide tails would leave the middle in one bin: the axis ends at the 99th percentile
-            # of the size, and the outermost bins take what lies beyond.
-            end = float(np.quantile(np.abs(moved), 0.99)) or reach
-            per_side = int(np.clip(np.sqrt(len(moved)), 6, 16))
-            step = end / per_side
-            edges = np.arange(-per_side, per_side + 1) * step
-            clipped = np.clip(moved, edges[0] + step / 2, edges[-1] - step / 2)
-            clipped = np.where(np.abs(moved) > end, clipped, moved)
-            for side in (-1, 1):
-                part = clipped[np.sign(clipped) == side]
-                if len(part):
-                    sns.histplot(
-                        x=part, bins=edges, ax=axis, color=_side(side, higher_is_better),
-                        alpha=1.0, edgecolor=PAPER, linewidth=0.8,
-                    )  # fmt: skip
-            width, sides = step * 0.5, [clipped.min(), clipped.max(), 0.0]
+        draw = _draw_bins if _levels(moved) is None else _draw_levels
+        width, (left, right) = draw(axis, moved, higher_is_better)
         if same.any():
             axis.bar(0, int(same.sum()), width=width, color=SAME, edgecolor=PAPER, linewidth=0.8)
         axis.axvline(0, color=MUTED, linewidth=0.9, zorder=0)
         axis.axvline(float(differences.mean()), color=INK, linewidth=1.2, linestyle=(0, (2, 2)))
-        room = max(width, 0.03 * (max(sides) - min(sides)))
-        axis.set_xlim(min(sides) - room, max(sides) + room)
+        room = max(width, 0.03 * (right - left))
+        axis.set_xlim(left - room, right + room)
         axis.set_ylim(top=axis.get_ylim()[1] * 1.08)
         axis.grid(axis="y")
         axis.spines["left"].set_visible(False)
@@ -88,6 +63,46 @@ def plot(
         axis.set_title(unit)
         title_better_side(axis, higher_is_better)
     return figure
+
+
+def _draw_levels(
+    axis, moved: np.ndarray, higher_is_better: bool
+) -> tuple[float, tuple[float, float]]:
+    """A bar for each of a few values (right or wrong, averaged over seeds).
+
+    Returns the width of a bar at zero, and the ends of the axis.
+    """
+    levels = _levels(moved)
+    gaps = np.diff(np.unique([*levels, 0.0]))
+    width = 0.6 * (float(gaps.min()) if len(gaps) else 1.0)
+    for value in levels:
+        count = int(np.isclose(moved, value, atol=1e-6).sum())
+        axis.bar(value, count, width=width, color=_side(value, higher_is_better))
+    return width, (min([*levels, 0.0]), max([*levels, 0.0]))
+
+
+def _draw_bins(
+    axis, moved: np.ndarray, higher_is_better: bool
+) -> tuple[float, tuple[float, float]]:
+    """A histogram of many values; returns the same.
+
+    Wide tails would leave the middle in one bin: the axis ends at the 99th percentile of the size,
+    and the outermost bins take what lies beyond.
+    """
+    end = float(np.quantile(np.abs(moved), 0.99))
+    per_side = int(np.clip(np.sqrt(len(moved)), 6, 16))
+    step = end / per_side
+    edges = np.arange(-per_side, per_side + 1) * step
+    clipped = np.clip(moved, edges[0] + step / 2, edges[-1] - step / 2)
+    clipped = np.where(np.abs(moved) > end, clipped, moved)
+    for side in (-1, 1):
+        part = clipped[np.sign(clipped) == side]
+        if len(part):
+            sns.histplot(
+                x=part, bins=edges, ax=axis, color=_side(side, higher_is_better),
+                alpha=1.0, edgecolor=PAPER, linewidth=0.8,
+            )  # fmt: skip
+    return step * 0.5, (min(clipped.min(), 0.0), max(clipped.max(), 0.0))
 
 
 def few_levels(scores: pd.DataFrame) -> bool:

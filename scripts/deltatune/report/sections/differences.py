@@ -1,4 +1,4 @@
-"""One forest plot a task."""
+"""A forest plot for each task."""
 
 from deltatune.report import numbers, outcomes
 from deltatune.report.data import ReportData

@@ -40,7 +40,7 @@ def view(data: ReportData) -> dict | None:
 
 
 def headline_frame(data: ReportData) -> pd.DataFrame:
-    """The cells of the headline table as text, one row a metric of a pair, main metric first.
+    """The cells of the headline table as text, one row for each metric of a pair, main first.
 
     Columns: COLUMNS; outcome: an Outcome; main: bool. A p-value that no Holm correction covers
     carries a dagger.
