@@ -8,7 +8,7 @@ localrules:
 
 rule fetch_dataset:
     input:
-        # Its content is a param; a date says nothing of it.
+        # Its content is a param; its modification time does not matter.
         source=lambda w: ancient(flow.paths.source(w.dataset)),
     output:
         records="results/datasets/{dataset}/records.parquet",

@@ -131,7 +131,7 @@ rule render_report:
     input:
         tables=flow.paths.tables(),
         files=flow.report.files(),
-        # Their content is a param; a date says nothing of it.
+        # Their content is a param; their modification times do not matter.
         template=ancient("report/page.html.j2"),
         style=ancient("report/style.css"),
     output:

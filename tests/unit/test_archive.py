@@ -1,4 +1,4 @@
-"""What an archive holds and says, without a run."""
+"""Contents and metadata of an archive, without a run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REVISION = "1" * 40
 
 @pytest.fixture
 def config(default_config, tmp_path):
-    """Every kind of source: sample, a file elsewhere, an address, the hub, a folder here."""
+    """Every kind of source: sample, an absolute path, an address, the hub, a folder here."""
     config = copy.deepcopy(default_config)
     shutil.copy2(ROOT / "data/sample/news.csv", tmp_path / "a & b.csv")
     (tmp_path / "llama").mkdir()

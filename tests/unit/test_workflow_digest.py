@@ -25,7 +25,8 @@ def copy(tmp_path, monkeypatch):
 
 def digests(folder: Path, plugins: tuple[str, ...] = ()) -> dict[str, str]:
     """Script of a rule -> digest, read anew as by another call of snakemake."""
-    digest.forget()
+    for cached in (digest.code_digest, digest._file, digest._imports, digest._text):
+        cached.cache_clear()
     scripts = [path for path in sorted(folder.glob("*.py")) if path.stem not in COMMANDS]
     return {path.stem: digest.code_digest(path, plugins) for path in scripts}
 

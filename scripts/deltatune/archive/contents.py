@@ -3,7 +3,7 @@
 The archive is the project itself, with config.yaml as it was used and the files of this machine
 that it reads, and the run's results in a folder `run/` beside it, so that a new run can be made
 there and compared. Models are left out: a model of this project is built again, one of the hub is
-fetched again, and a folder of this machine is somebody else's to give.
+fetched again, and a model in a folder of this machine may not be ours to pass on.
 """
 
 from __future__ import annotations

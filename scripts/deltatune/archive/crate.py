@@ -1,4 +1,4 @@
-"""What an archive says about itself: RO-Crate metadata of a workflow and its run.
+"""RO-Crate metadata of an archive: a workflow and its run.
 
 The words are those of RO-Crate 1.1 (https://w3id.org/ro/crate/1.1), Workflow RO-Crate 1.0 and
 Workflow Run Crate 0.5 (https://w3id.org/ro/wfrun/workflow/0.5): the workflow is the main entity,

@@ -1,4 +1,4 @@
-"""The page of an archive: what its metadata say, for a person who has just unpacked it."""
+"""The page of an archive: its metadata for people."""
 
 from collections.abc import Mapping
 from pathlib import Path

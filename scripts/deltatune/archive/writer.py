@@ -102,7 +102,7 @@ def write(
 
 
 def times(members: Mapping[str, Content]) -> tuple[datetime, datetime]:
-    """When the run began and ended, by the times of its files and what they say of their making.
+    """When the run began and ended, by the times of its files and the seconds in their manifests.
 
     A folder that was copied without the times of its files gives those of the copy.
     """

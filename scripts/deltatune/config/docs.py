@@ -91,9 +91,9 @@ def _rows(model: type[BaseModel], prefix: str) -> list[str]:
     rows = []
     for name, field in model.model_fields.items():
         key = f"{prefix}{name}"
-        inner = next(iter(_sections_in(field.annotation)), None)
+        inner = next(iter(settings_model.sections_in(field.annotation)), None)
         is_section = isinstance(field.annotation, type) and inner is not None
-        # `from __future__ import annotations` keeps nothing else: a section's own keys follow it.
+        # A section has no default of its own: its keys have, which follow it.
         default = "" if is_section else _default(field)
         about = _about(model, name).replace("\n", " ").replace("|", "\\|")
         rows.append(f"| `{key}` | {default} | {about} |")
@@ -104,15 +104,8 @@ def _rows(model: type[BaseModel], prefix: str) -> list[str]:
     return rows
 
 
-def _sections_in(annotation: Any) -> list[type[BaseModel]]:
-    """The sections that an annotation allows: itself, one that may be none, one for each name."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [section for inner in get_args(annotation) for section in _sections_in(inner)]
-
-
 def _about(model: type[BaseModel], name: str) -> str:
-    """What a key is, told by the class that has it first where a kind has another default."""
+    """The description of a key, inherited where a kind changes its default alone."""
     if name == "source" and model is not settings_model.Published:
         return "The kind of source."
     fields = (m.model_fields.get(name) for m in model.__mro__ if issubclass(m, BaseModel))

@@ -1,11 +1,11 @@
-"""config.yaml as a file, looked at before Snakemake reads it.
+"""config.yaml as a file, checked before Snakemake reads it.
 
-YAML says some things by accident, and Snakemake reads it with a loader that lets them pass: of a
-key that stands twice the last is taken, `no` is false, 010 is 8, a file of a few lines can stand
-for a billion nodes, and `__use_yte__` makes Snakemake run what the file says. Each of
-these is refused here, with its line.
+YAML has its traps, and Snakemake reads it with a loader that lets them pass: of a key that stands
+twice the last is taken, `no` is false, 010 is 8, a file of a few lines can stand for a billion
+nodes, and `__use_yte__` makes Snakemake run code of the file. Each of these is refused here, with
+its line.
 
-    python -m deltatune.config.file FILE    (in scripts/) looks at a file and runs nothing of it
+    python -m deltatune.config.file FILE    (in scripts/) checks a file and runs nothing of it
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _PLAIN_TAGS = {f"{_TAG}{name}" for name in ("str", "int", "float", "bool", "null
 
 
 def read(path: str | Path, shown: str | None = None) -> dict[str, int]:
-    """Look at a config file. shown: what messages call it.
+    """Check a config file. shown: what messages call it.
 
     Returns the line, from 1, of each key: {"tasks.news.split": 41, "seeds.0": 6}. Raises UserError
     for what cannot be read, and for what would be read as something else than it seems to be.

@@ -1,4 +1,4 @@
-"""What is said of a value in config.yaml that its type refuses."""
+"""Messages for values in config.yaml that their types refuse."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from deltatune.config.model import sections_in
 from deltatune.config.problems import Problem
 from deltatune.config.upstream import file_path
 from deltatune.core.text import did_you_mean
@@ -64,19 +65,13 @@ def _fields_at(model: type[BaseModel], path: tuple) -> list[str]:
         for option in options:
             field = option.model_fields.get(str(part))
             if field is not None:
-                inner += _models_in(field.annotation)
+                inner += sections_in(field.annotation)
             elif str(part) in {_tag(option), option.__name__}:
                 inner.append(option)
         # A dict's own key, or the tag of a discriminated union, stays where it is.
         options = inner or options
     tagged = [o for o in options if _tag(o) in map(str, path)] or options
     return sorted({name for option in tagged for name in option.model_fields})
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for argument in get_args(annotation) for model in _models_in(argument)]
 
 
 def _tag(model: type[BaseModel]) -> str | None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from deltatune.config.optimizers import OPTIMIZERS
 from deltatune.core.schema import Name, RepoId, Revision, Section, Seed, Share
@@ -459,3 +459,10 @@ class Settings(Section):
         """The experiments to run, in the order of `run`."""
         names = self.experiments if self.run == "all" else dict.fromkeys(self.run)
         return {name: self.experiments[name] for name in names}
+
+
+def sections_in(annotation: Any) -> list[type[BaseModel]]:
+    """The sections that an annotation allows: itself, members of a union, values of a mapping."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [section for inner in get_args(annotation) for section in sections_in(inner)]

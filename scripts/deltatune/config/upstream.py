@@ -9,7 +9,7 @@ import yaml
 
 # ---------------------------------------------------------------- pydantic
 
-#: Values of `source`, by which the types of datasets and models are told apart.
+#: Values of `source`, by which the types of datasets and models are chosen.
 _SOURCES = ("sample", "file", "hub", "url", "pretrain", "local")
 _MEMBER = re.compile(
     r"(list|literal|str|bool|dict|constrained)\b.*\[.*\]|(constrained-)?(str|bool|int|float)"
@@ -52,7 +52,7 @@ def strict_loader(text: str) -> type:
 # ---------------------------------------------------------------- Snakemake
 
 #: Top-level keys that Snakemake acts upon by itself (9.27.1: `load_configfile` has YTE render the
-#: file, `Pathvars.from_config` takes the other), with what is said of them.
+#: file, `Pathvars.from_config` takes the other), with what messages say of them.
 SNAKEMAKE_KEYS = {
     "__use_yte__": "would make Snakemake run Python code that stands in this file; it is not used",
     "pathvars": "would move the results of the rules; it is not used",

@@ -38,12 +38,6 @@ def code_digest(script: Path, plugins: tuple[str, ...] = ()) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def forget() -> None:
-    """Read all files anew; a call of snakemake reads each once."""
-    for cached in (code_digest, _file, _imports, _text):
-        cached.cache_clear()
-
-
 def _label(file: Path) -> str:
     root = LIBRARY.parent
     return str(file.relative_to(root)) if file.is_relative_to(root) else file.name

@@ -66,7 +66,7 @@ class Params:
         # A file's content is a param of its own; what is fetched is known by these settings alone.
         apart = ("chunks", "path", "name")
         fields = {key: value for key, value in chosen.items() if key not in apart}
-        # The order of the columns says nothing.
+        # The order of the columns changes no result.
         fields["columns"] = dict(sorted(fields["columns"].items()))
         is_text = self._selection.is_text(name)
         return {"dataset": name, "text": is_text, "format": None, **fields}

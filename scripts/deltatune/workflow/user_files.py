@@ -1,8 +1,9 @@
 """What the pipeline reads and does not make, known by its content.
 
-Snakemake goes by the date of an input: a data file that an older one replaces (`mv`, `cp -p`, a
-backup put back) would not be noticed, and a large one that was only touched would be read again.
-So the rules take such files as `ancient`, and have what stands here among their params.
+Snakemake goes by the modification time of an input: a data file that an older one replaces (`mv`,
+`cp -p`, a restored backup) would not be noticed, and a large one that was only touched would be
+read again. So the rules take such files as `ancient`, and have their fingerprints among their
+params.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ READ = 64 * 2**20
 def fingerprint(path: str | Path) -> str:
     """sha256 of a file; of one larger than READ its size in bytes and date in nanoseconds.
 
-    A file that is not there is "missing"; Snakemake says so in its own words.
+    A file that is not there is "missing"; Snakemake has a message of its own for it.
     """
     path = Path(path)
     if not path.is_file():
