@@ -1,4 +1,4 @@
-"""TF-IDF and logistic regression on the same splits: what a reader would ask for first."""
+"""A classical baseline on the same splits: TF-IDF and logistic regression."""
 
 from deltatune.core import stage
 

@@ -1,4 +1,4 @@
-"""Ask a system the questions of a task."""
+"""Generate the answers of a system to the prompts of a task."""
 
 from deltatune.core import stage
 

@@ -1,4 +1,4 @@
-"""Score every label after every test text of a task."""
+"""Log-likelihood of every label after every test text of a task."""
 
 from deltatune.core import stage
 

@@ -1,4 +1,4 @@
-"""Score the test text of a task, window by window."""
+"""Log-likelihood of the test text of a task, by sliding windows."""
 
 from deltatune.core import stage
 
@@ -17,8 +17,8 @@ with stage.stage(snakemake) as terminal:
         (chapter, likelihood.windows(text, tokenizer, settings["evaluation"]["context"]))
         for chapter, text in kind.texts(pd.read_parquet(snakemake.input.test))
     ]
-    parts = [(chapter, window) for chapter, found in texts for window in found]
-    unscored = sum(not found for _, found in texts)
+    parts = [(chapter, window) for chapter, windows in texts for window in windows]
+    unscored = sum(not windows for _, windows in texts)
     if not parts:
         raise UserError(
             f"tasks.{settings['task']}: no text of the test split has a token that can be scored; "
@@ -26,7 +26,7 @@ with stage.stage(snakemake) as terminal:
         )
     if unscored:
         terminal.say(
-            f"tasks.{settings['task']}: {unscored} of {len(texts)} stretches of the test text have "
+            f"tasks.{settings['task']}: {unscored} of {len(texts)} texts of the test split have "
             "one token, which has nothing before it, and are not scored"
         )
 

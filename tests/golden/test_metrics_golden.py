@@ -185,8 +185,8 @@ pairs_of_texts = st.lists(st.tuples(text, text), min_size=1, max_size=8)
 @settings(max_examples=150, deadline=None)
 @given(pairs_of_texts)
 def test_bleu_of_any_set_is_sacrebleu(pairs):
-    said, wanted = map(list, zip(*pairs, strict=True))
-    expected = sacrebleu.corpus_bleu(said, [wanted]).score
+    texts, references = map(list, zip(*pairs, strict=True))
+    expected = sacrebleu.corpus_bleu(texts, [references]).score
     assert corpus("bleu", *pairs) == pytest.approx(expected, rel=1e-12, abs=1e-12)
     bleu = load_metric("answers", "bleu")
     single = [sacrebleu.sentence_bleu(a, [b]).score for a, b in pairs]

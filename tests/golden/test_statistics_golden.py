@@ -78,7 +78,7 @@ def test_interval_is_that_of_scipy(figure, seed):
         vectorized=True,
         method="BCa",
         confidence_level=0.9,
-        rng=np.random.default_rng([seed, 1]),  # as in deltatune.statistics
+        rng=np.random.default_rng([seed, 1]),  # as in compare.statistics
     )
     ours = compare(base, [tuned], figure, resamples=1999, confidence=0.9, seed=seed)
     expected = theirs.confidence_interval
@@ -158,9 +158,9 @@ def test_p_value_of_bleu_agrees_with_sacrebleu(monkeypatch):
         ]
 
     wanted = [" ".join(reference) for reference in references]
-    said = {"base": system(0.30), "tuned": system(0.24)}
+    answers = {"base": system(0.30), "tuned": system(0.24)}
     test = PairedTest(
-        list(said.items()),
+        list(answers.items()),
         {"BLEU": sacrebleu.BLEU()},
         references=[wanted],
         test_type="ar",
@@ -170,7 +170,7 @@ def test_p_value_of_bleu_agrees_with_sacrebleu(monkeypatch):
     bleu = load_metric("answers", "bleu")
     base, tuned = (
         bleu.statistics(pd.DataFrame({"answer": system, "reference": wanted}))
-        for system in said.values()
+        for system in answers.values()
     )
     ours = compare(base, [tuned], bleu.aggregate)
     assert [ours.base, ours.tuned] == pytest.approx([one.score for one in theirs], rel=1e-12)
@@ -179,7 +179,7 @@ def test_p_value_of_bleu_agrees_with_sacrebleu(monkeypatch):
     assert ours.p_value == pytest.approx(p, abs=5 * np.sqrt(2 * p * (1 - p) / 9999))
 
 
-# What the figures promise, by simulation
+# Coverage, level and power, by simulation
 
 
 def simulate(shift, sets=400, n=60, resamples=399):
@@ -193,12 +193,12 @@ def simulate(shift, sets=400, n=60, resamples=399):
         )
 
 
-def test_interval_covers_the_truth_as_often_as_it_says():
+def test_interval_covers_the_truth_at_its_confidence():
     covered = np.mean([result.ci_low <= 0.3 <= result.ci_high for result in simulate(0.3)])
     assert 0.92 <= covered <= 0.98
 
 
-def test_test_rejects_a_true_null_as_rarely_as_it_says():
+def test_test_rejects_a_true_null_at_its_level():
     rejected = np.mean([result.p_value <= 0.05 for result in simulate(0.0)])
     assert 0.02 <= rejected <= 0.08
 

@@ -125,11 +125,11 @@ def test_batches_do_not_change_the_figures(pair, monkeypatch):
 
 def test_small_sets_are_tested_exactly_in_batches_too(monkeypatch):
     base, tuned = counted(np.zeros(7)), counted([1, 2, 3, 4, 5, 6, -7])
-    first = compare(base, [tuned], mean, resamples=128)
+    whole = compare(base, [tuned], mean, resamples=128)
     monkeypatch.setattr("deltatune.compare.statistics._BATCH_BYTES", 10 * 8 * 7)
-    assert compare(base, [tuned], mean, resamples=128).p_value == first.p_value
-    assert first.p_value * 128 == round(first.p_value * 128)
-    assert "all 128" in first.method and "only 7 examples" in first.method
+    assert compare(base, [tuned], mean, resamples=128).p_value == whole.p_value
+    assert whole.p_value * 128 == round(whole.p_value * 128)
+    assert "all 128" in whole.method and "only 7 examples" in whole.method
 
 
 # edges
@@ -179,7 +179,7 @@ def test_figures_that_are_not_finite_are_not_tested(pair):
     assert "not finite" in result.method
 
 
-def test_resamples_that_are_not_finite_are_said():
+def test_resamples_that_are_not_finite_are_named():
     base = np.array([[1.0, 0.0], [2.0, 0.0], [3.0, 1.0]])  # a resample may count nothing
 
     def guarded(totals):
@@ -193,7 +193,7 @@ def test_resamples_that_are_not_finite_are_said():
 
 def test_what_cannot_be_paired_is_refused(pair):
     base, tuned = pair
-    for call, said in [
+    for call, message in [
         (lambda: compare(base, [tuned[:-1]], mean), "tuned system 1 of 1 of shape (119, 2)"),
         (lambda: compare(base[:0], [tuned[:0]], mean), "nothing to compare"),
         (lambda: compare(base, [], mean), "no tuned system"),
@@ -201,7 +201,7 @@ def test_what_cannot_be_paired_is_refused(pair):
     ]:
         with pytest.raises(UserError) as caught:
             call()
-        assert said in str(caught.value)
+        assert message in str(caught.value)
 
 
 def test_memory_is_bounded():
@@ -211,7 +211,7 @@ def test_memory_is_bounded():
     compare(base, [tuned], lambda totals: totals.mean(axis=-1), resamples=999)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    # 999 resamples of 7,600 counts alone would be 61 MB, gathered rows 3,600 MB
+    # 999 resamples of 7,600 counts alone would be 61 MB, copied rows 3,600 MB
     assert peak < 200e6
 
 

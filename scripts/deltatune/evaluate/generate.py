@@ -1,4 +1,4 @@
-"""What a system says: greedy answers to prompts."""
+"""Greedy answers of a system to prompts."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from deltatune.tokens.prompts import Prompt
 
 @dataclass(frozen=True)
 class Answer:
-    """text: decoded without special tokens. tokens: how many were made, eos not counted.
-    finished: whether eos, or the end of a turn, was reached. cut: prompt tokens left out because
-    the context is full."""
+    """text: decoded without special tokens. tokens: how many were generated, eos not counted.
+    finished: whether it ended with eos, or the end of a turn. cut: tokens by which the prompt was
+    truncated to fit the context."""
 
     text: str
     tokens: int
@@ -34,13 +34,13 @@ def answer(
     batch_size: int,
     progress: Callable[[str], None] = print,
 ) -> list[Answer]:
-    """Continue each prompt greedily until eos or `max_new_tokens`, in the order given.
+    """Continue each prompt greedily until eos or `max_new_tokens`; answers in the order of prompts.
 
-    In a chat an answer also ends with the token that ends a turn, which is what training taught.
+    In a chat an answer also ends with the token that ends a turn, as in training.
 
     A prompt that leaves no room for the answer in the model's context loses its first tokens,
-    which is counted in `Answer.cut`. The last one always stays: where `max_new_tokens` is as much
-    as the context, an answer gets what the bos and that token leave.
+    counted in `Answer.cut`. The last one always stays: where `max_new_tokens` is as much as the
+    context, an answer gets what bos and that token leave.
     """
     bos, pad = bos_ids(tokenizer), pad_id(tokenizer)
     stops = sorted({eos_id(tokenizer), *(stop_id(prompt, tokenizer) for prompt in prompts)})
@@ -51,12 +51,12 @@ def answer(
     answers: dict[int, Answer] = {}
     batches = batches_by_length([len(ids) for ids in kept], batch_size)
     for number, batch in enumerate(batches):
-        # A model must be given something: without bos, an empty prompt is the end of a document.
+        # A model needs a token: without bos, an empty prompt is the end of a document.
         rows = [bos + kept[i] or [eos_id(tokenizer)] for i in batch]
         width = max(map(len, rows))
         ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows])
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
-        made = model.generate(
+        generated = model.generate(
             input_ids=ids.to(model.device),
             attention_mask=mask.to(model.device),
             max_new_tokens=min(max_new_tokens, context - room),
@@ -66,7 +66,7 @@ def answer(
             pad_token_id=pad,
             eos_token_id=stops,
         )[:, width:].tolist()
-        for i, tokens in zip(batch, made, strict=True):
+        for i, tokens in zip(batch, generated, strict=True):
             last = next((n for n, token in enumerate(tokens) if token in stops), len(tokens))
             finished = last < len(tokens)
             tokens = tokens[:last]

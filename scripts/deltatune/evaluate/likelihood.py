@@ -1,4 +1,4 @@
-"""What a system believes: the likelihood of texts and of labels."""
+"""Log-likelihoods of texts and of labels under a system."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from deltatune.tokens.ids import bos_ids, continuation_ids, pad_id, text_ids
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of text with what is scored of it.
+    """Tokens of a text, the last of which are scored.
 
-    ids: tokens that are read, bos included. scored: how many at the end are scored.
-    words, bytes: of the scored stretch of the original text.
+    ids: all tokens, bos included. scored: how many at the end are scored. words, bytes: of the
+    scored part of the original text.
     """
 
     ids: list[int]
@@ -31,12 +31,12 @@ class Window:
 
 
 def windows(text: str, tokenizer, context: int) -> list[Window]:
-    """Cut a text into overlapping windows; every token is scored once.
+    """Sliding windows over a text; every token is scored once.
 
     The stride is half the context, so that each scored token but the first ones has at least
-    that much before it. bos stands first, no eos is added. The stretches scored add up to the
-    text, byte for byte. Without a bos the first token has nothing before it and is not scored; a
-    text of that token alone has no window, which the caller counts.
+    that much before it. bos stands first, no eos is added. The scored parts add up to the text,
+    byte for byte. Without a bos the first token has nothing before it and is not scored; a text
+    of that token alone has no window, which the caller counts.
     """
     encoded = tokenizer(
         text,
@@ -53,26 +53,26 @@ def windows(text: str, tokenizer, context: int) -> list[Window]:
     stride = max(1, context // 2)
     # Without a bos the first token has nothing before it and cannot be scored.
     edges = [0 if bos else 1, *range(size, len(ids), stride), len(ids)]
-    found = []
+    sliding = []
     for start, stop in itertools.pairwise(edges):
         if start >= stop:
             continue
-        first = offsets[start] if start else 0
-        last = offsets[stop] if stop < len(ids) else len(text)
-        stretch = text[first:last]
-        # A word belongs to the stretch that it begins in.
-        words = len(stretch.split())
-        if stretch and first and not stretch[0].isspace() and not text[first - 1].isspace():
+        begin = offsets[start] if start else 0
+        end = offsets[stop] if stop < len(ids) else len(text)
+        part = text[begin:end]
+        # A word belongs to the part that it begins in.
+        words = len(part.split())
+        if part and begin and not part[0].isspace() and not text[begin - 1].isspace():
             words -= 1
-        found.append(
+        sliding.append(
             Window(
                 ids=bos + ids[max(0, stop - size) : stop],
                 scored=stop - start,
                 words=words,
-                bytes=len(stretch.encode("utf-8")),
+                bytes=len(part.encode("utf-8")),
             )
         )
-    return found
+    return sliding
 
 
 @torch.inference_mode()
@@ -90,7 +90,7 @@ def score_windows(
     done = 0
     for batch in batches_by_length([len(part.ids) for part in parts], batch_size):
         width = max(len(parts[i].ids) for i in batch)
-        # Padding stands behind, where causal attention cannot see it.
+        # Padding on the right, where causal attention does not reach it.
         ids = torch.tensor([parts[i].ids + [pad] * (width - len(parts[i].ids)) for i in batch])
         logits = model(input_ids=ids.to(model.device), use_cache=False).logits.float()
         for row, i in enumerate(batch):
@@ -119,7 +119,7 @@ def score_completions(
 ) -> np.ndarray:
     """Log-likelihood of every completion after every prompt: float64 [prompts, completions].
 
-    The prompt is read once and its key-value cache shared by all completions. A prompt longer
+    The prompt is computed once and its key-value cache shared by all completions. A prompt longer
     than the room that max_length leaves loses its first tokens, as in training. Raises UserError
     where the longest completion leaves no room for a token of the prompt.
     """
@@ -162,19 +162,18 @@ def _score_batch(model, rows: list[list[int]], end_ids, end_mask, pad: int) -> n
         use_cache=True,
         **_last_logits(model),
     )
-    first = out.logits[:, -1].float().log_softmax(-1)[:, end_ids[:, 0]]
-    total = first.double()
+    total = out.logits[:, -1].float().log_softmax(-1)[:, end_ids[:, 0]].double()
     if longest > 1:
         cache = out.past_key_values
         cache.batch_repeat_interleave(count)
         ends = end_ids.repeat(len(rows), 1)
         ends_mask = end_mask.repeat(len(rows), 1)
-        after = positions[:, -1:].repeat_interleave(count, 0) + 1
-        # The last token of a completion predicts nothing that is scored.
+        next_position = positions[:, -1:].repeat_interleave(count, 0) + 1
+        # What the last token of a completion predicts is not scored.
         logits = model(
             input_ids=ends[:, :-1],
             attention_mask=torch.cat([mask.repeat_interleave(count, 0), ends_mask[:, :-1]], dim=1),
-            position_ids=after + torch.arange(longest - 1, device=model.device),
+            position_ids=next_position + torch.arange(longest - 1, device=model.device),
             past_key_values=cache,
             use_cache=True,
         ).logits.float()
@@ -185,21 +184,20 @@ def _score_batch(model, rows: list[list[int]], end_ids, end_mask, pad: int) -> n
 
 
 def _last_logits(model) -> dict[str, int]:
-    """The argument for logits of the last position alone, where the model has one."""
+    """The argument for logits of the last position only, where the model has one."""
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    known = "logits_to_keep" in inspect.signature(inner.forward).parameters
-    return {"logits_to_keep": 1} if known else {}
+    parameters = inspect.signature(inner.forward).parameters
+    return {"logits_to_keep": 1} if "logits_to_keep" in parameters else {}
 
 
 def choose(
     questions: pd.DataFrame, scores: np.ndarray, empty: np.ndarray, labels: list[str]
 ) -> pd.DataFrame:
-    """The likeliest label of each text, as it is and calibrated.
+    """The likeliest label of each text, uncalibrated and calibrated.
 
     questions: id, text, label. scores: log-likelihoods [texts, labels]. empty: the same after
-    prompts without content [prompts, labels]; their mean probability is what a system prefers
-    before it has read anything, and calibration divides by it (Zhao et al. 2021, "Calibrate
-    Before Use").
+    prompts without content [prompts, labels]; contextual calibration divides by their mean
+    probability, the system's bias towards a label (Zhao et al. 2021, "Calibrate Before Use").
     """
     # In logarithms: a long label can be too unlikely for a float. The constant of the mean is left
     # out, since it is the same for all labels.

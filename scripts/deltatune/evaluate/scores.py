@@ -6,7 +6,7 @@ import pandas as pd
 
 from deltatune.metrics.registry import load_metric
 
-#: With fewer chapters than this a resample of chapters says little; windows are resampled then.
+#: With fewer chapters than this the bootstrap resamples windows, not chapters.
 MIN_CLUSTERS = 8
 
 
@@ -14,8 +14,8 @@ def compute_metrics(outputs: pd.DataFrame, kind: str, task: dict) -> tuple[pd.Da
     """Scores of every example, and the figures of the whole, by each metric of the task.
 
     outputs: a frame of answers, text or labels; kind: which of them. Returns (scores, figures):
-    scores has id, cluster and, for each metric m, its value on the example alone and the sums
-    m_statistics that it is made from; figures maps the metric to value, n, direction, title,
+    scores has id, cluster and, for each metric m, its value on the example alone and its sufficient
+    statistics m_statistics; figures maps the metric to value, n, direction, title,
     signature and caveats.
     """
     scores = pd.DataFrame({"id": outputs["id"], "cluster": _clusters(outputs)})
@@ -38,7 +38,7 @@ def compute_metrics(outputs: pd.DataFrame, kind: str, task: dict) -> tuple[pd.Da
 
 
 def _clusters(outputs: pd.DataFrame) -> pd.Series:
-    """What is resampled together: the chapter, where enough are known, else each example."""
+    """The cluster of each example: its chapter where there are enough of them, or itself."""
     if "chapter" in outputs and outputs["chapter"].nunique() >= MIN_CLUSTERS:
         return outputs["chapter"]
     return outputs["id"].astype(str)

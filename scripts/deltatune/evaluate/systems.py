@@ -1,4 +1,4 @@
-"""Loading what is to be evaluated, a base or a tuned system, in one and the same way."""
+"""Loading a system to evaluate: a base or a tuned one, in the same way."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from deltatune.models import device
 from deltatune.models.load import load_system, load_tokenizer
 
-#: Whose versions belong into the record of what was loaded; what is not installed is left out.
+#: Packages whose versions stand in the manifest; what is not installed is left out.
 PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "gptqmodel", "optimum")
 
 

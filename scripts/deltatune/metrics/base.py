@@ -30,7 +30,7 @@ class Metric(InMemoryMetric):
                       the usual two
     statistics        [examples, k] float64, from the outputs of one system
     aggregate         [..., k] -> [...], from sums over examples, vectorized over leading axes
-    signature         one line with all that someone needs to reproduce the figure
+    signature         one line with all that reproducing the figure needs
 
     and may override `per_example` and `caveats`.
     """
@@ -55,7 +55,7 @@ class Metric(InMemoryMetric):
         raise NotImplementedError(f"{type(self).__name__} must define statistics(outputs)")
 
     def aggregate(self, totals: np.ndarray) -> np.ndarray:
-        """Turn sums of statistics [..., k] into figures [...]; NaN where they say nothing."""
+        """Turn sums of statistics [..., k] into figures [...]; NaN where nothing is counted."""
         raise NotImplementedError(f"{type(self).__name__} must define aggregate(totals)")
 
     def signature(self) -> str:
@@ -71,7 +71,7 @@ class Metric(InMemoryMetric):
         return float(self.aggregate(np.asarray(statistics, dtype=np.float64).sum(axis=0)))
 
     def caveats(self, outputs: pd.DataFrame) -> list[str]:
-        """Say, with counts, what a reader must know about this figure on these outputs."""
+        """Warnings about this figure on these outputs, with counts."""
         return []
 
     @property

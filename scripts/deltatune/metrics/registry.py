@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from deltatune.metrics.base import Metric
 
 OUTPUTS = ("answers", "text", "labels")
-"""The kinds of output that can be judged; each is a folder of metrics beside this file."""
+"""The kinds of output that have metrics; each is a folder of metrics beside this file."""
 
 
 def available_metrics(outputs: str) -> list[str]:
@@ -35,8 +35,8 @@ def available_metrics(outputs: str) -> list[str]:
     return sorted(file.stem for file in folder.glob("*.py") if not file.stem.startswith("_"))
 
 
-def source(outputs: str, name: str) -> Path:
-    """Give the file of a metric, for a digest of the code that a stage uses.
+def metric_file(outputs: str, name: str) -> Path:
+    """Give the file of a metric.
 
     Raises UserError for a metric that does not exist, with the nearest name that does.
     """
@@ -57,7 +57,7 @@ def load_metric(outputs: str, name: str, task: dict[str, Any] | None = None) -> 
     Raises UserError when the name is unknown, when a package that the metric needs is not
     installed, and when its file does not hold exactly one complete Metric class.
     """
-    file = source(outputs, name)
+    file = metric_file(outputs, name)
     where = f"scripts/deltatune/metrics/{outputs}/{name}.py"
     from deltatune.metrics.base import Metric
 
@@ -77,8 +77,8 @@ def load_metric(outputs: str, name: str, task: dict[str, Any] | None = None) -> 
         and value.__module__ == module.__name__
     }
     if len(classes) != 1:
-        found = ", ".join(sorted(value.__name__ for value in classes)) or "none"
-        raise UserError(f"{where} must define exactly one subclass of Metric; found: {found}")
+        names = ", ".join(sorted(value.__name__ for value in classes)) or "none"
+        raise UserError(f"{where} must define exactly one subclass of Metric, not: {names}")
     (metric,) = classes
     missing = [key for key in ("title", "higher_is_better", "inputs") if not hasattr(metric, key)]
     if missing:

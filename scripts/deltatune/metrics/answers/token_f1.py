@@ -34,8 +34,8 @@ class TokenF1(MeanMetric):
 
 
 def _f1(answer: str, reference: str) -> float:
-    said, wanted = normalize(answer).split(), normalize(reference).split()
-    if not said or not wanted:
-        return float(said == wanted)
-    shared = sum((Counter(said) & Counter(wanted)).values())
-    return 2.0 * shared / (len(said) + len(wanted))
+    words, expected = normalize(answer).split(), normalize(reference).split()
+    if not words or not expected:
+        return float(words == expected)
+    shared = sum((Counter(words) & Counter(expected)).values())
+    return 2.0 * shared / (len(words) + len(expected))

@@ -19,5 +19,5 @@ class Accuracy(MeanMetric):
         return np.array([predicted == label for predicted, label in pairs], np.float64)
 
     def signature(self) -> str:
-        """Say which prediction is judged."""
+        """Say which prediction is scored."""
         return "prediction:most likely label, uncalibrated|agg:mean"

@@ -12,8 +12,8 @@ class AccuracyCalibrated(MeanMetric):
     """The share of right labels once the model's bias towards some labels is taken out.
 
     Contextual calibration (Zhao et al. 2021, "Calibrate Before Use") divides the probability of
-    each label by what the model gives it for an empty text. An uncalibrated base exaggerates
-    what tuning gained, so this stands beside plain accuracy.
+    each label by its probability after an empty text. An uncalibrated base exaggerates the gain of
+    tuning, so this stands beside plain accuracy.
     """
 
     title = "Accuracy (calibrated)"
@@ -26,5 +26,5 @@ class AccuracyCalibrated(MeanMetric):
         return np.array([predicted == label for predicted, label in pairs], np.float64)
 
     def signature(self) -> str:
-        """Say which prediction is judged."""
+        """Say which prediction is scored."""
         return "prediction:most likely label after contextual calibration|agg:mean"

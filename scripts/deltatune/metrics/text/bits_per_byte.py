@@ -1,4 +1,4 @@
-"""Bits for each byte of the original text, which does not depend on the tokenizer."""
+"""Bits per byte of the original text, which does not depend on the tokenizer."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Perplexity for each token of the model's own tokenizer."""
+"""Perplexity per token of the model's own tokenizer."""
 
 import numpy as np
 import pandas as pd

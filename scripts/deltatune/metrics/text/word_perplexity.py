@@ -1,4 +1,4 @@
-"""Perplexity for each word, which does not depend on the tokenizer."""
+"""Perplexity per word, which does not depend on the tokenizer."""
 
 import numpy as np
 import pandas as pd
