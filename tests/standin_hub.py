@@ -222,13 +222,13 @@ class _Handler(BaseHTTPRequestHandler):
         if route == "paths-info":
             asked = json.loads(self.body)["paths"] if self.body[:1] == b"{" else None
             asked = asked or parse_qs(self.body.decode())["paths"]
-            found = [repo.entry(name) for name in asked if name in repo.files]
-            found += [
+            entries = [repo.entry(name) for name in asked if name in repo.files]
+            entries += [
                 folder_entry(name)
                 for name in asked
                 if any(other.startswith(f"{name}/") for other in repo.files)
             ]
-            return self._json(found)
+            return self._json(entries)
         return self._send(404, b"no such route")
 
     def _file(self, repo: Repo, revision: str, name: str) -> None:

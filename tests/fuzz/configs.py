@@ -105,14 +105,14 @@ def _of(annotation: Any, bounds: Any = ()) -> st.SearchStrategy:
 
 
 def _limits(bounds: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    bounds: dict[str, Any] = {}
     for bound in bounds:
         if isinstance(bound, FieldInfo):
-            found |= _limits(bound.metadata)
+            bounds |= _limits(bound.metadata)
         elif isinstance(bound, annotated_types.BaseMetadata):
             names = ("ge", "gt", "le", "lt", "min_length")
-            found |= {name: getattr(bound, name) for name in names if hasattr(bound, name)}
-    return found
+            bounds |= {name: getattr(bound, name) for name in names if hasattr(bound, name)}
+    return bounds
 
 
 def sections(model: type[BaseModel], /, **fixed: Any) -> st.SearchStrategy[dict[str, Any]]:
@@ -234,7 +234,7 @@ HOSTILE_VALUES = [
 
 def places(config: Any, path: tuple = ()) -> list[tuple]:
     """Every key and item of a config, as paths."""
-    found = [path] if path else []
+    paths = [path] if path else []
     items = (
         config.items()
         if isinstance(config, dict)
@@ -243,8 +243,8 @@ def places(config: Any, path: tuple = ()) -> list[tuple]:
         else ()
     )
     for key, value in items:
-        found += places(value, (*path, key))
-    return found
+        paths += places(value, (*path, key))
+    return paths
 
 
 @st.composite

@@ -42,9 +42,9 @@ FIELDS = {
 def rows(draw: Any, kind: str, least: int = 0, most: int = 20) -> list[dict[str, Any]]:
     """Records of a kind: some as they should be, some with fields gone, odd or too many."""
     fields = FIELDS[kind]
-    found = draw(st.lists(st.fixed_dictionaries(fields), min_size=least, max_size=most))
+    records = draw(st.lists(st.fixed_dictionaries(fields), min_size=least, max_size=most))
     tame = draw(st.booleans())
-    for number, row in enumerate(found):
+    for number, row in enumerate(records):
         if tame and number % 4:
             # Most of them usable, so that the rest of the way is gone too.
             for name in fields:
@@ -63,19 +63,19 @@ def rows(draw: Any, kind: str, least: int = 0, most: int = 20) -> list[dict[str,
         elif change == "more":
             row[draw(TEXTS)] = draw(TEXTS)
         elif change == "copy":
-            row.update(found[0])
+            row.update(records[0])
         elif change == "id":
             row["id"] = draw(TEXTS)
-    return found
+    return records
 
 
-def as_file(found: list[dict[str, Any]], format: str) -> bytes:
+def as_file(records: list[dict[str, Any]], format: str) -> bytes:
     """The records in a format, as far as it can hold them."""
     if format in ("json", "jsonl"):
-        lines = [json.dumps(row, default=str) for row in found]
+        lines = [json.dumps(row, default=str) for row in records]
         return ("\n".join(lines) if format == "jsonl" else f"[{','.join(lines)}]").encode()
-    names = list(dict.fromkeys(name for row in found for name in row)) or ["text"]
-    cells = [[None if row.get(n) is None else str(row[n]) for n in names] for row in found]
+    names = list(dict.fromkeys(name for row in records for name in row)) or ["text"]
+    cells = [[None if row.get(n) is None else str(row[n]) for n in names] for row in records]
     if format == "parquet":
         plain = [_writable(name) for name in names]
         columns = [pa.array([_writable(row[i]) for row in cells]) for i in range(len(names))]
@@ -83,8 +83,8 @@ def as_file(found: list[dict[str, Any]], format: str) -> bytes:
         pq.write_table(pa.Table.from_arrays(columns, names=plain), sink)
         return sink.getvalue()
     text = io.StringIO(newline="")
-    mark = "," if format == "csv" else "\t"
-    writer = csv.writer(text, delimiter=mark, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    delimiter = "," if format == "csv" else "\t"
+    writer = csv.writer(text, delimiter=delimiter, quoting=csv.QUOTE_ALL, lineterminator="\n")
     writer.writerows([names, *([cell or "" for cell in row] for row in cells)])
     return text.getvalue().encode("utf-8", "surrogatepass")
 

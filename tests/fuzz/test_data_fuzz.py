@@ -125,12 +125,12 @@ def files(draw, damaged: bool):
 
 def whole_way(kind: str, format: str, content: bytes, folder, length: int, **options) -> None:
     try:
-        found = read(content, format, folder)
-        made, settings = split(found.frame, kind, **options)
+        source = read(content, format, folder)
+        made, settings = split(source.frame, kind, **options)
     except UserError as error:
-        told = str(error)
-        assert told.startswith(("datasets.d", "tasks.t")) and len(told) < 5000
-        assert "Traceback" not in told and printable(told) == told
+        message = str(error)
+        assert message.startswith(("datasets.d", "tasks.t")) and len(message) < 5000
+        assert "Traceback" not in message and printable(message) == message
         return
     REACHED.append(kind)
     for part in (made.train, made.test):
@@ -171,11 +171,11 @@ def test_a_file_of_any_bytes_is_read_or_refused(content, format, folder):
 
 
 @fuzz(
-    80, found=st.lists(st.fixed_dictionaries({"text": GOOD, "label": st.sampled_from("ab")}),
+    80, records=st.lists(st.fixed_dictionaries({"text": GOOD, "label": st.sampled_from("ab")}),
     min_size=4, max_size=40), seed=st.integers(0, 99),
 )  # fmt: skip
-def test_no_text_is_on_both_sides(found, seed, folder):
-    frame = pd.DataFrame(found).assign(row=range(1, len(found) + 1))
+def test_no_text_is_on_both_sides(records, seed, folder):
+    frame = pd.DataFrame(records).assign(row=range(1, len(records) + 1))
     settings = task("classify", method="random", max_rejected=0.99, near_duplicates=0.7, seed=seed)
     settings["labels"] = ["a", "b"]
     try:
@@ -193,11 +193,11 @@ def test_no_text_is_on_both_sides(found, seed, folder):
 @fuzz(120, text=st.lists(TEXTS, max_size=20).map("\n".join), words=st.sampled_from([8, 50]))
 def test_every_word_of_a_text_is_in_a_chunk_a_heading_or_rejected(text, words, folder):
     try:
-        found = read(text.encode("utf-8", "surrogatepass"), "txt", folder)
+        source = read(text.encode("utf-8", "surrogatepass"), "txt", folder)
     except UserError:
         return
-    chunks = chunking.chunk_text(found.frame["text"], max_words=words)
-    before = [word for paragraph in found.frame["text"] for word in paragraph.split()]
+    chunks = chunking.chunk_text(source.frame["text"], max_words=words)
+    before = [word for paragraph in source.frame["text"] for word in paragraph.split()]
     after = [word for chunk in chunks["text"] for word in chunk.split()]
     headings = [word for heading in chunks.attrs["headings"] for word in heading.split()]
     assert Counter(before) == Counter(after) + Counter(headings)
@@ -213,16 +213,16 @@ def test_every_word_of_a_text_is_in_a_chunk_a_heading_or_rejected(text, words, f
 @fuzz(120, text=GOOD, context=st.sampled_from([8, 33]), bos=st.booleans())
 def test_every_byte_and_token_of_a_text_is_scored_once(text, context, bos):
     tokenizer = tiny.tokenizer() if bos else tiny.without_bos()
-    found = likelihood.windows(text, tokenizer, context)
+    windows = likelihood.windows(text, tokenizer, context)
     ids = tokenizing.text_ids([text], tokenizer)[0]
     # What has nothing before it cannot be scored, and is known to be left out.
     lost = 0 if bos else min(1, len(ids))
-    assert sum(window.scored for window in found) == len(ids) - lost
-    assert [i for window in found for i in window.ids[-window.scored :]] == ids[lost:]
+    assert sum(window.scored for window in windows) == len(ids) - lost
+    assert [i for window in windows for i in window.ids[-window.scored :]] == ids[lost:]
     if bos:
-        assert sum(window.bytes for window in found) == len(text.encode())
-        assert sum(window.words for window in found) == len(text.split())
-    assert all(len(window.ids) <= context for window in found)
+        assert sum(window.bytes for window in windows) == len(text.encode())
+        assert sum(window.words for window in windows) == len(text.split())
+    assert all(len(window.ids) <= context for window in windows)
 
 
 # ---------------------------------------------------------------- prompts
@@ -255,12 +255,12 @@ def test_a_chat_has_the_control_tokens_of_its_template_and_no_other(user, answer
     tokenizer.chat_template = CHAT
     try:
         (ids,) = tokenizing.prompt_ids([prompts.conversation(user, None)], tokenizer)
-        (said,) = tokenizing.answer_ids([prompts.conversation(user, None)], [answer], tokenizer)
+        (answered,) = tokenizing.answer_ids([prompts.conversation(user, None)], [answer], tokenizer)
         control = set(tokenizer.all_special_ids)
         assert [i for i in ids if i in control] == [tokenizer.bos_token_id]
-        assert [i for i in said if i in control] == [tokenizer.eos_token_id]
+        assert [i for i in answered if i in control] == [tokenizer.eos_token_id]
         assert tokenizer.decode(ids[1:]) == f"[INST] {user} [/INST]"
-        assert tokenizer.decode(said[:-1]) == f" {answer}"
+        assert tokenizer.decode(answered[:-1]) == f" {answer}"
     finally:
         tokenizer.chat_template = None
 
@@ -279,8 +279,8 @@ def test_a_manifest_is_json_whatever_is_in_it(content, folder):
     def refuse(word):
         raise AssertionError(f"{word} is not JSON")
 
-    found = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)["figures"]
-    assert set(found) == set(content)
+    figures = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)["figures"]
+    assert set(figures) == set(content)
 
 
 @fuzz(150, value=TEXTS | st.binary() | st.lists(TEXTS) | st.none() | st.floats())

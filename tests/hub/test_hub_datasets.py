@@ -43,10 +43,10 @@ def repo(hub, folder):
 def test_the_files_of_the_split_alone_become_records(fetch, hub, repo):
     repo.tags = ("v1",)
     fetch.dataset(**asked(repo, revision="v1", columns={"text": "text", "id": "n"}))
-    found = records(fetch)
+    frame = records(fetch)
     # In the order of the alphabet: that of config.yaml decides nothing.
-    assert found.columns.tolist() == ["row", "id", "text"]
-    assert len(found) == 3000 and found.iloc[255].tolist() == [256, "255", "train ff"]
+    assert frame.columns.tolist() == ["row", "id", "text"]
+    assert len(frame) == 3000 and frame.iloc[255].tolist() == [256, "255", "train ff"]
     manifest = fetch.manifest("datasets")
     assert manifest["commit"] == repo.commit and list(manifest["files"]) == [TRAIN]
     assert manifest["rows"] == manifest["kept"] == 3000
@@ -82,10 +82,10 @@ def test_configurations_and_types_are_those_that_the_repository_declares(fetch, 
     ]
     fetch.dataset(**asked(repo, config="other"))
     assert records(fetch)["text"].tolist() == ["one", "two"]
-    told = fetch.dataset(fails=True, **asked(repo))
-    assert "datasets.x.config" in told and "'plain', 'other'" in told
-    told = fetch.dataset(fails=True, **asked(repo, config="plane"))
-    assert "datasets.x.config" in told and "plane" in told and "plain" in told
+    output = fetch.dataset(fails=True, **asked(repo))
+    assert "datasets.x.config" in output and "'plain', 'other'" in output
+    output = fetch.dataset(fails=True, **asked(repo, config="plane"))
+    assert "datasets.x.config" in output and "plane" in output and "plain" in output
 
 
 def test_what_cannot_be_used_is_rejected_with_its_number(fetch, hub, tmp_path):
@@ -98,13 +98,13 @@ def test_what_cannot_be_used_is_rejected_with_its_number(fetch, hub, tmp_path):
     ]
     (folder / "train.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     repo = hub.add("dataset", ID, folder)
-    told = fetch.dataset(**asked(repo, columns={"text": "text"}))
-    assert "1 of 3 records rejected" in told
+    output = fetch.dataset(**asked(repo, columns={"text": "text"}))
+    assert "1 of 3 records rejected" in output
     assert records(fetch)["row"].tolist() == [1, 3]
     rejected = (fetch.folder / "results/datasets/x/rejects.csv").read_text().splitlines()
     assert next(csv.reader(rejected[1:]))[:4] == ["2", "text", "nul_byte", "NUL byte"]
-    told = fetch.dataset(fails=True, **asked(repo, columns={"text": "txt"}))
-    assert "no column 'txt' (did you mean 'text'?)" in told
+    output = fetch.dataset(fails=True, **asked(repo, columns={"text": "txt"}))
+    assert "no column 'txt' (did you mean 'text'?)" in output
 
 
 def test_real_extracts_come_as_they_do_from_a_file(fetch, hub, tmp_path, shared_data):
@@ -137,8 +137,8 @@ def wrong_token(fetch, hub, repo):
 
 
 def no_such_repository(fetch, hub, repo):
-    found = hub.repos.pop(("dataset", ID))
-    return lambda: hub.repos.update({("dataset", ID): found})
+    removed = hub.repos.pop(("dataset", ID))
+    return lambda: hub.repos.update({("dataset", ID): removed})
 
 
 def no_network(fetch, hub, repo):
@@ -168,10 +168,10 @@ FAULTS = [
 
 def test_each_failure_says_what_to_do_and_the_run_after_them_succeeds(fetch, hub, repo):
     """With all of them in one folder: what is left of a failure must not harm the next run."""
-    for fault, told in FAULTS:
+    for fault, expected in FAULTS:
         mend = fault(fetch, hub, repo)
         shown = fetch.dataset(fails=True, **asked(repo))
-        for text in told:
+        for text in expected:
             assert text in shown, shown
         assert CANARY not in shown and fetch.secrets() == []
         mend()
@@ -182,18 +182,18 @@ def test_each_failure_says_what_to_do_and_the_run_after_them_succeeds(fetch, hub
 
 
 def test_an_unknown_revision_or_split_is_told(fetch, repo):
-    told = fetch.dataset(fails=True, **asked(repo, revision="v7"))
-    assert "datasets.x.revision" in told and "no revision 'v7'" in told
-    told = fetch.dataset(fails=True, **asked(repo, split="tset"))
-    assert "datasets.x.split" in told and "did you mean 'test'?" in told and "train" in told
+    output = fetch.dataset(fails=True, **asked(repo, revision="v7"))
+    assert "datasets.x.revision" in output and "no revision 'v7'" in output
+    output = fetch.dataset(fails=True, **asked(repo, split="tset"))
+    assert "datasets.x.split" in output and "did you mean 'test'?" in output and "train" in output
 
 
 def test_a_dataset_that_is_a_program_is_refused_and_not_even_fetched(fetch, hub, folder):
     (folder / "set.py").write_text("raise SystemExit('run')")
     repo = hub.add("dataset", ID, folder)
-    told = fetch.dataset(fails=True, **asked(repo))
-    assert "set.py" in told and "code from the hub is not run" in told
-    assert "refs%2Fconvert%2Fparquet" in told
+    output = fetch.dataset(fails=True, **asked(repo))
+    assert "set.py" in output and "code from the hub is not run" in output
+    assert "refs%2Fconvert%2Fparquet" in output
     assert not [r for r in hub.requests if r.path.endswith("set.py") and r.method == "GET"]
 
 
@@ -201,5 +201,5 @@ def test_a_repository_without_data_is_told(fetch, hub, tmp_path):
     folder = tmp_path / "bare"
     folder.mkdir()
     (folder / "README.md").write_text("nothing\n")
-    told = fetch.dataset(fails=True, **asked(hub.add("dataset", ID, folder)))
-    assert "datasets.x.id" in told and "cannot be read as a dataset" in told
+    output = fetch.dataset(fails=True, **asked(hub.add("dataset", ID, folder)))
+    assert "datasets.x.id" in output and "cannot be read as a dataset" in output

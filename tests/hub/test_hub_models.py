@@ -79,8 +79,8 @@ def test_shards_are_all_taken(fetch, hub, folder):
 def test_a_pickle_alone_is_refused_before_it_is_fetched(fetch, hub, folder):
     (folder / WEIGHTS).rename(folder / "pytorch_model.bin")
     repo = hub.add("model", ID, folder)
-    told = fetch.model(fails=True, **asked(repo))
-    assert "models.x.id" in told and "pytorch_model.bin, which can run code" in told
+    output = fetch.model(fails=True, **asked(repo))
+    assert "models.x.id" in output and "pytorch_model.bin, which can run code" in output
     assert not [r for r in hub.requests if "/resolve/" in r.path or r.storage]
 
 
@@ -106,20 +106,20 @@ def test_the_token_opens_a_gated_model_and_is_shown_to_nobody_else(fetch, hub, r
         (fetch.cache / "token").write_text(CANARY)
     else:
         fetch.token = CANARY
-    told = fetch.model(**asked(repo))
+    output = fetch.model(**asked(repo))
     assert made(fetch)[WEIGHTS] == repo.files[WEIGHTS]
     assert CANARY in {r.token for r in hub.requests if not r.storage}
     assert {r.token for r in hub.requests if r.storage} == {None}
-    assert CANARY not in told and fetch.secrets() == []
+    assert CANARY not in output and fetch.secrets() == []
 
 
 def test_the_token_is_in_no_message_and_no_file_when_it_is_refused(fetch, hub, repo):
     fetch.token = CANARY
     for account in ({}, {CANARY: set()}):
         hub.accounts, repo.gated = account, True
-        told = fetch.model(fails=True, **asked(repo))
-        assert "(from HF_TOKEN)" in told
-        assert CANARY not in told and fetch.secrets() == []
+        output = fetch.model(fails=True, **asked(repo))
+        assert "(from HF_TOKEN)" in output
+        assert CANARY not in output and fetch.secrets() == []
 
 
 # ---------------------------------------------------------------- failures, and the run after
@@ -147,8 +147,8 @@ def wrong_token_for_a_private_one(fetch, hub, repo):
 
 
 def no_such_repository(fetch, hub, repo):
-    found = hub.repos.pop(("model", ID))
-    return lambda: hub.repos.update({("model", ID): found})
+    removed = hub.repos.pop(("model", ID))
+    return lambda: hub.repos.update({("model", ID): removed})
 
 
 def private_for_this_token(fetch, hub, repo):
@@ -199,7 +199,7 @@ def disk_full(fetch, hub, repo):
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "expected"),
     [
         (gated, ["models.x.id", "is gated", "accept the terms", "hf auth login"]),
         (gated_for_this_token, ["models.x.id", "is gated", "has no access", "from HF_TOKEN"]),
@@ -224,13 +224,13 @@ def disk_full(fetch, hub, repo):
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_a_failure_says_what_to_do_and_the_next_run_succeeds(fetch, hub, repo, fault, told):
+def test_a_failure_says_what_to_do_and_the_next_run_succeeds(fetch, hub, repo, fault, expected):
     if fault.__name__ in ("no_network", "refuse", "connection_cut", "damaged", "disk_full"):
         # Whatever goes wrong, the token is not in what is said or kept of it.
         fetch.token, hub.accounts[CANARY] = CANARY, {ID}
     mend = fault(fetch, hub, repo)
     shown = fetch.model(fails=True, **asked(repo, revision="v1.0"))
-    for text in told:
+    for text in expected:
         assert text in shown, shown
     assert CANARY not in shown and fetch.secrets() == []
     mend()

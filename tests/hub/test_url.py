@@ -134,15 +134,15 @@ def test_a_header_for_one_host_is_not_sent_on_to_another(hub, table, tmp_path):
 
 
 def test_another_file_than_the_checksum_says_is_thrown_away(get, hub, table, tmp_path):
-    found = hashlib.sha256(table).hexdigest()
-    with pytest.raises(UserError, match=rf"datasets\.x\.sha256.*{found}, not {'0' * 64}"):
+    actual = hashlib.sha256(table).hexdigest()
+    with pytest.raises(UserError, match=rf"datasets\.x\.sha256.*{actual}, not {'0' * 64}"):
         get(f"{hub.url}/files/t.csv", sha256="0" * 64)
     assert list((tmp_path / "downloads").glob("*t.csv")) == []
-    get(f"{hub.url}/files/t.csv", sha256=found)
+    get(f"{hub.url}/files/t.csv", sha256=actual)
 
 
 @pytest.mark.parametrize(
-    ("status", "told"),
+    ("status", "expected"),
     [
         (403, "may not be fetched by everybody .HTTP 403."),
         (404, "there is nothing at"),
@@ -150,9 +150,9 @@ def test_another_file_than_the_checksum_says_is_thrown_away(get, hub, table, tmp
         (503, "HTTP 503; run again later"),
     ],
 )
-def test_a_refusal_says_what_to_do_and_the_next_run_succeeds(get, hub, table, status, told):
+def test_a_refusal_says_what_to_do_and_the_next_run_succeeds(get, hub, table, status, expected):
     hub.refuse = status
-    with pytest.raises(UserError, match=rf"datasets\.x\.url: .*{told}"):
+    with pytest.raises(UserError, match=rf"datasets\.x\.url: .*{expected}"):
         get(f"{hub.url}/files/t.csv")
     assert len(hub.requests) == (4 if status in (429, 503) else 1)
     hub.refuse = None
@@ -234,11 +234,11 @@ def test_the_novel_with_its_broken_headings(get, hub, shared_data):
     """The chapters of an edition as it is published are those of the bare text."""
     novel = (shared_data / "frankenstein.txt").read_text(encoding="utf-8")
     hub.files["bare.txt"], hub.files["84.txt"] = novel.encode(), edition(novel)
-    found = []
+    editions = []
     for name in ("bare.txt", "84.txt"):
         chunks = chunk_text(get(f"{hub.url}/files/{name}")[1]["text"], 200)
-        found.append(chunks[chunks["chapter"] != ""].reset_index(drop=True).drop(columns="row"))
-    pd.testing.assert_frame_equal(*found)
+        editions.append(chunks[chunks["chapter"] != ""].reset_index(drop=True).drop(columns="row"))
+    pd.testing.assert_frame_equal(*editions)
     letters = [f"Letter {n}" for n in range(1, 5)]
     chapters = [f"Chapter {n}" for n in range(1, 19)]
-    assert found[0]["chapter"].unique().tolist() == letters + chapters
+    assert editions[0]["chapter"].unique().tolist() == letters + chapters

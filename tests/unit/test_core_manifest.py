@@ -49,16 +49,16 @@ def test_hashes_of_some_files_do_not_change_with_others(tmp_path):
 def test_a_manifest_tells_content_versions_seconds_and_memory(tmp_path):
     path = tmp_path / "manifest.json"
     manifest.write(path, ["numpy", "no-such-package"], settings={"b": 1, "a": "Übung"}, count=3)
-    found = manifest.read(path)
-    assert list(found)[:2] == ["settings", "count"]
-    assert found["settings"] == {"b": 1, "a": "Übung"}
+    record = manifest.read(path)
+    assert list(record)[:2] == ["settings", "count"]
+    assert record["settings"] == {"b": 1, "a": "Übung"}
     assert "Übung" in path.read_text(encoding="utf-8")
-    assert set(found["versions"]) == {"python", "numpy"}
-    assert re.fullmatch(r"[\d.]+", found["versions"]["numpy"])
-    assert found["seconds"] > 0
+    assert set(record["versions"]) == {"python", "numpy"}
+    assert re.fullmatch(r"[\d.]+", record["versions"]["numpy"])
+    assert record["seconds"] > 0
     # A process with pytest in it holds between 10 MB and 100 GB: KiB and bytes are told apart.
-    assert 0.01 < found["peak_memory_gb"] < 100
-    assert "peak_gpu_memory_gb" in found or not manifest._peak_gpu_memory()
+    assert 0.01 < record["peak_memory_gb"] < 100
+    assert "peak_gpu_memory_gb" in record or not manifest._peak_gpu_memory()
 
 
 def test_the_file_is_utf_8_whatever_the_locale(tmp_path):
@@ -79,5 +79,5 @@ def test_what_is_no_number_is_null(tmp_path):
     manifest.write(path, a=float("nan"), b=[float("inf"), 1.5], c={"d": (float("-inf"),)})
     text = path.read_text()
     assert "NaN" not in text and "Infinity" not in text
-    found = manifest.read(path)
-    assert (found["a"], found["b"], found["c"]) == (None, [None, 1.5], {"d": [None]})
+    record = manifest.read(path)
+    assert (record["a"], record["b"], record["c"]) == (None, [None, 1.5], {"d": [None]})

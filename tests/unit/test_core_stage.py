@@ -58,8 +58,8 @@ def test_output_of_every_kind_goes_to_the_log_and_comes_back_afterwards(script):
     """)
     assert status == 0
     assert shown == "before\nafter\n"
-    for said in ("print", "stderr", "os.write", "C", "a child", "a warning"):
-        assert f"from {said}" in log
+    for origin in ("print", "stderr", "os.write", "C", "a child", "a warning"):
+        assert f"from {origin}" in log
 
 
 def test_a_user_error_is_its_message_and_exit_status_1(script):
@@ -93,7 +93,7 @@ def test_an_unexpected_error_leaves_its_traceback_in_the_log_alone(script):
 
 
 @pytest.mark.parametrize(
-    ("raised", "said"),
+    ("raised", "expected"),
     [
         ("OSError(28, 'No space left on device', 'results/x')", "the disk is full"),
         ("RuntimeError('I/O error: No space left on device (os error 28)')", "the disk is full"),
@@ -101,7 +101,7 @@ def test_an_unexpected_error_leaves_its_traceback_in_the_log_alone(script):
         ("OSError(122, 'Disk quota exceeded')", "the disk quota is used up"),
     ],
 )
-def test_a_disk_that_cannot_be_written_to_is_said_with_what_to_do(script, raised, said):
+def test_a_disk_that_cannot_be_written_to_is_said_with_what_to_do(script, raised, expected):
     status, shown, log = script(f"""
         with stage.stage(snakemake):
             try:
@@ -110,7 +110,7 @@ def test_a_disk_that_cannot_be_written_to_is_said_with_what_to_do(script, raised
                 raise ValueError("while saving") from error
     """)
     assert status == 1
-    assert said in shown and "run again" in shown
+    assert expected in shown and "run again" in shown
     assert "Traceback" not in shown and "unexpectedly" not in shown
     assert "Traceback" in log
 

@@ -84,9 +84,9 @@ def test_a_number_broken_over_two_lines():
     text = [part for name in names for part in (name, "Text.")]
     for broken in (["Chapter 1", "0 "], ["Chapter 1\n0"]):
         after = [*text, *broken, "Ten.", "Chapter 1", "1 ", "Eleven."]
-        found = _chapters(*after)
-        assert [chapter for chapter, _ in found] == [*names, "Chapter 10", "Chapter 11"]
-        assert [words for _, words in found[-2:]] == ["Ten.", "Eleven."]
+        chapters = _chapters(*after)
+        assert [chapter for chapter, _ in chapters] == [*names, "Chapter 10", "Chapter 11"]
+        assert [words for _, words in chapters[-2:]] == ["Ten.", "Eleven."]
     assert _chapters("Chapter 1", "0", "Ten.") == [("Chapter 10", "Ten.")]
 
 
@@ -111,10 +111,10 @@ def test_a_heading_line_that_runs_on_as_text():
 
 
 def test_volumes_keep_chapters_of_the_same_number_apart():
-    found = _chapters(
+    chapters = _chapters(
         "VOLUME I", "Chapter 1", "A.", "Chapter 2", "B.", "VOLUME II", "Chapter 1", "C."
     )
-    assert [chapter for chapter, _ in found] == [
+    assert [chapter for chapter, _ in chapters] == [
         "Volume 1, Chapter 1",
         "Volume 1, Chapter 2",
         "Volume 2, Chapter 1",
@@ -129,8 +129,8 @@ def test_a_table_of_contents_is_no_text():
 
 
 def test_headings_inside_a_text_without_blank_lines():
-    found = _chapters("Chapter 1\nIt was night. It\nrained.\nChapter 2\nMorning came.")
-    assert found == [("Chapter 1", "It was night. It rained."), ("Chapter 2", "Morning came.")]
+    chapters = _chapters("Chapter 1\nIt was night. It\nrained.\nChapter 2\nMorning came.")
+    assert chapters == [("Chapter 1", "It was night. It rained."), ("Chapter 2", "Morning came.")]
 
 
 # ---------------------------------------------------------------- sentences

@@ -39,8 +39,8 @@ def use(rows: list[dict], format: str, folder, **split):
     task = load_kind("classify").Settings(kind="classify", dataset="d", labels=LABELS, split=split)
     settings = {"task": "t", **task.model_dump(mode="json")}
     frame = pd.read_parquet(folder / "r.parquet")
-    split, found = prepare.prepare(frame, load_kind("classify"), settings, "tasks.t")
-    assert counts["rows"] == counts["rejected"] + found["records"]
+    split, split_counts = prepare.prepare(frame, load_kind("classify"), settings, "tasks.t")
+    assert counts["rows"] == counts["rejected"] + split_counts["records"]
     return split
 
 
@@ -79,11 +79,11 @@ REFUSED = {
 @pytest.mark.parametrize("format", ["csv", "tsv", "json", "jsonl", "parquet"])
 @pytest.mark.parametrize("name", REFUSED)
 def test_data_that_cannot_be_used_stop_with_what_to_do(name, format, tmp_path):
-    rows, told, *split = REFUSED[name]
+    rows, expected, *split = REFUSED[name]
     with pytest.raises(UserError) as error:
         use(rows, format, tmp_path, **dict(*split))
     message = str(error.value)
-    assert told in message or (not rows and "datasets.d" in message), message
+    assert expected in message or (not rows and "datasets.d" in message), message
     assert message.startswith(("datasets.d", "tasks.t")) and len(message) < 1500
 
 

@@ -75,10 +75,10 @@ def test_a_larger_share_than_allowed_stops_the_run(bad, refused):
         return
     with pytest.raises(UserError) as caught:
         split_of(records)
-    told = str(caught.value)
-    assert "tasks.news: 3 of 40 records cannot be used, more than the 5%" in told
-    assert "label: unknown label 'Sci/Tech', 3 records, the first is row 1" in told
-    assert "Add the label to tasks.news.labels" in told
+    message = str(caught.value)
+    assert "tasks.news: 3 of 40 records cannot be used, more than the 5%" in message
+    assert "label: unknown label 'Sci/Tech', 3 records, the first is row 1" in message
+    assert "Add the label to tasks.news.labels" in message
 
 
 def test_many_faults_are_told_in_a_few_lines():
@@ -140,10 +140,10 @@ def test_all_unusable_records_are_refused_even_where_many_may_be():
 
 
 def test_the_same_records_give_the_same_splits():
-    first, second = split_of(news())[0], split_of(news())[0]
-    pd.testing.assert_frame_equal(first.test, second.test)
+    one, same = split_of(news())[0], split_of(news())[0]
+    pd.testing.assert_frame_equal(one.test, same.test)
     other = split_of(news(), seed=1)[0]
-    assert set(other.test["id"]) != set(first.test["id"])
+    assert set(other.test["id"]) != set(one.test["id"])
 
 
 def test_an_id_of_the_data_s_own_is_not_taken_for_the_row():

@@ -284,7 +284,7 @@ def test_other_separators_are_noticed(fails):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "expected"),
     [
         ("d.csv", "", "holds no record"),
         ("d.csv", " \n\n ", "holds no record"),
@@ -313,9 +313,9 @@ def test_other_separators_are_noticed(fails):
         ("d.csv", 'label,"te"xt\n1,2\n', "badly quoted"),
     ],
 )
-def test_a_file_that_cannot_be_right_stops_with_a_reason(name, content, told, fails):
+def test_a_file_that_cannot_be_right_stops_with_a_reason(name, content, expected, fails):
     message = fails(content, name)
-    assert told in message
+    assert expected in message
     assert message.startswith(("datasets.news: ", "datasets.news."))
 
 

@@ -336,7 +336,7 @@ def test_no_near_duplicate_is_missed(texts, threshold):
     grams = [{tuple(t[i : i + 3]) for i in range(max(1, len(t) - 2))} for t in texts]
     train, validation, test = np.arange(n - 4), np.arange(n - 4, n - 2), np.arange(n - 2, n)
 
-    def first(x, among):
+    def first_similar(x, among):
         # Compared as fractions: 11 of 20 is 0.55, whatever 0.55 * 20 is in floating point.
         share = Fraction(str(threshold))
         return next(
@@ -346,11 +346,11 @@ def test_no_near_duplicate_is_missed(texts, threshold):
 
     expected = {}
     for x in (*validation, *test):
-        if (i := first(x, train)) is not None:
+        if (i := first_similar(x, train)) is not None:
             expected[int(x)] = ("training", i)
     kept = [v for v in validation if v not in expected]
     for x in test:
-        if x not in expected and (i := first(x, kept)) is not None:
+        if x not in expected and (i := first_similar(x, kept)) is not None:
             expected[int(x)] = ("validation", i)
     joined = [" ".join(text) for text in texts]
     assert duplicates.near_duplicates(joined, train, validation, test, threshold) == expected

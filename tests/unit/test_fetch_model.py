@@ -96,7 +96,7 @@ def test_an_adapter_is_no_base(source, tmp_path):
 # ---------------------------------------------------------------- what could run or lead elsewhere
 
 
-def told(source, tmp_path) -> str:
+def refusal(source, tmp_path) -> str:
     with pytest.raises(UserError) as error:
         link(source, tmp_path / "target", WHERE)
     assert not (tmp_path / "target").exists()
@@ -116,13 +116,13 @@ def index(source, *shards):
 def test_an_index_that_leads_out_of_the_folder_is_refused(source, tmp_path, shard):
     (source.parent / "other.safetensors").write_bytes(b"x")
     index(source, "model-00001-of-00002.safetensors", shard)
-    assert f"lists '{shard}', which is not in the folder" in told(source, tmp_path)
+    assert f"lists '{shard}', which is not in the folder" in refusal(source, tmp_path)
 
 
 @pytest.mark.parametrize("content", ["[]", "{", '{"weight_map": []}', "{}"])
 def test_an_index_that_is_none_is_refused(source, tmp_path, content):
     (source / "model.safetensors.index.json").write_text(content)
-    assert "cannot be read" in told(source, tmp_path)
+    assert "cannot be read" in refusal(source, tmp_path)
 
 
 def test_an_index_of_the_files_that_are_there_is_taken(source, tmp_path):
@@ -134,7 +134,7 @@ def test_a_model_with_code_of_its_own_is_refused(source, tmp_path):
     config = {"model_type": "own", "auto_map": {"AutoModelForCausalLM": "modeling_own.OwnModel"}}
     (source / "config.json").write_text(json.dumps(config))
     (source / "modeling_own.py").write_text("raise SystemExit('ran')")
-    assert "code from a model is not run" in told(source, tmp_path)
+    assert "code from a model is not run" in refusal(source, tmp_path)
 
 
 def test_code_beside_a_model_that_transformers_knows_is_left_behind(source, tmp_path):
@@ -149,13 +149,13 @@ def test_links_that_lead_nowhere_are_told(source, tmp_path):
     weights = source / "model-00002-of-00002.safetensors"
     weights.unlink()
     weights.symlink_to(tmp_path / "gone")
-    assert "a link that leads nowhere" in told(source, tmp_path)
+    assert "a link that leads nowhere" in refusal(source, tmp_path)
     weights.unlink()
     weights.symlink_to(weights)
-    assert "a link that leads nowhere" in told(source, tmp_path)
+    assert "a link that leads nowhere" in refusal(source, tmp_path)
     weights.unlink()
     weights.mkdir()
-    assert "is no file" in told(source, tmp_path)
+    assert "is no file" in refusal(source, tmp_path)
 
 
 def test_a_tokenizer_with_code_of_its_own_is_refused(tmp_path):

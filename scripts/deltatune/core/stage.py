@@ -17,8 +17,8 @@ from typing import Any
 
 from deltatune.core import disk, integrity, signals
 from deltatune.core.errors import UserError
-from deltatune.core.isolation import leave_snakemakes_environment
 from deltatune.core.text import printable
+from deltatune.core.upstream import leave_snakemakes_environment
 
 
 class Terminal:

@@ -101,7 +101,7 @@ _UNNUMBERED = _list(
 _HEADING = re.compile(rf"({'|'.join([*_LEVELS, *_SHORT])})\b\.?\s+(?:the\s+)?(\S.*)", re.IGNORECASE)
 # A number of two words (Twenty One) is tried before one of a single word.
 _NUMBERS = [
-    re.compile(rf"(?P<number>{form})(?P<mark>\s*[.:]?\s*[-–—]*)")
+    re.compile(rf"(?P<number>{form})(?P<punctuation>\s*[.:]?\s*[-–—]*)")
     for form in (r"[A-Za-z]+[- ][A-Za-z]+", r"\d{1,4}|[A-Za-z]+")
 ]
 # Up to 399. A single C, D, L or M is rather a letter ("Part C"), and "mix" is a word.
@@ -212,31 +212,31 @@ def _parse(text: str) -> _Line | None:
         return None
     word, rest = match[1], match[2]
     for pattern in _NUMBERS:
-        found = pattern.match(rest)
-        number = _number(found["number"]) if found else None
+        numbered = pattern.match(rest)
+        number = _number(numbered["number"]) if numbered else None
         if number is not None:
             break
     else:
         return None
-    after = rest[found.end() :]
-    marked = bool(found["mark"].strip())
+    after = rest[numbered.end() :]
+    punctuated = bool(numbered["punctuation"].strip())
     title = after.strip()
-    if title and not marked and not found["mark"] and not after[0].isspace():
+    if title and not punctuated and not numbered["punctuation"] and not after[0].isspace():
         return None  # "Chapter 4th", "Part 1's"
     kind = _SHORT.get(word.casefold(), word.casefold())
-    digits = found["number"].isdigit()
-    shouted = word.isupper() and len(word) > 1
+    digits = numbered["number"].isdigit()
+    in_capitals = word.isupper() and len(word) > 1
     if not title:
         return _Line(kind, number, "", True, digits)
     if title[0].islower() or not word[0].isupper():
         return None
-    if not marked:
+    if not punctuated:
         # "Chapter 1 The Storm", but not "Letter I Wrote", nor a sentence about a chapter.
-        if found["number"] == "I" and not shouted:
+        if numbered["number"] == "I" and not in_capitals:
             return None
         if title[-1] in ".,;" or any(len(w) > 3 and w[0].islower() for w in title.split()):
             return None
-    return _Line(kind, number, title, shouted and marked, digits)
+    return _Line(kind, number, title, in_capitals and punctuated, digits)
 
 
 def _read_heading(lines: list[str]) -> _Line | None:
@@ -343,12 +343,12 @@ def split_sentences(text: str) -> list[str]:
 def _sentences(words: list[str]) -> Iterator[list[str]]:
     start = 0
     for i in range(len(words)):
-        if i + 1 == len(words) or _ends(words[i], words[i + 1], first=i == start):
+        if i + 1 == len(words) or _ends(words[i], words[i + 1], begins=i == start):
             yield words[start : i + 1]
             start = i + 1
 
 
-def _ends(word: str, following: str, first: bool) -> bool:
+def _ends(word: str, following: str, begins: bool) -> bool:
     """Whether a sentence ends between two words. first: the word begins the sentence."""
     core = word.rstrip(_CLOSING)
     if not core or core[-1] not in _STOPS:
@@ -360,7 +360,7 @@ def _ends(word: str, following: str, first: bool) -> bool:
     if core[-1] != "." or core.endswith(".."):
         return True
     stem = core.lstrip(_OPENING)[:-1]
-    if first and (stem.isdigit() or len(stem) == 1):
+    if begins and (stem.isdigit() or len(stem) == 1):
         return False  # the number of an item: "1. Wash"
     if stem.casefold() in _TITLES:
         return False

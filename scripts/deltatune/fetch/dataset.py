@@ -36,9 +36,9 @@ def records(
         from deltatune.fetch import hub
 
         asked = {key: settings[key] for key in ("id", "config", "split", "revision")}
-        found, facts = hub.dataset(**asked, where=where, progress=progress)
+        split_records, facts = hub.dataset(**asked, where=where, progress=progress)
         columns = settings["columns"]
-        return facts | read.read_rows(found, f"'{settings['id']}'", columns, **out)
+        return facts | read.read_rows(split_records, f"'{settings['id']}'", columns, **out)
     facts = {}
     if settings["source"] == "url":
         source = _download(settings, downloads, where, progress)

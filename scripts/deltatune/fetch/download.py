@@ -83,7 +83,7 @@ def fetch(
                 continue
             raise WrongContent(actual)
         part.replace(target)
-        _mark(part).unlink(missing_ok=True)
+        _validator_file(part).unlink(missing_ok=True)
         return
 
 
@@ -92,23 +92,25 @@ def _receive(
 ) -> None:
     """One request that fills `part` up to its end. known: a checksum will tell its content."""
     have = _size(part)
-    mark = _mark(part).read_text(encoding="utf-8") if _mark(part).is_file() else ""
+    validator = (
+        _validator_file(part).read_text(encoding="utf-8") if _validator_file(part).is_file() else ""
+    )
     url, private = address
     request = urllib.request.Request(url, headers={"Accept-Encoding": "identity"})
     for key, value in private.items():
         # urllib would send an ordinary header, a token included, to whoever we are sent on to.
         request.add_unredirected_header(key, value)
-    if have and (known or mark):
+    if have and (known or validator):
         request.add_header("Range", f"bytes={have}-")
         if not known:
-            request.add_header("If-Range", mark)
+            request.add_header("If-Range", validator)
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
             begin = have if _continues(response, have) else 0
             length = response.headers.get("Content-Length")
             total = begin + int(length) if length else None
             _room(part, total, begin)
-            _mark(part).write_text(_validator(response), encoding="utf-8")
+            _validator_file(part).write_text(_validator(response), encoding="utf-8")
             _copy(response, part, begin, total, name, progress)
     except urllib.error.HTTPError as error:
         error.close()
@@ -132,7 +134,7 @@ def _copy(
     name: str,
     progress: Callable[[str], None],
 ) -> None:
-    have, told = begin, time.monotonic()
+    have, reported = begin, time.monotonic()
     with part.open("ab" if begin else "wb") as file:
         while True:
             try:
@@ -143,8 +145,8 @@ def _copy(
                 break
             file.write(chunk)
             have += len(chunk)
-            if time.monotonic() - told >= TELL:
-                told = time.monotonic()
+            if time.monotonic() - reported >= TELL:
+                reported = time.monotonic()
                 progress(f"{name}: {_how_far(have, total)}")
     if total is not None and have < total:
         raise Broken(f"the connection broke off at {_how_far(have, total)}")
@@ -183,7 +185,7 @@ def _pause(error: Exception, waits: Any) -> float | None:
     return next(waits, None)
 
 
-def _mark(part: Path) -> Path:
+def _validator_file(part: Path) -> Path:
     return part.with_name(part.name + ".etag")
 
 

@@ -1,9 +1,8 @@
 """Datasets and models from the Hugging Face Hub, at one revision, and what to do when it fails.
 
 Everything lies in the hub's own cache, so HF_HOME, HF_ENDPOINT, HF_TOKEN and the stored login mean
-what they mean everywhere. huggingface_hub 2.4 throws an unfinished file away; so large files come
-by `download.fetch`, which goes on where it stopped, to where huggingface_hub keeps them, and
-`snapshot_download` finds them there and brings the rest.
+what they mean everywhere. Large files are fetched by `download.fetch`, which resumes, into the
+place where `snapshot_download` looks for them; it brings the rest.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from __future__ import annotations
 import glob
 import json
 import os
-import tempfile
 import urllib.error
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -22,13 +20,12 @@ from urllib.parse import urlsplit
 import httpx2
 import huggingface_hub as hf
 from huggingface_hub import constants, errors
-from huggingface_hub.file_download import repo_folder_name
-from huggingface_hub.utils import WeakFileLock, build_hf_headers, disable_progress_bars
+from huggingface_hub.utils import build_hf_headers, disable_progress_bars
 
 from deltatune.core import disk
 from deltatune.core.errors import UserError
 from deltatune.core.text import did_you_mean, file_size
-from deltatune.fetch import download
+from deltatune.fetch import download, upstream
 
 _UNREACHABLE = (
     download.Broken,
@@ -83,23 +80,14 @@ def dataset(
             raise UserError(_is_a_program(id, script, where))
         # A gated repository lists its files to everybody. `datasets` would hide why it fails.
         _locate("dataset", id, commit, min(files, default=".gitattributes"))()
-        import datasets  # a second and more, which no failure above has to wait for
-        from datasets.data_files import DataFilesDict, DataFilesList
-
-        # Where it cannot reach the hub, `datasets` takes any other version that it has once
-        # prepared: so it is shown a cache with none.
-        with tempfile.TemporaryDirectory() as empty:
-            builder = datasets.load_dataset_builder(id, config, revision=commit, cache_dir=empty)
+        builder = upstream.dataset_builder(id, config, commit)
         splits = builder.config.data_files
         if split not in splits:
             raise UserError(_no_split(id, split, list(splits), where))
         prefix = f"hf://datasets/{id}@{commit}/"
         names = [path.removeprefix(prefix) for path in splits[split]]
         folder = _snapshot("dataset", id, commit, [files[name] for name in names], progress)
-        # The builder knows the columns, separators and types; only its files are on disk now.
-        local = DataFilesList([str(folder / name) for name in names], splits[split].origin_metadata)
-        builder.config.data_files = DataFilesDict({split: local})
-        stream = builder.as_streaming_dataset(split=split)
+        stream = upstream.stream_from_disk(builder, split, [folder / name for name in names])
         hashes = {name: _identity(files[name]) for name in names}
         return Records(stream, id, where), {"commit": commit, "files": hashes}
 
@@ -141,15 +129,15 @@ def _listing(kind: str, id: str, revision: str) -> tuple[str, dict[str, hf.hf_ap
     api = hf.HfApi(library_name="deltatune")
     commit = api.resolve_revision(id, repo_type=kind, revision=revision).resolved
     try:
-        found: Iterable[Any] = list(
+        entries: Iterable[Any] = list(
             api.list_repo_tree(id, recursive=True, revision=commit, repo_type=kind)
         )
     except (httpx2.TransportError, errors.OfflineModeIsEnabled) as error:
         try:
-            found = hf.get_cached_repo_tree(id, repo_type=kind, revision=commit)
+            entries = hf.get_cached_repo_tree(id, repo_type=kind, revision=commit)
         except errors.CachedRepoTreeNotFoundError:
             raise error from None
-    return commit, {file.path: file for file in found if isinstance(file, hf.hf_api.RepoFile)}
+    return commit, {file.path: file for file in entries if isinstance(file, hf.hf_api.RepoFile)}
 
 
 def _snapshot(
@@ -157,15 +145,10 @@ def _snapshot(
 ) -> Path:
     """The folder in the cache that holds these files, fetched where they are not there yet."""
     disable_progress_bars()
-    cache = Path(constants.HF_HUB_CACHE)
-    repo = repo_folder_name(repo_id=id, repo_type=kind)
     for file in files:
         if file.lfs is None:  # a small one, or listed by the cache alone
             continue
-        blob = cache / repo / "blobs" / file.lfs.sha256
-        lock = cache / ".locks" / repo / f"{file.lfs.sha256}.lock"
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with WeakFileLock(lock):
+        with upstream.locked_blob(kind, id, file.lfs.sha256) as blob:
             if not blob.exists():
                 progress(f"{id}: {file.path}, {file_size(file.size)}")
                 locate = _locate(kind, id, commit, file.path)
@@ -217,10 +200,10 @@ def _advice(error: Exception, kind: str, id: str, revision: str, where: str) -> 
     page = f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{id}"
     chain = list(_chain(error))
 
-    def found(*types: type[BaseException]) -> Any:
+    def cause(*types: type[BaseException]) -> Any:
         return next((e for e in chain if isinstance(e, types)), None)
 
-    if found(errors.GatedRepoError):
+    if cause(errors.GatedRepoError):
         return f"{where}.id: '{id}' is gated: its owner decides who may have it. " + (
             f"The token that was sent ({_token_source()}) has no access. Open {page} with the "
             "account of that token and accept the terms or ask for access; a fine-grained token "
@@ -229,12 +212,12 @@ def _advice(error: Exception, kind: str, id: str, revision: str, where: str) -> 
             else f"Open {page}, log in and accept the terms; then run `hf auth login` here, or set "
             "HF_TOKEN to a token that may read."
         )
-    if found(errors.RevisionNotFoundError):
+    if cause(errors.RevisionNotFoundError):
         return (
             f"{where}.revision: '{id}' has no revision '{revision}'; its commits are listed at "
             f"{page}/commits/main."
         )
-    if hidden := found(errors.RepositoryNotFoundError):
+    if hidden := cause(errors.RepositoryNotFoundError):
         # With a token that is good the answer would be 404.
         if hidden.response.status_code == 401 and hf.get_token():
             return _answered(401, id, where)
@@ -243,41 +226,39 @@ def _advice(error: Exception, kind: str, id: str, revision: str, where: str) -> 
             f"{'with the token that was sent' if hf.get_token() else 'without a token'}. Check the "
             "name; if it is private, use a token that may read it (`hf auth login` or HF_TOKEN)."
         )
-    if answer := found(errors.HfHubHTTPError, urllib.error.HTTPError):
+    if answer := cause(errors.HfHubHTTPError, urllib.error.HTTPError):
         return _answered(_status(answer), id, where)
     if reason := disk.full(error):
         return (
             f"{where}: {reason}. Make room in {constants.HF_HUB_CACHE}, or set HF_HOME to a folder "
             "on a larger disk. What has arrived is kept; the next run goes on from there."
         )
-    if wrong := found(download.WrongContent):
+    if wrong := cause(download.WrongContent):
         return (
             f"{where}: a file of '{id}' has arrived damaged ({wrong}); it was thrown away. Run "
             "again; if it stays so, a proxy changes what it passes on."
         )
-    if found(errors.OfflineModeIsEnabled):
+    if cause(errors.OfflineModeIsEnabled):
         return (
             f"{where}: HF_HUB_OFFLINE forbids to fetch '{id}', and {constants.HF_HUB_CACHE} does "
             "not hold all of it. Unset HF_HUB_OFFLINE, or fetch it where there is a network."
         )
-    if found(json.JSONDecodeError, errors.FileMetadataError):
+    if cause(json.JSONDecodeError, errors.FileMetadataError):
         return (
             f"{where}: what answers at {constants.ENDPOINT} is no hub, but perhaps the login page "
             "of a network or a proxy. Check the network, HTTPS_PROXY and HF_ENDPOINT."
         )
-    if cut := found(*_UNREACHABLE):
-        why = found(download.Broken, httpx2.TransportError) or cut
+    if cut := cause(*_UNREACHABLE):
+        why = cause(download.Broken, httpx2.TransportError) or cut
         return (
             f"{where}: the connection to {constants.ENDPOINT} failed: "
             f"{str(why).splitlines()[0] or type(why).__name__}. Check the network and the proxy "
             "(HTTPS_PROXY), then run again: what has arrived is kept, and the next run goes on "
             "from there."
         )
-    # What `datasets` says of a configuration that is unknown or was not named, or of no data.
-    if kind == "dataset" and (unfit := found(ValueError, FileNotFoundError)):
-        first = " ".join(str(unfit).partition("Example of usage")[0].split())[:400]
-        key = "config" if "onfig" in first else "id"
-        return f"{where}.{key}: '{id}' cannot be read as a dataset: {first}"
+    if kind == "dataset" and (unreadable := cause(ValueError, FileNotFoundError)):
+        key, reason = upstream.unreadable(unreadable)
+        return f"{where}.{key}: '{id}' cannot be read as a dataset: {reason}"
     return None
 
 

@@ -44,9 +44,9 @@ def choose(names: list[str], source: str, where: str) -> list[str]:
     weights = fnmatch.filter(names, "*.safetensors")
     if not weights:
         pickles = [name for name in names if name.endswith(_PICKLES)]
-        found = f"only {pickles[0]}, which can run code when it is loaded" if pickles else "none"
+        instead = f"only {pickles[0]}, which can run code when it is loaded" if pickles else "none"
         raise UserError(
-            f"{where}: '{source}' must hold the weights as .safetensors, but there is {found}. "
+            f"{where}: '{source}' must hold the weights as .safetensors, but there is {instead}. "
             "Save the model again with safe_serialization=True."
         )
     if not {"tokenizer.json", "tokenizer.model"} & set(names):
@@ -77,10 +77,10 @@ def link(source: Path, target: Path, where: str) -> dict:
     Returns facts for the manifest. Raises UserError naming `where` if something is missing.
     """
     try:
-        found = sorted(file.name for file in source.iterdir())
+        present = sorted(file.name for file in source.iterdir())
     except OSError as error:
         raise UserError(f"{where}: '{source}' cannot be read: {error.strerror}") from None
-    names = choose(found, str(source), where)
+    names = choose(present, str(source), where)
     for name in names:
         if not (source / name).is_file():
             raise UserError(

@@ -1,9 +1,9 @@
-"""A script sees the packages of its own environment, and of no other.
+"""A workaround for Snakemake: a script sees the packages of its own environment, and of no other.
 
 Snakemake puts the folders that its own packages lie in at the end of a script's path, for the
-objects that it hands over. Under `--use-conda` they are another environment's: what a library
-finds there and uses if it can (rich, psutil, sklearn) would make a result depend on what happens
-to be installed beside snakemake.
+objects that it hands over (snakemake/snakemake#840, seen in 9.27). Under `--use-conda` they are
+another environment's: what a library finds there and uses if it can (rich, psutil, sklearn) would
+make a result depend on what happens to be installed beside snakemake.
 """
 
 from __future__ import annotations

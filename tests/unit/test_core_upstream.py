@@ -13,8 +13,8 @@ SCRIPT = f"""
 import sys
 sys.path += [sys.argv[1], sys.argv[1] + "/more/site-packages", {str(ROOT / "scripts")!r}]
 import snakemake
-from deltatune.core import isolation
-isolation.leave_snakemakes_environment()
+from deltatune.core import upstream
+upstream.leave_snakemakes_environment()
 import snakemake.logging
 import importlib.util
 print([name for name in ("beside", "further") if importlib.util.find_spec(name)])
@@ -22,7 +22,7 @@ print([name for name in ("beside", "further") if importlib.util.find_spec(name)]
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path) -> Path:
+def other_environment(tmp_path: Path) -> Path:
     """A folder with a package called snakemake and another one, and a further folder."""
     (tmp_path / "snakemake").mkdir()
     (tmp_path / "more/site-packages").mkdir(parents=True)
@@ -32,10 +32,10 @@ def elsewhere(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def found(elsewhere: Path, **environment: str) -> str:
+def packages_seen(other_environment: Path, **environment: str) -> str:
     # -S leaves out this environment's packages, snakemake among them, as in one of conda's.
     done = subprocess.run(
-        [sys.executable, "-S", "-c", SCRIPT, elsewhere],
+        [sys.executable, "-S", "-c", SCRIPT, other_environment],
         env=environment,
         stdout=subprocess.PIPE,
         check=True,
@@ -44,19 +44,19 @@ def found(elsewhere: Path, **environment: str) -> str:
     return done.stdout.strip()
 
 
-def test_a_package_beside_snakemake_is_not_found(elsewhere):
-    assert found(elsewhere) == "[]"
+def test_a_package_beside_snakemake_is_not_found(other_environment):
+    assert packages_seen(other_environment) == "[]"
 
 
-def test_what_the_user_put_on_the_path_is(elsewhere):
-    assert found(elsewhere, PYTHONPATH=str(elsewhere)) == "['beside']"
+def test_what_the_user_put_on_the_path_is(other_environment):
+    assert packages_seen(other_environment, PYTHONPATH=str(other_environment)) == "['beside']"
 
 
 def test_without_an_environment_of_its_own_nothing_changes():
     """Here snakemake lies where all the others do."""
     code = (
-        "import sys, snakemake; from deltatune.core import isolation; before = list(sys.path);"
-        "isolation.leave_snakemakes_environment(); print(sys.path == before)"
+        "import sys, snakemake; from deltatune.core import upstream; before = list(sys.path);"
+        "upstream.leave_snakemakes_environment(); print(sys.path == before)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -66,3 +66,11 @@ def test_without_an_environment_of_its_own_nothing_changes():
         text=True,
     )
     assert done.stdout.strip() == "True"
+
+
+def test_snakemake_puts_its_own_packages_on_the_path_of_a_script():
+    """https://github.com/snakemake/snakemake/issues/840, seen in 9.27: when this fails, the
+    workaround can go."""
+    from snakemake import script
+
+    assert "sys.path.extend({repr(searchpaths)})" in Path(script.__file__).read_text()
