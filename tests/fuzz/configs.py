@@ -105,14 +105,14 @@ def _of(annotation: Any, bounds: Any = ()) -> st.SearchStrategy:
 
 
 def _limits(bounds: Any) -> dict[str, Any]:
-    bounds: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
     for bound in bounds:
         if isinstance(bound, FieldInfo):
-            bounds |= _limits(bound.metadata)
+            limits |= _limits(bound.metadata)
         elif isinstance(bound, annotated_types.BaseMetadata):
             names = ("ge", "gt", "le", "lt", "min_length")
-            bounds |= {name: getattr(bound, name) for name in names if hasattr(bound, name)}
-    return bounds
+            limits |= {name: getattr(bound, name) for name in names if hasattr(bound, name)}
+    return limits
 
 
 def sections(model: type[BaseModel], /, **fixed: Any) -> st.SearchStrategy[dict[str, Any]]:
