@@ -32,8 +32,9 @@ from deltatune.config.model import Lora, Training
 from deltatune.core import manifest
 from deltatune.models import device as compute
 from deltatune.models import memory
+from deltatune.models.batch import Batch
+from deltatune.models.dimensions import model_dimensions
 from deltatune.models.load import load_base
-from deltatune.plan import model as planning_model
 from deltatune.train import train
 from safetensors.torch import save_file
 from transformers import MistralConfig, MistralForCausalLM
@@ -156,7 +157,7 @@ def measure(asked: argparse.Namespace, folder: Path, scratch: Path) -> dict:
     clock = Clock(model)
     if on_gpu:
         # Loading holds a shard in 16 bits for a moment, which the plan is not about.
-        held, loading = torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated()
+        weights, loading = torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated()
         torch.cuda.reset_peak_memory_stats()
     _, figures = train.train(
         model,
@@ -180,23 +181,22 @@ def measure(asked: argparse.Namespace, folder: Path, scratch: Path) -> dict:
         quantization=asked.quantization,
         optimizer=asked.optimizer,
         dropout=lora["dropout"],
-        batch_size=used,
-        accumulation=per_step,
+        batch=Batch(used, per_step),
         row_length=asked.length,
         checkpointing=figures["activation_checkpointing_used"],
         on_gpu=on_gpu,
         half=machine.dtype is not torch.float32,
     )
-    sizes = planning_model.dimensions(config, lora, "benchmark")
-    plan = memory.estimate(sizes, setup)
+    sizes = model_dimensions(config, lora, "benchmark")
+    planned = memory.estimate(sizes, setup)
     on_the_gpu = {}
     if on_gpu:
         measured = torch.cuda.max_memory_allocated()
         on_the_gpu = {
-            "weights_gb": round(held / 1e9, 3),
+            "weights_gb": round(weights / 1e9, 3),
             "peak_while_loading_gb": round(loading / 1e9, 3),
             "peak_allocated_gb": round(measured / 1e9, 3),
-            "planned_over_measured": round(plan.allocated / measured, 3),
+            "planned_over_measured": round(planned.allocated / measured, 3),
         }
         if used != asked.batch_size:
             print(f"The peak is that of {asked.batch_size} rows, which did not fit, and no measure")
@@ -210,8 +210,8 @@ def measure(asked: argparse.Namespace, folder: Path, scratch: Path) -> dict:
         "batch_size_used": used,
         "activation_checkpointing_used": figures["activation_checkpointing_used"],
         "load_seconds": round(load_seconds, 1),
-        "planned_weights_gb": round(plan.weights / 1e9, 6),
-        "planned_allocated_gb": round(plan.allocated / 1e9, 6),
+        "planned_weights_gb": round(planned.weights / 1e9, 6),
+        "planned_allocated_gb": round(planned.allocated / 1e9, 6),
         **on_the_gpu,
         "tokens_per_second": round(tokens / clock.seconds(WARM * per_step)),
         "tokens_per_second_with_warm_up": figures["tokens_per_second"],

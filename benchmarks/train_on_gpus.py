@@ -59,7 +59,10 @@ def job(name: str, folder: Path, model: Path, gpus: int, sharded: bool, **traini
         "model": str(model),
         "rows": {split: str(folder / split) for split in ("train", "validation")},
         "output": str(folder / name / "adapter"),
-        "checkpoints": {"folder": str(folder / name / "checkpoints" / "a" / "seed-1"), "mark": "m"},
+        "checkpoints": {
+            "folder": str(folder / name / "checkpoints" / "a" / "seed-1"),
+            "fingerprint": "m",
+        },
         "scratch": str(folder / name / "checkpoints" / "trainer"),
     }
 
@@ -69,8 +72,8 @@ def alone(path: str) -> None:
     from deltatune.core import manifest
     from deltatune.train import job as training_job
 
-    found = training_job.run(json.loads(Path(path).read_text()))
-    print(json.dumps({**found, "peaks": manifest.used()}), flush=True)
+    result = training_job.run(json.loads(Path(path).read_text()))
+    print(json.dumps({**result, "peaks": manifest.used()}), flush=True)
 
 
 def run(task: dict, on_gpu: bool, stop_at: int | None = None) -> dict | None:
@@ -86,7 +89,7 @@ def run(task: dict, on_gpu: bool, stop_at: int | None = None) -> dict | None:
             file.flush()
             command = [sys.executable, __file__, "--alone", file.name]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        found = json.loads(done.stdout.splitlines()[-1])
+        result = json.loads(done.stdout.splitlines()[-1])
     else:
 
         def progress(text: str) -> None:
@@ -95,15 +98,15 @@ def run(task: dict, on_gpu: bool, stop_at: int | None = None) -> dict | None:
                 os.kill(os.getpid(), signal.SIGTERM)
 
         try:
-            found = launch.run(task, gpus, on_gpu, progress=progress)
+            result = launch.run(task, gpus, on_gpu, progress=progress)
         except UserError as error:
             if stop_at is None or "asked to stop" not in str(error):
                 raise
             print(f"  {error}", flush=True)
             return None
-        found["peaks"] = found["figures"]["earlier"]
-    found["wall_seconds"] = round(time.perf_counter() - began, 1)
-    return found
+        result["peaks"] = result["figures"]["earlier"]
+    result["wall_seconds"] = round(time.perf_counter() - began, 1)
+    return result
 
 
 def adapter(task: dict) -> dict:
@@ -139,18 +142,18 @@ def small(folder: Path, gpus: int, on_gpu: bool) -> tuple[dict, list[str]]:
         "precision": "fp32",
         "optimizer": "paged_adamw_32bit",
     }
-    figures, wrong, first = {}, [], None
+    figures, wrong, one_gpu = {}, [], None
     ways = {"one": (1, False), "ddp": (gpus, False), "fsdp": (gpus, True)}
     for name, (count, sharded) in ways.items():
         print(f"small model, {name}", flush=True)
         task = job(name, folder, folder / "model", count, sharded, **settings)
-        found = run(task, on_gpu)
+        result = run(task, on_gpu)
         weights = adapter(task)
-        figures[name] = {"losses": found["figures"]["losses"], "seconds": found["wall_seconds"]}
-        if first is None:
-            first = found
+        figures[name] = {"losses": result["figures"]["losses"], "seconds": result["wall_seconds"]}
+        if one_gpu is None:
+            one_gpu = result
             continue
-        figures[name]["losses_apart"] = apart = losses_apart(first, found)
+        figures[name]["losses_apart"] = apart = losses_apart(one_gpu, result)
         if not apart <= TOLERANCE:
             wrong.append(f"{name}: losses are {apart} from those of one GPU")
         other = job(f"{name}-stopped", folder, folder / "model", count, sharded, **settings)
@@ -161,7 +164,7 @@ def small(folder: Path, gpus: int, on_gpu: bool) -> tuple[dict, list[str]]:
         else:
             resumed = run(other, on_gpu)
             figures[name]["resumed_apart"] = apart = furthest(weights, adapter(other))
-            figures[name]["resumed_losses_apart"] = losses_apart(found, resumed)
+            figures[name]["resumed_losses_apart"] = losses_apart(result, resumed)
             if not apart <= TOLERANCE:
                 wrong.append(f"{name}: the adapter of the stopped run is {apart} away")
     return figures, wrong
@@ -188,31 +191,31 @@ def large(
         "evaluations": 1,
         "optimizer": "paged_adamw_32bit",
     }
-    figures, wrong, first = {}, [], None
+    figures, wrong, one_gpu = {}, [], None
     for name, (count, sharded) in {
         "one": (1, False),
         "ddp": (gpus, False),
         "fsdp": (gpus, True),
     }.items():
         print(f"Mistral-7B, {name}", flush=True)
-        found = run(job(name, folder, model, count, sharded, **settings), True)
-        first = first or found
-        facts = found["figures"]
-        pairs = zip(first["losses"], found["losses"], strict=True)
+        result = run(job(name, folder, model, count, sharded, **settings), True)
+        one_gpu = one_gpu or result
+        facts = result["figures"]
+        pairs = zip(one_gpu["losses"], result["losses"], strict=True)
         apart = max(abs(a["loss"] - b["loss"]) for a, b in pairs if a["step"] == 0)
         if not apart <= TOLERANCE:
             wrong.append(f"Mistral-7B, {name}: the base's losses are {apart} from those of one GPU")
         figures[name] = {
             "losses": facts["losses"],
             "base_losses_apart": apart,
-            "losses_apart": losses_apart(first, found),
+            "losses_apart": losses_apart(one_gpu, result),
             "tokens_per_second": facts["tokens_per_second"],
             "training_seconds": facts["training_seconds"],
-            "wall_seconds": found["wall_seconds"],
+            "wall_seconds": result["wall_seconds"],
             "batch_size_used": facts["batch_size_used"],
             "gradient_accumulation_used": facts["gradient_accumulation_used"],
-            "peak_gpu_memory_gb": found["peaks"].get("peak_gpu_memory_gb"),
-            "main_memory_gb": found["peaks"]["peak_memory_gb"],
+            "peak_gpu_memory_gb": result["peaks"].get("peak_gpu_memory_gb"),
+            "main_memory_gb": result["peaks"]["peak_memory_gb"],
         }
     return figures, wrong
 

@@ -22,7 +22,7 @@ with stage.stage(snakemake) as terminal:
     records = pd.read_parquet(inputs.test).to_dict("records")
     pieces = merge.sample(records, kind, settings, tokenizer)
     evaluated = list(merge.log_probabilities(model, pieces))
-    del model  # its memory is needed; an evaluated model may also hold repacked weights
+    del model  # its memory is needed; an evaluated model may also have repacked weights
     terminal.progress("merging")
     adapter = Path(inputs.adapter).with_suffix("")
     model = merge.merge(inputs.model, settings["quantization"], machine, adapter)

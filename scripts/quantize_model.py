@@ -8,12 +8,12 @@ with stage.stage(snakemake) as terminal:
     from deltatune.core import manifest
     from deltatune.evaluate import systems
     from deltatune.models import device, gptq, quantization
-    from deltatune.models.load import load_tokenizer
     from deltatune.tokens import ids, shards
+    from deltatune.tokens.tokenizer import load_tokenizer
 
     settings = snakemake.params.settings
     quantization.require_gptq()
-    # A fixed number of threads, whatever the machine has to spare: sums are split by it.
+    # A fixed number of threads on every machine: it decides in which order numbers are added.
     machine = device.prepare(settings["seed"], threads=2)
     folder, output = Path(snakemake.input.model), Path(snakemake.output.model)
     samples = gptq.calibration(

@@ -7,6 +7,7 @@ with stage.stage(snakemake) as terminal:
 
     import pandas as pd
     from deltatune.core import manifest
+    from deltatune.core.paths import RESULTS
     from deltatune.evaluate import systems
     from deltatune.models import device
     from deltatune.train import checkpoints, launch
@@ -20,8 +21,8 @@ with stage.stage(snakemake) as terminal:
     output = Path(snakemake.output.adapter)
     base = hashing.read_hashes(snakemake.input.weights)
     shards = {name: snakemake.input[name] for name in ("train", "validation")}
-    # All that decides what comes out; a checkpoint of anything else is of no use.
-    mark = checkpoints.fingerprint(
+    # All that decides the result; a checkpoint of anything else is of no use.
+    fingerprint = checkpoints.fingerprint(
         {
             "settings": settings,
             "code": snakemake.params.code,
@@ -32,7 +33,7 @@ with stage.stage(snakemake) as terminal:
             "dtype": str(machine.dtype),
         }
     )
-    folder = Path("results", "checkpoints", wildcards.experiment, f"seed-{wildcards.seed}")
+    folder = Path(RESULTS, "checkpoints", wildcards.experiment, f"seed-{wildcards.seed}")
     job = {
         **{key: settings[key] for key in ("seed", "lora", "training", "quantization")},
         "base": settings["base"]["name"],
@@ -40,26 +41,26 @@ with stage.stage(snakemake) as terminal:
         "model": str(snakemake.input.model),
         "rows": {name: str(Path(path).with_suffix("")) for name, path in shards.items()},
         "output": str(output),
-        "checkpoints": {"folder": str(folder), "mark": mark},
+        "checkpoints": {"folder": str(folder), "fingerprint": fingerprint},
         "scratch": str(folder / "trainer"),
     }
-    spoken = {"progress": terminal.progress, "say": terminal.say}
+    output_to = {"progress": terminal.progress, "say": terminal.say}
     if gpus == 1:
-        done = training_job.run(job, **spoken)
+        result = training_job.run(job, **output_to)
     else:
-        done = launch.run(job, gpus, on_gpu=machine.device != "cpu", **spoken)
-    losses = pd.DataFrame(done["losses"])
+        result = launch.run(job, gpus, on_gpu=machine.device != "cpu", **output_to)
+    losses = pd.DataFrame(result["losses"])
     losses.to_csv(snakemake.output.losses, index=False, lineterminator="\n")
     hashes = hashing.write_hashes(output, snakemake.output.hashes)
     manifest.write(
         snakemake.output.manifest,
         packages=packages,
         settings=settings,
-        device=done["device"],
-        dtype=done["dtype"],
-        precision=done["precision"],
+        device=result["device"],
+        dtype=result["dtype"],
+        precision=result["precision"],
         base=base,
         hashes=hashes,
-        **done["figures"],
+        **result["figures"],
     )
-    checkpoints.Checkpoints(folder, mark).remove()
+    checkpoints.Checkpoints(folder, fingerprint).remove()

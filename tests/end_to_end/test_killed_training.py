@@ -119,7 +119,7 @@ def test_training_that_is_stopped_in_every_way(small_run, undisturbed, tmp_path)
     assert process.returncode != 0 and "Traceback" not in output
     assert not other.exists() and "going on" not in output
     stopped = newest(project)
-    assert f"Training was asked to stop; the next run goes on at step {stopped} of" in output
+    assert f"Training was asked to stop; the next run resumes at step {stopped} of" in output
 
     # Snakemake alone is killed; its job, which it can no longer stop, saves and ends by itself.
     process = start(project)
@@ -137,7 +137,7 @@ def test_training_that_is_stopped_in_every_way(small_run, undisturbed, tmp_path)
     reached = newest(project)
     done = run_snakemake(project, "--cores", "1", TARGET)
     assert done.returncode == 0, done.stdout[-3000:]
-    assert f"going on at step {reached} of" in done.stdout
+    assert f"resuming at step {reached} of" in done.stdout
     assert results(project) == results(undisturbed)
     assert not (project / CHECKPOINTS).exists()
     assert {p.name for p in (project / RUN).iterdir()} == {

@@ -17,7 +17,8 @@ import yaml
 from conftest import copy_project, run_snakemake, small, write_config
 from deltatune.evaluate.generate import answer
 from deltatune.models.device import Compute
-from deltatune.models.load import load_system, load_tokenizer
+from deltatune.models.load import load_system
+from deltatune.tokens.tokenizer import load_tokenizer
 
 EXPERIMENTS = ("instructions-qlora", "prose-qlora", "news-qlora")
 

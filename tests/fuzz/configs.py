@@ -20,7 +20,7 @@ from deltatune.config.model import (
     Training,
     UrlDataset,
 )
-from deltatune.config.optimizers import OPTIMIZERS
+from deltatune.config.upstream import optimizer_names
 from deltatune.metrics.registry import available_metrics
 from deltatune.models.gpus import KNOWN
 from deltatune.tasks.registry import available_kinds, load_kind
@@ -61,7 +61,7 @@ def values(model: type[BaseModel], name: str) -> st.SearchStrategy:
     if model is Cluster and field.annotation != int | None:
         return st.sampled_from([None, "main", "a100"])
     if name == "optimizer":
-        return st.sampled_from(sorted(OPTIMIZERS))
+        return st.sampled_from(optimizer_names())
     if name == "sha256":
         return st.sampled_from([None, "0" * 64])
     return _of(field.annotation, field.metadata)

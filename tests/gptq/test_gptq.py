@@ -15,6 +15,7 @@ from deltatune.core.errors import UserError
 from deltatune.models import device, gptq, quantization
 from deltatune.models.load import load_base, load_system
 from deltatune.train import train as training
+from deltatune.train.losses import mean_loss
 
 pytest.importorskip(
     "gptqmodel", reason="needs pip install --no-deps -r requirements-gptq.txt -c constraints.txt"
@@ -211,7 +212,7 @@ def test_an_adapter_is_trained_saved_and_loaded(quantized, tmp_path, targets):
     assert train[-1] < train[0] - 0.1
     tuned = load_system(quantized[0], "gptq", CPU, tmp_path / "adapter")
     last = losses["loss"].iloc[-1]
-    assert training.mean_loss(tuned, rows[1], 4) == pytest.approx(last, abs=1e-5)
+    assert mean_loss(tuned, rows[1], 4) == pytest.approx(last, abs=1e-5)
 
 
 def test_dora_is_refused_with_what_peft_says(quantized, tmp_path):

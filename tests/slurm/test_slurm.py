@@ -219,7 +219,7 @@ def test_training_that_runs_out_of_time_goes_on_in_the_next_job(timed, place):
     assert (slow / "adapter.sha256").read_text() == (fast / "adapter.sha256").read_text()
     assert (slow / "loss.csv").read_text() == (fast / "loss.csv").read_text()
     log = place.path("logs/train_adapter/slow/seed-1.log").read_text()
-    assert re.search(r"going on at step [1-9]", log)
+    assert re.search(r"resuming at step [1-9]", log)
     assert not place.path("checkpoints").exists()
 
 

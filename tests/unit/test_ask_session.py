@@ -15,7 +15,8 @@ from deltatune.core.errors import UserError
 from deltatune.evaluate.generate import answer
 from deltatune.evaluate.likelihood import score_completions
 from deltatune.models.device import Compute
-from deltatune.models.load import load_base, load_system, load_tokenizer
+from deltatune.models.load import load_base, load_system
+from deltatune.tokens.tokenizer import load_tokenizer
 from deltatune.workflow.flow import Flow
 from peft import LoraConfig, get_peft_model
 

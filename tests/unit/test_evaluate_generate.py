@@ -6,8 +6,9 @@ import torch
 from deltatune.evaluate.batches import batches_by_length
 from deltatune.evaluate.generate import answer
 from deltatune.models.device import Compute
-from deltatune.models.load import load_base, load_tokenizer
+from deltatune.models.load import load_base
 from deltatune.tokens.ids import bos_ids, text_ids
+from deltatune.tokens.tokenizer import load_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast

@@ -12,6 +12,7 @@ from deltatune.evaluate import generate, likelihood
 from deltatune.models import device, oom, quantization
 from deltatune.models.load import load_base, load_system
 from deltatune.train import train as training
+from deltatune.train.losses import mean_loss
 from safetensors.torch import load_file
 from test_train_train import BASE, hashes, rows
 
@@ -52,7 +53,7 @@ def run(folder, data, output, *, change=None, quantization="nf4", machine=CPU, l
     )
 
 
-def short_of_memory(most, error, after=0):
+def out_of_memory_above(most, error, after=0):
     """A model that cannot take more than `most` rows in training, from a forward pass on."""
     seen = []
 
@@ -80,9 +81,11 @@ def test_what_does_not_fit_becomes_the_run_with_half_the_batch(
     folder, data, tmp_path, error, after
 ):
     """Bit for bit: the steps before the failure leave nothing behind."""
-    said = []
-    change = short_of_memory(2, error, after)
-    losses, figures = run(folder, data, tmp_path / "a" / "adapter", change=change, say=said.append)
+    messages = []
+    change = out_of_memory_above(2, error, after)
+    losses, figures = run(
+        folder, data, tmp_path / "a" / "adapter", change=change, say=messages.append
+    )
     asked = {"batch_size": 2, "gradient_accumulation": 2}
     expected, other = run(folder, data, tmp_path / "b" / "adapter", say=pytest.fail, **asked)
     assert hashes(tmp_path / "a" / "adapter") == hashes(tmp_path / "b" / "adapter")
@@ -90,21 +93,25 @@ def test_what_does_not_fit_becomes_the_run_with_half_the_batch(
     assert (figures["batch_size_used"], figures["gradient_accumulation_used"]) == (2, 2)
     assert (other["batch_size_used"], other["gradient_accumulation_used"]) == (2, 2)
     assert figures["steps"] == other["steps"]
-    assert len(said) == 1
-    assert "training.batch_size" in said[0] and "gradient_accumulation 2" in said[0]
+    assert len(messages) == 1
+    assert "training.batch_size" in messages[0] and "gradient_accumulation 2" in messages[0]
 
 
 def test_one_row_that_does_not_fit_gives_advice(folder, data, tmp_path):
-    said = []
+    messages = []
     with pytest.raises(UserError, match=r"training\.batch_size.*one row at a time.*max_length"):
         run(
             folder,
             data,
             tmp_path / "adapter",
-            change=short_of_memory(0, MemoryError()),
-            say=said.append,
+            change=out_of_memory_above(0, MemoryError()),
+            say=messages.append,
         )
-    assert ["batch_size 2" in said[0], "batch_size 1 " in said[1], len(said)] == [True, True, 2]
+    assert ["batch_size 2" in messages[0], "batch_size 1 " in messages[1], len(messages)] == [
+        True,
+        True,
+        2,
+    ]
     assert not (tmp_path / "adapter").exists()
 
 
@@ -114,14 +121,14 @@ def test_other_errors_stop_at_once(folder, data, tmp_path):
             folder,
             data,
             tmp_path / "adapter",
-            change=short_of_memory(2, RuntimeError("size mismatch")),
+            change=out_of_memory_above(2, RuntimeError("size mismatch")),
             say=pytest.fail,
         )
 
 
 def test_a_step_sees_the_same_rows_in_smaller_pieces(folder, data, tmp_path):
     """Every supervised token weighs the same, whichever piece it is in."""
-    found = [
+    losses = [
         run(
             folder,
             data,
@@ -133,10 +140,10 @@ def test_a_step_sees_the_same_rows_in_smaller_pieces(folder, data, tmp_path):
         )[0]
         for size in (4, 2, 1)
     ]
-    for other in found[1:]:
-        assert other["step"].tolist() == found[0]["step"].tolist()
-        assert other["loss"].to_numpy() == pytest.approx(found[0]["loss"].to_numpy(), abs=2e-4)
-    assert found[0]["loss"].iloc[-2] < found[0]["loss"].iloc[0] - 0.05
+    for other in losses[1:]:
+        assert other["step"].tolist() == losses[0]["step"].tolist()
+        assert other["loss"].to_numpy() == pytest.approx(losses[0]["loss"].to_numpy(), abs=2e-4)
+    assert losses[0]["loss"].iloc[-2] < losses[0]["loss"].iloc[0] - 0.05
 
 
 @pytest.mark.parametrize("asked", [True, False, "auto"])
@@ -211,9 +218,9 @@ def test_an_evaluation_that_does_not_fit_is_that_with_half_the_batch(folder, how
             raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
 
     model.register_forward_pre_hook(check, with_kwargs=True)
-    said = []
-    found, used = oom.evaluate(evaluate, 5, where="tasks.x", say=said.append)
-    assert (found, used, len(said)) == (expected, 2, 1)
+    messages = []
+    scores, used = oom.evaluate(evaluate, 5, where="tasks.x", say=messages.append)
+    assert (scores, used, len(messages)) == (expected, 2, 1)
 
 
 # ---------------------------------------------------------------- precision
@@ -244,7 +251,7 @@ def test_what_is_trained_is_fp32_beside_a_base_in_half_precision(
     assert train[-1] < train[0]
     tuned = load_system(folder, quantization, HALF, tmp_path / "adapter")
     last = losses["loss"].iloc[-1]
-    assert training.mean_loss(tuned, data[1], 4) == pytest.approx(last, abs=0.02)
+    assert mean_loss(tuned, data[1], 4) == pytest.approx(last, abs=0.02)
 
 
 def test_a_base_that_gives_no_number_is_told_apart(folder, data, tmp_path):
@@ -260,16 +267,16 @@ def test_a_base_that_gives_no_number_is_told_apart(folder, data, tmp_path):
 
 def test_the_paged_optimizer_is_adamw_on_a_cpu(folder, data, tmp_path):
     """It has the same state in the same precision; only its place differs, on a GPU."""
-    found = [
+    losses = [
         run(folder, data, tmp_path / name / "adapter", optimizer=name)[0]["loss"].to_numpy()
         for name in ("paged_adamw_32bit", "adamw_torch")
     ]
-    assert found[0] == pytest.approx(found[1], abs=1e-4)
-    assert found[0][-2] < found[0][0]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+    assert losses[0][-2] < losses[0][0]
 
 
 @pytest.mark.parametrize("name", ["lomo", "galore_adamw", "adamw_torch_npu_fused"])
-def test_an_optimizer_that_cannot_be_had_is_named(folder, data, tmp_path, name):
+def test_an_optimizer_that_is_not_available_is_named(folder, data, tmp_path, name):
     with pytest.raises(UserError, match=rf"training\.optimizer: {name} cannot be used here: \w+"):
         run(folder, data, tmp_path / "adapter", optimizer=name)
 

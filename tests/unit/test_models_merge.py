@@ -12,8 +12,9 @@ import torch
 from deltatune.core.errors import UserError
 from deltatune.models import merge
 from deltatune.models.device import Compute
-from deltatune.models.load import load_base, load_system, load_tokenizer
+from deltatune.models.load import load_base, load_system
 from deltatune.tasks import classify, instruct, prose
+from deltatune.tokens.tokenizer import load_tokenizer
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -192,17 +193,17 @@ def test_a_sample_is_what_was_trained_on(base):
 
 @pytest.mark.parametrize("tokens", [1, 7, 60])
 def test_a_sample_has_the_tokens_asked_for(base, tokens):
-    found = merge.sample(RECORDS, instruct, TASK, load_tokenizer(base), tokens)
-    assert sum(len(ids) - 1 for ids in found) == tokens
+    chosen = merge.sample(RECORDS, instruct, TASK, load_tokenizer(base), tokens)
+    assert sum(len(ids) - 1 for ids in chosen) == tokens
 
 
 def test_a_small_sample_is_spread_over_all_records(base):
     tokenizer = load_tokenizer(base)
     records = [{"text": chr(97 + i) * 3, "label": "x"} for i in range(20)]
     task = {"task": "t", "prompt": "{text}:", "labels": ["x", "y"], "max_length": 16}
-    found = merge.sample(records, classify, task, tokenizer, 40)
-    first = [ord(tokenizer.decode(ids)[0]) - 97 for ids in (f[1:] for f in found)]
-    assert min(first) < 5 and max(first) > 14 and len(set(first)) == len(first)
+    chosen = merge.sample(records, classify, task, tokenizer, 40)
+    numbers = [ord(tokenizer.decode(ids[1:])[0]) - 97 for ids in chosen]
+    assert min(numbers) < 5 and max(numbers) > 14 and len(set(numbers)) == len(numbers)
 
 
 def test_nothing_to_compare_is_said(base):
@@ -212,13 +213,13 @@ def test_nothing_to_compare_is_said(base):
 
 
 def test_long_prose_is_cut_as_in_training(base):
-    found = merge.sample(
+    chosen = merge.sample(
         [{"text": " ".join(tiny.TEXTS), "chapter": ""}],
         prose,
         {"task": "t", "max_length": 32},
         load_tokenizer(base),
     )
-    assert len(found) > 1 and max(map(len, found)) <= 32
+    assert len(chosen) > 1 and max(map(len, chosen)) <= 32
 
 
 class Fixed:
@@ -238,13 +239,13 @@ def test_divergence_by_hand():
     pieces = [np.array([0, 1, 0]), np.array([1, 0])]
     p, q = [0.5, 0.5], [0.25, 0.75]
     reference = list(merge.log_probabilities(Fixed(np.log(p).tolist()), pieces))
-    found = merge.divergence(reference, Fixed(np.log(q).tolist()), pieces, quiet)
+    figures = merge.divergence(reference, Fixed(np.log(q).tolist()), pieces, quiet)
     expected = sum(a * np.log(a / b) for a, b in zip(p, q, strict=True))
-    assert found["kl_mean"] == pytest.approx(expected, rel=1e-6)
-    assert found["kl_max"] == pytest.approx(expected, rel=1e-6)
-    assert found["tokens"] == 3
-    assert found["same_argmax"] == 0
-    assert not found["within_limit"]
+    assert figures["kl_mean"] == pytest.approx(expected, rel=1e-6)
+    assert figures["kl_max"] == pytest.approx(expected, rel=1e-6)
+    assert figures["tokens"] == 3
+    assert figures["same_argmax"] == 0
+    assert not figures["within_limit"]
     same = merge.divergence(reference, Fixed(np.log(p).tolist()), pieces, quiet)
     assert same["kl_mean"] == 0 and same["same_argmax"] == 1
 
@@ -252,8 +253,8 @@ def test_divergence_by_hand():
 def test_impossible_tokens_do_not_spoil_the_mean():
     pieces = [np.array([0, 1])]
     reference = list(merge.log_probabilities(Fixed([0.0, 0.0, -float("inf")]), pieces))
-    found = merge.divergence(reference, Fixed([0.0, 0.0, -float("inf")]), pieces, quiet)
-    assert found["kl_mean"] == 0
+    figures = merge.divergence(reference, Fixed([0.0, 0.0, -float("inf")]), pieces, quiet)
+    assert figures["kl_mean"] == 0
 
 
 def test_a_large_divergence_is_said_loudly():

@@ -1,8 +1,8 @@
 import pytest
 import torch
-from deltatune.config.optimizers import OPTIMIZERS
 from deltatune.core.errors import UserError
 from deltatune.models import oom
+from deltatune.models.batch import Batch, smaller_batch
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ def test_checkpointing_by_itself_is_for_large_models_on_a_gpu(asked, parameters,
 
 
 @pytest.mark.parametrize(
-    ("error", "short"),
+    ("error", "expected"),
     [
         (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
         (MemoryError(), True),
@@ -31,12 +31,12 @@ def test_checkpointing_by_itself_is_for_large_models_on_a_gpu(asked, parameters,
         (UserError("out of memory"), False),
     ],
 )
-def test_what_counts_as_short_of_memory(error, short):
-    assert oom.out_of_memory(error) is short
+def test_what_counts_as_out_of_memory(error, expected):
+    assert oom.out_of_memory(error) is expected
 
 
 @pytest.mark.parametrize(
-    ("plan", "next_"),
+    ("used", "smaller"),
     [
         ((8, 1), (4, 2)),
         ((4, 2), (2, 4)),
@@ -48,11 +48,15 @@ def test_what_counts_as_short_of_memory(error, short):
         ((1, 8), None),
     ],
 )
-def test_a_smaller_batch_keeps_the_rows_of_a_step(plan, next_):
-    found = oom.smaller(*plan)
-    assert found == next_
-    if found:
-        assert found[0] * found[1] == plan[0] * plan[1]
+def test_a_smaller_batch_keeps_the_rows_of_a_step(used, smaller):
+    used = Batch(*used)
+    if smaller is None:
+        with pytest.raises(UserError, match=r"training\.batch_size: out of memory with one row"):
+            smaller_batch(used)
+        return
+    batch, message = smaller_batch(used)
+    assert batch == Batch(*smaller) and batch.rows == used.rows
+    assert f"batch_size {smaller[0]} and gradient_accumulation {smaller[1]}" in message
 
 
 def _limited(most, error):
@@ -70,14 +74,16 @@ def _limited(most, error):
 @pytest.mark.parametrize("error", [torch.cuda.OutOfMemoryError("out of memory"), MemoryError()])
 def test_an_evaluation_begins_again_with_half_the_batch(error):
     run, tried = _limited(10, error)
-    said = []
-    assert oom.evaluate(run, 32, where="tasks.x.evaluation.batch_size", say=said.append) == (
+    messages = []
+    assert oom.evaluate(run, 32, where="tasks.x.evaluation.batch_size", say=messages.append) == (
         "by 8",
         8,
     )
     assert tried == [32, 16, 8]
-    assert len(said) == 2 and said[0].startswith("tasks.x.evaluation.batch_size: memory ran short")
-    assert "32" in said[0] and "again with 8" in said[1]
+    assert len(messages) == 2 and messages[0].startswith(
+        "tasks.x.evaluation.batch_size: out of memory"
+    )
+    assert "32" in messages[0] and "again with 8" in messages[1]
 
 
 def test_an_evaluation_that_fits_says_nothing():
@@ -98,10 +104,3 @@ def test_other_errors_are_not_hidden():
     with pytest.raises(RuntimeError, match="shape mismatch"):
         oom.evaluate(run, 4, where="x", say=pytest.fail)
     assert tried == [4]
-
-
-def test_the_optimizers_are_those_of_transformers():
-    from transformers.training_args import OptimizerNames
-
-    assert set(OPTIMIZERS) == {name.value for name in OptimizerNames}
-    assert list(OPTIMIZERS) == sorted(OPTIMIZERS)

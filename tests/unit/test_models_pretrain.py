@@ -69,9 +69,9 @@ def test_what_is_saved_loads_as_an_ordinary_folder_and_its_figures_are_true(tmp_
 
 @pytest.mark.parametrize("steps", [1, 2, 9, 10, 11, 19, 20])
 def test_any_number_of_steps(tmp_path, steps):
-    said = []
-    pretrain(tiny.TEXTS, SETTINGS | {"steps": steps}, tmp_path / "model", said.append)
-    assert len(said) == steps
+    messages = []
+    pretrain(tiny.TEXTS, SETTINGS | {"steps": steps}, tmp_path / "model", messages.append)
+    assert len(messages) == steps
 
 
 def test_it_learns(tmp_path):

@@ -16,6 +16,8 @@ from deltatune.config import model as settings_model
 from deltatune.config.load import load_settings
 from deltatune.core.errors import UserError
 from deltatune.models import device, gpus, memory
+from deltatune.models.batch import Batch
+from deltatune.models.dimensions import ModelDimensions, model_dimensions
 from deltatune.models.load import load_base
 from deltatune.models.memory import Setup
 from deltatune.plan import model as planning_model
@@ -36,11 +38,9 @@ SHAPE = {
 BATCH, LENGTH = 2, 64
 
 
-def sizes(lora: dict, **changes) -> memory.ModelDimensions:
+def sizes(lora: dict, **changes) -> ModelDimensions:
     config = tiny.model(**SHAPE | changes).config.to_dict()
-    return planning_model.dimensions(
-        config, settings_model.Lora(**lora).model_dump(), "experiments.x"
-    )
+    return model_dimensions(config, settings_model.Lora(**lora).model_dump(), "experiments.x")
 
 
 def setup(**changes) -> Setup:
@@ -48,8 +48,7 @@ def setup(**changes) -> Setup:
         "quantization": "none",
         "optimizer": "adamw_torch",
         "dropout": 0.1,
-        "batch_size": BATCH,
-        "accumulation": 1,
+        "batch": Batch(BATCH, 1),
         "row_length": LENGTH,
         "checkpointing": False,
         "on_gpu": False,
@@ -60,12 +59,12 @@ def setup(**changes) -> Setup:
 
 def with_lora(quantization: str, lora: dict, folder: Path, dtype=torch.float32, **changes):
     """A small Mistral as train_adapter has it, in training."""
-    from deltatune.train.lora import lora_config
+    from deltatune.models.lora import lora_config
     from peft import get_peft_model
 
     tiny.saved(folder, **SHAPE | changes)
     base = load_base(folder, quantization, device.Compute("cpu", dtype, ""))
-    return get_peft_model(base, lora_config(settings_model.Lora(**lora).model_dump(), None)).train()
+    return get_peft_model(base, lora_config(settings_model.Lora(**lora).model_dump())).train()
 
 
 def batch(model) -> dict[str, torch.Tensor]:
@@ -76,7 +75,7 @@ def batch(model) -> dict[str, torch.Tensor]:
 
 
 def saved_bytes(model, dtype=torch.float32) -> int:
-    """Bytes that autograd keeps for the backward pass, weights of the model left out."""
+    """Bytes that autograd saves for the backward pass, weights of the model left out."""
     owned = {t.untyped_storage().data_ptr() for t in [*model.parameters(), *model.buffers()]}
     kept: dict[int, torch.Tensor] = {}
 
@@ -96,13 +95,13 @@ def saved_bytes(model, dtype=torch.float32) -> int:
 @pytest.fixture(scope="module")
 def mistral():
     config = json.loads((CONFIGS / "mistralai--Mistral-7B-v0.1.json").read_text())
-    return planning_model.dimensions(
+    return model_dimensions(
         config, settings_model.Lora(rank=8, targets=QV).model_dump(), "experiments.x"
     )
 
 
-# What the loss keeps and the plan counts apart: log-probabilities in fp32 and labels.
-def loss_keeps(dimensions) -> int:
+# What the loss saves and the plan counts apart: log-probabilities in fp32 and labels.
+def loss_saves(dimensions) -> int:
     return BATCH * LENGTH * (4 * dimensions.vocabulary + 8)
 
 
@@ -120,9 +119,9 @@ CASES = [
 def test_activations_are_what_autograd_keeps(tmp_path, quantization, lora):
     dimensions = sizes(lora)
     asked = setup(quantization=quantization, dropout=lora["dropout"])
-    predicted = BATCH * LENGTH * memory.kept_bytes(dimensions, asked) + loss_keeps(dimensions)
-    found = saved_bytes(with_lora(quantization, lora, tmp_path / "model"))
-    assert predicted == pytest.approx(found, rel=0.02)
+    predicted = BATCH * LENGTH * memory.kept_bytes(dimensions, asked) + loss_saves(dimensions)
+    measured = saved_bytes(with_lora(quantization, lora, tmp_path / "model"))
+    assert predicted == pytest.approx(measured, rel=0.02)
 
 
 @pytest.mark.parametrize("targets", [QV, "all-linear"])
@@ -134,7 +133,7 @@ def test_activations_in_half_precision(tmp_path, targets):
     predicted = (
         BATCH * LENGTH * memory.kept_bytes(dimensions, asked)
         + memory.casts(dimensions, asked)
-        + loss_keeps(dimensions)
+        + loss_saves(dimensions)
     )
     model = with_lora("none", lora, tmp_path / "model", torch.bfloat16)
     assert predicted == pytest.approx(saved_bytes(model, torch.bfloat16), rel=0.02)
@@ -211,35 +210,35 @@ def test_checkpointing_keeps_the_inputs_of_blocks(tmp_path):
     assert loss.requires_grad
     dimensions = sizes(lora, **shape)
     kept = memory.kept_bytes(dimensions, setup(checkpointing=True))
-    assert live.now == pytest.approx(BATCH * LENGTH * kept + loss_keeps(dimensions), rel=0.02)
+    assert live.now == pytest.approx(BATCH * LENGTH * kept + loss_saves(dimensions), rel=0.02)
 
 
 @pytest.mark.parametrize("quantization", ["nf4", "none"])
-def test_weights_are_as_large_as_they_are_held(tmp_path, quantization):
+def test_weights_are_as_large_as_estimated(tmp_path, quantization):
     shape = {"hidden_size": 256, "intermediate_size": 704}
     model = with_lora(quantization, {"targets": QV}, tmp_path / "model", **shape)
     base = [p for name, p in model.named_parameters() if "lora_" not in name]
-    found = sum(p.nbytes for p in base)
+    measured = sum(p.nbytes for p in base)
     for parameter in base:
         state = getattr(parameter, "quant_state", None)
         if state is not None:
-            found += state.absmax.nbytes + state.state2.absmax.nbytes
+            measured += state.absmax.nbytes + state.state2.absmax.nbytes
     dimensions = sizes({"targets": QV}, **shape)
     predicted = memory.weight_bytes(dimensions, setup(quantization=quantization))
-    assert predicted == pytest.approx(found, rel=0.001)
+    assert predicted == pytest.approx(measured, rel=0.001)
 
 
 def test_weights_under_gptq_follow_its_settings(mistral):
-    def held(*gptq):
+    def weight_bytes(*gptq):
         return memory.weight_bytes(mistral, setup(quantization="gptq", gptq=gptq))
 
-    assert held(4, 128) - held(4, -1) == mistral.linear * 2.5 / 128
-    assert held(8, -1) - held(4, -1) == mistral.linear / 2
+    assert weight_bytes(4, 128) - weight_bytes(4, -1) == mistral.linear * 2.5 / 128
+    assert weight_bytes(8, -1) - weight_bytes(4, -1) == mistral.linear / 2
 
 
 def test_sizes_of_mistral_7b():
     config = json.loads((CONFIGS / "mistralai--Mistral-7B-v0.1.json").read_text())
-    dimensions = planning_model.dimensions(
+    dimensions = model_dimensions(
         config, settings_model.Lora(rank=8, targets=QV).model_dump(), "experiments.x"
     )
     assert dimensions.parameters == 7_241_732_096
@@ -253,7 +252,7 @@ def test_a_quantized_repository_is_a_smaller_download():
     config = json.loads((CONFIGS / "mistralai--Mistral-7B-v0.1.json").read_text())
     lora = settings_model.Lora(rank=8).model_dump()
     config |= {"quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": 128}}
-    dimensions = planning_model.dimensions(config, lora, "experiments.x")
+    dimensions = model_dimensions(config, lora, "experiments.x")
     # 4.16 GB: TheBloke/Mistral-7B-v0.1-GPTQ, main.
     assert planning_model.download_bytes(config, dimensions) == pytest.approx(4.16e9, rel=0.01)
 
@@ -265,7 +264,7 @@ def test_targets_that_the_model_has_not():
 
 @pytest.mark.parametrize("source", sorted(CONFIGS.glob("*--*.json")), ids=lambda path: path.stem)
 def test_configs_that_are_shipped_can_be_built(source):
-    dimensions = planning_model.dimensions(
+    dimensions = model_dimensions(
         json.loads(source.read_text()),
         settings_model.Lora(targets="all-linear", rank=1).model_dump(),
         "x",
@@ -306,31 +305,29 @@ def test_the_largest_batch_is_the_last_that_fits(mistral):
     largest = memory.largest_batch(mistral, on_gpu(), room)
     assert largest >= 2
     for rows, fits in ((largest, True), (largest + 1, False)):
-        needed = memory.estimate(mistral, on_gpu(batch_size=rows)).total
+        needed = memory.estimate(mistral, on_gpu(batch=Batch(rows, 1))).total
         assert (needed <= room) is fits
 
 
 @pytest.mark.parametrize(
-    ("batch", "accumulation", "largest", "found"),
-    [(6, 2, 5, (4, 3)), (5, 1, 4, (1, 5)), (4, 2, 8, (4, 2))],
+    ("batch", "largest", "expected"),
+    [((6, 2), 5, (4, 3)), ((5, 1), 4, (1, 5)), ((4, 2), 8, (4, 2))],
 )
-def test_batches_of_equal_size(batch, accumulation, largest, found):
-    asked = on_gpu(batch_size=batch, accumulation=accumulation)
-    smaller = memory.with_batch(asked, largest)
-    assert (smaller.batch_size, smaller.accumulation) == found
-    assert memory.with_batch(asked, 0) is None
+def test_batches_of_equal_size(batch, largest, expected):
+    assert Batch(*batch).at_most(min(largest, batch[0])) == Batch(*expected)
+    assert Batch(*batch).at_most(0) is None
 
 
 def test_a_smaller_batch_keeps_the_rows_of_a_step(mistral):
-    asked = on_gpu(batch_size=6, accumulation=2)
-    found = memory.nearest(mistral, asked, 22_000_000_000)
-    assert found.batch_size < 6
-    assert found.batch_size * found.accumulation == 12
-    assert not found.checkpointing and found.quantization == "nf4"
-    assert memory.estimate(mistral, found).total <= 22_000_000_000
-    told = " ".join(memory.changes(asked, found))
-    assert f"batch_size: {found.batch_size}" in told
-    assert f"gradient_accumulation: {found.accumulation}" in told
+    asked = on_gpu(batch=Batch(6, 2))
+    nearest = memory.nearest(mistral, asked, 22_000_000_000)
+    assert nearest.batch.micro_batch_size < 6
+    assert nearest.batch.rows == 12
+    assert not nearest.checkpointing and nearest.quantization == "nf4"
+    assert memory.estimate(mistral, nearest).total <= 22_000_000_000
+    changes = " ".join(memory.changes(asked, nearest))
+    assert f"batch_size: {nearest.batch.micro_batch_size}" in changes
+    assert f"gradient_accumulation: {nearest.batch.gradient_accumulation_steps}" in changes
 
 
 @pytest.mark.parametrize(
@@ -344,17 +341,17 @@ def test_a_smaller_batch_keeps_the_rows_of_a_step(mistral):
     ],
 )
 def test_what_else_is_changed_where_no_batch_fits(mistral, room, quantization, changed):
-    asked = on_gpu(quantization=quantization, batch_size=1, accumulation=8)
-    found = memory.nearest(mistral, asked, int(room), (512, 256, 128))
-    assert memory.estimate(mistral, found).total <= room
+    asked = on_gpu(quantization=quantization, batch=Batch(1, 8))
+    nearest = memory.nearest(mistral, asked, int(room), (512, 256, 128))
+    assert memory.estimate(mistral, nearest).total <= room
     fields = ("checkpointing", "quantization", "row_length")
-    assert {f for f in fields if getattr(found, f) != getattr(asked, f)} == changed
+    assert {f for f in fields if getattr(nearest, f) != getattr(asked, f)} == changed
 
 
 def test_nothing_fits_into_too_little(mistral):
-    asked = on_gpu(batch_size=1)
+    asked = on_gpu(batch=Batch(1, 1))
     assert memory.nearest(mistral, asked, 4_000_000_000, (512, 64)) is None
-    verdict, advice, largest = planning._judge(mistral, asked, gpus.Gpu("tiny", 4 * 10**9, True))
+    verdict, advice, largest = planning._fit(mistral, asked, gpus.Gpu("tiny", 4 * 10**9, True))
     assert verdict == "does not fit" and largest == 0
     assert "nothing makes it fit" in advice[0]
 
@@ -377,8 +374,8 @@ def test_gpus_are_found_however_they_are_written(name):
 
 
 def test_the_smallest_gpu_that_holds_it():
-    assert gpus.holding(15_000_000_000).name == "T4"
-    assert gpus.holding(10**15) is None
+    assert gpus.smallest_with(15_000_000_000).name == "T4"
+    assert gpus.smallest_with(10**15) is None
     assert not gpus.KNOWN["T4"].bf16
 
 
@@ -395,10 +392,10 @@ def test_the_machine_is_the_one_named_or_the_one_here():
 def test_a_gpu_that_nobody_knows(default_config):
     with pytest.raises(UserError, match=r"gpu: 'A10O-40GB' .*did you mean 'A100-40GB'"):
         load_settings(default_config | {"hardware": {"gpu": "A10O-40GB"}}, CONFIGS.parents[1])
-    found = load_settings(
+    settings = load_settings(
         default_config | {"hardware": {"gpu": "A10O", "memory_gb": 20}}, CONFIGS.parents[1]
     )
-    assert found.hardware.memory_gb == 20
+    assert settings.hardware.memory_gb == 20
 
 
 # ---------------------------------------------------------------- where config.json is from
@@ -410,7 +407,7 @@ def offline(tmp_path, monkeypatch):
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    planning_model._fetched.cache_clear()
+    planning_model._fetch.cache_clear()
 
 
 HUB = {"source": "hub", "id": "mistralai/Mistral-7B-v0.1", "revision": "abc"}
@@ -452,7 +449,7 @@ def test_config_of_a_model_that_is_built_here_counts_as_the_model():
     shape = {"hidden_size": 48, "intermediate_size": 96, "layers": 2, "heads": 4, "kv_heads": 2}
     model = settings_model.PretrainModel(source="pretrain", corpus=["x"], architecture=shape)
     config, _, download = planning_model.model_config(model.model_dump(), Path("none"), CONFIGS)
-    dimensions = planning_model.dimensions(config, settings_model.Lora(rank=1).model_dump(), "x")
+    dimensions = model_dimensions(config, settings_model.Lora(rank=1).model_dump(), "x")
     same = tiny.model(
         vocab_size=1536,
         hidden_size=48,
@@ -468,7 +465,7 @@ def test_config_of_a_model_that_is_built_here_counts_as_the_model():
 # ---------------------------------------------------------------- tokens and steps
 
 
-def plan(tmp_path: Path, **changes) -> dict:
+def experiment(tmp_path: Path, **changes) -> dict:
     """An experiment as `workflow.params.Params.plan` gives it."""
     task = {
         "task": "news",
@@ -497,50 +494,52 @@ def records(path: Path, count: int, text: str) -> None:
 
 
 def test_tokens_are_exact_where_rows_are_packed(tmp_path):
-    made = plan(tmp_path)
+    made = experiment(tmp_path)
     packed = {"settings": {"max_length": 64}, "tokens": 500, "rows": 9, "row_length": 60}
     Path(made["files"]["tokens"]).write_text(json.dumps(packed))
-    found = work.work(made, {})
-    assert (found.tokens, found.rows, found.row_length, found.how) == (500, 9, 60, "exact")
+    amount = work.work(made, {})
+    assert (amount.tokens, amount.rows, amount.row_length, amount.how) == (500, 9, 60, "exact")
     # Rows that were packed under other settings say nothing.
-    other = plan(tmp_path, task={"max_length": 32})
+    other = experiment(tmp_path, task={"max_length": 32})
     assert work.work(other, {}).how == "unknown"
 
 
 def test_tokens_from_records(tmp_path):
-    made = plan(tmp_path)
+    made = experiment(tmp_path)
     records(Path(made["files"]["records"]), 100, "x" * 87)
-    found = work.work(made, {})
+    amount = work.work(made, {})
     # 80 training documents of 87 characters, the prompt's 11 and the label's 2 with its space.
-    assert found.how == "estimated"
-    assert found.tokens == 80 * (100 / 4 + 2)
-    assert found.rows == 35  # 2160 / 0.98 / 64
-    fewer = plan(tmp_path, task={"split": {**made["task"]["split"], "max_records": 50}})
+    assert amount.how == "estimated"
+    assert amount.tokens == 80 * (100 / 4 + 2)
+    assert amount.rows == 35  # 2160 / 0.98 / 64
+    fewer = experiment(tmp_path, task={"split": {**made["task"]["split"], "max_records": 50}})
     assert work.work(fewer, {}).tokens == 35 * 27
 
 
 def test_tokens_from_a_file_that_nothing_has_read_yet(tmp_path):
     path = tmp_path / "news.csv"
     pd.DataFrame({"text": ["x" * 87] * 100, "label": "a"}).to_csv(path, index=False)
-    found = work.work(plan(tmp_path, path=str(path)), {})
-    assert (found.how, found.tokens, found.source) == ("estimated", 2160, str(path))
+    amount = work.work(experiment(tmp_path, path=str(path)), {})
+    assert (amount.how, amount.tokens, amount.source) == ("estimated", 2160, str(path))
 
 
 def test_tokens_of_a_public_dataset(tmp_path):
     known = json.loads((CONFIGS / "datasets.json").read_text())
-    made = plan(tmp_path, dataset={"source": "hub", "id": "fancyzhx/ag_news"})
-    found = work.work(made, known)
-    assert found.how == "estimated" and "fancyzhx/ag_news" in found.source
-    assert found.tokens == pytest.approx((0.9 * 120_000 - 10) * (249 / 4 + 2), rel=0.01)
+    made = experiment(tmp_path, dataset={"source": "hub", "id": "fancyzhx/ag_news"})
+    amount = work.work(made, known)
+    assert amount.how == "estimated" and "fancyzhx/ag_news" in amount.source
+    assert amount.tokens == pytest.approx((0.9 * 120_000 - 10) * (249 / 4 + 2), rel=0.01)
 
 
 def test_tokens_are_bounded_by_the_number_of_records(tmp_path):
     split = {"validation": 10, "test": 10, "max_records": 100, "seed": 0}
     unknown = {"source": "hub", "id": "some/body"}
-    found = work.work(plan(tmp_path, task={"split": split}, dataset=unknown), {})
-    assert (found.how, found.rows, found.tokens) == ("at most", 80, 80 * 64)
+    amount = work.work(experiment(tmp_path, task={"split": split}, dataset=unknown), {})
+    assert (amount.how, amount.rows, amount.tokens) == ("at most", 80, 80 * 64)
     assert (
-        work.work(plan(tmp_path, dataset=unknown), {}).steps(settings_model.Training().model_dump())
+        work.work(experiment(tmp_path, dataset=unknown), {}).steps(
+            settings_model.Training().model_dump()
+        )
         is None
     )
 
@@ -580,14 +579,14 @@ def test_steps_are_those_of_the_training(tmp_path):
 def test_presets_are_planned_with_nothing_but_the_project(preset, tmp_path, monkeypatch, offline):
     monkeypatch.chdir(tmp_path)
     flow = workflow.Flow(yaml.safe_load(preset.read_text()))
-    said: list[str] = []
+    messages: list[str] = []
     for here in (None, gpus.KNOWN["T4"]):
         table = planning.make(
-            flow.params.plan(), CONFIGS.parent, said.append, lambda here=here: here
+            flow.params.plan(), CONFIGS.parent, messages.append, lambda here=here: here
         )
         assert len(table) == len(flow.experiments)
         assert (table.parameters == 7_241_732_096).all()
         assert (table.config_from == "presets/configs").all()
         assert (table.tokens_are == "estimated").all() and table.steps.notna().all()
         gpu = here or flow.settings.hardware.gpu
-        assert (table.verdict == ("fits" if gpu else "needs a GPU")).all(), said[-1]
+        assert (table.verdict == ("fits" if gpu else "needs a GPU")).all(), messages[-1]

@@ -12,11 +12,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from deltatune.models.load import load_tokenizer
 from deltatune.tokens.chat import readable
 from deltatune.tokens.encode import encode, pack
 from deltatune.tokens.ids import answer_ids, prompt_ids
 from deltatune.tokens.prompts import Document, conversation, render
+from deltatune.tokens.tokenizer import load_tokenizer
 
 FOLDER = Path(sys.prefix) / "mistral-common"
 FILES = {"v1": "tokenizer.model.v1", "v3": "mistral_instruct_tokenizer_240323.model.v3"}

@@ -1,4 +1,4 @@
-"""Checkpoints as files; what is in them is tested in test_resuming."""
+"""Checkpoints as files; what is in them is tested in test_train_trainer.py."""
 
 import fcntl
 import json
@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from deltatune.core.errors import UserError
 from deltatune.train import checkpoints
-from deltatune.train.checkpoints import Checkpoints, Pace, fingerprint
+from deltatune.train.checkpoints import Checkpoints, SaveTimer, fingerprint
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
-def opened(folder, mark="mark", said=None):
-    saved = Checkpoints(folder, mark, (said if said is not None else []).append)
+def opened(folder, run="fingerprint", messages=None):
+    saved = Checkpoints(folder, run, (messages if messages is not None else []).append)
     saved.open()
     return saved
 
@@ -43,7 +43,7 @@ def test_the_newest_is_found_and_the_one_before_it_kept(folder):
     for step in (5, 90, 100, 1000):
         assert saved.save(step, writes(str(step)))
     assert (saved.latest() / "a").read_text() == "1000"
-    assert [path.name for path in saved._found()] == ["step-00000100", "step-00001000"]
+    assert [path.name for path in saved.paths()] == ["step-00000100", "step-00001000"]
 
 
 @pytest.mark.parametrize(
@@ -59,17 +59,19 @@ def test_the_newest_is_found_and_the_one_before_it_kept(folder):
         lambda path: (path / "hashes.json").write_text('["a"]'),
     ],
 )
-def test_a_damaged_one_is_told_of_deleted_and_the_one_before_it_used(folder, harm):
-    said = []
-    saved = opened(folder, said=said)
+def test_a_damaged_one_is_reported_deleted_and_the_one_before_it_used(folder, harm):
+    messages = []
+    saved = opened(folder, messages=messages)
     saved.save(1, writes("old"))
     saved.save(2, writes("new"))
     harm(saved.latest())
     assert (saved.latest() / "a").read_text() == "old"
-    assert len(said) == 1 and said[0].startswith("The checkpoint of step 2 is not used: its ")
-    assert len(saved._found()) == 1
+    assert len(messages) == 1 and messages[0].startswith(
+        "The checkpoint of step 2 is not used: its "
+    )
+    assert len(saved.paths()) == 1
     harm(saved.latest())
-    assert saved.latest() is None and len(said) == 2
+    assert saved.latest() is None and len(messages) == 2
 
 
 def test_those_of_other_settings_are_deleted(folder):
@@ -107,9 +109,9 @@ def test_one_that_was_not_finished_is_not_seen(folder):
     assert not list(folder.rglob("partial"))
 
 
-def test_a_full_disk_is_told_of_once_and_what_was_there_stays(folder):
-    said = []
-    saved = opened(folder, said=said)
+def test_a_full_disk_is_reported_once_and_what_was_there_stays(folder):
+    messages = []
+    saved = opened(folder, messages=messages)
 
     def full(path):
         writes()(path)
@@ -117,7 +119,7 @@ def test_a_full_disk_is_told_of_once_and_what_was_there_stays(folder):
 
     assert saved.save(1, writes())
     assert not saved.save(2, full) and not saved.save(3, full)
-    assert len(said) == 1 and "step 2" in said[0] and "training goes on" in said[0]
+    assert len(messages) == 1 and "step 2" in messages[0] and "training continues" in messages[0]
     assert saved.latest().name == "step-00000001"
     assert not list(folder.rglob("partial"))
 
@@ -128,11 +130,11 @@ def test_a_disk_that_is_really_full(folder):
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder]).returncode:
         pytest.skip("no file system can be mounted here")
     try:
-        said = []
-        saved = opened(folder, said=said)
+        messages = []
+        saved = opened(folder, messages=messages)
         assert saved.save(1, writes("x" * 5_000))
         assert not saved.save(2, writes("x" * 100_000))
-        assert len(said) == 1 and "No space left" in said[0]
+        assert len(messages) == 1 and "No space left" in messages[0]
         assert saved.latest().name == "step-00000001"
         # Nothing fits any more, not even the lock's number.
         (folder / "filler").write_bytes(b"")
@@ -168,19 +170,19 @@ def test_the_fingerprint_follows_every_part():
 
 def test_saving_takes_a_fiftieth_of_the_time():
     now = [0.0]
-    pace = Pace(clock=lambda: now[0])
-    assert not pace.due()
+    timer = SaveTimer(clock=lambda: now[0])
+    assert not timer.expired()
     now[0] = 2.0
-    assert pace.due()
+    assert timer.expired()
     for seconds, wait in [(0.001, 2), (1, 50), (5, 250), (60, 600)]:
-        pace.saved(seconds)
+        timer.restart(seconds)
         now[0] += wait - 0.5
-        assert not pace.due()
+        assert not timer.expired()
         now[0] += 0.5
-        assert pace.due()
-    pace.saved(0.001, well=False)
+        assert timer.expired()
+    timer.restart(0.001, succeeded=False)
     now[0] += 599
-    assert not pace.due()
+    assert not timer.expired()
 
 
 # ---------------------------------------------------------------- one process at a time
@@ -192,7 +194,7 @@ HOLDER = """
     from deltatune.train.checkpoints import Checkpoints
     if "parent" in sys.argv:
         signals.end_with_parent()
-    saved = Checkpoints(Path(sys.argv[1]), "mark")
+    saved = Checkpoints(Path(sys.argv[1]), "fingerprint")
     saved.open()
     with signals.catch_stop_signals() as asked:
         print("open", flush=True)
@@ -217,17 +219,19 @@ def holder(folder, *arguments):
 
 def test_a_run_waits_for_the_process_of_an_earlier_one(folder):
     process = holder(folder)
-    said = []
-    saved = Checkpoints(folder, "mark", lambda text: (said.append(text), process.terminate()))
+    messages = []
+    saved = Checkpoints(
+        folder, "fingerprint", lambda text: (messages.append(text), process.terminate())
+    )
     saved.open()
-    assert said == [f"Waiting for process {process.pid} of an earlier run, which must save."]
+    assert messages == [f"Waiting for process {process.pid} of an earlier run, which must save."]
     assert saved.latest().name == "step-00000007"
     assert process.wait() == 0
 
 
 def test_a_run_waits_for_one_that_ends_well_and_deletes_the_folder(folder):
     process = holder(folder, "remove")
-    saved = Checkpoints(folder, "mark", lambda text: process.terminate())
+    saved = Checkpoints(folder, "fingerprint", lambda text: process.terminate())
     saved.open()
     assert process.wait() == 0 and saved.latest() is None
     with open(folder / "lock") as file, pytest.raises(BlockingIOError):
@@ -235,7 +239,7 @@ def test_a_run_waits_for_one_that_ends_well_and_deletes_the_folder(folder):
 
 
 def test_a_run_does_not_wait_for_ever(folder, monkeypatch):
-    monkeypatch.setattr(checkpoints, "PATIENCE", 0.3)
+    monkeypatch.setattr(checkpoints, "LOCK_TIMEOUT", 0.3)
     process = holder(folder)
     try:
         with pytest.raises(UserError, match=f"kill {process.pid}"):

@@ -19,7 +19,8 @@ from deltatune.config import load as settings
 from deltatune.config.model import Lora, Training
 from deltatune.core import manifest
 from deltatune.core.errors import UserError
-from deltatune.models import device, oom
+from deltatune.models import device
+from deltatune.models.batch import Batch
 from deltatune.models.device import Compute
 from deltatune.train import checkpoints, launch
 from deltatune.train.data import PaddedDataset, SeededSampler
@@ -27,7 +28,7 @@ from safetensors.torch import load_file
 from test_train_train import BASE, rows
 
 SCRIPTS = ROOT / "scripts"
-# 10 rows in steps of 4: the last step of an epoch has filling rows.
+# 10 rows in steps of 4: the last step of an epoch has padding rows.
 SETTINGS = {"epochs": 2, "batch_size": 2, "gradient_accumulation": 2, "evaluations": 3}
 
 
@@ -38,14 +39,14 @@ def data():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, data):
-    folder = tmp_path_factory.mktemp("together")
+    folder = tmp_path_factory.mktemp("distributed")
     tiny.saved(folder / "model")
     for name, part in zip(("train", "validation"), data, strict=True):
         part.save_to_disk(str(folder / name))
     return folder
 
 
-def together(folder, name, *, quantization="nf4", dropout=0.0, sharded=False, epochs=2, **rest):
+def distributed(folder, name, *, quantization="nf4", dropout=0.0, sharded=False, epochs=2, **rest):
     """(losses, figures, adapter's hashes) of two processes."""
     lora = Lora(rank=2, alpha=4, dropout=dropout).model_dump()
     settings = {**SETTINGS, "epochs": epochs, "learning_rate": 1e-2}
@@ -56,10 +57,10 @@ def together(folder, name, *, quantization="nf4", dropout=0.0, sharded=False, ep
         "rows": {split: str(folder / split) for split in ("train", "validation")},
         "output": str(folder / name / "adapter"),
         "scratch": str(folder / name / "scratch"),
-        "checkpoints": {"folder": str(folder / name / "e" / "seed-1"), "mark": "mark"},
+        "checkpoints": {"folder": str(folder / name / "e" / "seed-1"), "fingerprint": "f"},
     }
-    done = launch.run(job, 2, False, **rest)
-    return pd.DataFrame(done["losses"]), done["figures"], test_train_train.hashes(
+    result = launch.run(job, 2, False, **rest)
+    return pd.DataFrame(result["losses"]), result["figures"], test_train_train.hashes(
         folder / name / "adapter"
     )  # fmt: skip
 
@@ -89,8 +90,8 @@ def test_two_processes_have_the_losses_of_one(folder, data, quantization, sharde
     assert len(set(counts)) > 2 and len(counts) % 4
     losses, output = alone(folder, data, f"alone-{quantization}", quantization)
     name = f"two-{quantization}"
-    found, figures, _ = together(folder, name, quantization=quantization, sharded=sharded)
-    assert_close(output, folder / name / "adapter", (found, losses))
+    own, figures, _ = distributed(folder, name, quantization=quantization, sharded=sharded)
+    assert_close(output, folder / name / "adapter", (own, losses))
     assert figures["processes"] == 2 and figures["steps"] == 6
     assert (figures["batch_size_used"], figures["gradient_accumulation_used"]) == (2, 1)
     assert figures["rows"] == len(data[0])
@@ -100,20 +101,20 @@ def test_two_processes_go_on_where_they_were_stopped(folder, data):
     """With dropout, for which each of them has its own random numbers. So many steps that the
     signal comes before the last one on a machine that has much else to do, too."""
     asked = {"dropout": 0.2, "epochs": 40}
-    expected = together(folder, "whole", **asked)
-    said = []
+    expected = distributed(folder, "whole", **asked)
+    messages = []
 
     def progress(text):
         if text.startswith("step 2/"):
             os.kill(os.getpid(), signal.SIGTERM)
 
-    with pytest.raises(UserError, match=r"the next run goes on at step \d+ of 120"):
-        together(folder, "parts", **asked, progress=progress, say=said.append)
-    assert said == [] and not (folder / "parts" / "adapter").exists()
-    found = together(folder, "parts", **asked, say=said.append)
-    assert len(said) == 1 and said[0].startswith("going on at step ")
-    assert found[2] == expected[2]
-    pd.testing.assert_frame_equal(found[0], expected[0], check_exact=True)
+    with pytest.raises(UserError, match=r"the next run resumes at step \d+ of 120"):
+        distributed(folder, "parts", **asked, progress=progress, say=messages.append)
+    assert messages == [] and not (folder / "parts" / "adapter").exists()
+    resumed = distributed(folder, "parts", **asked, say=messages.append)
+    assert len(messages) == 1 and messages[0].startswith("resuming at step ")
+    assert resumed[2] == expected[2]
+    pd.testing.assert_frame_equal(resumed[0], expected[0], check_exact=True)
 
 
 # ---------------------------------------------------------------- how processes are ended
@@ -136,9 +137,9 @@ def programs(monkeypatch, folder, scenario, **rest):
 
 
 def running(folder) -> list[int]:
-    found = [int(path.read_text()) for path in folder.glob("pid-*")]
-    assert len(found) == 2
-    return [process for process in found if _runs(process)]
+    processes = [int(path.read_text()) for path in folder.glob("pid-*")]
+    assert len(processes) == 2
+    return [process for process in processes if _runs(process)]
 
 
 def _runs(process: int) -> bool:
@@ -149,33 +150,35 @@ def _runs(process: int) -> bool:
     return state != "Z"
 
 
-def test_all_begin_again_where_one_is_short_of_memory(monkeypatch, tmp_path):
-    said = []
-    assert programs(monkeypatch, tmp_path, "short", say=said.append) == {"plan": [2, 4]}
-    assert len(said) == 1 and "batch_size 2 and gradient_accumulation 4" in said[0]
+def test_all_start_again_where_one_is_out_of_memory(monkeypatch, tmp_path):
+    messages = []
+    assert programs(monkeypatch, tmp_path, "out of memory", say=messages.append) == {
+        "batch": {"micro_batch_size": 2, "gradient_accumulation_steps": 4}
+    }
+    assert len(messages) == 1 and "batch_size 2 and gradient_accumulation 4" in messages[0]
 
 
 @pytest.mark.parametrize(
-    ("scenario", "kind", "told"),
+    ("scenario", "kind", "message"),
     [
         ("failed", launch.Failed, "the second one cannot go on"),
-        ("killed", UserError, "without a word"),
+        ("killed", UserError, "without a message"),
     ],
 )
 def test_an_error_of_any_of_them_ends_all_with_one_message(
-    monkeypatch, tmp_path, scenario, kind, told
+    monkeypatch, tmp_path, scenario, kind, message
 ):
-    with pytest.raises(kind, match=told):
+    with pytest.raises(kind, match=message):
         programs(monkeypatch, tmp_path, scenario)
 
 
 def test_a_signal_is_passed_on(monkeypatch, tmp_path):
-    said = []
+    messages = []
 
     def say(text):
-        if not said:  # the second one would end this process
+        if not messages:  # the second one would end this process
             os.kill(os.getpid(), signal.SIGINT)
-        said.append(text)
+        messages.append(text)
 
     with pytest.raises(UserError, match="stopped at step 3"):
         programs(monkeypatch, tmp_path, "asked", say=say)
@@ -216,7 +219,7 @@ def test_no_process_outlives_the_one_that_waits(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("plan", "count", "expected"),
+    ("whole", "processes", "expected"),
     [
         ((4, 4), 2, (4, 2)),
         ((4, 1), 2, (2, 1)),
@@ -227,40 +230,45 @@ def test_no_process_outlives_the_one_that_waits(tmp_path):
         ((5, 2), 1, (5, 2)),
     ],
 )
-def test_a_step_keeps_its_rows(plan, count, expected):
-    found = oom.shared(*plan, count)
-    assert found == expected and found[0] * found[1] * count == plan[0] * plan[1]
+def test_a_step_keeps_its_rows(whole, processes, expected):
+    batch = Batch(*whole).per_process(processes)
+    assert batch == Batch(*expected) and batch.rows * processes == Batch(*whole).rows
 
 
-def test_each_epoch_has_an_order_of_its_own_and_filling_comes_last():
-    order = SeededSampler(10, seed=5, multiple=4)
-    first = list(order)
-    assert sorted(first) == list(range(12)) and first[10:] == [10, 11] and len(order) == 12
-    assert list(order) == first and list(SeededSampler(10, 5))[:10] == first[:10]
-    order.epoch = 1
-    assert list(order) != first
-    assert list(SeededSampler(10, 6)) == list(order)[:10]
+def test_rows_that_processes_cannot_divide_are_refused():
+    with pytest.raises(ValueError, match="9 rows cannot be divided among 2 processes"):
+        Batch(9, 1).per_process(2)
 
 
-def test_nothing_is_learnt_from_filling_rows(data):
-    filled = PaddedDataset(data[0], len(data[0]) + 2)
-    assert len(filled) == len(data[0]) + 2 and filled[3] == data[0][3]
-    assert set(filled[len(data[0])]["labels"]) == {-100}
-    assert len(filled[len(data[0]) + 1]["labels"]) == len(data[0][0]["labels"])
+def test_each_epoch_has_an_order_of_its_own_and_padding_comes_last():
+    sampler = SeededSampler(10, seed=5, multiple=4)
+    order = list(sampler)
+    assert sorted(order) == list(range(12)) and order[10:] == [10, 11] and len(sampler) == 12
+    assert list(sampler) == order and list(SeededSampler(10, 5))[:10] == order[:10]
+    sampler.epoch = 1
+    assert list(sampler) != order
+    assert list(SeededSampler(10, 6)) == list(sampler)[:10]
 
 
-def test_fewer_gpus_than_asked_for(monkeypatch):
+def test_padding_rows_are_not_supervised(data):
+    padded = PaddedDataset(data[0], len(data[0]) + 2)
+    assert len(padded) == len(data[0]) + 2 and padded[3] == data[0][3]
+    assert set(padded[len(data[0])]["labels"]) == {-100}
+    assert len(padded[len(data[0]) + 1]["labels"]) == len(data[0][0]["labels"])
+
+
+def test_fewer_gpus_than_requested(monkeypatch):
     import torch
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(UserError, match=r"training\.gpus: 2 are asked for and 1 can be seen"):
+    with pytest.raises(UserError, match=r"training\.gpus: 2 are requested and 1 are available"):
         device.require(2, Compute("cuda:0", torch.bfloat16, ""))
     device.require(1, Compute("cuda:0", torch.bfloat16, ""))
     device.require(8, Compute("cpu", torch.float32, ""))
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"training": {"gpus": 3}}, r"news-qlora\.training.*gpus: a step of \d+ rows"),
         ({"training": {"sharded": True}}, r"news-qlora\.training.*sharded: one GPU"),
@@ -268,24 +276,24 @@ def test_fewer_gpus_than_asked_for(monkeypatch):
         ({"lora": {"use_dora": True}, "training": {"gpus": 2, "sharded": True}}, "DoRA"),
     ],
 )
-def test_settings_that_cannot_be(default_config, change, told):
+def test_settings_that_cannot_be(default_config, change, message):
     config = yaml.safe_load(yaml.safe_dump(default_config))
     experiment = config["experiments"]["news-qlora"]
     for key, value in change.items():
         experiment[key] = {**experiment.get(key, {}), **value} if isinstance(value, dict) else value
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         settings.load_settings(config)
 
 
 def test_what_several_processes_used_is_added_up():
     earlier = {"seconds": 10.0, "peak_memory_gb": 1000.0, "peak_gpu_memory_gb": 7.0}
-    found = manifest.used(earlier)
-    assert found["seconds"] > 10 and found["peak_memory_gb"] == 1000
-    assert found["peak_gpu_memory_gb"] == 7
+    used = manifest.used(earlier)
+    assert used["seconds"] > 10 and used["peak_memory_gb"] == 1000
+    assert used["peak_gpu_memory_gb"] == 7
     assert manifest.used()["peak_memory_gb"] < 100 and checkpoints.RATIO == 50
 
 
-def test_packed_weights_are_held_as_numbers_whose_bytes_no_copy_changes():
+def test_packed_weights_are_stored_as_numbers_whose_bytes_no_copy_changes():
     """On a GPU, copies of bf16 make all NaNs one, and any two bytes may be a NaN."""
     from bitsandbytes.nn import Linear4bit
     from deltatune.train import fsdp
@@ -294,6 +302,6 @@ def test_packed_weights_are_held_as_numbers_whose_bytes_no_copy_changes():
     layer.weight.data = torch.randn(64, 64).bfloat16()
     layer.to("cpu")
     packed = layer.weight.data.clone()
-    fsdp._make_plain(layer, "cpu")
+    fsdp.unwrap_packed_weight(layer, "cpu")
     assert layer.weight.dtype == torch.float32
     assert torch.equal(layer.weight.view(torch.uint8), packed.view(-1))

@@ -9,12 +9,14 @@ from deltatune.config.model import Lora, Training
 from deltatune.core import hashing
 from deltatune.core.errors import UserError
 from deltatune.models import device
+from deltatune.models.batch import rows_seen
 from deltatune.models.load import load_base, load_system
+from deltatune.models.lora import lora_config
 from deltatune.tokens.encode import encode, pack
 from deltatune.tokens.prompts import Document
-from deltatune.train import lora as adapters
 from deltatune.train import losses
 from deltatune.train import train as training
+from deltatune.train.losses import mean_loss
 from safetensors.torch import load_file
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*`?use_cache.*")
@@ -135,16 +137,16 @@ def test_what_is_saved_gives_the_loss_of_the_last_step(trained, folder, data):
     tuned = load_system(folder, "nf4", machine, output)
     assert not any(p.requires_grad for p in tuned.parameters())
     last = losses[losses["split"] == "validation"]["loss"].iloc[-1]
-    assert training.mean_loss(tuned, data[1], 2) == pytest.approx(last, abs=1e-6)
+    assert mean_loss(tuned, data[1], 2) == pytest.approx(last, abs=1e-6)
     assert figures["losses"]["validation"]["tuned"] == last
 
 
 def test_step_0_is_the_base(trained, folder, data):
     _, losses, figures = trained
     _, model = base(folder)
-    first = losses[(losses["split"] == "validation") & (losses["step"] == 0)]["loss"].item()
-    assert first == pytest.approx(training.mean_loss(model, data[1], 2), abs=1e-9)
-    assert figures["losses"]["validation"]["base"] == first
+    loss = losses[(losses["split"] == "validation") & (losses["step"] == 0)]["loss"].item()
+    assert loss == pytest.approx(mean_loss(model, data[1], 2), abs=1e-9)
+    assert figures["losses"]["validation"]["base"] == loss
 
 
 def test_the_history(trained, data):
@@ -177,16 +179,16 @@ def test_the_figures_count_what_was_trained(trained, folder, data):
     [(10, 4, 3, 10), (10, 4, 6, 20), (10, 4, 7, 24), (4, 4, 2, 8), (3, 8, 2, 6)],
 )
 def test_the_last_step_of_an_epoch_may_see_fewer_rows(rows_, per_step, steps, seen):
-    assert losses.rows_seen(rows_, per_step, steps) == seen
+    assert rows_seen(rows_, per_step, steps) == seen
 
 
 @pytest.mark.parametrize("warmup", [0.03, 0.9])
-def test_a_run_of_one_step_learns_something(folder, data, tmp_path, warmup):
-    """A warm-up begins at a rate of 0, where nothing is learnt."""
+def test_a_run_of_one_step_lowers_the_loss(folder, data, tmp_path, warmup):
+    """A warm-up begins at a rate of 0, where nothing is trained."""
     losses, figures = run(folder, data, tmp_path / "adapter", batch_size=32, warmup=warmup)
     assert figures["steps"] == 1
-    first, last = losses[losses["split"] == "train"]["loss"].iloc[[0, -1]]
-    assert last < first - 1e-4
+    before, after = losses[losses["split"] == "train"]["loss"].iloc[[0, -1]]
+    assert after < before - 1e-4
 
 
 def test_the_adapter_names_its_base_by_the_path_in_results(trained):
@@ -219,12 +221,12 @@ def test_every_field_of_the_settings_reaches_peft():
         "alpha_pattern": {"k_proj": 8},
     }
     assert set(changed) == set(Lora.model_fields)
-    config = adapters.lora_config(Lora(**changed).model_dump(), BASE)
+    config = lora_config(Lora(**changed).model_dump(), BASE)
     names = {"rank": "r", "alpha": "lora_alpha", "dropout": "lora_dropout"}
     for key, value in changed.items():
         name = names.get(key, "target_modules" if key == "targets" else key)
-        found = getattr(config, name)
-        assert (sorted(found) if isinstance(found, set) else found) == value
+        field = getattr(config, name)
+        assert (sorted(field) if isinstance(field, set) else field) == value
     assert config.base_model_name_or_path == BASE
 
 
@@ -254,14 +256,14 @@ def test_every_supervised_token_weighs_the_same(data, batch_size):
     model = tiny.model()
     expected, of_rows = by_hand(model, data[1])
     assert abs(expected - of_rows) > 1e-3, "the rows do not tell the two means apart"
-    assert training.mean_loss(model, data[1], batch_size) == pytest.approx(expected, abs=1e-5)
+    assert mean_loss(model, data[1], batch_size) == pytest.approx(expected, abs=1e-5)
 
 
 def test_measuring_leaves_the_mode_and_the_generator_as_they_were(data):
     model = tiny.model().train()
     torch.manual_seed(1)
     state = torch.get_rng_state()
-    training.mean_loss(model, data[1], 2)
+    mean_loss(model, data[1], 2)
     assert model.training
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -278,11 +280,11 @@ def test_an_unknown_target_is_refused(folder, data, tmp_path):
 def test_a_loss_that_is_no_number_is_refused(folder, data, tmp_path, monkeypatch, seen):
     machine, model = base(folder, "none")
     model.lm_head.weight.data[5] = float("nan")
-    told = r"train loss .* a number"
+    message = r"train loss .* a number"
     if seen == "logged":
         monkeypatch.setattr(losses, "mean_loss", lambda *arguments: 1.0)
-        told = r"training loss is no longer a number at step 1\..*learning_rate"
-    with pytest.raises(UserError, match=told):
+        message = r"training loss is no longer a number at step 1\..*learning_rate"
+    with pytest.raises(UserError, match=message):
         training.train(
             model,
             *data,
@@ -315,7 +317,7 @@ def gradients(folder, measured: bool) -> dict[str, torch.Tensor]:
     _, model = base(folder)
     lora = Lora(rank=2, dropout=0, init_lora_weights=False).model_dump()
     torch.manual_seed(0)
-    model = get_peft_model(model, adapters.lora_config(lora, BASE))
+    model = get_peft_model(model, lora_config(lora, BASE))
     ids = torch.tensor([list(range(3, 40))])
     if measured:
         with torch.no_grad():
@@ -324,7 +326,7 @@ def gradients(folder, measured: bool) -> dict[str, torch.Tensor]:
     return {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
 
 
-def test_a_measurement_does_not_change_what_is_learnt(folder):
+def test_an_evaluation_does_not_change_the_gradients(folder):
     """bitsandbytes can pack the weights in evaluation mode for a kernel that has no gradient."""
     untouched, measured = gradients(folder, False), gradients(folder, True)
     assert all(gradient is not None and gradient.any() for gradient in untouched.values())
@@ -343,6 +345,6 @@ def test_nf4_is_the_dequantized_weight_in_the_compute_precision(tmp_path, hidden
     weight = dequantize_4bit(layer.weight.data, layer.weight.quant_state)
     x = torch.randn(3, 5, weight.shape[1])
     with torch.inference_mode():
-        found = layer(x)
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, x @ weight.T, rtol=1e-5, atol=1e-5)
+        product = layer(x)
+    assert product.dtype == torch.float32
+    torch.testing.assert_close(product, x @ weight.T, rtol=1e-5, atol=1e-5)

@@ -10,7 +10,7 @@ import test_train_train
 import tiny
 import torch
 from deltatune.core.errors import UserError
-from deltatune.models import oom
+from deltatune.models.batch import Batch
 from deltatune.train import checkpoints, lora, train, trainer
 from deltatune.train.checkpoints import Checkpoints
 from deltatune.train.trainer import ResumableTrainer
@@ -33,21 +33,21 @@ def data():
 @pytest.fixture
 def often(monkeypatch):
     """A checkpoint at every step."""
-    monkeypatch.setattr(checkpoints.Pace, "due", lambda self: True)
+    monkeypatch.setattr(checkpoints.SaveTimer, "expired", lambda self: True)
 
 
 class Cut(BaseException):
     """The process ends here, as after SIGKILL: nothing more is written."""
 
 
-def run(folder, data, output, saved=None, said=None, **changes):
+def run(folder, data, output, saved=None, messages=None, **changes):
     """(files' hashes, losses, figures without times) of a run under the settings above."""
     frame, figures = test_train_train.run(
         folder,
         data,
         output,
         checkpoints=saved,
-        say=(said if said is not None else []).append,
+        say=(messages if messages is not None else []).append,
         **{**SETTINGS, **changes},
     )
     times = {"training_seconds", "tokens_per_second", "earlier"}
@@ -56,27 +56,29 @@ def run(folder, data, output, saved=None, said=None, **changes):
 
 def cut(monkeypatch, folder, data, output, saved, step, **changes):
     """A run that dies after the step, and its checkpoint if it writes one."""
-    save = ResumableTrainer._save_checkpoint
+    write = ResumableTrainer.write_checkpoint
 
-    def saves(self, model, trial):
-        save(self, model, trial)
+    def write_and_stop(self):
+        write(self)
         if self.state.global_step == step:
             raise Cut
 
     with monkeypatch.context() as patch:
-        patch.setattr(ResumableTrainer, "_save_checkpoint", saves)
+        patch.setattr(ResumableTrainer, "write_checkpoint", write_and_stop)
         with pytest.raises(Cut):
             run(folder, data, output, saved, **changes)
 
 
-def assert_same(found, expected):
-    assert found[0] == expected[0]
-    pd.testing.assert_frame_equal(found[1], expected[1], check_exact=True)
-    assert found[2] == expected[2]
+def assert_same(run_, expected):
+    assert run_[0] == expected[0]
+    pd.testing.assert_frame_equal(run_[1], expected[1], check_exact=True)
+    assert run_[2] == expected[2]
 
 
-def opened(path, said=None):
-    saved = Checkpoints(path / "checkpoints", "mark", (said if said is not None else []).append)
+def opened(path, messages=None):
+    saved = Checkpoints(
+        path / "checkpoints", "fingerprint", (messages if messages is not None else []).append
+    )
     saved.open()
     return saved
 
@@ -89,21 +91,21 @@ def undisturbed(folder, data, tmp_path_factory):
 def test_saving_changes_nothing(often, folder, data, tmp_path, undisturbed):
     saved = opened(tmp_path)
     assert_same(run(folder, data, tmp_path / "adapter", saved), undisturbed)
-    assert len(saved._found()) == 2
+    assert len(saved.paths()) == 2
 
 
 def test_a_run_that_was_cut_ends_as_one_that_was_not(
     often, monkeypatch, folder, data, tmp_path, undisturbed
 ):
-    """At a step within an epoch, at its end, in the next one, and again after going on."""
+    """At a step within an epoch, at its end, in the next one, and again after resuming."""
     assert undisturbed[2]["steps"] == 6
     saved = opened(tmp_path)
     for step in (1, 3, 4):
         cut(monkeypatch, folder, data, tmp_path / "adapter", saved, step)
-        assert [saved._found()[-1].name] == [f"step-{step:08d}"]
-    said = []
-    assert_same(run(folder, data, tmp_path / "adapter", saved, said), undisturbed)
-    assert said == ["going on at step 4 of 6"]
+        assert [saved.paths()[-1].name] == [f"step-{step:08d}"]
+    messages = []
+    assert_same(run(folder, data, tmp_path / "adapter", saved, messages), undisturbed)
+    assert messages == ["resuming at step 4 of 6"]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,7 @@ def test_a_run_that_was_cut_ends_as_one_that_was_not(
         ("nf4", {"activation_checkpointing": True, "lora": {"use_dora": True, "bias": "all"}}),
     ],
 )
-def test_other_optimizers_and_adapters_go_on_too(
+def test_other_optimizers_and_adapters_resume_too(
     often, monkeypatch, folder, data, tmp_path, quantization, changes
 ):
     changes = {"quantization": quantization, **changes}
@@ -125,7 +127,7 @@ def test_other_optimizers_and_adapters_go_on_too(
     assert_same(run(folder, data, tmp_path / "adapter", saved, **changes), expected)
 
 
-def test_bf16_goes_on_too(often, monkeypatch, folder, data, tmp_path):
+def test_bf16_resumes_too(often, monkeypatch, folder, data, tmp_path):
     from deltatune.models import device
 
     half = device.Compute("cpu", torch.bfloat16, "for the test")
@@ -172,7 +174,7 @@ def test_a_signal_ends_the_step_saves_and_says_where(
     before = signal.getsignal(number)
     with monkeypatch.context() as patch:
         patch.setattr(ResumableTrainer, "training_step", signaled)
-        with pytest.raises(train.Stopped, match="the next run goes on at step 2 of 6"):
+        with pytest.raises(train.Stopped, match="the next run resumes at step 2 of 6"):
             run(folder, data, tmp_path / "adapter", saved)
     assert seen == [0, 0, 1, 1] and signal.getsignal(number) is before
     assert not (tmp_path / "adapter").exists()
@@ -182,7 +184,7 @@ def test_a_signal_ends_the_step_saves_and_says_where(
 def test_a_signal_during_a_measurement_does_not_wait_for_its_end(
     monkeypatch, folder, data, tmp_path, undisturbed
 ):
-    """The losses of that step are measured by the run that goes on."""
+    """The losses of that step are measured by the run that resumes."""
     from deltatune.train import losses
 
     saved = opened(tmp_path)
@@ -197,7 +199,7 @@ def test_a_signal_during_a_measurement_does_not_wait_for_its_end(
 
     with monkeypatch.context() as patch:
         patch.setattr(losses, "mean_loss", signaled)
-        with pytest.raises(train.Stopped, match="goes on at step 2 of 6"):
+        with pytest.raises(train.Stopped, match="resumes at step 2 of 6"):
             run(folder, data, tmp_path / "adapter", saved)
     assert len(measured) == 4
     assert_same(run(folder, data, tmp_path / "adapter", saved), undisturbed)
@@ -225,24 +227,24 @@ def test_a_signal_before_the_first_step_leaves_nothing(monkeypatch, folder, data
 def test_a_checkpoint_that_cannot_be_read_gives_way_to_the_one_before(
     often, monkeypatch, folder, data, tmp_path, undisturbed
 ):
-    said = []
-    saved = opened(tmp_path, said)
+    messages = []
+    saved = opened(tmp_path, messages)
     cut(monkeypatch, folder, data, tmp_path / "adapter", saved, 4)
-    newest = saved._found()[-1]
+    newest = saved.paths()[-1]
     whole = (newest / "optimizer.pt").read_bytes()
     (newest / "optimizer.pt").write_bytes(whole[: len(whole) // 2])
-    assert_same(run(folder, data, tmp_path / "adapter", saved, said), undisturbed)
-    assert said[0].startswith("The checkpoint of step 4 is not used: its file optimizer.pt is")
-    assert said[1] == "going on at step 3 of 6"
+    assert_same(run(folder, data, tmp_path / "adapter", saved, messages), undisturbed)
+    assert messages[0].startswith("The checkpoint of step 4 is not used: its file optimizer.pt is")
+    assert messages[1] == "resuming at step 3 of 6"
 
 
 def test_a_pickle_that_would_run_something_is_not_run(
     often, monkeypatch, folder, data, tmp_path, undisturbed
 ):
-    said = []
-    saved = opened(tmp_path, said)
+    messages = []
+    saved = opened(tmp_path, messages)
     cut(monkeypatch, folder, data, tmp_path / "adapter", saved, 1)
-    newest = saved._found()[-1]
+    newest = saved.paths()[-1]
 
     class Harm:
         def __reduce__(self):
@@ -250,32 +252,32 @@ def test_a_pickle_that_would_run_something_is_not_run(
 
     torch.save({"optimizer": Harm()}, newest / "optimizer.pt")
     checkpoints._seal(newest)
-    assert_same(run(folder, data, tmp_path / "adapter", saved, said), undisturbed)
+    assert_same(run(folder, data, tmp_path / "adapter", saved, messages), undisturbed)
     assert not (tmp_path / "harm").exists()
-    assert len(said) == 1 and "step 1 is not used: it cannot be read" in said[0]
+    assert len(messages) == 1 and "step 1 is not used: it cannot be read" in messages[0]
 
 
-def test_a_smaller_batch_is_gone_on_with(often, monkeypatch, folder, data, tmp_path):
-    """Memory runs short, training begins again with a smaller batch, and is cut."""
+def test_a_smaller_batch_is_resumed(often, monkeypatch, folder, data, tmp_path):
+    """Out of memory, training starts again with a smaller batch, and is cut."""
     step = ResumableTrainer.training_step
 
-    def short(self, model, inputs, *rest, **keywords):
+    def limited(self, model, inputs, *rest, **keywords):
         if len(inputs["labels"]) > 2:
             raise torch.OutOfMemoryError("out of memory")
         return step(self, model, inputs, *rest, **keywords)
 
-    monkeypatch.setattr(ResumableTrainer, "training_step", short)
+    monkeypatch.setattr(ResumableTrainer, "training_step", limited)
     changes = {"batch_size": 4, "gradient_accumulation": 1}
     expected = run(folder, data, tmp_path / "whole" / "adapter", **changes)
     assert expected[2]["batch_size_used"] == 2
     saved = opened(tmp_path)
     cut(monkeypatch, folder, data, tmp_path / "adapter", saved, 2, **changes)
-    said = []
-    assert_same(run(folder, data, tmp_path / "adapter", saved, said, **changes), expected)
-    assert said == ["going on at step 2 of 6"]
+    messages = []
+    assert_same(run(folder, data, tmp_path / "adapter", saved, messages, **changes), expected)
+    assert messages == ["resuming at step 2 of 6"]
 
 
-def test_what_a_larger_batch_saved_is_not_gone_on_from(
+def test_what_a_larger_batch_saved_is_not_resumed(
     often, monkeypatch, folder, data, tmp_path, undisturbed
 ):
     saved = opened(tmp_path)
@@ -283,33 +285,32 @@ def test_what_a_larger_batch_saved_is_not_gone_on_from(
     attempt = train._attempt
     tried = []
 
-    def short(run_, plan, found):
-        tried.append((plan, found and found.step))
-        if plan[0] > 1:
+    def limited(run_, batch, state):
+        tried.append((batch, state and state.step))
+        if batch.micro_batch_size > 1:
             raise torch.OutOfMemoryError("out of memory")
-        return attempt(run_, plan, found)
+        return attempt(run_, batch, state)
 
-    monkeypatch.setattr(train, "_attempt", short)
-    assert oom.smaller(2, 2) == (1, 4)
+    monkeypatch.setattr(train, "_attempt", limited)
     _, frame, figures = run(folder, data, tmp_path / "adapter", saved)
-    assert tried == [((2, 2), 2), ((1, 4), None)]
+    assert tried == [(Batch(2, 2), 2), (Batch(1, 4), None)]
     assert figures["steps"] == undisturbed[2]["steps"] and frame["step"].iloc[0] == 0
 
 
 def test_training_goes_on_where_no_checkpoint_can_be_written(
     often, monkeypatch, folder, data, tmp_path, undisturbed
 ):
-    said = []
-    saved = opened(tmp_path, said)
+    messages = []
+    saved = opened(tmp_path, messages)
     monkeypatch.setattr(
         checkpoints, "_seal", lambda path: (_ for _ in ()).throw(OSError(28, "No space left"))
     )
     assert_same(run(folder, data, tmp_path / "adapter", saved), undisturbed)
-    assert len(said) == 1 and "at step 1" in said[0] and "No space left" in said[0]
-    assert saved._found() == []
+    assert len(messages) == 1 and "at step 1" in messages[0] and "No space left" in messages[0]
+    assert saved.paths() == []
 
 
-def test_a_full_disk_is_told_of_when_the_adapter_is_saved(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_when_the_adapter_is_saved(tmp_path, monkeypatch):
     class Model:
         def save_pretrained(self, *arguments, **keywords):
             raise RuntimeError("Error while serializing: I/O error: No space left on device")
@@ -318,7 +319,7 @@ def test_a_full_disk_is_told_of_when_the_adapter_is_saved(tmp_path, monkeypatch)
         lora.save(Model(), "base", tmp_path / "adapter")
 
 
-def test_random_numbers_go_on():
+def test_random_numbers_continue():
     import random
 
     random.gauss(0, 1)

@@ -14,7 +14,7 @@ rank = int(os.environ["RANK"])
 signals.end_with_parent()
 
 
-def tell(kind, content):
+def send(kind, content):
     with Path(job["messages"], f"{rank}.jsonl").open("a") as file:
         file.write(json.dumps({"kind": kind, "content": content}) + "\n")
 
@@ -29,15 +29,15 @@ with signals.catch_stop_signals(again=True) as asked:
     for other in range(2):
         wait_for(Path(job["folder"], f"pid-{other}"))
     scenario = job["scenario"]
-    if scenario == "short":
-        if job.get("plan"):
-            tell("result", {"plan": job["plan"]})
+    if scenario == "out of memory":
+        if job.get("batch"):
+            send("result", {"batch": job["batch"]})
         elif rank == 1:
-            tell("short", [4, 2])
+            send("out_of_memory", {"micro_batch_size": 4, "gradient_accumulation_steps": 2})
         time.sleep(30)
     elif scenario == "failed":
         if rank == 1:
-            tell("failed", "the second one cannot go on")
+            send("failed", "the second one cannot go on")
             sys.exit(1)
         time.sleep(30)  # as in a collective operation, for ever
     elif scenario == "killed":
@@ -45,13 +45,13 @@ with signals.catch_stop_signals(again=True) as asked:
             os.kill(os.getpid(), signal.SIGKILL)
         sys.exit(1)
     elif scenario == "asked":
-        tell("say", "ready")
+        send("say", "ready")
         while not asked():
             time.sleep(0.02)
-        tell("user", "stopped at step 3")
+        send("user_error", "stopped at step 3")
         time.sleep(30)
     elif scenario == "forever":
-        tell("say", "ready")
+        send("say", "ready")
         while not asked():
             time.sleep(0.02)
         Path(job["folder"], f"saved-{rank}").touch()

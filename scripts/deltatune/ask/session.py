@@ -271,7 +271,8 @@ class Pair:
 def load(subject: Subject) -> Pair:
     """The model in memory, quantized as in evaluation."""
     from deltatune.models import device
-    from deltatune.models.load import load_system, load_tokenizer
+    from deltatune.models.load import load_system
+    from deltatune.tokens.tokenizer import load_tokenizer
 
     machine = device.prepare(seed=0, threads=compute_threads())
     model = load_system(subject.model, subject.quantization, machine, subject.adapter)

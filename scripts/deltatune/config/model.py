@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from deltatune.config.optimizers import OPTIMIZERS
+from deltatune.config.upstream import optimizer_names
 from deltatune.core.schema import Name, RepoId, Revision, Section, Seed, Share
 from deltatune.core.text import did_you_mean
 from deltatune.data.formats import SUFFIXES, TEXT_SUFFIXES
@@ -305,10 +305,12 @@ class Training(Section):
     @field_validator("optimizer")
     @classmethod
     def _known(cls, optimizer: str) -> str:
-        if optimizer not in OPTIMIZERS:
+        names = optimizer_names()
+        # Where transformers is not installed, training refuses an unknown name.
+        if names and optimizer not in names:
             raise ValueError(
                 f"'{optimizer}' is not an optimizer of transformers.Trainer"
-                f"{did_you_mean(optimizer, OPTIMIZERS)}; there are {', '.join(OPTIMIZERS)}"
+                f"{did_you_mean(optimizer, names)}; there are {', '.join(names)}"
             )
         return optimizer
 

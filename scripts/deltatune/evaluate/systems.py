@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from deltatune.models import device
-from deltatune.models.load import load_system, load_tokenizer
+from deltatune.models.load import load_system
+from deltatune.tokens.tokenizer import load_tokenizer
 
 #: Packages whose versions stand in the manifest; what is not installed is left out.
 PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "gptqmodel", "optimum")

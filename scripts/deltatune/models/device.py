@@ -1,4 +1,4 @@
-"""Where tensors are computed, in which precision, and how it is made repeatable."""
+"""The device and the precision of computation, and how it is made reproducible."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import random
 from dataclasses import dataclass
 
-# cuBLAS reads this once, when CUDA starts; without it matrix products are not repeatable.
+# cuBLAS reads this once, when CUDA starts; without it matrix products are not reproducible.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 import numpy as np
@@ -19,8 +19,8 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 @dataclass(frozen=True)
 class Compute:
-    """device: "cpu" or "cuda:0", or another number where several processes work together. dtype:
-    of activations. reason: why this one, for the log."""
+    """device: "cpu" or "cuda:0", or another number in distributed training. dtype: of activations.
+    reason: why this one, for the log."""
 
     device: str
     dtype: torch.dtype
@@ -30,9 +30,9 @@ class Compute:
 def prepare(seed: int, threads: int, precision: str = "auto", gpu: int = 0) -> Compute:
     """Seed every generator, pin what rounds differently, choose device and precision once.
 
-    threads: CPU threads; a fixed number, since sums are split by it. precision: auto, bf16, fp16
-    or fp32. gpu: the number of the GPU, where there are several. Raises UserError for a precision
-    that the GPU does not have.
+    threads: CPU threads; a fixed number, since it decides in which order numbers are added.
+    precision: auto, bf16, fp16 or fp32. gpu: the number of the GPU, where there are several. Raises
+    UserError for a precision that the GPU does not have.
     """
     random.seed(seed)
     np.random.seed(seed)
@@ -50,12 +50,12 @@ def prepare(seed: int, threads: int, precision: str = "auto", gpu: int = 0) -> C
 def choose(precision: str = "auto", gpu: int = 0) -> Compute:
     """The device and what it computes in.
 
-    On a CPU that is fp32 whatever is asked for: it has no gradient scaler for fp16, and emulates
+    On a CPU that is fp32 whatever is requested: it has no gradient scaler for fp16, and emulates
     bf16 on most processors, so a recipe for a GPU runs there as it is, slower and more exactly.
     """
     if not torch.cuda.is_available():
-        asked = "" if precision in ("auto", "fp32") else f"; {precision} is left to GPUs"
-        reason = f"no GPU; a CPU is exact and fast enough in fp32{asked}"
+        ignored = "" if precision in ("auto", "fp32") else f"; {precision} is left to GPUs"
+        reason = f"no GPU; a CPU is exact and fast enough in fp32{ignored}"
         return Compute("cpu", torch.float32, reason)
     name = torch.cuda.get_device_name(gpu)
     # torch.cuda.is_bf16_supported also says yes where bf16 is emulated, many times slower than
@@ -74,11 +74,11 @@ def choose(precision: str = "auto", gpu: int = 0) -> Compute:
 
 
 def require(gpus: int, machine: Compute) -> None:
-    """Raise UserError where fewer GPUs are there than are asked for; without any, processes on the
+    """Raise UserError where fewer GPUs are available than requested; without any, processes on the
     CPU take their place."""
-    there = torch.cuda.device_count() if machine.device != "cpu" else gpus
-    if there < gpus:
+    available = torch.cuda.device_count() if machine.device != "cpu" else gpus
+    if available < gpus:
         raise UserError(
-            f"training.gpus: {gpus} are asked for and {there} can be seen here. Lower it, or use a "
-            "machine with more."
+            f"training.gpus: {gpus} are requested and {available} are available here. Lower it, or "
+            "use a machine with more."
         )

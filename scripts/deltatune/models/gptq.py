@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from deltatune.core.errors import UserError
+from deltatune.models import upstream
 from deltatune.models.device import Compute
 from deltatune.models.quantization import require_gptq
 
@@ -25,15 +26,15 @@ def calibration(rows: Any, samples: int, padding: int, seed: int) -> list[dict[s
 
     rows: see `tokens.pack`. Returns {"input_ids", "attention_mask"} of each, in their order.
     """
-    drawn = np.random.default_rng(seed).permutation(len(rows))[:samples]
-    found = []
-    for index in sorted(drawn.tolist()):
+    chosen = np.random.default_rng(seed).permutation(len(rows))[:samples]
+    sequences = []
+    for index in sorted(chosen.tolist()):
         ids = list(rows[index]["input_ids"])
         while ids and ids[-1] == padding:
             ids.pop()
         if ids:
-            found.append({"input_ids": ids, "attention_mask": [1] * len(ids)})
-    return found
+            sequences.append({"input_ids": ids, "attention_mask": [1] * len(ids)})
+    return sequences
 
 
 def quantize(
@@ -51,7 +52,7 @@ def quantize(
     groups do not divide the layers.
     """
     require_gptq()
-    _check(folder, settings)
+    _require_quantizable(folder, settings)
     from gptqmodel import GPTQModel, QuantizeConfig
 
     folder, output = folder.resolve(), output.resolve()
@@ -62,7 +63,7 @@ def quantize(
             group_size=settings["group_size"],
             sym=True,
             desc_act=False,
-            # The other ways of packing compile C++ when they are first used.
+            # The others compile C++ when they are first used.
             pack_impl="original",
             offload_to_disk_path=f"{scratch}/offload",
         )
@@ -71,13 +72,13 @@ def quantize(
             config,
             device=compute.device,
             dtype=compute.dtype,
-            backend="torch",
+            backend=upstream.GPTQ_BACKEND,
             trust_remote_code=False,
         )
         model.quantize(samples, batch_size=1)
         model.save(str(output))
     losses = _losses(output / "quant_log.csv")
-    _tidy(folder, output)
+    _clean(folder, output)
     return {
         "calibration_rows": len(samples),
         "calibration_tokens": sum(len(sample["input_ids"]) for sample in samples),
@@ -87,7 +88,7 @@ def quantize(
     }
 
 
-def _check(folder: Path, settings: dict) -> None:
+def _require_quantizable(folder: Path, settings: dict) -> None:
     """gptqmodel would stop with an error of its own, after minutes of loading."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     where = f"models.{settings['model']}"
@@ -104,20 +105,20 @@ def _check(folder: Path, settings: dict) -> None:
 
 
 def _losses(log: Path) -> list[float]:
-    """The error of each layer's output that was left, from what gptqmodel wrote."""
+    """The remaining error of each layer's output, from gptqmodel's log."""
     if not log.is_file():
         return []
-    found = []
+    losses = []
     with log.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            # A layer that saw too little text is rounded instead, and has a word there.
+            # A layer that saw too little text is rounded instead, and has a text there.
             with suppress(ValueError, TypeError):
-                found.append(float(row.get("loss")))
-    return found
+                losses.append(float(row.get("loss")))
+    return losses
 
 
-def _tidy(folder: Path, output: Path) -> None:
-    """Leave nothing that differs from run to run, and the tokenizer as it was."""
+def _clean(folder: Path, output: Path) -> None:
+    """Remove what differs from run to run, and copy the tokenizer as it was."""
     (output / "quant_log.csv").unlink(missing_ok=True)
     for name in ("config.json", "quantize_config.json"):
         path = output / name

@@ -15,7 +15,7 @@ class Gpu:
     bf16: bool
 
 
-# GiB as torch.cuda reports total_memory, which is what is left after ECC and firmware: a "16 GB"
+# GiB as torch.cuda reports total_memory, what is left after ECC and firmware: a "16 GB"
 # T4 has 14.7. Rounded down, as drivers differ by a few hundred MiB.
 _GIB = {
     "T4": (14.5, False),
@@ -51,7 +51,7 @@ def find(name: str) -> Gpu | None:
     return next((gpu for known, gpu in KNOWN.items() if _plain(known) == wanted), None)
 
 
-def holding(memory: int) -> Gpu | None:
+def smallest_with(memory: int) -> Gpu | None:
     """The smallest known GPU with at least so many bytes."""
     fitting = [gpu for gpu in KNOWN.values() if gpu.memory >= memory]
     return min(fitting, key=lambda gpu: gpu.memory, default=None)

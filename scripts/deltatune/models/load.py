@@ -5,18 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from safetensors import SafetensorError
-from transformers import (
-    AutoModelForCausalLM,
-    GenerationConfig,
-    PreTrainedModel,
-)
+from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
 from deltatune.core.errors import UserError
 from deltatune.models.device import Compute
-from deltatune.models.quantization import load_arguments, use_plain_products
-from deltatune.tokens.tokenizer import load_tokenizer
-
-__all__ = ["load_base", "load_system", "load_tokenizer"]
+from deltatune.models.quantization import disable_fused_kernels, load_arguments
 
 
 def load_base(folder: str | Path, quantization: str, compute: Compute) -> PreTrainedModel:
@@ -24,7 +17,7 @@ def load_base(folder: str | Path, quantization: str, compute: Compute) -> PreTra
 
     The key-value cache is off: with it on, packed documents see each other. The model's own
     generation_config is left out: published models bring sampling and repetition penalties, which
-    would go on working behind greedy decoding.
+    would go on working under greedy decoding.
     """
     try:
         model = AutoModelForCausalLM.from_pretrained(
@@ -39,7 +32,7 @@ def load_base(folder: str | Path, quantization: str, compute: Compute) -> PreTra
             f"The weights in {folder} cannot be read as safetensors: {error}. Fetch or save the "
             "model again."
         ) from None
-    use_plain_products(model)
+    disable_fused_kernels(model)
     model.config.use_cache = False
     model.generation_config = GenerationConfig()
     return model.eval()

@@ -1,57 +1,61 @@
-"""How much memory a training run takes, from sizes alone: arithmetic, no tensors, no torch.
+"""The memory that a training run takes, estimated from sizes alone, without tensors or torch.
 
 The terms hold for a decoder of Llama's kind (Llama, Mistral, Qwen2): RMSNorm, rotary attention
-with grouped keys and values, a gated feed-forward layer; adapted by LoRA, the base frozen. All
+with grouped keys and values, a gated feed-forward layer; with LoRA adapters, the base frozen. All
 are read off the source of transformers, peft and bitsandbytes; tests compare them with what
-autograd really keeps on a small model. In what follows, for one token and one block,
+autograd really saves on a small model. In what follows, for one token and one block,
 
     h  hidden_size         a  heads x head_dim     i  intermediate_size      V  vocab_size
     H  heads               L  tokens of a row      r  rank of an adapter     c  bytes of a number
                                                                               in compute precision
-Kept for the backward pass by each block (`block_bytes`):
+Saved for the backward pass by each block (`block_bytes`):
 
     2 (4h + 4)   both norms: the input in fp32, whatever the precision, and its inverse deviation
     4 c a        attention: queries, keys, values and output. Packed rows need a mask, and with a
                  mask keys and values are repeated to the number of query heads
-    4 H          attention: logarithm of the softmax's sum, fp32
+    4 H          attention: the softmax's log-sum-exp, fp32
     c L          attention: the mask as numbers to add, one row of it per token, not shared
                  between blocks, because each call makes its own from the mask of booleans
     3 c i        the gate, its activation and the other branch. Linear layers of the frozen base
-                 keep nothing: their weight is not trained, so their input is not needed
+                 save nothing: their weight is not trained, so their input is not needed
 
 and by each adapter on a linear layer with n inputs:
 
     c r          the projected input, for the gradient of B
-    c n          the input behind the dropout, for the gradient of A; with dropout each has its own
-    n            the dropout's mask on a GPU, a byte a number. The CPU keeps a factor in fp32: 4 n
-                 Without dropout the input itself is kept, once for the layers that share it, and
-                 nothing for o_proj, whose input attention keeps already. Where a plain linear
-                 layer is adapted in half precision, peft casts the input for each, so none share.
+    c n          the input after dropout, for the gradient of A; with dropout each has its own
+    n            the dropout's mask on a GPU, a byte each. The CPU saves a factor in fp32: 4 n
+                 Without dropout the input itself is saved, once for the layers that share it, and
+                 nothing for o_proj, whose input attention saves already. In half precision,
+                 on a base that is not quantized, peft casts the input for each, so none share.
 
-Nothing is kept below the first adapted layer, where no gradient flows: neither by blocks below it,
-nor by what comes before it in its own block, nor for its own dropout. Once for all blocks there are
+Nothing is saved below the first adapter, where no gradient flows: neither by blocks below it, nor
+by what comes before it in its own block, nor for its own dropout. Once for all blocks there are
 the rotary angles, 2 c head_dim, the last norm, 4h + 4, and, whatever the number of tokens, the
 adapters' weights cast to the compute precision.
 
 With activation checkpointing a block keeps its input only, c h, and one block at a time has the
 above, while it is computed again.
 
-The loss takes 12 V: the backward pass holds, in fp32, the log-probabilities, their gradient, and
-the gradient of the logits (4 bytes each). The forward pass held 10 V before it: logits in half
-precision (2), in fp32 (4), log-probabilities (4). In fp32 it is 12 V as well.
+The loss takes 12 V: in the backward pass there are, in fp32, the log-probabilities, their gradient,
+and the gradient of the logits (4 bytes each). In the forward pass there were 10 V before it: logits
+in half precision (2), in fp32 (4), log-probabilities (4). In fp32 it is 12 V as well.
 
-While a block is gone through backwards, gradients are in flight: about 3 c i + 2 c h, measured;
-4 i more where peft casts the input of an adapted down_proj to fp32; under a quantization also the
-largest weight, dequantized. Loss and blocks follow one another: the larger moment is the peak.
+During the backward pass of a block there are gradients of activations: about 3 c i + 2 c h,
+measured; 4 i more where peft casts the input of a down_proj with an adapter to fp32; under a
+quantization also the largest weight, dequantized. Loss and blocks follow one another: the larger
+moment is the peak.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+
+from deltatune.models.batch import Batch
+from deltatune.models.dimensions import ModelDimensions
 
 # Bytes of one weight of a quantized linear layer; of GPTQ see `group_bytes`.
 BYTES = {
-    # 4 bits; an absolute maximum for every 64, held in 8 bits; a factor in fp32 for every 256 of
+    # 4 bits; an absolute maximum for every 64, stored in 8 bits; a factor in fp32 for every 256 of
     # those (Dettmers et al. 2023, section 3: 0.127 bits of constants).
     "nf4": 0.5 + 1 / 64 + 4 / (64 * 256),
     # LLM.int8: a byte, and a factor in fp32 for each row, which is next to nothing.
@@ -71,44 +75,12 @@ def group_bytes(bits: int, group: int) -> float:
 # What the process takes before the first tensor: CUDA's context with its kernels and the work space
 # of cuBLAS, or Python with its libraries. A rule of thumb.
 CONTEXT = {True: 500_000_000, False: 700_000_000}
-# What the allocator cannot use of what it reserves, as a share of all that comes and goes.
+# What the allocator cannot use of what it reserves, as a share of activations and logits.
 FRAGMENTATION = 0.08
 LLAMA_LIKE = ("llama", "mistral", "qwen2")
 # The order of the linear layers in a block; those of one step share their input.
 _STEP = {"q_proj": 0, "k_proj": 0, "v_proj": 0, "o_proj": 1, "gate_proj": 2, "up_proj": 2}
 _STEP |= {"down_proj": 3}
-
-
-@dataclass(frozen=True)
-class Adapter:
-    """A LoRA adapter on one linear layer. block: number of its transformer block."""
-
-    layer: str
-    block: int
-    inputs: int
-    rank: int
-
-
-@dataclass(frozen=True)
-class ModelDimensions:
-    """The sizes of a model with its adapters."""
-
-    kind: str
-    """model_type of its config."""
-    parameters: int
-    """Of the base."""
-    linear: int
-    """Those of them in linear layers that a quantization takes: all but the output layer."""
-    largest_linear: int
-    """Parameters of the largest of those layers."""
-    trainable: int
-    blocks: int
-    hidden: int
-    intermediate: int
-    heads: int
-    head_dim: int
-    vocabulary: int
-    adapters: tuple[Adapter, ...] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -118,10 +90,7 @@ class Setup:
     quantization: str
     optimizer: str
     dropout: float
-    batch_size: int
-    """Rows of one forward pass."""
-    accumulation: int
-    """Forward passes of one step."""
+    batch: Batch
     row_length: int
     """Tokens of a packed row."""
     checkpointing: bool
@@ -180,22 +149,22 @@ class Memory:
 
 
 def block_bytes(dimensions: ModelDimensions, setup: Setup, block: int) -> int:
-    """Bytes a token that one block keeps for the backward pass, see above."""
-    first = min(((a.block, _STEP.get(a.layer, 0)) for a in dimensions.adapters), default=(0, 0))
+    """Bytes per token that one block saves for the backward pass, see above."""
+    lowest = min(((a.block, _STEP.get(a.layer, 0)) for a in dimensions.adapters), default=(0, 0))
 
     def reached(step: int) -> bool:
         """Whether a gradient flows to the output of a step of this block."""
-        return (block, step) >= first
+        return (block, step) >= lowest
 
     c, width = setup.compute_bytes, dimensions.heads * dimensions.head_dim
     norm = FP32 * dimensions.hidden + FP32
-    kept = norm * ((block, 0) > first) + norm * reached(1)
+    kept = norm * ((block, 0) > lowest) + norm * reached(1)
     if reached(0):
         kept += 4 * c * width + FP32 * dimensions.heads + c * setup.row_length
     if reached(2):
         kept += 3 * c * dimensions.intermediate
     if setup.quantization == "int8" and reached(0):
-        # bitsandbytes keeps the input of every 8-bit layer, of those that share one only once.
+        # bitsandbytes saves the input of every 8-bit layer, of those that share one only once.
         kept += c * (2 * dimensions.hidden + dimensions.intermediate)
     seen = {_STEP["o_proj"]} if reached(0) else set()
     for adapter in dimensions.adapters:
@@ -205,14 +174,14 @@ def block_bytes(dimensions: ModelDimensions, setup: Setup, block: int) -> int:
         kept += c * adapter.rank
         if setup.dropout or setup.casts_inputs or step not in seen:
             kept += c * adapter.inputs
-        if setup.dropout and (block, step) > first:
+        if setup.dropout and (block, step) > lowest:
             kept += adapter.inputs * (1 if setup.on_gpu else FP32)
         seen.add(step)
     return kept
 
 
 def kept_bytes(dimensions: ModelDimensions, setup: Setup) -> int:
-    """Bytes a token that all of the model keeps for the backward pass, the loss left out."""
+    """Bytes per token that all of the model saves for the backward pass, the loss left out."""
     c = setup.compute_bytes
     blocks = range(dimensions.blocks)
     if setup.checkpointing:
@@ -224,33 +193,33 @@ def kept_bytes(dimensions: ModelDimensions, setup: Setup) -> int:
 
 
 def casts(dimensions: ModelDimensions, setup: Setup) -> int:
-    """Bytes of the adapters' weights in compute precision, which a forward pass keeps."""
+    """Bytes of the adapters' weights in compute precision, which a forward pass saves."""
     kept = setup.half and not setup.checkpointing
     return setup.compute_bytes * dimensions.trainable if kept else 0
 
 
 def loss_bytes(dimensions: ModelDimensions) -> int:
-    """Bytes a token at the moment of the loss, see above."""
+    """Bytes per token at the moment of the loss, see above."""
     return 3 * FP32 * dimensions.vocabulary
 
 
 def backward_peak_bytes(dimensions: ModelDimensions, setup: Setup) -> int:
-    """Bytes a token in a block on the way back, beyond what all blocks keep, see above."""
+    """Bytes per token in the backward pass of a block, beyond what all blocks save, see above."""
     c = setup.compute_bytes
-    passing = 3 * c * dimensions.intermediate + 2 * c * dimensions.hidden
+    peak = 3 * c * dimensions.intermediate + 2 * c * dimensions.hidden
     if setup.casts_inputs and any(a.layer == "down_proj" for a in dimensions.adapters):
-        passing += FP32 * dimensions.intermediate
+        peak += FP32 * dimensions.intermediate
     if setup.checkpointing:
-        passing += max(block_bytes(dimensions, setup, block) for block in range(dimensions.blocks))
-    return passing
+        peak += max(block_bytes(dimensions, setup, block) for block in range(dimensions.blocks))
+    return peak
 
 
 def optimizer_bytes(name: str) -> float:
-    """Bytes of state for each trained number.
+    """Bytes of state for each trained parameter.
 
-    AdamW holds two moments in fp32, its 8-bit form a byte each; AdEMAMix three; Lion one; plain SGD
-    and LOMO none; Adafactor a row and a column for each matrix,
-    half a byte at rank 8. Others count as AdamW.
+    AdamW has two moments in fp32, its 8-bit form a byte each; AdEMAMix three; Lion one; plain SGD
+    and LOMO none; Adafactor a row and a column for each matrix, half a byte at rank 8. Others count
+    as AdamW.
     """
     name = name.lower()
     if "sgd" in name or "lomo" in name:
@@ -267,21 +236,21 @@ def optimizer_bytes(name: str) -> float:
 
 
 def weight_bytes(dimensions: ModelDimensions, setup: Setup) -> int:
-    """The base as it is held: quantized linear layers; the rest in compute precision."""
+    """Of the base: quantized linear layers; the rest in compute precision."""
     rest = dimensions.parameters - dimensions.linear
     return round(dimensions.linear * setup.linear_bytes + rest * setup.compute_bytes)
 
 
 def estimate(dimensions: ModelDimensions, setup: Setup) -> Memory:
     """The peak of training, in bytes by part."""
-    tokens = setup.batch_size * setup.row_length
+    tokens = setup.batch.micro_batch_size * setup.row_length
     kept = tokens * kept_bytes(dimensions, setup) + casts(dimensions, setup)
     loss = tokens * loss_bytes(dimensions)
-    passing = tokens * backward_peak_bytes(dimensions, setup)
+    backward = tokens * backward_peak_bytes(dimensions, setup)
     if setup.quantization != "none":
-        passing += setup.compute_bytes * dimensions.largest_linear
-    in_block = passing > loss
-    activations, logits = (kept + passing, 0) if in_block else (kept, loss)
+        backward += setup.compute_bytes * dimensions.largest_linear
+    in_block = backward > loss
+    activations, logits = (kept + backward, 0) if in_block else (kept, loss)
     share = FRAGMENTATION if setup.on_gpu else 0
     return Memory(
         weights=weight_bytes(dimensions, setup),
@@ -301,29 +270,20 @@ def largest_batch(dimensions: ModelDimensions, setup: Setup, room: int, most: in
     low, high = 0, most
     while low < high:
         middle = (low + high + 1) // 2
-        if estimate(dimensions, replace(setup, batch_size=middle)).total <= room:
+        if estimate(dimensions, replace(setup, batch=Batch(middle, 1))).total <= room:
             low = middle
         else:
             high = middle - 1
     return low
 
 
-def with_batch(setup: Setup, largest: int) -> Setup | None:
-    """The same rows a step in forward passes of at most `largest` rows; None if that is 0."""
-    rows = setup.batch_size * setup.accumulation
-    fitting = [n for n in range(1, min(largest, setup.batch_size) + 1) if rows % n == 0]
-    if not fitting:
-        return None
-    return replace(setup, batch_size=fitting[-1], accumulation=rows // fitting[-1])
-
-
 def nearest(
     dimensions: ModelDimensions, setup: Setup, room: int, lengths: tuple[int, ...] = ()
 ) -> Setup | None:
-    """The setup nearest to the one asked for that fits into `room` bytes, or None.
+    """The setup nearest to the given one that fits into `room` bytes, or None.
 
     In order: smaller batches with more accumulation, which change nothing else; activation
-    checkpointing, which costs time; nf4, which changes the base; shorter rows (`lengths`, longest
+    checkpointing, which takes time; nf4, which changes the base; shorter rows (`lengths`, longest
     first), which cut documents.
     """
     candidates = [setup]
@@ -333,22 +293,24 @@ def nearest(
         candidates += [replace(s, quantization="nf4") for s in list(candidates)]
     candidates += [replace(candidates[-1], row_length=length) for length in lengths]
     for candidate in candidates:
-        found = with_batch(candidate, largest_batch(dimensions, candidate, room))
-        if found:
-            return found
+        largest = largest_batch(dimensions, candidate, room)
+        batch = candidate.batch.at_most(min(largest, candidate.batch.micro_batch_size))
+        if batch:
+            return replace(candidate, batch=batch)
     return None
 
 
-def changes(asked: Setup, found: Setup) -> list[str]:
+def changes(before: Setup, after: Setup) -> list[str]:
     """The settings to change, from one setup to another."""
-    told = []
-    if found.quantization != asked.quantization:
-        told.append(f"quantization: {found.quantization}")
-    if found.checkpointing != asked.checkpointing:
-        told.append("training.activation_checkpointing: true")
-    if found.row_length != asked.row_length:
-        told.append(f"tasks.….max_length: {found.row_length}")
-    if found.batch_size != asked.batch_size:
-        told.append(f"training.batch_size: {found.batch_size}")
-        told.append(f"training.gradient_accumulation: {found.accumulation}")
-    return told
+    settings = []
+    if after.quantization != before.quantization:
+        settings.append(f"quantization: {after.quantization}")
+    if after.checkpointing != before.checkpointing:
+        settings.append("training.activation_checkpointing: true")
+    if after.row_length != before.row_length:
+        settings.append(f"tasks.….max_length: {after.row_length}")
+    if after.batch.micro_batch_size != before.batch.micro_batch_size:
+        settings.append(f"training.batch_size: {after.batch.micro_batch_size}")
+        steps = after.batch.gradient_accumulation_steps
+        settings.append(f"training.gradient_accumulation: {steps}")
+    return settings

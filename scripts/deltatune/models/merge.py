@@ -1,4 +1,4 @@
-"""A tuned system as one ordinary 16-bit model, and how far it is from what was evaluated."""
+"""A tuned system merged into one ordinary 16-bit model, and its KL divergence from the system."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
 from deltatune.core.errors import UserError
 from deltatune.models.device import Compute
-from deltatune.models.load import load_base, load_tokenizer
+from deltatune.models.load import load_base
 from deltatune.tokens.encode import encode
 from deltatune.tokens.ids import eos_id, pad_id, stop_id
 from deltatune.tokens.prompts import Prompt
+from deltatune.tokens.tokenizer import load_tokenizer
 
-#: Nats a token. Rounding to bf16 alone costs 0.0001 to 0.0002 on the default's tiny model, merging
-#: into the original 16-bit base instead of the dequantized one 0.02 (docs/using.md).
+#: Nats per token. Rounding to bf16 alone costs 0.0001 to 0.0002 on the default's tiny model,
+#: merging into the original 16-bit base instead of the dequantized one 0.02 (docs/using.md).
 KL_LIMIT = 1e-3
 
-#: Tokens of test text that the merged model is compared on. Their log-probabilities are all held
-#: at once: 4 bytes for each token and piece of the vocabulary, 0.3 GB for Mistral's 32,000.
+#: Tokens of test text that the merged model is compared on. Their log-probabilities are all in
+#: memory at once: 4 bytes for each token and piece of the vocabulary, 0.3 GB for Mistral's 32,000.
 SAMPLE_TOKENS = 2048
 
 #: What of a base's folder goes with the merged model: the tokenizer, the chat template, a license.
@@ -58,9 +59,9 @@ def merge(
 ) -> PreTrainedModel:
     """The adapter added to the weights of its base, in 16 bits and in main memory.
 
-    The sum is made with the base *as it was evaluated*: weights that were rounded to 4 or 8 bits
-    are turned back into numbers as they are, since the adapter has learnt beside their errors. It
-    is made in the precision of evaluation and rounded once. The base is quantized on the device
+    The base is taken *as it was evaluated*: weights that were rounded to 4 or 8 bits
+    are dequantized as they are, since the adapter was trained beside their errors. The sum is made
+    in the precision of evaluation and rounded once. The base is quantized on the device
     of evaluation and dequantized in main memory, so a GPU need not hold the whole 16-bit model.
 
     Raises UserError for GPTQ, and where a merged weight is not a number.
@@ -112,14 +113,14 @@ def _ends(base: str | Path, tokenizer: Any, prompt: Prompt) -> int | list[int]:
     know beside them."""
     eos = eos_id(tokenizer)
     path = Path(base) / "generation_config.json"
-    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    more = known.get("eos_token_id") or []
-    more = more if isinstance(more, list) else [more]
-    ends = list(dict.fromkeys([eos, stop_id(prompt, tokenizer), *more]))
+    settings = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    others = settings.get("eos_token_id") or []
+    others = others if isinstance(others, list) else [others]
+    ends = list(dict.fromkeys([eos, stop_id(prompt, tokenizer), *others]))
     return ends if len(ends) > 1 else eos
 
 
-# ---------------------------------------------------------------- how far it is
+# ---------------------------------------------------------------- divergence
 
 
 def sample(
@@ -171,18 +172,18 @@ def divergence(
     evaluated: log-probabilities of what was evaluated, of the same pieces. Returns their mean and
     maximum, the number of tokens, and the share of them whose likeliest token is the same.
     """
-    found, same = [], []
+    divergences, same = [], []
     for number, (p, q) in enumerate(
         zip(evaluated, log_probabilities(model, pieces), strict=True), start=1
     ):
         # Normalized anew, or the rounding of fp32 would make small divergences negative.
         p, q = p.double().log_softmax(-1), q.double().log_softmax(-1)
-        # A token that neither believes in at all would give 0 * (inf - inf).
+        # A token of probability 0 under both would give 0 * (inf - inf).
         terms = torch.where(p.isneginf(), 0.0, p.exp() * (p - q))
-        found.append(terms.sum(-1))
+        divergences.append(terms.sum(-1))
         same.append(p.argmax(-1) == q.argmax(-1))
         progress(f"compared {number}/{len(pieces)} texts")
-    nats = torch.cat(found)
+    nats = torch.cat(divergences)
     return {
         "kl_mean": float(nats.mean()),
         "kl_max": float(nats.max()),
@@ -198,16 +199,16 @@ def load_plain(folder: str | Path) -> PreTrainedModel:
 
     Where there is a GPU, what does not fit on it stays in main memory.
     """
-    where = {"device_map": "auto"} if torch.cuda.is_available() else {}
+    placement = {"device_map": "auto"} if torch.cuda.is_available() else {}
     return AutoModelForCausalLM.from_pretrained(
-        str(folder), use_safetensors=True, trust_remote_code=False, **where
+        str(folder), use_safetensors=True, trust_remote_code=False, **placement
     ).eval()
 
 
 def verdict(figures: dict[str, Any], dtype: torch.dtype, quantization: str) -> str:
     """One sentence on the divergence, and a loud one above the limit."""
     measured = (
-        f"the merged model is {figures['kl_mean']:.1e} nats a token from what was evaluated "
+        f"the merged model is {figures['kl_mean']:.1e} nats per token from what was evaluated "
         f"(highest {figures['kl_max']:.1e}, {figures['tokens']} tokens, likeliest token the same "
         f"in {figures['same_argmax']:.1%})"
     )

@@ -50,7 +50,7 @@ def pretrain(
 ) -> dict:
     """Train tokenizer and model on the texts and save both as one Hugging Face folder.
 
-    settings: the fields of `settings.PretrainModel`. Returns counts and losses (nats a token)
+    settings: the fields of `settings.PretrainModel`. Returns counts and losses (nats per token)
     for the manifest. Raises UserError where the texts are shorter than one training sequence.
     """
     torch.manual_seed(settings["seed"])

@@ -1,25 +1,19 @@
-"""The sizes of a model, from its config.json alone.
-
-The model and its adapters are built on torch's meta device, where tensors have shapes and take no
-memory.
-"""
+"""The config.json of a model, wherever it is, and the size of its download."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from deltatune.core.errors import UserError
-from deltatune.models.memory import Adapter, ModelDimensions, group_bytes
+from deltatune.models.dimensions import ModelDimensions
+from deltatune.models.memory import group_bytes
 
-SECONDS = 5
-"""How long the hub may take to answer."""
-
-# ---------------------------------------------------------------- the model's config.json
+TIMEOUT = 5
+"""Seconds that the hub may take to answer."""
 
 
 def model_config(
@@ -30,7 +24,7 @@ def model_config(
     model: its settings. folder: results/models/NAME/model, which may not be there. shipped: the
     folder with configs of public models, called OWNER--NAME.json.
 
-    A model of the hub is looked for in `folder`, the hub's cache, the hub, and `shipped`.
+    A model of the hub is searched in `folder`, the hub's cache, the hub, and `shipped`.
     Raises UserError where a config is nowhere.
     """
     if model["source"] == "pretrain":
@@ -51,8 +45,8 @@ def model_config(
             0,
         )
     if model["source"] == "local":
-        found = Path(model["path"])
-        return _read(found / "config.json"), str(found), _weights(found)
+        local = Path(model["path"])
+        return _read(local / "config.json"), str(local), _weights(local)
     if (folder / "config.json").is_file():
         return _read(folder / "config.json"), "fetched", _weights(folder)
     id, revision = model["id"], model.get("revision")
@@ -60,15 +54,15 @@ def model_config(
     if config:
         index = _cached(id, _INDEX, revision)
         return _read(config), "the hub's cache", _total(_read(index) if index else None)
-    fetched, problem = _fetched(id, "config.json", revision)
+    fetched, problem = _fetch(id, "config.json", revision)
     if fetched:
-        return fetched, "the hub", _total(_fetched(id, _INDEX, revision)[0])
-    ours = shipped / f"{id.replace('/', '--')}.json"
-    if ours.is_file():
-        return _read(ours), "presets/configs", None
+        return fetched, "the hub", _total(_fetch(id, _INDEX, revision)[0])
+    preset = shipped / f"{id.replace('/', '--')}.json"
+    if preset.is_file():
+        return _read(preset), "presets/configs", None
     raise UserError(
         f"models: the config.json of '{id}' is not here and cannot be fetched ({problem}). With a "
-        f"network run it again; a gated model needs HF_TOKEN; or put the file into {ours}."
+        f"network run it again; a gated model needs HF_TOKEN; or put the file into {preset}."
     )
 
 
@@ -92,15 +86,15 @@ def _total(index: Mapping[str, Any] | None) -> int | None:
 def _cached(id: str, file: str, revision: str | None) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(id, file, revision=revision)
-    return Path(found) if isinstance(found, str) else None
+    path = try_to_load_from_cache(id, file, revision=revision)
+    return Path(path) if isinstance(path, str) else None
 
 
 @cache
-def _fetched(id: str, file: str, revision: str | None) -> tuple[dict[str, Any] | None, str]:
-    """What a small JSON file of the hub says, or None and what went wrong.
+def _fetch(id: str, file: str, revision: str | None) -> tuple[dict[str, Any] | None, str]:
+    """The content of a small JSON file of the hub, or None and what went wrong.
 
-    One request without the patience of a download, which would wait for half a minute where there
+    One request without the retries of a download, which would wait for half a minute where there
     is no network. The stored login, HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE mean what they do
     everywhere.
     """
@@ -108,82 +102,17 @@ def _fetched(id: str, file: str, revision: str | None) -> tuple[dict[str, Any] |
     from huggingface_hub.utils import build_hf_headers
 
     try:
-        answer = get_session().get(
+        response = get_session().get(
             hf_hub_url(id, file, revision=revision),
             headers=build_hf_headers(),
-            timeout=SECONDS,
+            timeout=TIMEOUT,
             follow_redirects=True,
         )
-        if answer.status_code == 200:
-            return answer.json(), ""
-        return None, f"the hub answers {answer.status_code}"
+        if response.status_code == 200:
+            return response.json(), ""
+        return None, f"the hub answers {response.status_code}"
     except Exception as error:  # whatever it is, the plan goes on with what is shipped
         return None, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:150]}"
-
-
-# ---------------------------------------------------------------- sizes
-
-
-def dimensions(config: Mapping[str, Any], lora: Mapping[str, Any], where: str) -> ModelDimensions:
-    """Build the model and its adapters on the meta device and count.
-
-    config: of config.json. lora: the fields of `settings.Lora`. where: the experiment in
-    config.yaml, for messages. Raises UserError for an architecture that transformers does not know
-    or targets that the model has not.
-    """
-    import torch
-    from peft import get_peft_model
-    from peft.tuners.lora import LoraLayer
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    from deltatune.train.lora import lora_config
-
-    # Weights that lie quantized on the hub count as what they stand for.
-    fields = {k: v for k, v in config.items() if k not in ("quantization_config", "auto_map")}
-    try:
-        typed = AutoConfig.for_model(**fields)
-        with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(typed, trust_remote_code=False)
-    except (ValueError, KeyError) as error:
-        raise UserError(f"{where}.model: transformers cannot build it: {error}") from None
-    head = model.get_output_embeddings()
-    linear = [
-        module.weight.numel()
-        for module in model.modules()
-        if isinstance(module, torch.nn.Linear) and module is not head
-    ]
-    parameters = sum(p.numel() for p in model.parameters())
-    try:
-        with torch.device("meta"):
-            model = get_peft_model(model, lora_config(dict(lora), None))
-    except ValueError as error:
-        raise UserError(f"{where}.lora: peft refuses these settings: {error}") from None
-    adapters = tuple(
-        Adapter(name.rpartition(".")[2], _block(name), module.in_features, rank)
-        for name, module in model.named_modules()
-        if isinstance(module, LoraLayer)
-        for rank in module.r.values()
-    )
-    heads = typed.num_attention_heads
-    return ModelDimensions(
-        kind=typed.model_type,
-        parameters=parameters,
-        linear=sum(linear),
-        largest_linear=max(linear, default=0),
-        trainable=sum(p.numel() for p in model.parameters() if p.requires_grad),
-        blocks=typed.num_hidden_layers,
-        hidden=typed.hidden_size,
-        intermediate=getattr(typed, "intermediate_size", None) or 4 * typed.hidden_size,
-        heads=heads,
-        head_dim=getattr(typed, "head_dim", None) or typed.hidden_size // heads,
-        vocabulary=typed.vocab_size,
-        adapters=adapters,
-    )
-
-
-def _block(name: str) -> int:
-    found = re.search(r"\.(\d+)\.", name)
-    return int(found[1]) if found else 0
 
 
 def download_bytes(config: Mapping[str, Any], sizes: ModelDimensions) -> int:
@@ -194,5 +123,5 @@ def download_bytes(config: Mapping[str, Any], sizes: ModelDimensions) -> int:
     bits = quantized.get("bits") or (4 if quantized.get("load_in_4bit") else 0)
     if not bits:
         return sizes.parameters * each
-    held = sizes.linear * group_bytes(bits, quantized.get("group_size", 128))
-    return round(held + (sizes.parameters - sizes.linear) * each)
+    linear = sizes.linear * group_bytes(bits, quantized.get("group_size", 128))
+    return round(linear + (sizes.parameters - sizes.linear) * each)

@@ -1,7 +1,7 @@
-"""What a run will take, told before anything is downloaded or trained.
+"""What a run will take, printed before anything is downloaded or trained.
 
-A model's sizes come from its config.json (`planning_model`), tokens and steps from the records
-(`planning_work`), the memory from arithmetic (`planning_memory`).
+A model's sizes come from its config.json (`models.dimensions`), tokens and steps from the records
+(`plan.work`), the memory from arithmetic (`models.memory`).
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ import pandas as pd
 
 from deltatune.core.text import file_size
 from deltatune.models import gpus, oom
-from deltatune.models import memory as planning_memory
+from deltatune.models import memory as memory_model
+from deltatune.models.batch import Batch
+from deltatune.models.dimensions import ModelDimensions, model_dimensions
 from deltatune.models.gpus import Gpu
-from deltatune.models.memory import Memory, ModelDimensions, Setup
-from deltatune.plan.model import dimensions, download_bytes, model_config
+from deltatune.models.memory import Memory, Setup
+from deltatune.plan.model import download_bytes, model_config
 from deltatune.plan.work import Work, work
 
 # ---------------------------------------------------------------- the machine
@@ -46,9 +48,9 @@ def present() -> Gpu | None:
 
     if not torch.cuda.is_available():
         return None
-    found = torch.cuda.get_device_properties(0)
-    # As in `compute`: older cards only emulate bf16.
-    return Gpu(found.name, found.total_memory, found.major >= 8)
+    device = torch.cuda.get_device_properties(0)
+    # As in `models.device`: older cards only emulate bf16.
+    return Gpu(device.name, device.total_memory, device.major >= 8)
 
 
 # ---------------------------------------------------------------- one experiment
@@ -75,95 +77,97 @@ class Row:
     advice: tuple[str, ...]
 
 
-def row(plan: Mapping[str, Any], gpu: Gpu | None, known: Mapping[str, Any], shipped: Path) -> Row:
+def row(
+    experiment: Mapping[str, Any], gpu: Gpu | None, known: Mapping[str, Any], shipped: Path
+) -> Row:
     """Plan one experiment.
 
-    plan: see `workflow.Flow.plan`. gpu: what to fit into, or None. known: sizes of public data
-    sets. shipped: folder with configs of public models.
+    experiment: see `workflow.Flow.plan`. gpu: what to fit into, or None. known: sizes of public
+    data sets. shipped: folder with configs of public models.
     """
-    where = f"experiments.{plan['experiment']}"
-    config, origin, exact = model_config(plan["model"], Path(plan["files"]["model"]), shipped)
-    sizes = dimensions(config, plan["lora"], where)
-    amount = work(plan, known)
-    training = plan["training"]
+    where = f"experiments.{experiment['experiment']}"
+    config, origin, exact = model_config(
+        experiment["model"], Path(experiment["files"]["model"]), shipped
+    )
+    sizes = model_dimensions(config, experiment["lora"], where)
+    amount = work(experiment, known)
+    training = experiment["training"]
     # A model that is built here is trained on the CPU where there is no GPU.
-    on_gpu = gpu is not None or plan["model"]["source"] != "pretrain"
+    on_gpu = gpu is not None or experiment["model"]["source"] != "pretrain"
     checkpointing = training["activation_checkpointing"]
-    gptq = plan["model"].get("gptq") or {}
+    gptq = experiment["model"].get("gptq") or {}
     setup = Setup(
-        quantization=plan["quantization"],
+        quantization=experiment["quantization"],
         optimizer=training["optimizer"],
-        dropout=plan["lora"]["dropout"],
-        batch_size=training["batch_size"],
-        accumulation=training["gradient_accumulation"],
+        dropout=experiment["lora"]["dropout"],
+        batch=Batch(training["batch_size"], training["gradient_accumulation"]),
         row_length=amount.row_length,
         checkpointing=oom.use_checkpointing(checkpointing, sizes.parameters, on_gpu),
         on_gpu=on_gpu,
         half=on_gpu and training["precision"] != "fp32",
         gptq=(gptq.get("bits", 4), gptq.get("group_size", 128)),
     )
-    memory = planning_memory.estimate(sizes, setup)
-    verdict, advice, largest = _judge(sizes, setup, gpu)
+    memory = memory_model.estimate(sizes, setup)
+    verdict, advice, largest = _fit(sizes, setup, gpu)
     if gpu and not gpu.bf16 and training["precision"] == "bf16":
         advice.append(f"training.precision: {gpu.name} has no bf16; write auto or fp16")
     return Row(
-        experiment=plan["experiment"],
-        model=plan["model"].get("id") or plan["model"]["name"],
+        experiment=experiment["experiment"],
+        model=experiment["model"].get("id") or experiment["model"]["name"],
         config_from=origin,
         sizes=sizes,
         download=download_bytes(config, sizes) if exact is None else exact,
         download_exact=exact is not None,
         work=amount,
         steps=amount.steps(training),
-        seeds=plan["seeds"],
+        seeds=experiment["seeds"],
         setup=setup,
         memory=memory,
         largest_batch=largest,
         verdict=verdict,
-        advice=(*advice, *_remarks(sizes, setup, plan["lora"])),
+        advice=(*advice, *_remarks(sizes, setup, experiment["lora"])),
     )
 
 
-def _judge(
+def _fit(
     sizes: ModelDimensions, setup: Setup, gpu: Gpu | None
 ) -> tuple[str, list[str], int | None]:
     """(verdict, advice, largest batch)."""
-    needed = planning_memory.estimate(sizes, setup).total
+    needed = memory_model.estimate(sizes, setup).total
     if not setup.on_gpu:
         return "on the CPU", [], None
     if gpu is None:
-        fits = gpus.holding(needed)
+        fits = gpus.smallest_with(needed)
         name = (
             f"{fits.name} ({file_size(fits.memory)}) or larger" if fits else "more than one GPU has"
         )
         return "needs a GPU", [f"needs a GPU with {file_size(needed)}: {name}"], None
-    largest = planning_memory.largest_batch(sizes, setup, gpu.memory)
+    largest = memory_model.largest_batch(sizes, setup, gpu.memory)
     if needed <= gpu.memory:
         return "fits", [], largest
     shorter = [setup.row_length // 2**n for n in range(1, 8)]
     lengths = tuple(length for length in shorter if length >= 64)
-    found = planning_memory.nearest(sizes, setup, gpu.memory, lengths)
-    if found is None:
-        least = replace(setup, batch_size=1, checkpointing=True, quantization="nf4")
-        wanted = planning_memory.estimate(sizes, least).total
-        other = gpus.holding(wanted)
+    nearest = memory_model.nearest(sizes, setup, gpu.memory, lengths)
+    if nearest is None:
+        least = replace(setup, batch=Batch(1, 1), checkpointing=True, quantization="nf4")
+        needed = memory_model.estimate(sizes, least).total
+        other = gpus.smallest_with(needed)
         name = f" ({other.name} or larger)" if other else ""
-        told = f"nothing makes it fit: even one row in nf4 needs {file_size(wanted)}{name}"
-        return "does not fit", [told], largest
-    told = ", ".join(planning_memory.changes(setup, found))
-    told += (
-        f": then {file_size(planning_memory.estimate(sizes, found).total)}, the same rows a step"
+        advice = f"nothing makes it fit: even one row in nf4 needs {file_size(needed)}{name}"
+        return "does not fit", [advice], largest
+    advice = ", ".join(memory_model.changes(setup, nearest))
+    advice += (
+        f": then {file_size(memory_model.estimate(sizes, nearest).total)}, the same rows per step"
     )
-    smaller = replace(setup, batch_size=found.batch_size, accumulation=found.accumulation)
-    if found != smaller:
-        return "does not fit", [told], largest
-    # The training finds it by itself, but only by running out of memory first.
-    return "fits in smaller batches", [f"{told} (it comes to that by itself, later)"], largest
+    if nearest != replace(setup, batch=nearest.batch):
+        return "does not fit", [advice], largest
+    # Training finds it by itself, but only by running out of memory first.
+    return "fits in smaller batches", [f"{advice} (training comes to that by itself)"], largest
 
 
 def _remarks(sizes: ModelDimensions, setup: Setup, lora: Mapping[str, Any]) -> list[str]:
     remarks = []
-    if sizes.kind not in planning_memory.LLAMA_LIKE:
+    if sizes.kind not in memory_model.LLAMA_LIKE:
         remarks.append(f"the activations of '{sizes.kind}' are counted as if it were a Llama")
     if lora["use_dora"]:
         remarks.append("DoRA takes more than is counted here")
@@ -184,13 +188,14 @@ def _count(number: int | None) -> str:
     return str(number)
 
 
-_MARK = {"exact": "", "estimated": "~", "at most": "≤ ", "unknown": ""}
+_PREFIX = {"exact": "", "estimated": "~", "at most": "≤ ", "unknown": ""}
 
 
 def _columns(row: Row) -> dict[str, str]:
-    mark, memory = _MARK[row.work.how], row.memory
+    prefix, memory = _PREFIX[row.work.how], row.memory
     share = row.sizes.trainable / row.sizes.parameters
-    batch = f"{row.setup.batch_size} × {row.setup.accumulation}"
+    batch = row.setup.batch
+    rows = f"{batch.micro_batch_size} × {batch.gradient_accumulation_steps}"
     return {
         "experiment": row.experiment,
         "model": row.model,
@@ -199,10 +204,10 @@ def _columns(row: Row) -> dict[str, str]:
         "download": ("" if row.download_exact else "~") + file_size(row.download)
         if row.download
         else "none",
-        "tokens": mark + _count(row.work.tokens),
-        "steps": mark + _count(row.steps) + (f" × {row.seeds} seeds" if row.seeds > 1 else ""),
-        "base held as": row.setup.quantization,
-        "rows a step": f"{batch} of {row.work.row_length} tokens",
+        "tokens": prefix + _count(row.work.tokens),
+        "steps": prefix + _count(row.steps) + (f" × {row.seeds} seeds" if row.seeds > 1 else ""),
+        "quantization": row.setup.quantization,
+        "rows per step": f"{rows} of {row.work.row_length} tokens",
         "checkpointing": "on" if row.setup.checkpointing else "off",
         "weights": file_size(memory.weights),
         "adapters": file_size(memory.adapters),
@@ -217,7 +222,7 @@ def _columns(row: Row) -> dict[str, str]:
 
 
 def render(rows: list[Row], gpu: Gpu | None, how: str) -> str:
-    """The plan as text: a line a quantity and a column an experiment, then what to change."""
+    """The plan as text: a line per quantity, a column per experiment, then what to change."""
     columns = [_columns(row) for row in rows]
     names = list(columns[0])
     cells = [[name, *(column[name] for column in columns)] for name in names]
@@ -232,8 +237,8 @@ def render(rows: list[Row], gpu: Gpu | None, how: str) -> str:
         title = (
             f"GPU: {gpu.name}, {file_size(gpu.memory)}, {'bf16' if gpu.bf16 else 'fp16'} ({how})"
         )
-    told = [f"{row.experiment}: {advice}" for row in rows for advice in row.advice]
-    guessed = {
+    notes = [f"{row.experiment}: {advice}" for row in rows for advice in row.advice]
+    estimated = {
         f"{row.experiment}: tokens are {row.work.how}, from {row.work.source}"
         for row in rows
         if row.work.how != "exact"
@@ -244,9 +249,9 @@ def render(rows: list[Row], gpu: Gpu | None, how: str) -> str:
             "",
             *lines,
             "",
-            *told,
-            *sorted(guessed),
-            "~ is an estimate. The peak is one too; read it with a fifth of tolerance.",
+            *notes,
+            *sorted(estimated),
+            "~ is an estimate. So is the peak, with a tolerance of a fifth.",
         ]
     )
 
@@ -269,7 +274,7 @@ def frame(rows: list[Row]) -> pd.DataFrame:
             "seeds": row.seeds,
             "tokens_are": row.work.how,
             "quantization": row.setup.quantization,
-            "batch_size": row.setup.batch_size,
+            "batch_size": row.setup.batch.micro_batch_size,
             "activation_checkpointing": row.setup.checkpointing,
             "weights": row.memory.weights,
             "adapters": row.memory.adapters,
@@ -293,13 +298,13 @@ def make(
     say: Callable[[str], None],
     gpu_here: Callable[[], Gpu | None] = present,
 ) -> pd.DataFrame:
-    """Plan all experiments, say the table, and return it as numbers.
+    """Plan all experiments, print the table, and return it as numbers.
 
     settings: of `workflow.Flow.plan`. presets: the folder with configs/.
     """
     configs = presets / "configs"
     known = json.loads((configs / "datasets.json").read_text(encoding="utf-8"))
     gpu, how = machine(settings["hardware"], gpu_here())
-    rows = [row(plan, gpu, known, configs) for plan in settings["experiments"]]
+    rows = [row(experiment, gpu, known, configs) for experiment in settings["experiments"]]
     say(render(rows, gpu, how))
     return frame(rows)

@@ -1,4 +1,4 @@
-"""How many tokens and steps an experiment goes through.
+"""How many tokens and steps an experiment is trained on.
 
 Exactly, where the rows have been packed; otherwise from the records, with four characters to a
 token; otherwise from what is known of a public data set.
@@ -18,11 +18,12 @@ from typing import Any
 
 import pandas as pd
 
+from deltatune.models.batch import total_steps
 from deltatune.tasks.base import spread
 from deltatune.tasks.registry import load_kind
 
 CHARACTERS = 4
-"""Characters of a token: English text under a vocabulary of 32,000 pieces has about so many."""
+"""Characters per token: English text under a vocabulary of 32,000 pieces has about so many."""
 PADDING = 0.02
 """Share of packed rows that is padding."""
 SAMPLED = 2000
@@ -31,7 +32,7 @@ SAMPLED = 2000
 
 @dataclass(frozen=True)
 class Work:
-    """What an experiment goes through at each seed. None: nothing is known yet."""
+    """What an experiment is trained on at each seed. None: nothing is known yet."""
 
     tokens: int | None
     """Of the training rows, without padding."""
@@ -43,32 +44,32 @@ class Work:
     """What it was taken from."""
 
     def steps(self, training: Mapping[str, Any]) -> int | None:
-        """Optimizer steps, as `training.train` counts them."""
+        """Optimizer steps of a training run; training: its settings."""
         if self.rows is None:
             return None
-        per_step = training["batch_size"] * training["gradient_accumulation"]
-        return max(1, round(math.ceil(self.rows / per_step) * training["epochs"]))
+        rows_per_step = training["batch_size"] * training["gradient_accumulation"]
+        return total_steps(self.rows, rows_per_step, training["epochs"])
 
 
-def work(plan: Mapping[str, Any], known: Mapping[str, Any]) -> Work:
+def work(experiment: Mapping[str, Any], known: Mapping[str, Any]) -> Work:
     """Tokens and packed rows of an experiment.
 
-    plan: see `workflow.Flow.plan`. known: sizes of public data sets, by hub id or address.
+    experiment: see `workflow.Flow.plan`. known: sizes of public data sets, by hub id or address.
     """
-    task = plan["task"]
+    task = experiment["task"]
     length = task["max_length"]
-    packed = _manifest(plan["files"]["tokens"])
+    packed = _manifest(experiment["files"]["tokens"])
     if packed and _same(packed["settings"], task):
         rows, row_length = packed["rows"], packed["row_length"]
         return Work(packed["tokens"], rows, row_length, "exact", "the packed rows")
-    found = _lengths(plan, known)
-    if found is None:
+    lengths = _lengths(experiment, known)
+    if lengths is None:
         most = task["split"]["max_records"]
         if most is None:
             return Work(None, None, length, "unknown", "the data set is not here yet")
         count = _training_records(most, task["split"])
         return Work(count * length, count, length, "at most", "split.max_records × max_length")
-    documents, characters, source = found
+    documents, characters, source = lengths
     tokens = documents * (characters / CHARACTERS + 2)  # with what begins and ends a document
     if load_kind(task["kind"]).OVERFLOW != "split":
         tokens = min(tokens, documents * length)
@@ -79,8 +80,8 @@ def work(plan: Mapping[str, Any], known: Mapping[str, Any]) -> Work:
 
 
 def _manifest(path: str) -> dict[str, Any] | None:
-    found = Path(path)
-    return json.loads(found.read_text(encoding="utf-8")) if found.is_file() else None
+    file = Path(path)
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
 def _same(settings: Mapping[str, Any], task: Mapping[str, Any]) -> bool:
@@ -91,26 +92,28 @@ def _same(settings: Mapping[str, Any], task: Mapping[str, Any]) -> bool:
     return all(task[k] == v for k, v in settings.items() if k in task and k != "labels")
 
 
-def _lengths(plan: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[int, float, str] | None:
+def _lengths(
+    experiment: Mapping[str, Any], known: Mapping[str, Any]
+) -> tuple[int, float, str] | None:
     """(training documents, mean characters of one, source), from the best that is there."""
-    task = plan["task"]
+    task = experiment["task"]
     kind = load_kind(task["kind"])
-    split = _manifest(plan["files"]["split"])
-    train = Path(plan["files"]["train"])
+    split = _manifest(experiment["files"]["split"])
+    train = Path(experiment["files"]["train"])
     if split and train.is_file() and _same(split["settings"], task):
         records = pd.read_parquet(train)
         lengths = _characters(records, kind, task, clean=False)
         return len(records), lengths, "the training records"
-    records = Path(plan["files"]["records"])
+    records = Path(experiment["files"]["records"])
     if records.is_file():
         # As split_dataset reads it: a text may be "NA".
         text = {"dtype": {"chapter": str, "text": str}, "keep_default_na": False}
         is_csv = records.suffix == ".csv"
         frame = pd.read_csv(records, **text) if is_csv else pd.read_parquet(records)
         return _of_records(frame, kind, task, "the records")
-    if plan["path"] and Path(plan["path"]).is_file():
-        return _of_records(_source(plan), kind, task, plan["path"])
-    return _of_known(plan, kind, known)
+    if experiment["path"] and Path(experiment["path"]).is_file():
+        return _of_records(_source(experiment), kind, task, experiment["path"])
+    return _of_known(experiment, kind, known)
 
 
 def _of_records(
@@ -122,16 +125,16 @@ def _of_records(
 
 
 def _of_known(
-    plan: Mapping[str, Any], kind: ModuleType, known: Mapping[str, Any]
+    experiment: Mapping[str, Any], kind: ModuleType, known: Mapping[str, Any]
 ) -> tuple[int, float, str] | None:
     """From what is known about a public data set."""
-    dataset, task = plan["dataset"], plan["task"]
+    dataset, task = experiment["dataset"], experiment["task"]
     name = dataset.get("id") or _book(dataset.get("url") or "")
     facts = known.get(name)
     if not facts:
         return None
     sizes, count = facts["characters"], facts["records"]
-    if plan["text"]:
+    if experiment["text"]:
         # Chunks end with a sentence, so they are a little shorter than they may be.
         chunk = 0.9 * dataset["chunks"]["max_words"] * 6
         count, sizes = math.ceil(sizes["text"] / chunk), {"text": round(chunk)}
@@ -147,23 +150,23 @@ def _of_known(
 
 def _book(url: str) -> str:
     """gutenberg.org/NUMBER for an address of a book at Project Gutenberg, otherwise as it is."""
-    found = re.search(r"gutenberg\.org/(?:cache/epub|ebooks|files)/(\d+)", url)
-    return f"gutenberg.org/{found[1]}" if found else url
+    book = re.search(r"gutenberg\.org/(?:cache/epub|ebooks|files)/(\d+)", url)
+    return f"gutenberg.org/{book[1]}" if book else url
 
 
-def _source(plan: Mapping[str, Any]) -> pd.DataFrame:
+def _source(experiment: Mapping[str, Any]) -> pd.DataFrame:
     """The records of a file, read as fetch_dataset reads them."""
     from deltatune.data import chunking
     from deltatune.data.readers import read
 
-    dataset, path = plan["dataset"], Path(plan["path"])
+    dataset, path = experiment["dataset"], Path(experiment["path"])
     with tempfile.TemporaryDirectory() as folder:
         files = {
             "write": Path(folder) / "records.parquet",
             "rejects": Path(folder) / "rejects.csv",
-            "where": f"datasets.{plan['task']['dataset']}",
+            "where": f"datasets.{experiment['task']['dataset']}",
         }
-        if plan["text"]:
+        if experiment["text"]:
             read.read_text(path, **files)
             paragraphs = pd.read_parquet(files["write"])["text"]
             return chunking.chunk_text(paragraphs, **dataset["chunks"])

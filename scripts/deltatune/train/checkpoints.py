@@ -1,13 +1,13 @@
-"""Checkpoints of one training run on disk: whole or not there, and never those of another run.
+"""Checkpoints of one training run on disk: complete or absent, and never those of another run.
 
     folder/                 results/checkpoints/{experiment}/seed-{seed}
-        lock                held by the process that trains
-        {fingerprint}/      of all that decides what training gives
+        lock                locked by the process that trains
+        {fingerprint}/      of all that decides the result of training
             step-00000120/  files, and hashes.json, which is written last
             partial/        being written; never read
 
 The folder is no output of a rule, since Snakemake deletes outputs before a job runs again. It is
-deleted when training has ended well.
+deleted when training has succeeded.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from deltatune.core.hashing import file_hash
 
 #: Seconds of training for each second of saving: saving takes 2% of the time at most.
 RATIO = 50
-#: Seconds between two saves, at least and at most.
-LEAST, MOST = 2.0, 600.0
+#: Seconds between two saves.
+MIN_INTERVAL, MAX_INTERVAL = 2.0, 600.0
 #: Seconds to wait for the process of an earlier run, which may be at its last step.
-PATIENCE = 300.0
-# Two whole ones are kept: the older is there if the disk damages the newer.
+LOCK_TIMEOUT = 300.0
+# The older of two is there if the disk damages the newer.
 _KEPT = 2
 _HASHES = "hashes.json"
 
@@ -44,116 +44,119 @@ def fingerprint(parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-class Pace:
+class SaveTimer:
     """When to save: rarely enough to cost little, often enough to lose little."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._last = clock()
-        self._wait = LEAST
+        self._interval = MIN_INTERVAL
 
-    def due(self) -> bool:
-        return self._clock() - self._last >= self._wait
+    def expired(self) -> bool:
+        return self._clock() - self._last >= self._interval
 
-    def saved(self, seconds: float, well: bool = True) -> None:
-        """To be called after a save that took so many seconds. Where it failed, which a full disk
-        makes it do, the next is not tried soon."""
+    def restart(self, seconds: float, succeeded: bool = True) -> None:
+        """To be called after a save that took so many seconds. Where it failed, as on a full disk,
+        the next is not tried soon."""
         self._last = self._clock()
-        self._wait = min(max(RATIO * seconds, LEAST), MOST) if well else MOST
+        interval = RATIO * seconds if succeeded else MAX_INTERVAL
+        self._interval = min(max(interval, MIN_INTERVAL), MAX_INTERVAL)
 
 
 class Checkpoints:
     """Those of one experiment and seed, under one fingerprint.
 
-    say: called with what a person should know: that a checkpoint is damaged or cannot be written.
+    say: called with messages for a person: that a checkpoint is damaged or cannot be written.
     """
 
     def __init__(self, folder: Path, fingerprint: str, say: Callable[[str], None] = print) -> None:
         self.folder = Path(folder)
-        self._own = self.folder / fingerprint
+        self._run_folder = self.folder / fingerprint
         self._say = say
-        self._told = False
+        self._save_failed = False
         self._lock: int | None = None
 
     def open(self) -> None:
-        """Take the folder, and delete what other settings, code or data left in it.
+        """Lock the folder, and delete what other settings, code or data left in it.
 
-        Raises UserError where another process goes on training this adapter.
+        Raises UserError where another process is still training this adapter.
         """
-        self._take()
+        self._acquire_lock()
         for path in self.folder.iterdir():
-            if path not in (self._own, self.folder / "lock"):
+            if path not in (self._run_folder, self.folder / "lock"):
                 _delete(path)
-        with suppress(OSError):  # a full disk; saving will say so
-            self._own.mkdir(exist_ok=True)
-            _delete(self._own / "partial")
+        with suppress(OSError):  # a full disk, which saving reports
+            self._run_folder.mkdir(exist_ok=True)
+            _delete(self._run_folder / "partial")
 
     def latest(self) -> Path | None:
-        """The newest checkpoint that is whole; damaged ones are told of and deleted."""
-        for path in reversed(self._found()):
-            fault = _fault(path)
-            if fault is None:
+        """The newest checkpoint that is complete; damaged ones are reported and deleted."""
+        for path in reversed(self.paths()):
+            damage = _damage(path)
+            if damage is None:
                 return path
-            self.discard(path, fault)
+            self.discard(path, damage)
         return None
 
-    def discard(self, path: Path, fault: str) -> None:
+    def discard(self, path: Path, reason: str) -> None:
         """Delete a checkpoint that cannot be used and say why."""
-        self._say(f"The checkpoint of step {_step(path)} is not used: {fault}.")
+        self._say(f"The checkpoint of step {_step(path)} is not used: {reason}.")
         _delete(path)
 
     def save(self, step: int, write: Callable[[Path], None]) -> bool:
-        """Let `write` fill a folder, and make it the newest checkpoint at a stroke.
+        """Let `write` fill a folder, and make it the newest checkpoint by one atomic rename.
 
         Whenever the process or the machine stops, the checkpoints before it are untouched. False
-        where it could not be written, which is told of once: training is worth more than its aid.
+        where it could not be written, which is reported once: training continues without.
         """
-        partial = self._own / "partial"
+        partial = self._run_folder / "partial"
         try:
             _delete(partial)
             partial.mkdir(parents=True)
             write(partial)
             _seal(partial)
-            final = self._own / f"step-{step:08d}"
+            final = self._run_folder / f"step-{step:08d}"
             _delete(final)
             partial.rename(final)
-            _sync(self._own)
+            _sync(self._run_folder)
         except OSError as error:
             _delete(partial)
-            if not self._told:
+            if not self._save_failed:
                 self._say(
-                    f"No checkpoint could be saved at step {step} ({error}); training goes on "
-                    "without."
+                    f"No checkpoint could be saved at step {step} ({error}); training "
+                    "continues without."
                 )
-                self._told = True
+                self._save_failed = True
             return False
-        for path in self._found()[:-_KEPT]:
+        for path in self.paths()[:-_KEPT]:
             _delete(path)
         return True
 
     def clear(self) -> None:
-        """Delete the checkpoints of this run, which begins again."""
-        for path in self._found():
+        """Delete the checkpoints of this run, which starts again."""
+        for path in self.paths():
             _delete(path)
 
     def remove(self) -> None:
         """Delete the whole folder, and those above it that are left empty, `checkpoints` last."""
         _delete(self.folder)
-        for above in list(self.folder.parents)[:2]:
+        for parent in list(self.folder.parents)[:2]:
             with suppress(OSError):
-                above.rmdir()
+                parent.rmdir()
 
-    def _found(self) -> list[Path]:
-        return sorted(self._own.glob("step-*")) if self._own.is_dir() else []
+    def paths(self) -> list[Path]:
+        """The checkpoints of this run, the newest last."""
+        return sorted(self._run_folder.glob("step-*")) if self._run_folder.is_dir() else []
 
-    def _take(self) -> None:
-        """Lock the folder. A job whose snakemake was killed may still be at its last step."""
-        path, until, told = self.folder / "lock", time.monotonic() + PATIENCE, False
+    def _acquire_lock(self) -> None:
+        """A job whose snakemake was killed may still be at its last step."""
+        path, deadline = self.folder / "lock", time.monotonic() + LOCK_TIMEOUT
+        waiting = False
         while True:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-            except FileNotFoundError:  # it was deleted in between, by a run that ended well
+            except FileNotFoundError:  # it was deleted in between, by a run that succeeded
                 continue
             except OSError as error:
                 if not disk.full(error):
@@ -167,14 +170,14 @@ class Checkpoints:
             except BlockingIOError:
                 holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
                 os.close(descriptor)
-                if time.monotonic() >= until:
+                if time.monotonic() >= deadline:
                     raise UserError(
                         f"Another process (number {holder}) is training this adapter. Wait until "
                         f"it has ended, or stop it with `kill {holder}`: it will save its state."
                     ) from None
-                if not told:
+                if not waiting:
                     self._say(f"Waiting for process {holder} of an earlier run, which must save.")
-                    told = True
+                    waiting = True
                 time.sleep(0.2)
                 continue
             except OSError:  # some network file systems have no locks
@@ -189,7 +192,7 @@ class Checkpoints:
             with suppress(OSError):
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-            self._lock = descriptor  # held until the process ends
+            self._lock = descriptor  # locked until the process ends
             return
 
 
@@ -198,7 +201,7 @@ def _step(path: Path) -> int:
 
 
 def _seal(folder: Path) -> None:
-    """Write the hashes of a folder's files, and see that all of it is on the disk."""
+    """Write the hashes of a folder's files, and flush all of it to the disk."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != _HASHES)
     hashes = {path.relative_to(folder).as_posix(): file_hash(path) for path in files}
     (folder / _HASHES).write_text(json.dumps(hashes, indent=1), encoding="utf-8")
@@ -214,7 +217,7 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _fault(folder: Path) -> str | None:
+def _damage(folder: Path) -> str | None:
     """What is wrong with a checkpoint, or None."""
     try:
         hashes = json.loads((folder / _HASHES).read_text(encoding="utf-8"))

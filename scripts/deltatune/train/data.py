@@ -11,7 +11,7 @@ from torch.utils.data import Sampler
 
 
 class SeededSampler(Sampler[int]):
-    """The rows in an order of its own for each epoch, by the seed and the epoch alone.
+    """The rows in another order in each epoch, which depends on the seed and the epoch alone.
 
     epoch: set it before each epoch. multiple: padding rows (see `PaddedDataset`) come last until
     the epoch is a multiple of so many, so that every process has the same number of batches.
@@ -32,9 +32,9 @@ class SeededSampler(Sampler[int]):
 
 
 class PaddedDataset:
-    """Rows, and behind them as many as asked for in which nothing is to be learnt.
+    """Rows, followed by padding rows up to a length.
 
-    Without labels they add nothing to the loss, nor to the number of tokens that it is divided by;
+    Without labels these add nothing to the loss, nor to the number of tokens that it is divided by;
     repeating rows, as accelerate does, would count some of them twice.
     """
 

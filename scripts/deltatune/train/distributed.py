@@ -1,4 +1,4 @@
-"""The processes that train one adapter together, a GPU each. Mostly there is one.
+"""The processes of distributed training, a GPU each. Mostly there is one.
 
 All of them must call these in the same order: each waits for the others.
 """
@@ -13,42 +13,43 @@ import torch.distributed as dist
 
 
 def rank() -> int:
-    """The number of this process; 0 writes the files and speaks."""
-    return dist.get_rank() if _together() else 0
+    """The number of this process; 0 writes the files and the messages."""
+    return dist.get_rank() if _initialized() else 0
 
 
-def count() -> int:
-    return dist.get_world_size() if _together() else 1
+def world_size() -> int:
+    """The number of processes."""
+    return dist.get_world_size() if _initialized() else 1
 
 
 def all_reduce(values: Sequence[float]) -> list[float]:
     """The sums of the processes' values, in float64; the same on each."""
-    if count() == 1:
+    if world_size() == 1:
         return list(values)
     tensor = torch.tensor(values, dtype=torch.float64, device=_device())
     dist.all_reduce(tensor)
     return tensor.tolist()
 
 
-def first(value: Any) -> Any:
-    """What process 0 has."""
-    if count() == 1:
+def broadcast(value: Any) -> Any:
+    """The value of process 0."""
+    if world_size() == 1:
         return value
-    box = [value]
-    dist.broadcast_object_list(box, src=0)
-    return box[0]
+    values = [value]
+    dist.broadcast_object_list(values, src=0)
+    return values[0]
 
 
 def all_gather(value: Any) -> list[Any]:
-    """What each process has, in the order of their numbers."""
-    if count() == 1:
+    """The value of each process, in the order of their numbers."""
+    if world_size() == 1:
         return [value]
-    box: list[Any] = [None] * count()
-    dist.all_gather_object(box, value)
-    return box
+    values: list[Any] = [None] * world_size()
+    dist.all_gather_object(values, value)
+    return values
 
 
-def _together() -> bool:
+def _initialized() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 

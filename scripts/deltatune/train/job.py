@@ -1,4 +1,4 @@
-"""One training job, in one process or in each of several: load, train, and say what came out."""
+"""One training job, in one process or in each of several: load, train, and return the figures."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from deltatune.core.errors import UserError
+from deltatune.core.text import did_you_mean
 from deltatune.models import device
+from deltatune.models.batch import Batch
 from deltatune.models.load import load_base
 from deltatune.tokens import shards
-from deltatune.train import distributed, fsdp, train
+from deltatune.train import distributed, train, upstream
 from deltatune.train.checkpoints import Checkpoints
 
 
@@ -21,24 +24,28 @@ def run(
     progress: Callable[[str], None] = print,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """Train as `training.train` does: its losses (a list of rows) and figures, and the machine.
+    """Train as `train.train` does: its losses (a list of rows) and figures, and the machine.
 
     job: seed, lora, training and quantization of the settings; base and revision, as the adapter
     names its base; model, the folder that it is loaded from; rows, split -> folder of shards;
-    output, the adapter's folder; checkpoints, {"folder", "mark"} or None; scratch; plan or None.
-    Several processes have been joined before, see `together`. Raises what training.train raises.
+    output, the adapter's folder; checkpoints, {"folder", "fingerprint"} or None; scratch; batch,
+    the fields of `Batch`, or None.
+    Several processes have been joined before, see `worker`. Raises what train.train raises, and
+    UserError for an unknown optimizer.
     """
     settings = job["training"]
-    gpu = int(os.environ["LOCAL_RANK"]) if distributed.count() > 1 else 0
+    require_optimizer(settings["optimizer"])
+    gpu = int(os.environ["LOCAL_RANK"]) if distributed.world_size() > 1 else 0
     machine = device.prepare(job["seed"], settings["threads"], settings["precision"], gpu)
     rows = {name: shards.read_shards(Path(folder)) for name, folder in job["rows"].items()}
-    saved = None
+    checkpoints = None
     if job["checkpoints"] and distributed.rank() == 0:
-        # Before the base is loaded: the process of an earlier run may still hold its memory.
-        saved = Checkpoints(Path(job["checkpoints"]["folder"]), job["checkpoints"]["mark"], say)
-        saved.open()
+        # Before the base is loaded: the process of an earlier run may still use its memory.
+        folder, fingerprint = job["checkpoints"]["folder"], job["checkpoints"]["fingerprint"]
+        checkpoints = Checkpoints(Path(folder), fingerprint, say)
+        checkpoints.open()
     if settings["sharded"]:
-        with fsdp.quantized_on(machine.device):
+        with upstream.quantized_on(machine.device):
             base = load_base(job["model"], job["quantization"], replace(machine, device="cpu"))
     else:
         base = load_base(job["model"], job["quantization"], machine)
@@ -54,8 +61,8 @@ def run(
         revision=job["revision"],
         output=Path(job["output"]),
         scratch=Path(job["scratch"]),
-        checkpoints=saved,
-        plan=tuple(job["plan"]) if job.get("plan") else None,
+        checkpoints=checkpoints,
+        batch=Batch(**job["batch"]) if job.get("batch") else None,
         progress=progress,
         say=say,
     )
@@ -66,3 +73,18 @@ def run(
         "dtype": str(machine.dtype),
         "precision": machine.reason,
     }
+
+
+def require_optimizer(name: str) -> None:
+    """Raise UserError for an optimizer that transformers does not know.
+
+    config.yaml is checked for it too, but only where transformers is installed beside snakemake.
+    """
+    from transformers.training_args import OptimizerNames
+
+    names = sorted(optimizer.value for optimizer in OptimizerNames)
+    if name not in names:
+        raise UserError(
+            f"training.optimizer: '{name}' is not an optimizer of transformers.Trainer"
+            f"{did_you_mean(name, names)}; there are {', '.join(names)}"
+        )

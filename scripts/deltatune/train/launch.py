@@ -1,8 +1,8 @@
-"""Start the processes that train one adapter together, and bring them to an end in every case.
+"""Start the processes of distributed training, and end them in every case.
 
-`accelerate launch` starts them, a GPU each, and `together` is what they do. They tell what they
-have to tell in files, which are read here, so that a person sees the words of one process. Needs
-no tensors to be imported.
+`accelerate launch` starts them, a GPU each, and `train.worker` is what they run. They send their
+messages through files, which are read here, so that a person sees those of one process. Needs no
+tensors to be imported.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,11 @@ import psutil
 from deltatune.core import signals
 from deltatune.core.errors import UserError
 from deltatune.core.paths import SCRIPTS
-from deltatune.models import oom
+from deltatune.models.batch import Batch, smaller_batch
 
 
 class Failed(Exception):
-    """One of the processes failed in a way that its traceback, in the log, tells of."""
+    """One of the processes failed; its traceback is in the log."""
 
 
 def run(
@@ -41,53 +42,56 @@ def run(
 ) -> dict[str, Any]:
     """Do a job in several processes: what `job.run` returned in the first of them.
 
-    job: for `job.run`, as JSON can hold it. Where memory runs short in one of them, all
-    begin again with a smaller batch. A signal that asks to stop is passed on. However this is
-    left, none of the processes runs any more.
-    Raises UserError with the message of the process that had one, training.Stopped's too, and
+    job: for `job.run`, as JSON. Where one of them runs out of memory, all start again with a
+    smaller batch. A signal that asks to stop is passed on. However this is left, none of the
+    processes is running any more.
+    Raises UserError with the message of the process that had one, that of `train.Stopped` too, and
     Failed for an error of any other kind.
     """
-    with signals.catch_stop_signals() as asked:
+    with signals.catch_stop_signals() as stop_requested:
         while True:
-            short = None
+            used = None
             with (
                 tempfile.TemporaryDirectory(prefix="deltatune-") as folder,
-                closing(_messages(job, processes, on_gpu, Path(folder), asked)) as messages,
+                closing(
+                    _messages(job, processes, on_gpu, Path(folder), stop_requested)
+                ) as messages,
             ):
                 for kind, content in messages:
                     if kind == "progress":
                         progress(content)
                     elif kind == "say":
                         say(content)
-                    elif kind == "user":
+                    elif kind == "user_error":
                         raise UserError(content)
                     elif kind == "failed":
                         raise Failed(content)
                     elif kind == "result":
                         return content
-                    elif kind == "short":
-                        short = tuple(content)
+                    elif kind == "out_of_memory":
+                        used = Batch(**content)
                         break
-            if short is None:
-                raise _ended(asked())
-            plan, told = oom.next_plan(short)
-            say(told)
-            job = {**job, "plan": plan}
+            if used is None:
+                raise _ended(stop_requested())
+            batch, message = smaller_batch(used)
+            say(message)
+            job = {**job, "batch": asdict(batch)}
 
 
-def _ended(asked: bool) -> UserError:
-    if asked:
+def _ended(stop_requested: bool) -> UserError:
+    if stop_requested:
         return UserError("Training was asked to stop; the next run begins at its last checkpoint.")
     return UserError(
-        "A process of the training ended without a word. Mostly the system has stopped it because "
-        "main memory ran short: ask for more (mem_mb), or train on fewer GPUs (training.gpus)."
+        "A process of the training ended without a message. Mostly the system has killed it "
+        "because it ran out of main memory: request more (mem_mb), or train on fewer GPUs "
+        "(training.gpus)."
     )
 
 
 def _messages(
-    job: dict, processes: int, on_gpu: bool, folder: Path, asked: Callable[[], bool]
+    job: dict, processes: int, on_gpu: bool, folder: Path, stop_requested: Callable[[], bool]
 ) -> Iterator[tuple[str, Any]]:
-    """(kind, content) of what the processes tell, until they have ended."""
+    """(kind, content) of each message of the processes, until they have ended."""
     path = folder / "job.json"
     content = {**job, "messages": str(folder), "on_gpu": on_gpu}
     path.write_text(json.dumps(content), encoding="utf-8")
@@ -99,40 +103,40 @@ def _messages(
         while not ended:
             ended = launcher.poll() is not None  # before reading, so that nothing is missed
             for rank in read:
-                for message in _new(folder / f"{rank}.jsonl", rank, read):
+                for message in _unread(folder / f"{rank}.jsonl", rank, read):
                     yield message["kind"], message["content"]
-            if asked() and not passed_on:
-                workers = _below(launcher)
+            if stop_requested() and not passed_on:
+                workers = _children(launcher)
                 passed_on = len(workers) >= processes
                 for worker in workers if passed_on else ():
                     with suppress(psutil.Error):
                         worker.terminate()
             time.sleep(0.1)
     finally:
-        # Found before the launcher ends, after which they are nobody's children.
-        for process in (*_below(launcher), launcher):
+        # Listed before the launcher ends, after which they are nobody's children.
+        for process in (*_children(launcher), launcher):
             with suppress(psutil.Error):
                 process.kill()
         launcher.wait()
 
 
-def _below(launcher: subprocess.Popen) -> list[psutil.Process]:
+def _children(launcher: subprocess.Popen) -> list[psutil.Process]:
     try:
         return psutil.Process(launcher.pid).children(recursive=True)
     except psutil.Error:
         return []
 
 
-def _new(path: Path, rank: int, read: dict[int, int]) -> list[dict[str, Any]]:
-    """The whole lines that a process has written since it was last read."""
+def _unread(path: Path, rank: int, read: dict[int, int]) -> list[dict[str, Any]]:
+    """The messages of a process since it was last read; a line that has no end yet is left."""
     if not path.exists():
         return []
     with path.open("rb") as file:
         file.seek(read[rank])
         text = file.read()
-    whole = text[: text.rfind(b"\n") + 1]
-    read[rank] += len(whole)
-    return [json.loads(line) for line in whole.splitlines()]
+    lines = text[: text.rfind(b"\n") + 1]
+    read[rank] += len(lines)
+    return [json.loads(line) for line in lines.splitlines()]
 
 
 def _launch(job: Path, processes: int, on_gpu: bool) -> subprocess.Popen:
@@ -159,14 +163,14 @@ def _launch(job: Path, processes: int, on_gpu: bool) -> subprocess.Popen:
     if not on_gpu:
         environment["ACCELERATE_USE_CPU"] = "true"
         if sys.platform.startswith("linux"):
-            # The name of this machine may stand for an address that it does not have.
+            # This machine's name may resolve to an address that it does not have.
             environment.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    return subprocess.Popen(command, env=environment, preexec_fn=_shield)
+    return subprocess.Popen(command, env=environment, preexec_fn=_ignore_stop_signals)
 
 
-def _shield() -> None:
-    """In the launcher, before it begins: signals that ask to stop pass it by, and it ends when the
-    process that it works for has ended."""
+def _ignore_stop_signals() -> None:
+    """In the launcher, before it begins: it ignores signals that ask to stop, and ends when the
+    process that started it has ended."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     signals.end_with_parent(signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""LoRA adapters: onto a model, and into a folder."""
+"""LoRA adapters: added to a model, and saved in a folder."""
 
 from __future__ import annotations
 
@@ -6,38 +6,21 @@ import json
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import get_peft_model
 
 from deltatune.core import disk
 from deltatune.core.errors import UserError
-from deltatune.models.quantization import gptq_layers
-
-
-def lora_config(lora: dict, base: str, revision: str | None = None) -> LoraConfig:
-    """peft's configuration from the fields of `settings.Lora`.
-
-    base: what the adapter names as its base, a path or hub id. revision: of the hub id.
-    """
-    renamed = {
-        "rank": "r",
-        "alpha": "lora_alpha",
-        "dropout": "lora_dropout",
-        "targets": "target_modules",
-    }
-    fields = {renamed.get(key, key): value for key, value in lora.items()}
-    return LoraConfig(
-        task_type="CAUSAL_LM", base_model_name_or_path=base, revision=revision, **fields
-    )
+from deltatune.models.lora import lora_config
+from deltatune.train import upstream
 
 
 def with_lora(model, lora: dict, seed: int, base: str, revision: str | None = None):
     """The model with a fresh adapter, whose parameters alone are trained, in fp32.
 
-    Raises UserError for settings that peft refuses, such as a target that no layer is called.
+    base, revision: see `lora_config`. Raises UserError for settings that peft refuses, such as a
+    target that no layer is called.
     """
-    if lora["targets"] == "all-linear" and (layers := gptq_layers(model)):
-        # peft 0.21 looks for torch's linear layers and finds the output layer alone.
-        lora = lora | {"targets": sorted({name.rsplit(".", 1)[-1] for name in layers})}
+    lora = lora | {"targets": upstream.lora_targets(model, lora["targets"])}
     torch.manual_seed(seed)
     try:
         model = get_peft_model(model, lora_config(lora, base, revision))
@@ -57,7 +40,7 @@ def save(model, base: str, output: Path) -> None:
     """
     try:
         model.save_pretrained(str(output), safe_serialization=True)
-        # peft keeps target_modules in a set, whose order changes from process to process.
+        # peft has target_modules in a set, whose order changes from process to process.
         path = output / "adapter_config.json"
         config = json.loads(path.read_text())
         for key in ("target_modules", "modules_to_save", "exclude_modules"):
@@ -66,7 +49,7 @@ def save(model, base: str, output: Path) -> None:
         # peft writes where the model was loaded from, which may be a path on this machine.
         config["base_model_name_or_path"] = base
         path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-        # An empty model card, which would only ask to be filled in.
+        # A model card that is a template to be filled in.
         (output / "README.md").unlink(missing_ok=True)
     except Exception as error:
         reason = disk.full(error)
@@ -74,5 +57,5 @@ def save(model, base: str, output: Path) -> None:
             raise
         raise UserError(
             f"The adapter could not be saved in {output}: {reason}. Make room and start again; "
-            "training goes on at its last checkpoint."
+            "training resumes at its last checkpoint."
         ) from None

@@ -15,7 +15,7 @@ from deltatune.train import distributed
 
 
 class Interrupted(Exception):
-    """A measurement was given up, because the process is asked to stop."""
+    """A measurement was abandoned, because the process was asked to stop."""
 
 
 def _never() -> bool:
@@ -24,10 +24,11 @@ def _never() -> bool:
 
 @torch.no_grad()
 def mean_loss(model, rows: Dataset, batch_size: int, stop: Callable[[], bool] = _never) -> float:
-    """Cross entropy over the supervised tokens of packed rows, in nats a token.
+    """Cross entropy over the supervised tokens of packed rows, in nats per token.
 
     Each token weighs the same; the Trainer's own eval_loss is a mean over batches instead. Several
-    processes share the batches and get the same answer. Raises Interrupted where `stop` says so.
+    processes divide the batches among them and get the same result. Raises Interrupted where `stop`
+    returns True.
     """
     collate = Collator()
     device = next(model.parameters()).device
@@ -36,8 +37,8 @@ def mean_loss(model, rows: Dataset, batch_size: int, stop: Callable[[], bool] = 
     total, count = 0.0, 0
     starts = range(0, len(rows), batch_size)
     try:
-        # All processes go the same number of times through a model that they may hold in shares.
-        for turn in range(0, len(starts), distributed.count()):
+        # All processes run the same number of forward passes, since the model may be sharded.
+        for turn in range(0, len(starts), distributed.world_size()):
             if stop():
                 raise Interrupted
             own = turn + distributed.rank()
@@ -45,13 +46,13 @@ def mean_loss(model, rows: Dataset, batch_size: int, stop: Callable[[], bool] = 
             rows_here = [rows[i] for i in range(start, min(start + batch_size, len(rows)))]
             batch = {key: value.to(device) for key, value in collate(rows_here).items()}
             labels = batch.pop("labels")[:, 1:]
-            # Of a label or a short answer only, the logits of what is learnt are few among all.
-            learnt = labels != -100
-            logits = model(**batch, use_cache=False).logits[:, :-1][learnt].float()
+            # Where only a label or a short answer is supervised, that leaves few of the logits.
+            mask = labels != -100
+            logits = model(**batch, use_cache=False).logits[:, :-1][mask].float()
             if own < len(starts):
-                found = torch.nn.functional.cross_entropy(logits, labels[learnt], reduction="sum")
-                total += found.item()
-                count += int(learnt.sum())
+                loss = torch.nn.functional.cross_entropy(logits, labels[mask], reduction="sum")
+                total += loss.item()
+                count += int(mask.sum())
     finally:
         model.train(was_training)
     total, count = distributed.all_reduce([total, count])
@@ -74,22 +75,22 @@ class History:
     def measure(self, model, step: int, epoch: float, stop: Callable[[], bool] = _never) -> None:
         """Add the losses at a step; all of them or, where Interrupted is raised, none.
 
-        stop: asked between batches whether to give the measurement up.
+        stop: called between batches; True abandons the measurement.
         """
         started = time.monotonic()
-        found = []
+        losses = []
         for split, rows in self._splits.items():
             loss = mean_loss(model, rows, self._batch_size, stop)
             self.require_number(loss, f"{split} loss", step)
-            found.append({"step": step, "epoch": round(epoch, 4), "split": split, "loss": loss})
-        self.rows += found
+            losses.append({"step": step, "epoch": round(epoch, 4), "split": split, "loss": loss})
+        self.rows += losses
         self.seconds += time.monotonic() - started
 
     def require_number(self, loss: float, name: str, step: int) -> None:
-        """Raise UserError for a loss that is no number.
+        """Raise UserError for a loss that is not finite.
 
         A step that a gradient scaler skips, which fp16 training does now and then, leaves the loss
-        a number.
+        finite.
         """
         if math.isfinite(loss):
             return
@@ -107,14 +108,8 @@ class History:
 
     def ends(self) -> dict[str, dict[str, float]]:
         """Split -> loss of the base and of the tuned system."""
-        found: dict[str, dict[str, float]] = {}
+        splits: dict[str, dict[str, float]] = {}
         for row in self.rows:
-            entry = found.setdefault(row["split"], {"base": row["loss"]})
-            entry["tuned"] = row["loss"]
-        return found
-
-
-def rows_seen(rows: int, per_step: int, steps: int) -> int:
-    """Rows of all steps, where the last step of an epoch takes what is left of it."""
-    epochs, rest = divmod(steps, math.ceil(rows / per_step))
-    return epochs * rows + rest * per_step
+            split = splits.setdefault(row["split"], {"base": row["loss"]})
+            split["tuned"] = row["loss"]
+        return splits

@@ -6,30 +6,35 @@ import math
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 from datasets import Dataset
-from torch.nn.parallel import DistributedDataParallel
 from transformers import TrainingArguments
 
 from deltatune.core import manifest, signals
 from deltatune.core.errors import UserError
 from deltatune.models import oom
+from deltatune.models.batch import (
+    Batch,
+    OutOfMemory,
+    rows_seen,
+    smaller_batch,
+    steps_per_epoch,
+    total_steps,
+)
 from deltatune.models.device import Compute
 from deltatune.models.quantization import count_parameters
 from deltatune.tokens.shards import Collator
-from deltatune.train import distributed, fsdp
+from deltatune.train import distributed, fsdp, upstream
 from deltatune.train import lora as adapters
-from deltatune.train import trainer as resuming
 from deltatune.train.checkpoints import Checkpoints
 from deltatune.train.data import PaddedDataset, SeededSampler
-from deltatune.train.losses import History, Interrupted, mean_loss, rows_seen
-
-__all__ = ["Stopped", "mean_loss", "train"]
+from deltatune.train.losses import History, Interrupted
+from deltatune.train.trainer import ResumableTrainer, SavedState, Steps, load_checkpoint
 
 
 class Stopped(UserError):
@@ -38,7 +43,7 @@ class Stopped(UserError):
 
 @dataclass
 class _Run:
-    """What all attempts at one run share; see `train`."""
+    """What all attempts of one run have in common; see `train`."""
 
     model: Any
     train_rows: Dataset
@@ -49,16 +54,17 @@ class _Run:
     compute: Compute
     scratch: Path
     checkpoints: Checkpoints | None
-    plan: tuple[int, int] | None
+    batch: Batch | None
     saves: bool
-    asked: Callable[[], bool]
+    stop_requested: Callable[[], bool]
     progress: Callable[[str], None]
     say: Callable[[str], None]
 
 
 @dataclass
-class _Done:
-    """One attempt: its losses, its steps, and what was used, in earlier processes too."""
+class _Attempt:
+    """One attempt that succeeded: its losses, its steps, and what was used, in earlier processes
+    too."""
 
     history: History
     steps: int
@@ -80,33 +86,33 @@ def train(
     scratch: Path,
     revision: str | None = None,
     checkpoints: Checkpoints | None = None,
-    plan: tuple[int, int] | None = None,
+    batch: Batch | None = None,
     progress: Callable[[str], None] = print,
     say: Callable[[str], None] = print,
 ) -> tuple[pd.DataFrame, dict]:
     """Train an adapter and save it as safetensors in `output`.
 
-    model: a base from `models.load_base`; it is adapted in place.
-    train_rows, validation_rows: packed rows, see `tokens.pack`.
+    model: a base from `models.load`, to which the adapter is added in place.
+    train_rows, validation_rows: packed rows, see `tokens.packing`.
     base, revision: what the adapter names as its base, a folder or a hub id.
-    scratch: a folder for the Trainer's own files; nothing in it is kept.
-    checkpoints: where the state is saved now and then and gone on from, with the same result as
-    without a stop; they are left in place. None: nothing is saved and no signal is looked at. Of
+    scratch: a folder for the Trainer's own files, deleted at the end.
+    checkpoints: where the state is saved regularly and training resumes from, with the same result
+    as without a stop; they are left in place. None: nothing is saved and no signal is caught. Of
     several processes, the first one alone has them.
-    plan: to begin with another batch and accumulation of each process than the settings have.
+    batch: of each process, to begin with another than the settings have.
 
-    What is trained is fp32, whatever the base is held and computed in. Where memory runs short,
-    training begins again with a smaller batch and as much more accumulation: a step sees the same
-    rows, and the run is the one that these numbers in the settings would have given. Several
-    processes cannot begin again by themselves: one that is short of memory raises fitting.Short.
+    What is trained is fp32, whatever the type of the base and of computation. Where memory runs
+    out, training starts again with a smaller micro-batch and more accumulation: a step sees the
+    same rows, and the run is the one that these numbers in the settings would have given. Several
+    processes cannot start again by themselves: one that is out of memory raises OutOfMemory.
 
-    Several processes (see `processes`) train one adapter together, and the first of them saves it.
+    Several processes (see `train.launch`) train one adapter, and the first of them saves it.
 
-    Returns the loss history (step, epoch, split, loss in nats a supervised token) and figures
+    Returns the loss history (step, epoch, split, loss in nats per supervised token) and figures
     for the manifest. Step 0 is the base itself, since a fresh adapter changes nothing.
     Raises Stopped when a signal asked to stop before the last step, and UserError where the loss
-    stops being a number, no layer is called as a target, there are no rows, one row at a time does
-    not fit into memory, the optimizer cannot be had, or the disk is full.
+    is no longer finite, no layer is called as a target, there are no rows, one row at a time does
+    not fit into memory, the optimizer is not available, or the disk is full.
     """
     for name, rows in (("training", train_rows), ("validation", validation_rows)):
         if not len(rows):
@@ -118,136 +124,132 @@ def train(
         training["activation_checkpointing"], count_parameters(model), compute.device != "cpu"
     )
     model = adapters.with_lora(model, lora, seed, base, revision)
-    if checkpointing and _keeps_inputs(model):
-        # What is computed again takes a gradient only if its input does.
+    if checkpointing and upstream.needs_reentrant_checkpointing(model):
+        # What is recomputed takes a gradient only if its input does.
         model.enable_input_require_grads()
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     if training["sharded"]:
         model = fsdp.shard(model, compute.device)
-    saves = bool(distributed.first(checkpoints is not None))
-    with signals.catch_stop_signals(saves, again=distributed.count() > 1) as asked:
+    saves = bool(distributed.broadcast(checkpoints is not None))
+    with signals.catch_stop_signals(saves, again=distributed.world_size() > 1) as stop_requested:
         run = _Run(
             model, train_rows, validation_rows, training, checkpointing, seed, compute, scratch,
-            checkpoints, plan, saves, asked, progress, say,
+            checkpoints, batch, saves, stop_requested, progress, say,
         )  # fmt: skip
-        done, plan = _until_it_fits(run)
+        attempt, batch = _train_until_it_fits(run)
     if distributed.rank() == 0:
         adapters.save(model, base, output)
         shutil.rmtree(scratch, ignore_errors=True)
     row_length = len(train_rows[0]["input_ids"])
-    seen = rows_seen(len(train_rows), plan[0] * plan[1] * distributed.count(), done.steps)
-    return pd.DataFrame(done.history.rows), {
+    processes = distributed.world_size()
+    seen = rows_seen(len(train_rows), batch.rows * processes, attempt.steps)
+    return pd.DataFrame(attempt.history.rows), {
         "trainable_parameters": trainable,
-        "steps": done.steps,
+        "steps": attempt.steps,
         "rows": len(train_rows),
         "row_length": row_length,
-        "processes": distributed.count(),
-        "batch_size_used": plan[0],
-        "gradient_accumulation_used": plan[1],
+        "processes": processes,
+        "batch_size_used": batch.micro_batch_size,
+        "gradient_accumulation_used": batch.gradient_accumulation_steps,
         "activation_checkpointing_used": checkpointing,
-        "training_seconds": round(done.seconds, 2),
-        "tokens_per_second": round(seen * row_length / done.seconds, 1),
-        "losses": done.history.ends(),
-        "earlier": done.used,
+        "training_seconds": round(attempt.seconds, 2),
+        "tokens_per_second": round(seen * row_length / attempt.seconds, 1),
+        "losses": attempt.history.ends(),
+        "earlier": attempt.used,
     }
 
 
-def _until_it_fits(run: _Run) -> tuple[_Done, tuple[int, int]]:
+def _train_until_it_fits(run: _Run) -> tuple[_Attempt, Batch]:
     """Train with the batch of the settings or of the checkpoint, or a smaller one that fits."""
     trainable = [p for p in run.model.parameters() if p.requires_grad]
-    fresh = [p.detach().to("cpu", copy=True) for p in trainable]
-    if run.plan and run.checkpoints:
+    initial = [p.detach().to("cpu", copy=True) for p in trainable]
+    if run.batch and run.checkpoints:
         run.checkpoints.clear()
-    saved = resuming.load(run.checkpoints)
-    training, together = run.training, distributed.count()
-    plan = run.plan or oom.shared(
-        training["batch_size"], training["gradient_accumulation"], together
-    )
+    saved = load_checkpoint(run.checkpoints)
+    training, processes = run.training, distributed.world_size()
+    whole = Batch(training["batch_size"], training["gradient_accumulation"])
+    batch = run.batch or whole.per_process(processes)
     if saved:
-        plan = tuple(saved.facts["plan"])
+        batch = Batch(**saved.facts["batch"])
     while True:
         try:
-            return _attempt(run, plan, saved), plan
+            return _attempt(run, batch, saved), batch
         except Exception as error:
             if not oom.out_of_memory(error):
                 raise
-        if together > 1:
-            raise oom.OutOfMemory(plan) from None
+        if processes > 1:
+            raise OutOfMemory(batch) from None
         oom.release()
         # What was saved belongs to the larger batch.
         saved = None
         if run.checkpoints:
             run.checkpoints.clear()
-        plan, told = oom.next_plan(plan)
-        run.say(told)
-        for parameter, value in zip(trainable, fresh, strict=True):
+        batch, message = smaller_batch(batch)
+        run.say(message)
+        for parameter, value in zip(trainable, initial, strict=True):
             parameter.data.copy_(value)
             parameter.grad = None
 
 
-def _attempt(run: _Run, plan: tuple[int, int], saved: resuming.Saved | None) -> _Done:
-    """Train to the last step, from the first one or from a checkpoint.
-
-    plan: rows of a forward pass, forward passes of a step. Raises Stopped.
-    """
-    batch_size, accumulation = plan
-    training = run.training
+def _attempt(run: _Run, batch: Batch, saved: SavedState | None) -> _Attempt:
+    """Train to the last step, from the first one or from a checkpoint. Raises Stopped."""
+    training, micro_batch_size = run.training, batch.micro_batch_size
     torch.manual_seed(run.seed)
-    history = History(run.train_rows, run.validation_rows, batch_size, run.compute.dtype)
-    rows, together = len(run.train_rows), distributed.count()
-    per_step = batch_size * accumulation * together
-    per_epoch = math.ceil(rows / per_step)
-    steps = max(1, round(per_epoch * training["epochs"]))
-    before: dict = {"seconds": 0.0, "used": {}}
+    history = History(run.train_rows, run.validation_rows, micro_batch_size, run.compute.dtype)
+    rows, processes = len(run.train_rows), distributed.world_size()
+    rows_per_step = batch.rows * processes
+    steps = total_steps(rows, rows_per_step, training["epochs"])
+    earlier: dict = {"seconds": 0.0, "used": {}}
     if saved:
-        before = saved.facts
-        history.rows = list(before["losses"])
-        run.say(f"going on at step {saved.step} of {steps}")
-    order = SeededSampler(rows, run.seed, batch_size * together)
+        earlier = saved.facts
+        history.rows = list(earlier["losses"])
+        run.say(f"resuming at step {saved.step} of {steps}")
+    sampler = SeededSampler(rows, run.seed, micro_batch_size * processes)
     evaluations = training["evaluations"]
-    callback = resuming.Steps(
+    callback = Steps(
         history,
-        order,
+        sampler,
         steps,
-        per_epoch,
-        lambda step: rows_seen(rows, per_step, step) / rows,
+        steps_per_epoch(rows, rows_per_step),
+        lambda step: rows_seen(rows, rows_per_step, step) / rows,
         {round(steps * (i + 1) / evaluations) for i in range(evaluations)},
-        run.asked,
+        run.stop_requested,
         run.progress,
-        before.get("owed", False),
+        earlier.get("pending_evaluation", False),
     )
 
     def seconds() -> float:
-        return before["seconds"] + time.monotonic() - started - history.seconds
+        return earlier["seconds"] + time.monotonic() - started - history.seconds
 
     def facts() -> dict:
         return {
-            "plan": plan,
+            "batch": asdict(batch),
             "losses": history.rows,
-            "owed": callback.owed,
+            "pending_evaluation": callback.pending_evaluation,
             "seconds": seconds(),
-            "used": _used(before["used"]),
+            "used": _used(earlier["used"]),
         }
 
-    trainer = resuming.ResumableTrainer(
-        order=order,
+    dataset = run.train_rows
+    if len(sampler) > rows:
+        dataset = PaddedDataset(dataset, len(sampler))
+    trainer = ResumableTrainer(
+        sampler=sampler,
         saves=run.saves,
         checkpoints=run.checkpoints,
         saved=saved,
         facts=facts,
         model=run.model,
-        args=_arguments(run, plan, steps),
-        train_dataset=run.train_rows
-        if len(order) == rows
-        else PaddedDataset(run.train_rows, len(order)),
+        args=_arguments(run, batch, steps),
+        train_dataset=dataset,
         data_collator=Collator(),
         callbacks=[callback],
     )
     callback.trainer = trainer
     try:
         trainer.create_optimizer()
-        if together > 1:
-            _prepare_together(trainer, run)
+        if processes > 1:
+            _prepare_distributed(run)
     except (ImportError, ValueError) as error:
         raise UserError(
             f"training.optimizer: {training['optimizer']} cannot be used here: {error}"
@@ -259,58 +261,50 @@ def _attempt(run: _Run, plan: tuple[int, int], saved: resuming.Saved | None) -> 
         raise _stopped(trainer.last_saved, steps) from None
     if trainer.state.global_step < steps:
         raise _stopped(trainer.last_saved, steps)
-    used = before["used"]
-    if together > 1:
+    used = earlier["used"]
+    if processes > 1:
         # The seconds of this run are those of the process that waits for all.
         used = _used(used) | {"seconds": used.get("seconds", 0.0)}
-    return _Done(history, steps, seconds(), used)
+    return _Attempt(history, steps, seconds(), used)
 
 
-def _prepare_together(trainer: resuming.ResumableTrainer, run: _Run) -> None:
-    """What DistributedDataParallel should know, and numbers of its own for each process."""
+def _prepare_distributed(run: _Run) -> None:
+    """Let DDP see the adapter alone, and give each process random numbers of its own."""
     frozen = [name for name, p in run.model.named_parameters() if not p.requires_grad]
     frozen += [name for name, _ in run.model.named_buffers()]
-    # It would send all of the base from the first process to the others, which have it.
-    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(run.model, frozen)
+    upstream.ignore_in_ddp(run.model, frozen)
     # The first process draws the numbers that a single one would draw.
     torch.manual_seed(run.seed + (distributed.rank() << 32))
 
 
-def _used(before: dict) -> dict:
-    """What was used in all processes until now: main memory together, of GPUs the fullest."""
-    found = distributed.all_gather(manifest.used())
+def _used(earlier: dict) -> dict:
+    """What was used in all processes until now: of main memory the sum, of GPU memory the most."""
+    processes = distributed.all_gather(manifest.used())
     here = {
-        name: (sum if name == "peak_memory_gb" else max)(one[name] for one in found)
-        for name in found[0]
+        name: (sum if name == "peak_memory_gb" else max)(used[name] for used in processes)
+        for name in processes[0]
     }
-    return manifest.combined(here, before)
+    return manifest.combined(here, earlier)
 
 
 def _stopped(saved: int, steps: int) -> Stopped:
-    where = f"goes on at step {saved} of {steps}" if saved else "begins at the first step"
+    where = f"resumes at step {saved} of {steps}" if saved else "begins at the first step"
     return Stopped(f"Training was asked to stop; the next run {where}.")
 
 
-def _keeps_inputs(model) -> bool:
-    """Whether layers keep their inputs beside what torch knows of: 8-bit ones of bitsandbytes 0.50.
-
-    Only the reentrant way of checkpointing, which goes forward without gradients, keeps them from
-    it. With the other way, an H200 took 34.8 GB instead of 13.3 for a Mistral-7B.
-    """
-    return bool(getattr(model.get_base_model(), "is_loaded_in_8bit", False))
-
-
-def _arguments(run: _Run, plan: tuple[int, int], steps: int) -> TrainingArguments:
+def _arguments(run: _Run, batch: Batch, steps: int) -> TrainingArguments:
     training, compute = run.training, run.compute
-    kept = {"use_reentrant": _keeps_inputs(run.model)} if run.checkpointing else None
+    checkpointing = None
+    if run.checkpointing:
+        checkpointing = {"use_reentrant": upstream.needs_reentrant_checkpointing(run.model)}
     arguments = TrainingArguments(
         output_dir=str(run.scratch),
         max_steps=steps,
-        per_device_train_batch_size=plan[0],
-        gradient_accumulation_steps=plan[1],
+        per_device_train_batch_size=batch.micro_batch_size,
+        gradient_accumulation_steps=batch.gradient_accumulation_steps,
         learning_rate=training["learning_rate"],
         lr_scheduler_type=training["schedule"],
-        # It begins at a rate of 0: a run that is all warm-up would end where it began.
+        # A warm-up begins at a rate of 0: a run that is nothing else would end where it began.
         warmup_steps=min(math.ceil(training["warmup"] * steps), steps - 1),
         optim=training["optimizer"],
         weight_decay=training["weight_decay"],
@@ -319,13 +313,13 @@ def _arguments(run: _Run, plan: tuple[int, int], steps: int) -> TrainingArgument
         fp16=compute.dtype is torch.float16,
         use_cpu=compute.device == "cpu",
         activation_checkpointing=run.checkpointing,
-        activation_checkpointing_kwargs=kept,
+        activation_checkpointing_kwargs=checkpointing,
         seed=run.seed,
         data_seed=run.seed,
         eval_strategy="no",
         save_strategy="no",
         logging_steps=max(1, steps // 50),
-        # It would hide a loss that is not a number behind the mean of the others.
+        # The filter would hide a loss that is not finite behind the mean of the others.
         logging_nan_inf_filter=False,
         disable_tqdm=True,
         report_to="none",
@@ -335,7 +329,5 @@ def _arguments(run: _Run, plan: tuple[int, int], steps: int) -> TrainingArgument
         # Every layer of an adapter is used in every pass.
         ddp_find_unused_parameters=False,
     )
-    if arguments.n_gpu > 1:
-        # It would take every GPU that it sees, with so many times the rows of a step.
-        arguments._n_gpu = 1
+    upstream.use_one_gpu(arguments)
     return arguments

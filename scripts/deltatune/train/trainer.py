@@ -1,8 +1,8 @@
-"""A Trainer that saves its state now and then, stops when it is asked to, and goes on from there.
+"""A Trainer that saves its state regularly, stops when it is asked to, and resumes from there.
 
-What it saves is all that the next step depends on: what is trained, the optimizer, the schedule,
-the gradient scaler, where in the data it is, and the random numbers of each process. The base is
-never saved. The files are ours instead of the Trainer's, so that they can be written whole by one
+It saves all that the next step depends on: the trained parameters, the optimizer, the schedule, the
+gradient scaler, the position in the data, and the random state of each process. The base is never
+saved. The files are ours instead of the Trainer's, so that they can be written atomically by one
 process, and so that only the optimizer's state, which has no fixed form, is a pickle; it is read
 with `weights_only`, which makes tensors and plain values and runs nothing.
 """
@@ -21,113 +21,104 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
-from accelerate.utils import model_has_dtensor
-from torch.nn.parallel import DistributedDataParallel
-from transformers import Trainer, TrainerCallback
+from transformers import TrainerCallback
 from transformers.trainer import TRAINER_STATE_NAME
 
 from deltatune.train import distributed
-from deltatune.train.checkpoints import Checkpoints, Pace
+from deltatune.train.checkpoints import Checkpoints, SaveTimer
 from deltatune.train.data import SeededSampler
 from deltatune.train.losses import History, Interrupted
+from deltatune.train.upstream import HookedTrainer
 
 _TRAINED, _OPTIMIZER, _FACTS = "trained.safetensors", "optimizer.pt", "facts.json"
 
 
 @dataclass
-class Saved:
+class SavedState:
     """A checkpoint in memory.
 
-    facts: what `ResumableTrainer` was told to keep. randoms: of each process, see `random_state`.
+    facts: see `ResumableTrainer`. random_states: of each process, see `random_state`.
     """
 
     folder: Path
     step: int
     facts: dict[str, Any]
-    randoms: list[dict[str, Any]]
+    random_states: list[dict[str, Any]]
     trained: dict[str, torch.Tensor]
     states: dict[str, Any]
 
 
-def load(checkpoints: Checkpoints | None) -> Saved | None:
+def load_checkpoint(checkpoints: Checkpoints | None) -> SavedState | None:
     """The newest checkpoint that can be read, or None; all processes get the same.
 
     checkpoints: given on the first process alone.
     """
-    found = None
+    saved = None
     while checkpoints and (folder := checkpoints.latest()):
         try:
-            found = _read(folder)
+            saved = _read(folder)
             break
         except Exception as error:
             checkpoints.discard(folder, f"it cannot be read ({type(error).__name__}: {error})")
-    folder = distributed.first(found.folder if found else None)
-    return found or (_read(folder) if folder else None)
+    folder = distributed.broadcast(saved.folder if saved else None)
+    return saved or (_read(folder) if folder else None)
 
 
-def _read(folder: Path) -> Saved:
+def _read(folder: Path) -> SavedState:
     facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
     state = json.loads((folder / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
-    return Saved(
+    return SavedState(
         folder,
         state["global_step"],
         facts["run"],
-        facts["randoms"],
+        facts["random_states"],
         safetensors.torch.load_file(folder / _TRAINED),
         torch.load(folder / _OPTIMIZER, map_location="cpu", weights_only=True),
     )
 
 
-class ResumableTrainer(Trainer):
-    """saves: whether this run is saved at all. checkpoints: on the first process alone. saved:
-    where to go on. facts: called by all processes when a checkpoint is written, for
-    what it should keep beside the Trainer's own state."""
+class ResumableTrainer(HookedTrainer):
+    """A Trainer with checkpoints of our own.
+
+    saves: whether this run is saved at all. checkpoints: on the first process alone. saved: where
+    to resume. facts: called by all processes when a checkpoint is written, for what it should
+    contain beside the Trainer's own state.
+    """
 
     def __init__(
         self,
         *,
-        order: SeededSampler,
+        sampler: SeededSampler,
         saves: bool,
         checkpoints: Checkpoints | None,
-        saved: Saved | None,
+        saved: SavedState | None,
         facts: Callable[[], dict],
         **arguments: Any,
     ) -> None:
         super().__init__(**arguments)
-        self._order, self._checkpoints, self._saved, self._facts = order, checkpoints, saved, facts
+        self._sampler, self._checkpoints = sampler, checkpoints
+        self._saved, self._facts = saved, facts
         self.saves = saves
-        self.pace = Pace()
+        self.save_timer = SaveTimer()
         #: The step of the newest checkpoint, 0 where there is none.
         self.last_saved = saved.step if saved else 0
 
     def run(self) -> None:
         """Train from the beginning or from the checkpoint, to the end or until asked to stop."""
-        self.pace = Pace()
+        self.save_timer = SaveTimer()
         self.train(resume_from_checkpoint=str(self._saved.folder) if self._saved else None)
 
-    def _get_train_sampler(self, train_dataset=None) -> SeededSampler:
-        return self._order
+    def train_sampler(self) -> SeededSampler:
+        return self._sampler
 
-    def _wrap_model(self, model, *arguments, **named):
-        if not (distributed.count() > 1 and model is self.model and model_has_dtensor(model)):
-            return super()._wrap_model(model, *arguments, **named)
-        # A base in shares. On GPUs accelerate 1.15 wraps no model in DDP that has parameters in
-        # shares, though these are frozen and DDP is told to leave them alone. It still sets the
-        # precision.
-        model = self.accelerator.prepare_model(model, device_placement=False, evaluation_mode=True)
-        here = [self.args.device.index] if self.args.device.type == "cuda" else None
-        return DistributedDataParallel(model, device_ids=here)
-
-    # ------------------------------------------------------------ saving
-
-    def _save_checkpoint(self, model, trial) -> None:
+    def write_checkpoint(self) -> None:
         began = time.monotonic()
-        trained, optimizer = self._trained(), self._optimizer_state()
-        randoms = distributed.all_gather(random_state())
-        # A counter of the operations so far; the Trainer's own way of saving does the same.
+        trained, optimizer = self._trained_parameters(), self.optimizer.state_dict()
+        random_states = distributed.all_gather(random_state())
+        # A counter of the operations so far; the Trainer's own checkpoints have it too.
         self.store_flos()
-        facts = {"run": self._facts(), "randoms": randoms}
-        well = True
+        facts = {"run": self._facts(), "random_states": random_states}
+        succeeded = True
         if self._checkpoints:
             states = {"optimizer": optimizer, "scheduler": self.lr_scheduler.state_dict()}
             if getattr(self.accelerator, "scaler", None) is not None:
@@ -142,92 +133,86 @@ class ResumableTrainer(Trainer):
                 (folder / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
                 self.state.save_to_json(str(folder / TRAINER_STATE_NAME))
 
-            well = self._checkpoints.save(self.state.global_step, write)
-        # The others wait for the first one: who stops now must not end it at its work.
-        if distributed.first(well):
+            succeeded = self._checkpoints.save(self.state.global_step, write)
+        # The others wait for the first one: stopping now must not end it while it writes.
+        if distributed.broadcast(succeeded):
             self.last_saved = self.state.global_step
-        self.pace.saved(time.monotonic() - began, well)
+        self.save_timer.restart(time.monotonic() - began, succeeded)
 
-    def _trained(self) -> dict[str, torch.Tensor]:
-        """Name -> value of every parameter that is trained, in the main memory."""
+    def _trained_parameters(self) -> dict[str, torch.Tensor]:
+        """Name -> value of every parameter that is trained, in main memory."""
         return {
             name: value.detach().to("cpu", copy=True).contiguous()
             for name, value in self.model.named_parameters()
             if value.requires_grad
         }
 
-    def _optimizer_state(self) -> dict[str, Any]:
-        return self.optimizer.state_dict()
-
-    # ------------------------------------------------------------ going on
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
-        own = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
-        if own.keys() != self._saved.trained.keys():
-            raise RuntimeError("the checkpoint holds other parameters than those that are trained")
+    def restore_parameters(self) -> None:
+        trained = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
+        if trained.keys() != self._saved.trained.keys():
+            raise RuntimeError("the checkpoint has other parameters than those that are trained")
         for name, value in self._saved.trained.items():
-            own[name].data.copy_(value)
+            trained[name].data.copy_(value)
 
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        if checkpoint is not None:
-            self.optimizer.load_state_dict(self._saved.states["optimizer"])
-            self.lr_scheduler.load_state_dict(self._saved.states["scheduler"])
+    def restore_optimizer(self) -> None:
+        self.optimizer.load_state_dict(self._saved.states["optimizer"])
+        self.lr_scheduler.load_state_dict(self._saved.states["scheduler"])
 
-    def _load_scaler(self, checkpoint: str | None) -> None:
-        if checkpoint is not None and "scaler" in self._saved.states:
+    def restore_scaler(self) -> None:
+        if "scaler" in self._saved.states:
             self.accelerator.scaler.load_state_dict(self._saved.states["scaler"])
 
-    def _load_rng_state(self, checkpoint: str | None) -> None:
-        if checkpoint is not None:
-            set_random_state(self._saved.randoms[distributed.rank()])
+    def restore_random_state(self) -> None:
+        set_random_state(self._saved.random_states[distributed.rank()])
 
 
 class Steps(TrainerCallback):
-    """What happens between the steps: measuring, saving, stopping.
+    """What happens between the steps: evaluating, saving, stopping.
 
-    due: the steps at which the losses are measured. per_epoch: steps of an epoch. epochs: how many
-    of them a number of steps is. asked: whether to stop. owed: whether the losses of the step that
-    is gone on from are still to be measured.
+    evaluation_steps: those at which the losses are measured. epochs: the epochs that a number of
+    steps is. stop_requested: whether to stop. pending_evaluation: whether the losses of the step
+    that training resumes from are still to be measured.
     """
 
     def __init__(
         self,
         history: History,
-        order: SeededSampler,
+        sampler: SeededSampler,
         steps: int,
-        per_epoch: int,
+        steps_per_epoch: int,
         epochs: Callable[[int], float],
-        due: set[int],
-        asked: Callable[[], bool],
+        evaluation_steps: set[int],
+        stop_requested: Callable[[], bool],
         progress: Callable[[str], None],
-        owed: bool = False,
+        pending_evaluation: bool = False,
     ) -> None:
-        self._history, self._order = history, order
-        self._steps, self._per_epoch, self._epochs, self._due = steps, per_epoch, epochs, due
-        self._asked, self._progress = asked, progress
-        self.owed = owed
+        self._history, self._sampler = history, sampler
+        self._steps, self._steps_per_epoch, self._epochs = steps, steps_per_epoch, epochs
+        self._evaluation_steps, self._stop_requested = evaluation_steps, stop_requested
+        self._progress = progress
+        self.pending_evaluation = pending_evaluation
         self.trainer: ResumableTrainer | None = None
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
-        if state.global_step == 0 or self.owed:
-            self._measure(state)
-            self.owed = False
+        if state.global_step == 0 or self.pending_evaluation:
+            self._evaluate(state)
+            self.pending_evaluation = False
 
     def on_epoch_begin(self, args, state, control, **kwargs) -> None:
-        self._order.epoch = state.global_step // self._per_epoch
+        self._sampler.epoch = state.global_step // self._steps_per_epoch
 
     def on_step_end(self, args, state, control, **kwargs) -> None:
-        if state.global_step in self._due:
+        if state.global_step in self._evaluation_steps:
             try:
-                self._measure(state)
+                self._evaluate(state)
             except Interrupted:
-                self.owed = True
+                self.pending_evaluation = True
         if state.global_step >= self._steps or not self.trainer.saves:
             return
-        # All processes do what the first one says, and stop when any of them is asked to.
-        due = self.trainer.pace.due() and distributed.rank() == 0
-        stop, due = distributed.all_reduce([self._asked(), due])
-        if stop or due:
+        # All processes save when the first one does, and stop when any of them is asked to.
+        save = self.trainer.save_timer.expired() and distributed.rank() == 0
+        stop, save = distributed.all_reduce([self._stop_requested(), save])
+        if stop or save:
             control.should_save = True
         if stop:
             control.should_training_stop = True
@@ -240,10 +225,10 @@ class Steps(TrainerCallback):
         self._history.require_number(loss, "training loss", state.global_step)
         self._progress(f"step {state.global_step}/{self._steps}, loss {loss:.3f}")
 
-    def _measure(self, state) -> None:
-        # It takes all processes, and the last one ends the run anyway.
-        alone = distributed.count() == 1 and state.global_step < self._steps
-        stop = {"stop": self._asked} if alone else {}
+    def _evaluate(self, state) -> None:
+        # Several processes must do it together, and the last evaluation ends the run anyway.
+        interruptible = distributed.world_size() == 1 and state.global_step < self._steps
+        stop = {"stop": self._stop_requested} if interruptible else {}
         step = state.global_step
         self._history.measure(self.trainer.model, step, self._epochs(step), **stop)
 
@@ -252,18 +237,18 @@ def random_state() -> dict[str, Any]:
     """The state of every generator of this process, as JSON can hold it."""
     version, numbers, gauss = random.getstate()
     name, keys, *rest = np.random.get_state()
-    found = {
+    state = {
         "python": [version, list(numbers), gauss],
         "numpy": [name, keys.tolist(), *rest],
         "torch": torch.get_rng_state().numpy().tobytes().hex(),
     }
     if torch.cuda.is_available():
-        found["cuda"] = torch.cuda.get_rng_state().numpy().tobytes().hex()
-    return found
+        state["cuda"] = torch.cuda.get_rng_state().numpy().tobytes().hex()
+    return state
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Go on where `random_state` was."""
+    """Restore what `random_state` returned."""
 
     def tensor(text: str) -> torch.Tensor:
         return torch.frombuffer(bytearray.fromhex(text), dtype=torch.uint8)

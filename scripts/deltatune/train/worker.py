@@ -1,4 +1,4 @@
-"""The program of each of the processes that train one adapter together; `launching` starts them."""
+"""The program of each process of distributed training; `train.launch` starts them."""
 
 from __future__ import annotations
 
@@ -8,54 +8,57 @@ import sys
 import threading
 import time
 import traceback
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from deltatune.core import signals
 from deltatune.core.errors import UserError
 from deltatune.models import oom
+from deltatune.models.batch import OutOfMemory
 
 #: Seconds to finish a step and save it in, once the launcher has gone.
 GRACE = 180
 
 
 class MessageQueue:
-    """The file through which a process tells the one that waits for it. `launching` reads it."""
+    """The file through which a process sends messages to its launcher, which reads them."""
 
     def __init__(self, folder: str, rank: int) -> None:
         self._path = Path(folder, f"{rank}.jsonl")
 
-    def tell(self, kind: str, content: Any) -> None:
+    def send(self, kind: str, content: Any) -> None:
         """One line, whole, at once."""
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"kind": kind, "content": content}) + "\n")
 
 
 def main(path: str) -> int:
-    """The exit status. Errors are told, not raised: the launcher ends the other processes."""
+    """The exit status. Errors are sent, not raised: the launcher ends the other processes."""
     threading.Thread(target=_watchdog, args=(os.getppid(),), daemon=True).start()
     signals.end_with_parent()
     job = json.loads(Path(path).read_text(encoding="utf-8"))
     rank = int(os.environ["RANK"])
-    voice = MessageQueue(job["messages"], rank)
+    queue = MessageQueue(job["messages"], rank)
     try:
-        result = _work(job, voice, rank)
+        result = _work(job, queue, rank)
     except UserError as error:
-        voice.tell("user", str(error))
+        queue.send("user_error", str(error))
         return 1
-    except oom.OutOfMemory as error:
+    except OutOfMemory as error:
         traceback.print_exc()
-        voice.tell("short", error.plan)
+        queue.send("out_of_memory", asdict(error.batch))
         return 1
     except Exception as error:
         traceback.print_exc()
         if oom.out_of_memory(error):
-            voice.tell("user", _too_large(job["training"]["sharded"]))
+            queue.send("user_error", _too_large(job["training"]["sharded"]))
         else:
-            voice.tell("failed", f"process {rank}: {type(error).__name__}: {str(error)[:300]}")
+            text = f"process {rank}: {type(error).__name__}: {str(error)[:300]}"
+            queue.send("failed", text)
         return 1
     if rank == 0:
-        voice.tell("result", result)
+        queue.send("result", result)
     return 0
 
 
@@ -69,14 +72,15 @@ def _watchdog(launcher: int) -> None:
 
 
 def _too_large(sharded: bool) -> str:
-    advice = "" if sharded else "set training.sharded: true, "
+    advice = "" if sharded else "Set training.sharded: true, "
+    verb = "Load" if sharded else "load"
     return (
-        f"Memory ran short while the base was loaded. To hold it, {advice}hold it in fewer bits "
-        "(quantization: nf4), or use GPUs with more memory."
+        f"Out of memory while the base was loaded. {advice}{verb} it in fewer bits (quantization: "
+        "nf4), or use GPUs with more memory."
     )
 
 
-def _work(job: dict, voice: MessageQueue, rank: int) -> dict:
+def _work(job: dict, queue: MessageQueue, rank: int) -> dict:
     if rank:
         # What the first one prints is enough; errors are printed by all.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -90,10 +94,10 @@ def _work(job: dict, voice: MessageQueue, rank: int) -> dict:
     from deltatune.train import distributed
     from deltatune.train import job as training_job
 
-    def tells(kind: str):
-        return lambda text: voice.tell(kind, text) if rank == 0 else None
+    def sender(kind: str):
+        return lambda text: queue.send(kind, text) if rank == 0 else None
 
-    result = training_job.run(job, progress=tells("progress"), say=tells("say"))
+    result = training_job.run(job, progress=sender("progress"), say=sender("say"))
     # The first one has saved the adapter; now all may end.
     distributed.all_gather(None)
     torch.distributed.destroy_process_group()

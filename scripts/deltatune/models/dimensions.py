@@ -1,0 +1,109 @@
+"""The sizes of a model and its adapters, from its config.json alone.
+
+Both are built on torch's meta device, where tensors have shapes and take no memory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deltatune.core.errors import UserError
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A LoRA adapter on one linear layer. block: number of its transformer block."""
+
+    layer: str
+    block: int
+    inputs: int
+    rank: int
+
+
+@dataclass(frozen=True)
+class ModelDimensions:
+    """The sizes of a model with its adapters."""
+
+    kind: str
+    """model_type of its config."""
+    parameters: int
+    """Of the base."""
+    linear: int
+    """Those of them in linear layers that a quantization takes: all but the output layer."""
+    largest_linear: int
+    """Parameters of the largest of those layers."""
+    trainable: int
+    blocks: int
+    hidden: int
+    intermediate: int
+    heads: int
+    head_dim: int
+    vocabulary: int
+    adapters: tuple[Adapter, ...] = field(repr=False)
+
+
+def model_dimensions(
+    config: Mapping[str, Any], lora: Mapping[str, Any], where: str
+) -> ModelDimensions:
+    """Build the model and its adapters on the meta device and count.
+
+    config: of config.json. lora: the fields of `config.model.Lora`. where: the experiment in
+    config.yaml, for messages. Raises UserError for an architecture that transformers does not know
+    or targets that the model has not.
+    """
+    import torch
+    from peft import get_peft_model
+    from peft.tuners.lora import LoraLayer
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from deltatune.models.lora import lora_config
+
+    # Weights that are quantized on the hub count as if they were not.
+    fields = {k: v for k, v in config.items() if k not in ("quantization_config", "auto_map")}
+    try:
+        typed = AutoConfig.for_model(**fields)
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(typed, trust_remote_code=False)
+    except (ValueError, KeyError) as error:
+        raise UserError(f"{where}.model: transformers cannot build it: {error}") from None
+    head = model.get_output_embeddings()
+    linear = [
+        module.weight.numel()
+        for module in model.modules()
+        if isinstance(module, torch.nn.Linear) and module is not head
+    ]
+    parameters = sum(p.numel() for p in model.parameters())
+    try:
+        with torch.device("meta"):
+            model = get_peft_model(model, lora_config(dict(lora)))
+    except ValueError as error:
+        raise UserError(f"{where}.lora: peft refuses these settings: {error}") from None
+    adapters = tuple(
+        Adapter(name.rpartition(".")[2], _block(name), module.in_features, rank)
+        for name, module in model.named_modules()
+        if isinstance(module, LoraLayer)
+        for rank in module.r.values()
+    )
+    heads = typed.num_attention_heads
+    return ModelDimensions(
+        kind=typed.model_type,
+        parameters=parameters,
+        linear=sum(linear),
+        largest_linear=max(linear, default=0),
+        trainable=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        blocks=typed.num_hidden_layers,
+        hidden=typed.hidden_size,
+        intermediate=getattr(typed, "intermediate_size", None) or 4 * typed.hidden_size,
+        heads=heads,
+        head_dim=getattr(typed, "head_dim", None) or typed.hidden_size // heads,
+        vocabulary=typed.vocab_size,
+        adapters=adapters,
+    )
+
+
+def _block(name: str) -> int:
+    number = re.search(r"\.(\d+)\.", name)
+    return int(number[1]) if number else 0

@@ -1,0 +1,87 @@
+"""Workarounds for bitsandbytes and gptqmodel, in one place.
+
+Each says what the library does and in which version that was seen. A test in
+tests/unit/test_models_upstream.py or tests/gptq/test_gptq.py fails when it can go.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+
+#: The kernel that GPTQ bases are loaded with. What gptqmodel 7.6 chooses for a CPU by itself, under
+#: `auto_trainable` too, has no gradient once it was used in evaluation mode, and training would go
+#: on without it.
+GPTQ_BACKEND = "torch"
+
+
+def prepare_gptqmodel() -> None:
+    """To be called before gptqmodel is imported, which reads the variable then.
+
+    With one CPU worker, the tasks of gptqmodel 7.6 wait for each other for ever.
+    """
+    os.environ.setdefault("GPTQMODEL_CPU_WORKERS", "2")
+
+
+def silence_int8_casts() -> None:
+    """bitsandbytes 0.50 warns at every 8-bit product that its inputs are cast to fp16."""
+    warnings.filterwarnings("ignore", message="MatMul8bitLt")
+    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
+
+
+def disable_bf16_packing(model: Any) -> None:
+    """Keep 4-bit weights as they are on CPUs with AVX512-BF16.
+
+    bitsandbytes 0.50 packs a layer's weights for a bf16 kernel the first time that it is used in
+    evaluation mode. They stay packed, and that kernel has no gradient: after one measurement of
+    the validation loss, nothing below the last layer would be trained. It also rounds to bf16, and
+    needs sizes that are multiples of 64.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
+def disable_gptq_compilation(layer: Any) -> None:
+    """Let a GPTQ layer dequantize its weights anew in the forward and in the backward pass.
+
+    gptqmodel 7.6 compiles `dequantize_weight` for each layer, which takes a C++ compiler and, for a
+    model of two blocks, more than a minute. What it dequantizes in the forward pass is saved for
+    the backward pass, all of the model at once in 16 bits.
+    """
+    # The compiled function hides the method of the same name.
+    vars(layer).pop("dequantize_weight", None)
+    layer.forward = partial(_gptq_forward, layer)
+
+
+def _gptq_forward(layer: Any, x: torch.Tensor) -> torch.Tensor:
+    """What a GPTQ layer makes of x [..., in]: [..., out]."""
+    out = multiply(x, lambda dtype: layer.dequantize_weight().to(dtype))
+    return out if layer.bias is None else out + layer.bias.to(out.dtype)
+
+
+def multiply(x: torch.Tensor, dequantize: Callable[[torch.dtype], torch.Tensor]) -> torch.Tensor:
+    """x [..., in] times a quantized weight: [..., out].
+
+    dequantize: gives the weight [in, out] in a type. The backward pass calls it again, so that no
+    dequantized weight is saved, and so that under FSDP it reads the weight as it is there then.
+    """
+    return _Multiply.apply(x, dequantize)
+
+
+class _Multiply(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: torch.Tensor, dequantize: Callable) -> torch.Tensor:
+        ctx.dequantize, ctx.dtype = dequantize, x.dtype
+        return x @ dequantize(x.dtype)
+
+    @staticmethod
+    def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        weight = ctx.dequantize(gradient.dtype)
+        return (gradient @ weight.T).to(ctx.dtype), None

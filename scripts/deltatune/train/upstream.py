@@ -1,0 +1,162 @@
+"""Private parts of transformers, torch and bitsandbytes, and workarounds for them and for peft.
+
+Each says what the library does and in which version that was seen. A test in
+tests/unit/test_train_upstream.py or tests/gptq/test_gptq.py fails when it can go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from accelerate.utils import model_has_dtensor
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import Sampler
+from transformers import Trainer, TrainingArguments
+
+from deltatune.models.quantization import gptq_layers
+from deltatune.train import distributed
+
+# ---------------------------------------------------------------- transformers
+
+
+class HookedTrainer(Trainer):
+    """A Trainer whose private steps are public methods, for a subclass to define.
+
+    transformers 5.23 has no public way to give the order of the rows, nor to write and to read
+    checkpoints of another form.
+    """
+
+    def train_sampler(self) -> Sampler[int]:
+        """The order of the training rows."""
+        raise NotImplementedError
+
+    def write_checkpoint(self) -> None:
+        """Called when a callback has set `control.should_save`."""
+        raise NotImplementedError
+
+    def restore_parameters(self) -> None:
+        """Like the methods below, called where training resumes from a checkpoint."""
+        raise NotImplementedError
+
+    def restore_optimizer(self) -> None:
+        """And the learning rate's schedule."""
+        raise NotImplementedError
+
+    def restore_scaler(self) -> None:
+        """The gradient scaler, which only fp16 has."""
+        raise NotImplementedError
+
+    def restore_random_state(self) -> None:
+        raise NotImplementedError
+
+    def _get_train_sampler(self, train_dataset=None) -> Sampler[int]:
+        return self.train_sampler()
+
+    def _save_checkpoint(self, model, trial) -> None:
+        self.write_checkpoint()
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
+        self.restore_parameters()
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is not None:
+            self.restore_optimizer()
+
+    def _load_scaler(self, checkpoint: str | None) -> None:
+        if checkpoint is not None:
+            self.restore_scaler()
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        if checkpoint is not None:
+            self.restore_random_state()
+
+    def _wrap_model(self, model, *arguments, **keywords):
+        """On GPUs, accelerate 1.15 refuses to wrap a model with sharded parameters in DDP, though
+        these are frozen and DDP is told to ignore them. It still sets the precision."""
+        sharded = distributed.world_size() > 1 and model is self.model and model_has_dtensor(model)
+        if not sharded:
+            return super()._wrap_model(model, *arguments, **keywords)
+        model = self.accelerator.prepare_model(model, device_placement=False, evaluation_mode=True)
+        on_gpu = self.args.device.type == "cuda"
+        device_ids = [self.args.device.index] if on_gpu else None
+        return DistributedDataParallel(model, device_ids=device_ids)
+
+
+def use_one_gpu(arguments: TrainingArguments) -> None:
+    """transformers 5.23 takes every GPU that it sees, with so many times the rows of a step."""
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1
+
+
+def block_classes(model: Any) -> set[str]:
+    """Names of the classes of a model's transformer blocks; none where transformers 5.23 does not
+    say."""
+    return set(getattr(model, "_no_split_modules", None) or ())
+
+
+# ---------------------------------------------------------------- torch
+
+#: The type that FSDP moves packed 4-bit weights in. Not bf16: torch 2.11 copies that on a GPU by
+#: way of fp32, which makes all NaNs one. On an H200 that changed 0.04% of a Mistral-7B's weights,
+#: by up to three standard deviations each.
+PACKED_DTYPE = torch.float32
+
+
+def ignore_in_ddp(model: Any, names: Iterable[str]) -> None:
+    """Let DDP leave parameters and buffers alone.
+
+    torch 2.13 broadcasts all of them from the first process, the frozen base too, which every
+    process has loaded.
+    """
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, list(names))
+
+
+# ---------------------------------------------------------------- bitsandbytes
+
+
+@contextmanager
+def quantized_on(device: str) -> Iterator[None]:
+    """Within it, 4-bit weights are quantized on a device, whichever one they are loaded to.
+
+    A base for sharding is loaded to main memory, where bitsandbytes 0.50 takes minutes to quantize
+    each billion weights; and it is to be the base that a single GPU would have.
+    """
+    from bitsandbytes.nn import Params4bit
+
+    original = Params4bit._quantize
+
+    def quantize(self, target):
+        original(self, device)
+        self.data = self.data.to(target)
+        self.quant_state.to(target)
+        return self
+
+    Params4bit._quantize = quantize
+    try:
+        yield
+    finally:
+        Params4bit._quantize = original
+
+
+def needs_reentrant_checkpointing(model: Any) -> bool:
+    """Whether layers save their inputs where autograd does not see it: 8-bit ones of bitsandbytes
+    0.50.
+
+    Only reentrant checkpointing, whose forward pass has no gradients, keeps them from it. With the
+    other kind, an H200 took 34.8 GB instead of 13.3 for a Mistral-7B.
+    """
+    return bool(getattr(model.get_base_model(), "is_loaded_in_8bit", False))
+
+
+# ---------------------------------------------------------------- peft
+
+
+def lora_targets(model: Any, targets: str | list[str]) -> str | list[str]:
+    """`lora.targets` for peft, whose version 0.21 counts no layer of GPTQ as linear: for
+    `all-linear` it takes the output layer alone."""
+    if targets == "all-linear" and (layers := gptq_layers(model)):
+        return sorted({name.rsplit(".", 1)[-1] for name in layers})
+    return targets
