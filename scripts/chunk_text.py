@@ -18,5 +18,5 @@ with stage.stage(snakemake):
         chunks=len(chunks),
         chapters=chunks["chapter"].nunique(),
         headings_left_out=chunks.attrs["headings"],
-        sentences_cut=chunks.attrs["split_sentences"],
+        sentences_cut=chunks.attrs["sentences_cut"],
     )

@@ -4,7 +4,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from deltatune.data.chunking import chunk_text, split_sentences
+from deltatune.data.chunking import chunk_text
+from deltatune.data.chunking import sentences as sentences_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -152,7 +153,8 @@ def test_headings_inside_a_text_without_blank_lines():
     ],
 )
 def test_sentences(sentences):
-    assert split_sentences("  ".join(sentences)) == sentences
+    words = "  ".join(sentences).split()
+    assert [" ".join(sentence) for sentence in sentences_of(words)] == sentences
 
 
 # ---------------------------------------------------------------- chunks
@@ -184,7 +186,7 @@ def test_a_chunk_never_crosses_a_chapter():
 def test_a_sentence_that_is_too_long_is_split_and_counted():
     frame = chunk_text(["Short one.", "a b c d e f g h i j.", "End of it."], 4)
     assert frame["text"].tolist() == ["Short one.", "a b c d", "e f g h", "i j.", "End of it."]
-    assert frame.attrs["split_sentences"] == 1
+    assert frame.attrs["sentences_cut"] == 1
 
 
 def test_no_text():
@@ -264,7 +266,7 @@ def test_frankenstein():
     frame = chunk_text(text.split("\n\n"), 200)
     expected = [f"Letter {n}" for n in range(1, 5)] + [f"Chapter {n}" for n in range(1, 19)]
     assert list(dict.fromkeys(frame["chapter"])) == expected
-    assert len(frame.attrs["headings"]) == 22 and frame.attrs["split_sentences"] == 0
+    assert len(frame.attrs["headings"]) == 22 and frame.attrs["sentences_cut"] == 0
     assert frame["text"].str.split().str.len().max() <= 200
     headings = sum(len(heading.split()) for heading in frame.attrs["headings"])
     words = " ".join(frame["text"]).split()

@@ -24,7 +24,7 @@ def chunk_text(paragraphs: Iterable[str], max_words: int) -> pd.DataFrame:
     paragraphs are kept apart by a blank line. A sentence longer than max_words is cut at words.
 
     Returns a frame: row (int64, from 1), chapter, text. Its attrs say what else was done:
-    "headings" (the text taken out, in order) and "split_sentences" (their number).
+    "headings" (the text taken out, in order) and "sentences_cut" (their number).
     """
     if max_words < 1:
         raise ValueError(f"max_words must be 1 or more, not {max_words}")
@@ -51,7 +51,7 @@ def chunk_text(paragraphs: Iterable[str], max_words: int) -> pd.DataFrame:
             chapter = part.label
             continue
         fresh = True  # the next words begin a paragraph
-        for sentence in _sentences(part):
+        for sentence in sentences(part):
             split += len(sentence) > max_words
             for start in range(0, len(sentence), max_words):
                 words = sentence[start : start + max_words]
@@ -70,7 +70,7 @@ def chunk_text(paragraphs: Iterable[str], max_words: int) -> pd.DataFrame:
             "text": pd.Series(texts, dtype="str"),
         }
     )
-    frame.attrs = {"headings": headings, "split_sentences": split}
+    frame.attrs = {"headings": headings, "sentences_cut": split}
     return frame
 
 
@@ -331,16 +331,12 @@ _BEFORE_NUMBERS = _list(
 _INITIALS = re.compile(r"[A-Z](\.[A-Z])*")
 
 
-def split_sentences(text: str) -> list[str]:
-    """Sentences of a paragraph, white space between words made single.
+def sentences(words: list[str]) -> Iterator[list[str]]:
+    """The sentences of a paragraph, each as words.
 
     A rule of thumb for prose in Latin script, and it errs on the side of leaving two sentences
     together: only their number in a chunk depends on it, no word does.
     """
-    return [" ".join(words) for words in _sentences(text.split())]
-
-
-def _sentences(words: list[str]) -> Iterator[list[str]]:
     start = 0
     for i in range(len(words)):
         if i + 1 == len(words) or _ends(words[i], words[i + 1], begins=i == start):

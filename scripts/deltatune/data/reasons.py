@@ -17,34 +17,48 @@ COLUMNS = ["row", "field", "code", "reason", "excerpt"]
 
 
 class Code(StrEnum):
-    """Each member: its value, which stands in files and stays as it is; its label, for people;
-    what its details add to the label."""
-
-    label: str
-    details: str
-
-    def __new__(cls, value: str, label: str, details: str = "") -> Code:
-        code = str.__new__(cls, value)
-        code._value_, code.label, code.details = value, label, details
-        return code
+    """The values stand in files: they stay as they are."""
 
     # In a file.
-    NOT_UTF8 = "not_utf8", "not UTF-8"
-    NUL_BYTE = "nul_byte", "NUL byte"
-    TOO_LONG = "too_long", "field too long"
-    WRONG_TYPE = "wrong_type", "wrong type", " ({value})"
-    WRONG_COLUMNS = "wrong_columns", "wrong number of columns"
-    BAD_QUOTING = "bad_quoting", "bad quoting"
-    NOT_JSON = "not_json", "not JSON"
-    NOT_AN_OBJECT = "not_an_object", "not an object"
+    NOT_UTF8 = "not_utf8"
+    NUL_BYTE = "nul_byte"
+    TOO_LONG = "too_long"
+    WRONG_TYPE = "wrong_type"
+    WRONG_COLUMNS = "wrong_columns"
+    BAD_QUOTING = "bad_quoting"
+    NOT_JSON = "not_json"
+    NOT_AN_OBJECT = "not_an_object"
     # For a task.
-    MISSING = "missing", "missing"
-    EMPTY = "empty", "empty"
-    UNKNOWN_LABEL = "unknown_label", "unknown label", " '{value}'{suggestion}"
+    MISSING = "missing"
+    EMPTY = "empty"
+    UNKNOWN_LABEL = "unknown_label"
     # Beside the other records.
-    DUPLICATE = "duplicate", "duplicate", " of row {row}"
-    CONFLICTING_LABEL = "conflicting_label", "conflicting label", " with row {row}"
-    NEAR_DUPLICATE = "near_duplicate", "near duplicate", " of {split} row {row}"
+    DUPLICATE = "duplicate"
+    CONFLICTING_LABEL = "conflicting_label"
+    NEAR_DUPLICATE = "near_duplicate"
+
+    @property
+    def label(self) -> str:
+        """Prose without the details, such as `unknown label`."""
+        return _LABELS.get(self) or self.value.replace("_", " ")
+
+
+_LABELS = {
+    Code.NOT_UTF8: "not UTF-8",
+    Code.NUL_BYTE: "NUL byte",
+    Code.TOO_LONG: "field too long",
+    Code.WRONG_COLUMNS: "wrong number of columns",
+    Code.NOT_JSON: "not JSON",
+}
+"""Where it is not the value with spaces."""
+_DETAILS = {
+    Code.WRONG_TYPE: " ({value})",
+    Code.UNKNOWN_LABEL: " '{value}'{suggestion}",
+    Code.DUPLICATE: " of row {row}",
+    Code.CONFLICTING_LABEL: " with row {row}",
+    Code.NEAR_DUPLICATE: " of {split} row {row}",
+}
+"""What stands behind the label, from the fields of a Reason."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +76,7 @@ class Reason:
 
     def __str__(self) -> str:
         """Prose, such as `duplicate of row 3`."""
-        details = self.code.details.format(
+        details = _DETAILS.get(self.code, "").format(
             value=self.value, suggestion=suggestion(self.nearest), split=self.split, row=self.row
         )
         return self.code.label + details
