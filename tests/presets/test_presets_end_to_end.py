@@ -615,8 +615,13 @@ def test_an_experiment_runs_through_the_rules(ran):
 @only("alpaca-mistral-7b")
 def test_a_second_run_does_nothing_and_other_groups_quantize_again(ran):
     assert "Nothing to be done" in ran.snakemake("--cores", "1", "-n").stdout
-    groups = json.dumps({"mistral-7b": {"gptq": {"group_size": 64}}})
-    planned = ran.snakemake("--cores", "1", "-n", "--config", f"models={groups}").stdout
+    path = ran.project / f"presets/{ran.name}.yaml"
+    text = path.read_text(encoding="utf-8")
+    try:
+        path.write_text(text.replace("group_size: 128", "group_size: 64"), encoding="utf-8")
+        planned = ran.snakemake("--cores", "1", "-n").stdout
+    finally:
+        path.write_text(text, encoding="utf-8")
     jobs = dict(re.findall(r"^(\w+) +(\d+)$", planned, re.MULTILINE))
     assert jobs["quantize_model"] == jobs["train_adapter"] == "1"
     assert not {"fetch_model", "tokenize_split"} & set(jobs)
