@@ -24,6 +24,8 @@ def real_config(default: dict, data) -> dict:
     for task, dataset in names.items():
         config["tasks"][task] |= {"dataset": dataset, "max_length": 512}
         config["tasks"][task]["split"]["max_records"] = 120
+    for experiment in config["experiments"].values():
+        experiment["cross_task"] = []
     return config
 
 
