@@ -239,16 +239,15 @@ def test_macro_f1_needs_labels_and_refuses_unknown_ones(outputs):
 # single metrics
 
 
-def test_macro_f1_takes_labels_from_the_outputs_or_alone_from_the_data(outputs):
+def test_macro_f1_takes_labels_from_the_task_or_alone_from_the_data(outputs):
     labels = outputs["labels"]
-    labels.attrs["labels"] = TASK["labels"]
-    with_attrs = metrics.load_metric("labels", "macro_f1")
-    figure = with_attrs.corpus(with_attrs.statistics(labels))
+    of_task = metrics.load_metric("labels", "macro_f1", TASK)
+    figure = of_task.corpus(of_task.statistics(labels))
     assert figure == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
     assert metrics.load_metric("labels", "macro_f1").compute(
         predictions=labels["predicted"].tolist(), references=labels["label"].tolist()
     ) == pytest.approx({"macro_f1": figure})
-    assert with_attrs.per_example(with_attrs.statistics(labels)).tolist() == [1, 0, 1, 0]
+    assert of_task.per_example(of_task.statistics(labels)).tolist() == [1, 0, 1, 0]
 
 
 def test_calibrated_accuracy_scores_the_calibrated_prediction(outputs):

@@ -26,7 +26,7 @@ class MacroF1(Metric):
 
         Raises UserError when the labels are not known, or a value is not one of them.
         """
-        labels = list(self.task.get("labels") or outputs.attrs.get("labels") or [])
+        labels = self.task.get("labels")
         if not labels:
             raise UserError(
                 "macro_f1 needs the labels of the task: list them as `labels` in config.yaml"
@@ -46,7 +46,7 @@ class MacroF1(Metric):
 
     def signature(self) -> str:
         """Say the labels and the rule for labels that do not occur."""
-        labels = ",".join(map(str, self.task.get("labels") or ["given with the outputs"]))
+        labels = ",".join(map(str, self.task.get("labels") or ["those that occur"]))
         return f"labels:{labels}|zero_division:0|agg:macro"
 
     def _compute(self, **columns: Any) -> dict[str, float]:
@@ -64,7 +64,7 @@ def _one_hot(values: list[str], labels: list[str], column: str) -> np.ndarray:
     if unknown:
         raise UserError(
             f"column {column!r} of the outputs to score holds {unknown[0]!r}, which is not among "
-            f"the task's labels ({', '.join(position)}): mend `labels` in config.yaml or the data"
+            f"the task's labels ({', '.join(position)}): correct `labels` in config.yaml or the data"
         )
     columns = np.array([position[value] for value in values], dtype=np.intp)
     return np.eye(len(labels))[columns]
