@@ -64,7 +64,8 @@ def _one_hot(values: list[str], labels: list[str], column: str) -> np.ndarray:
     if unknown:
         raise UserError(
             f"column {column!r} of the outputs to score holds {unknown[0]!r}, which is not among "
-            f"the task's labels ({', '.join(position)}): correct `labels` in config.yaml or the data"
+            f"the task's labels ({', '.join(position)}): correct `labels` in config.yaml, or the "
+            "data"
         )
     columns = np.array([position[value] for value in values], dtype=np.intp)
     return np.eye(len(labels))[columns]
