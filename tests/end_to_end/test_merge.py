@@ -48,7 +48,7 @@ def merged(small_run: Path, tmp_path_factory) -> Path:
     shutil.copytree(small_run, project, symlinks=True)
     done = run_snakemake(project, "--cores", "1", "merge")
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "nats a token from what was evaluated" in done.stdout
+    assert "nats per token from what was evaluated" in done.stdout
     return project
 
 

@@ -93,7 +93,7 @@ def test_the_top_of_the_profile(cluster):
 
 @pytest.mark.parametrize("name", ["a;b", "a b$", "-p x'"])
 def test_a_partition_that_cannot_be_one(name, default_config):
-    with pytest.raises(UserError, match=r"cluster.*cannot be a name"):
+    with pytest.raises(UserError, match=r"cluster.*is not a valid name in SLURM"):
         Flow(default_config | {"cluster": {"gpu_partition": name}})
 
 

@@ -81,4 +81,4 @@ def test_an_unknown_gpu(planned, edit_config):
     edit_config(lambda config: config.update(hardware={"gpu": "T5"}))
     done = run_snakemake(planned, "plan", "--cores", "1")
     assert done.returncode == 1
-    assert "hardware: gpu: 'T5'" in done.stdout and "Traceback" not in done.stdout
+    assert "hardware: gpu: unknown GPU 'T5'" in done.stdout and "Traceback" not in done.stdout
