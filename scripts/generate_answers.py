@@ -7,6 +7,7 @@ with stage.stage(snakemake) as terminal:
     from deltatune.core import manifest
     from deltatune.evaluate import generate, systems
     from deltatune.models import oom
+    from deltatune.models.load import PACKAGES
     from deltatune.tasks.registry import load_kind
     from deltatune.tokens.ids import readable
 
@@ -42,7 +43,7 @@ with stage.stage(snakemake) as terminal:
     ).to_parquet(snakemake.output.answers, index=False)
     manifest.write(
         snakemake.output.manifest,
-        packages=systems.PACKAGES,
+        packages=PACKAGES,
         settings=settings,
         device=machine.device,
         dtype=str(machine.dtype),

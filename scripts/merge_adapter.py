@@ -14,6 +14,7 @@ with stage.stage(snakemake) as terminal:
     import pandas as pd
     from deltatune.core import manifest
     from deltatune.evaluate import systems
+    from deltatune.models.load import PACKAGES
     from deltatune.tasks.registry import load_kind
 
     inputs, output = snakemake.input, Path(snakemake.output.model)
@@ -38,7 +39,7 @@ with stage.stage(snakemake) as terminal:
     hashes = hashing.write_hashes(output, snakemake.output.hashes)
     manifest.write(
         snakemake.output.manifest,
-        packages=systems.PACKAGES,
+        packages=PACKAGES,
         settings=settings,
         device=machine.device,
         evaluated_dtype=str(machine.dtype),

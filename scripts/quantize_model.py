@@ -6,8 +6,8 @@ with stage.stage(snakemake) as terminal:
     from pathlib import Path
 
     from deltatune.core import manifest
-    from deltatune.evaluate import systems
     from deltatune.models import device, gptq, quantization
+    from deltatune.models.load import PACKAGES
     from deltatune.tokens import ids, shards
     from deltatune.tokens.tokenizer import load_tokenizer
 
@@ -31,7 +31,7 @@ with stage.stage(snakemake) as terminal:
     hashes = hashing.write_hashes(output, snakemake.output.weights)
     manifest.write(
         snakemake.output.manifest,
-        packages=systems.PACKAGES,
+        packages=PACKAGES,
         settings=settings,
         device=machine.device,
         base=hashing.read_hashes(snakemake.input.weights),

@@ -7,6 +7,7 @@ with stage.stage(snakemake) as terminal:
     from deltatune.core import manifest
     from deltatune.evaluate import likelihood, systems
     from deltatune.models import oom
+    from deltatune.models.load import PACKAGES
     from deltatune.tasks.registry import load_kind
 
     settings = snakemake.params.settings
@@ -40,7 +41,7 @@ with stage.stage(snakemake) as terminal:
     table.to_parquet(snakemake.output.labels, index=False)
     manifest.write(
         snakemake.output.manifest,
-        packages=systems.PACKAGES,
+        packages=PACKAGES,
         settings=settings,
         device=machine.device,
         dtype=str(machine.dtype),

@@ -8,6 +8,7 @@ with stage.stage(snakemake) as terminal:
     from deltatune.core.errors import UserError
     from deltatune.evaluate import likelihood, systems
     from deltatune.models import oom
+    from deltatune.models.load import PACKAGES
     from deltatune.tasks.registry import load_kind
 
     settings = snakemake.params.settings
@@ -58,7 +59,7 @@ with stage.stage(snakemake) as terminal:
     table.to_parquet(snakemake.output.text, index=False)
     manifest.write(
         snakemake.output.manifest,
-        packages=systems.PACKAGES,
+        packages=PACKAGES,
         settings=settings,
         device=machine.device,
         dtype=str(machine.dtype),

@@ -8,8 +8,8 @@ with stage.stage(snakemake) as terminal:
     import pandas as pd
     from deltatune.core import manifest
     from deltatune.core.paths import RESULTS
-    from deltatune.evaluate import systems
     from deltatune.models import device
+    from deltatune.models.load import PACKAGES
     from deltatune.train import checkpoints, launch
     from deltatune.train import job as training_job
 
@@ -17,7 +17,7 @@ with stage.stage(snakemake) as terminal:
     gpus = settings["training"]["gpus"]
     machine = device.choose(settings["training"]["precision"])
     device.require(gpus, machine)
-    packages = [*systems.PACKAGES, "accelerate"]
+    packages = [*PACKAGES, "accelerate"]
     output = Path(snakemake.output.adapter)
     base = hashing.read_hashes(snakemake.input.weights)
     shards = {name: snakemake.input[name] for name in ("train", "validation")}

@@ -390,7 +390,7 @@ def test_the_machine_is_the_one_named_or_the_one_here():
 
 
 def test_a_gpu_that_nobody_knows(default_config):
-    with pytest.raises(UserError, match=r"gpu: 'A10O-40GB' .*did you mean 'A100-40GB'"):
+    with pytest.raises(UserError, match=r"gpu: unknown GPU 'A10O-40GB' .*did you mean 'A100-40GB'"):
         load_settings(default_config | {"hardware": {"gpu": "A10O-40GB"}}, CONFIGS.parents[1])
     settings = load_settings(
         default_config | {"hardware": {"gpu": "A10O", "memory_gb": 20}}, CONFIGS.parents[1]

@@ -9,9 +9,6 @@ from deltatune.models import device
 from deltatune.models.load import load_system
 from deltatune.tokens.tokenizer import load_tokenizer
 
-#: Packages whose versions stand in the manifest; what is not installed is left out.
-PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "gptqmodel", "optimum")
-
 
 def load(inputs: Any, quantization: str, threads: int = 1) -> tuple[device.Compute, Any, Any]:
     """(compute, model, tokenizer) from a rule's inputs.

@@ -11,6 +11,9 @@ from deltatune.core.errors import UserError
 from deltatune.models.device import Compute
 from deltatune.models.quantization import disable_fused_kernels, load_arguments
 
+#: Packages whose versions stand in the manifest; what is not installed is left out.
+PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "gptqmodel", "optimum")
+
 
 def load_base(folder: str | Path, quantization: str, compute: Compute) -> PreTrainedModel:
     """The untuned model, quantized, on its device, in evaluation mode.
