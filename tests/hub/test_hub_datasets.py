@@ -1,4 +1,4 @@
-"""Datasets from the hub: which records come, what a failure tells, and that the next run works."""
+"""Datasets from the hub: which records come, what a failure says, and that the next run works."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ FAULTS = [
     (no_such_repository, ["datasets.x.id", f"no dataset '{ID}'"]),
     (no_network, ["http://127.0.0.1:9", "Check the network"]),
     (too_many_requests, ["too many requests", "Wait some minutes"]),
-    (connection_cut, ["broke off at 20.0 kB", "goes on from there"]),
+    (connection_cut, ["broke off at 20.0 kB", "resumes the download"]),
 ]
 
 

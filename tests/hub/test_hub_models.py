@@ -1,4 +1,4 @@
-"""Models from the hub: what is taken, what a failure tells, and that it goes on from there."""
+"""Models from the hub: what is taken, what a failure says, and that the next run resumes."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def disk_full(fetch, hub, repo):
         (refused_with(429), ["too many requests", "429", "Wait some minutes"]),
         (refused_with(503), ["is in trouble (HTTP 503)", "Run again later"]),
         (refused_with(200), ["is no hub", "login page", "HF_ENDPOINT"]),
-        (connection_cut, ["broke off at 2.0 MB of 3.0 MB", "goes on from there"]),
+        (connection_cut, ["broke off at 2.0 MB of 3.0 MB", "resumes the download"]),
         (damaged, ["arrived damaged", "Run again"]),
         pytest.param(
             disk_full,

@@ -1,4 +1,4 @@
-"""Files from an address: whole, in order, gone on with, and what a failure tells."""
+"""Files from an address: whole, in order, resumed, and what a failure says."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIZE = 3_000_000
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    monkeypatch.setattr(download, "WAITS", (0, 0, 0))
+    monkeypatch.setattr(download, "RETRY_DELAYS", (0, 0, 0))
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def test_a_full_disk(get, hub, table, tmp_path):
     folder.mkdir()
     part = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-t.csv.incomplete"
     part.symlink_to("/dev/full")
-    with pytest.raises(UserError, match=r"datasets\.x: the disk is full.*Make room"):
+    with pytest.raises(UserError, match=r"datasets\.x: the disk is full.*Free some space"):
         get(url)
     part.unlink()
     get(url)

@@ -2,7 +2,7 @@
 
 
 class UserError(Exception):
-    """Something that the user can mend: a setting, a row, a file.
+    """Something that the user can fix: a setting, a row, a file.
 
     The message says what was wrong, where, and what to do; it is shown without a traceback.
     """

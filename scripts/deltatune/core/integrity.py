@@ -1,9 +1,9 @@
 """Whether what a stage reads is still what the stage before it made.
 
-Snakemake knows when a file was changed, not whether a disk, a kill or a hand has damaged it: half
-a table is a table too. So each stage leaves the SHA-256 of its outputs under results/checksums/,
-and looks at those of its inputs before it begins. A file that no stage made, a user's data above
-all, has no checksum there and may be anything.
+Snakemake knows when a file was changed, not whether a failing disk, a killed job or an edit has
+damaged it: half a table is a table too. So each stage leaves the SHA-256 of its outputs under
+results/checksums/, and checks those of its inputs before it begins. A file that no stage made, a
+user's data above all, has no checksum there and may be anything.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ def record(outputs: Iterable[str]) -> None:
     """Leave the checksums of a stage's outputs. Of a folder there are hashes beside it, see
     `hashing.write_hashes`; they are an output of their own."""
     for path in map(Path, outputs):
-        kept = _kept(path)
-        if kept and path.is_file():
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.write_text(f"{hashing.file_hash(path)}  {path.as_posix()}\n", encoding="utf-8")
+        file = _checksum_file(path)
+        if file and path.is_file():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f"{hashing.file_hash(path)}  {path.as_posix()}\n", encoding="utf-8")
 
 
 def check(inputs: Iterable[str]) -> None:
@@ -37,22 +37,22 @@ def check(inputs: Iterable[str]) -> None:
     """
     expected: dict[Path, tuple[str, Path]] = {}
     for path in dict.fromkeys(map(Path, inputs)):
-        kept = _kept(path)
-        if kept and kept.is_file() and path.is_file():
-            expected[path] = kept.read_text(encoding="utf-8").split()[0], path
+        file = _checksum_file(path)
+        if file and file.is_file() and path.is_file():
+            expected[path] = file.read_text(encoding="utf-8").split()[0], path
         if path.suffix == ".sha256" and path.is_file():
             for name, value in hashing.read_hashes(path).items():
                 expected[path.parent / name] = value, path
     # Hashing gives the interpreter free: large weights go through several cores.
     with ThreadPoolExecutor(4) as pool:
         hashes = list(pool.map(_hash, expected))
-    for (path, (value, made)), here in zip(expected.items(), hashes, strict=True):
-        if here != value:
+    for (path, (expected_hash, made)), actual in zip(expected.items(), hashes, strict=True):
+        if actual != expected_hash:
             changed = "is not what was made: changed or damaged since"
-            what = "is missing" if here is None else changed
+            what = "is missing" if actual is None else changed
             raise UserError(
                 f"{path} {what}. Nothing is computed from it. Delete {made} and run again: it is "
-                "made anew."
+                "made again."
             )
 
 
@@ -63,8 +63,8 @@ def _hash(path: Path) -> str | None:
         return None
 
 
-def _kept(path: Path) -> Path | None:
-    """Where the checksum of a result stands; none for a file that is no result."""
+def _checksum_file(path: Path) -> Path | None:
+    """The file with the checksum of a result; none for a file that is no result."""
     if path.is_absolute() or path.parts[0] != RESULTS:
         return None
     return CHECKSUMS.joinpath(*path.parts[1:-1], f"{path.name}.sha256")

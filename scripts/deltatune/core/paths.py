@@ -1,4 +1,4 @@
-"""Where the project lies, wherever snakemake runs. Paths in it are found from here alone."""
+"""The project's folders, wherever snakemake runs."""
 
 from pathlib import Path
 

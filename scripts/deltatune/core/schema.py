@@ -1,4 +1,4 @@
-"""The pieces that every part of the settings is made of."""
+"""The base class and the field types of all settings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _repo_id(value: str) -> str:
 
 
 def _pinned(value: str) -> str:
-    """A branch moves, and with it what a run was made of."""
+    """A branch changes with time, and a run could not be repeated."""
     if value in ("main", "master", "HEAD") or value.startswith("refs/"):
         raise ValueError(
             f"'{value}' changes with time; give a commit (40 hex digits, listed on the hub under "

@@ -86,7 +86,7 @@ def split_records(
     nearest change of `chapter` if the part then differs by at most half from what was asked.
     validation, test: a share of the records in (0, 1), rounded up as scikit-learn does, or a
     number of records from 1 on. max_records: only the first so many, by id.
-    text_fields: what tells two records apart. Records whose text is the same after NFKC, case
+    text_fields: what distinguishes two records. Records whose text is the same after NFKC, case
     folding and single spaces are left out but for the first, as duplicates, or, with another
     label, as conflicting labels. near_duplicate_threshold: Jaccard similarity of the sets of word
     3-grams from which a record of validation or test is left out; it is exact, and None keeps
@@ -121,12 +121,12 @@ def split_records(
             reasons[i] = Reason(Code.CONFLICTING_LABEL, label_field, row=ids[original])
     positions = np.array([i for i in range(len(ids)) if i not in reasons], dtype=np.int64)
     used = len(positions)
-    sizes = _sizes(used, validation, test, where, _usable(total, beyond, len(reasons)))
+    sizes = _sizes(used, validation, test, where, _describe(total, beyond, len(reasons)))
     kept_labels = [labels[i] for i in positions] if labels else None
     if kept_labels and len(set(kept_labels)) < 2:
         raise UserError(
-            f"{where}: all {used} records carry the label '{excerpt(kept_labels[0])}'; nothing "
-            "can be told apart. Add records of another class, or take more with max_records"
+            f"{where}: all {used} records carry the label '{excerpt(kept_labels[0])}'; there "
+            "is nothing to classify. Add records of another class, or take more with max_records"
         )
 
     if method == "contiguous":
@@ -207,7 +207,7 @@ def count_codes(codes: Iterable[str]) -> dict[str, int]:
     return {str(code): count for code, count in sorted(Counter(codes).items())}
 
 
-def _usable(total: int, beyond: int, left_out: int) -> str:
+def _describe(total: int, beyond: int, left_out: int) -> str:
     parts = [f"{total} usable records"]
     if beyond:
         parts.append(f"{beyond} of them beyond max_records")

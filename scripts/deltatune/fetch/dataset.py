@@ -71,19 +71,17 @@ def _download(
         ) from None
     except urllib.error.HTTPError as error:
         raise UserError(f"{where}.url: {_answered(error.code, url)}") from None
-    except download.Broken as error:
+    except download.ConnectionBroken as error:
         raise UserError(
             f"{where}.url: {url} could not be fetched: {error}. Check the address, the network and "
-            "the proxy (HTTPS_PROXY), then run again: what has arrived is kept, and the next run "
-            "goes on from there."
+            "the proxy (HTTPS_PROXY), then run again: the next run resumes the download."
         ) from None
     except OSError as error:
         reason = disk.full(error)
         if not reason:
             raise
         raise UserError(
-            f"{where}: {reason}. Make room where {folder} lies; what has arrived is kept, and the "
-            "next run goes on from there."
+            f"{where}: {reason}. Free some space in {folder}; the next run resumes the download."
         ) from None
     return path
 
@@ -93,7 +91,7 @@ def _answered(status: int, url: str) -> str:
         return f"there is nothing at {url} (HTTP {status}); check the address"
     if status in (401, 403):
         return (
-            f"{url} may not be fetched by everybody (HTTP {status}); download it by hand and use "
+            f"{url} may not be fetched by everybody (HTTP {status}); download it yourself and use "
             "`source: file`"
         )
     if status == 429:

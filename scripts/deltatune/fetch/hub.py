@@ -1,6 +1,6 @@
 """Datasets and models from the Hugging Face Hub, at one revision, and what to do when it fails.
 
-Everything lies in the hub's own cache, so HF_HOME, HF_ENDPOINT, HF_TOKEN and the stored login mean
+All files are in the hub's own cache, so HF_HOME, HF_ENDPOINT, HF_TOKEN and the stored login mean
 what they mean everywhere. Large files are fetched by `download.fetch`, which resumes, into the
 place where `snapshot_download` looks for them; it brings the rest.
 """
@@ -28,7 +28,7 @@ from deltatune.core.text import did_you_mean, file_size
 from deltatune.fetch import download, upstream
 
 _UNREACHABLE = (
-    download.Broken,
+    download.ConnectionBroken,
     httpx2.TransportError,
     errors.LocalEntryNotFoundError,
     errors.RevisionResolutionError,
@@ -198,10 +198,10 @@ def _advised(kind: str, id: str, revision: str, where: str) -> Iterator[None]:
 def _advice(error: Exception, kind: str, id: str, revision: str, where: str) -> str | None:
     """What was wrong and what to do, or None for an error that is none of the hub's."""
     page = f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{id}"
-    chain = list(_chain(error))
+    causes = list(_causes(error))
 
     def cause(*types: type[BaseException]) -> Any:
-        return next((e for e in chain if isinstance(e, types)), None)
+        return next((e for e in causes if isinstance(e, types)), None)
 
     if cause(errors.GatedRepoError):
         return f"{where}.id: '{id}' is gated: its owner decides who may have it. " + (
@@ -230,17 +230,17 @@ def _advice(error: Exception, kind: str, id: str, revision: str, where: str) -> 
         return _answered(_status(answer), id, where)
     if reason := disk.full(error):
         return (
-            f"{where}: {reason}. Make room in {constants.HF_HUB_CACHE}, or set HF_HOME to a folder "
-            "on a larger disk. What has arrived is kept; the next run goes on from there."
+            f"{where}: {reason}. Free some space in {constants.HF_HUB_CACHE}, or set HF_HOME to a "
+            "folder on a larger disk. The next run resumes the download."
         )
     if wrong := cause(download.WrongContent):
         return (
-            f"{where}: a file of '{id}' has arrived damaged ({wrong}); it was thrown away. Run "
+            f"{where}: a file of '{id}' has arrived damaged ({wrong}) and was deleted. Run "
             "again; if it stays so, a proxy changes what it passes on."
         )
     if cause(errors.OfflineModeIsEnabled):
         return (
-            f"{where}: HF_HUB_OFFLINE forbids to fetch '{id}', and {constants.HF_HUB_CACHE} does "
+            f"{where}: HF_HUB_OFFLINE forbids fetching '{id}', and {constants.HF_HUB_CACHE} does "
             "not hold all of it. Unset HF_HUB_OFFLINE, or fetch it where there is a network."
         )
     if cause(json.JSONDecodeError, errors.FileMetadataError):
@@ -249,12 +249,11 @@ def _advice(error: Exception, kind: str, id: str, revision: str, where: str) -> 
             "of a network or a proxy. Check the network, HTTPS_PROXY and HF_ENDPOINT."
         )
     if cut := cause(*_UNREACHABLE):
-        why = cause(download.Broken, httpx2.TransportError) or cut
+        why = cause(download.ConnectionBroken, httpx2.TransportError) or cut
         return (
             f"{where}: the connection to {constants.ENDPOINT} failed: "
             f"{str(why).splitlines()[0] or type(why).__name__}. Check the network and the proxy "
-            "(HTTPS_PROXY), then run again: what has arrived is kept, and the next run goes on "
-            "from there."
+            "(HTTPS_PROXY), then run again: the next run resumes the download."
         )
     if kind == "dataset" and (unreadable := cause(ValueError, FileNotFoundError)):
         key, reason = upstream.unreadable(unreadable)
@@ -303,7 +302,7 @@ def _no_split(id: str, split: str, splits: list[str], where: str) -> str:
     )
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
     """An error and what it came from."""
     while error is not None:
         yield error

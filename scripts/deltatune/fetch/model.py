@@ -1,4 +1,4 @@
-"""The files of a model that somebody else made: what may be in them, and where they lie."""
+"""The files of a model that somebody else made: what may be in them, and where they are."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def fetch(settings: dict[str, Any], target: Path, progress: Callable[[str], None
 def choose(names: list[str], source: str, where: str) -> list[str]:
     """Which of a model's files are taken; never one that can run code when it is loaded.
 
-    Where the weights lie twice, as with Mistral's own `consolidated.safetensors`, those that
+    Where the weights are there twice, as with Mistral's own `consolidated.safetensors`, those that
     transformers reads. Raises UserError naming `where` if something is missing.
     """
     weights = fnmatch.filter(names, "*.safetensors")
@@ -112,7 +112,7 @@ def link(source: Path, target: Path, where: str) -> dict:
 def _has_its_shards(source: Path, names: list[str], where: str) -> None:
     """Every shard that the index lists is one of the files that are taken.
 
-    transformers would also read what lies in another folder, such as ../others.safetensors.
+    transformers would also read files in another folder, such as ../others.safetensors.
     """
     index = source / "model.safetensors.index.json"
     if not index.is_file():

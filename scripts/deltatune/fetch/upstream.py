@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def locked_blob(kind: str, id: str, sha256: str) -> Iterator[Path]:
     """The file in which the cache keeps a large file, locked as huggingface_hub locks it.
 
-    huggingface_hub gives an unfinished download another name each time and begins anew
+    huggingface_hub gives an unfinished download another name each time and starts over
     (huggingface/huggingface_hub#4196, seen in 2.4.0), so `download.fetch` fills the file in its
     place, and `snapshot_download` finds it there.
     """
