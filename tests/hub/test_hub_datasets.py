@@ -169,12 +169,12 @@ FAULTS = [
 def test_each_failure_says_what_to_do_and_the_run_after_them_succeeds(fetch, hub, repo):
     """With all of them in one folder: what is left of a failure must not harm the next run."""
     for fault, expected in FAULTS:
-        mend = fault(fetch, hub, repo)
+        repair = fault(fetch, hub, repo)
         shown = fetch.dataset(fails=True, **asked(repo))
         for text in expected:
             assert text in shown, shown
         assert CANARY not in shown and fetch.secrets() == []
-        mend()
+        repair()
     hub.requests.clear()
     fetch.dataset(**asked(repo))
     assert len(records(fetch)) == 3000

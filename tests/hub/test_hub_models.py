@@ -228,12 +228,12 @@ def test_a_failure_says_what_to_do_and_the_next_run_succeeds(fetch, hub, repo, f
     if fault.__name__ in ("no_network", "refuse", "connection_cut", "damaged", "disk_full"):
         # Whatever goes wrong, the token is not in what is said or kept of it.
         fetch.token, hub.accounts[CANARY] = CANARY, {ID}
-    mend = fault(fetch, hub, repo)
+    repair = fault(fetch, hub, repo)
     shown = fetch.model(fails=True, **asked(repo, revision="v1.0"))
     for text in expected:
         assert text in shown, shown
     assert CANARY not in shown and fetch.secrets() == []
-    mend()
+    repair()
     fetch.model(**asked(repo, revision="v1.0"))
     assert made(fetch)[WEIGHTS] == repo.files[WEIGHTS]
 

@@ -8,7 +8,7 @@ validation) out. All of it is decided by the records, their order and the seed a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -97,82 +97,45 @@ def split_records(
     Raises UserError where a split would be empty, a class too small to stratify, or all labels
     the same, and names the setting to change.
     """
-    number = _number_column(records)
-    for field in [*text_fields, *([label_field] if label_field else [])]:
-        if field not in records.columns:
-            raise ValueError(f"no field '{field}' among {list(records.columns)}")
     if near_duplicate_threshold is not None and not 0 < near_duplicate_threshold <= 1:
         raise UserError(f"{where}.near_duplicates: {near_duplicate_threshold} is not in (0, 1]")
-    records = records.rename(columns={number: "id"}).sort_values("id", kind="stable")
-    if records["id"].duplicated().any():
-        raise ValueError("records carry the same id twice")
     total = len(records)
+    records = _in_order(records, [*text_fields, *([label_field] if label_field else [])])
     records = records.head(total if max_records is None else max_records).reset_index(drop=True)
     beyond = total - len(records)
 
+    ids = records["id"].tolist()
     texts = comparable_texts(records, text_fields)
     labels = records[label_field].tolist() if label_field else None
-    ids = records["id"].tolist()
-    reasons: dict[int, Reason] = {}  # position -> reason, of all that is left out
+    # position -> reason, of all that is left out
+    reasons: dict[int, Reason] = {}
     for i, original in repeated(texts).items():
         if labels is None or labels[i] == labels[original]:
             reasons[i] = Reason(Code.DUPLICATE, text_fields[0], row=ids[original])
         else:
             reasons[i] = Reason(Code.CONFLICTING_LABEL, label_field, row=ids[original])
     positions = np.array([i for i in range(len(ids)) if i not in reasons], dtype=np.int64)
-    used = len(positions)
-    sizes = _sizes(used, validation, test, where, _describe(total, beyond, len(reasons)))
-    kept_labels = [labels[i] for i in positions] if labels else None
-    if kept_labels and len(set(kept_labels)) < 2:
-        raise UserError(
-            f"{where}: all {used} records carry the label '{excerpt(kept_labels[0])}'; there "
-            "is nothing to classify. Add records of another class, or take more with max_records"
-        )
-
-    if method == "contiguous":
-        chapters = records["chapter"].fillna("").to_numpy() if "chapter" in records else None
-        known = None if chapters is None else chapters[positions]
-        parts = _cut(used, *sizes, known)
-    else:
-        strata = None
-        if method == "stratified":
-            if kept_labels is None:
-                raise UserError(f"{where}.method: this task has no label to stratify by")
-            strata = np.array(kept_labels, dtype=object)
-            _check_strata(kept_labels, sizes, where)
-        parts = _shuffle(used, *sizes, seed, strata, where)
-    train, held_validation, held_test = (positions[np.sort(part)] for part in parts)
+    used = records[[name for name in (label_field, "chapter") if name in records]].iloc[positions]
+    remaining = _describe(total, beyond, len(reasons))
+    sizes = _sizes(len(used), validation, test, where, remaining)
+    parts = _divide(used, method, sizes, seed, label_field, where)
+    train, *held_out = (positions[np.sort(part)] for part in parts)
 
     if near_duplicate_threshold is not None:
-        near = near_duplicates(texts, train, held_validation, held_test, near_duplicate_threshold)
+        near = near_duplicates(texts, train, *held_out, near_duplicate_threshold)
         reasons |= {
             i: Reason(Code.NEAR_DUPLICATE, text_fields[0], split=split, row=ids[original])
             for i, (split, original) in near.items()
         }
-        before = {"validation": held_validation, "test": held_test}
-        held_validation, held_test = (
-            np.array([i for i in part if i not in near], dtype=np.int64) for part in before.values()
-        )
-        for (name, part), after in zip(before.items(), (held_validation, held_test), strict=True):
-            if not len(after):
-                raise UserError(
-                    f"{where}.near_duplicates: all {len(part)} records of the {name} split are "
-                    "near duplicates of earlier ones; raise the threshold, or write `null` to keep "
-                    "them, or give data that repeats itself less"
-                )
+        held_out = [
+            _without(part, near, name, where)
+            for name, part in zip(("validation", "test"), held_out, strict=True)
+        ]
 
     frames = {
         name: records.iloc[part].reset_index(drop=True)
-        for name, part in (
-            ("train", train),
-            ("validation", held_validation),
-            ("test", held_test),
-        )
+        for name, part in zip(("train", "validation", "test"), (train, *held_out), strict=True)
     }
-    lines = [
-        reason.line(ids[i], _none(records.at[i, reason.field]))
-        for i, reason in sorted(reasons.items())
-    ]
     counts: dict[str, Any] = {"records": total, "beyond_max_records": beyond}
     counts |= {name: len(frame) for name, frame in frames.items()}
     counts["excluded"] = count_codes(reason.code for reason in reasons.values())
@@ -181,6 +144,10 @@ def split_records(
             name: dict(sorted(Counter(map(str, frame[label_field])).items()))
             for name, frame in frames.items()
         }
+    lines = [
+        reason.line(ids[i], _none(records.at[i, reason.field]))
+        for i, reason in sorted(reasons.items())
+    ]
     return Split(**frames, excluded=_excluded(lines), counts=counts)
 
 
@@ -192,6 +159,18 @@ def _number_column(records: pd.DataFrame) -> str:
         if name in records.columns:
             return name
     raise ValueError(f"records have neither id nor row: {list(records.columns)}")
+
+
+def _in_order(records: pd.DataFrame, fields: list[str]) -> pd.DataFrame:
+    """The records by id, which is in a column of that name. fields: those that they must have."""
+    number = _number_column(records)
+    for field in fields:
+        if field not in records.columns:
+            raise ValueError(f"no field '{field}' among {list(records.columns)}")
+    records = records.rename(columns={number: "id"}).sort_values("id", kind="stable")
+    if records["id"].duplicated().any():
+        raise ValueError("records carry the same id twice")
+    return records
 
 
 def _none(value: Any) -> Any:
@@ -240,6 +219,48 @@ def _sizes(n: int, validation: float, test: float, where: str, remaining: str) -
             f"records for training ({remaining}); lower {where}.validation or {where}.test"
         )
     return sizes[0], sizes[1]
+
+
+def _divide(
+    records: pd.DataFrame,
+    method: Method,
+    sizes: tuple[int, int],
+    seed: int,
+    label_field: str | None,
+    where: str,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions of the training, validation and test records.
+
+    records: label and chapter, where there are any. sizes: of validation and test.
+    """
+    labels = records[label_field].tolist() if label_field else None
+    if labels and len(set(labels)) < 2:
+        raise UserError(
+            f"{where}: all {len(labels)} records carry the label '{excerpt(labels[0])}'; there is "
+            "nothing to classify. Add records of another class, or take more with max_records"
+        )
+    if method == "contiguous":
+        chapters = records["chapter"].fillna("").to_numpy() if "chapter" in records else None
+        return _cut(len(records), *sizes, chapters)
+    strata = None
+    if method == "stratified":
+        if labels is None:
+            raise UserError(f"{where}.method: this task has no label to stratify by")
+        strata = np.array(labels, dtype=object)
+        _check_strata(labels, sizes, where)
+    return _shuffle(len(records), *sizes, seed, strata, where)
+
+
+def _without(part: np.ndarray, near: Container[int], name: str, where: str) -> np.ndarray:
+    """The positions of a part that are not near duplicates; UserError where none is left."""
+    kept = np.array([i for i in part if i not in near], dtype=np.int64)
+    if not len(kept):
+        raise UserError(
+            f"{where}.near_duplicates: all {len(part)} records of the {name} split are near "
+            "duplicates of earlier ones; raise the threshold, or write `null` to keep them, or "
+            "give data that repeats itself less"
+        )
+    return kept
 
 
 def _check_strata(labels: list[Any], sizes: tuple[int, int], where: str) -> None:
