@@ -98,7 +98,7 @@ def write_model(folder: Path, shape: dict, seed: int = 0) -> dict:
 
 
 def rows(count: int, length: int, vocabulary: int, seed: int) -> Dataset:
-    """Rows of random tokens, each one document, every token learnt."""
+    """Rows of random tokens, each one document, with a loss on every token."""
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(3, vocabulary, (count, length), generator=generator, dtype=torch.int32)
     positions = torch.arange(length, dtype=torch.int32).expand(count, -1)

@@ -3,10 +3,10 @@
     python benchmarks/train_on_gpus.py
 
 needs two GPUs of 24 GB or more, what train_mistral_7b.py needs and psutil, and no network. It
-trains with one GPU, with all of them (DDP) and with the base shared out over them (FSDP), first a
+trains with one GPU, with all of them (DDP) and with the base sharded over them (FSDP), first a
 small model in fp32, whose losses must agree within 1e-4, then a Mistral-7B with random weights in
-NF4 and bf16, for memory and speed. Every run of the small model is also stopped by a signal on the
-way and gone on with; its adapter must be that of the run that was not. It ends with status 1 where
+NF4 and bf16, for memory and speed. Every run of the small model is also stopped by a signal
+and resumed; its adapter must be that of the run that was not stopped. It ends with status 1 where
 something does not hold.
 
     python benchmarks/train_on_gpus.py --size tiny
@@ -32,7 +32,7 @@ TOLERANCE = 1e-4
 
 
 def rows(folder: Path, count: int, length: int, vocabulary: int, seed: int) -> None:
-    """Rows of random tokens, each one document, of which another share each is learnt."""
+    """Rows of random tokens, each one document; a loss counts from a random place on."""
     import numpy as np
     from datasets import Dataset
 

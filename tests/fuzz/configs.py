@@ -248,7 +248,7 @@ def places(config: Any, path: tuple = ()) -> list[tuple]:
 
 
 @st.composite
-def spoilt(draw: Any) -> dict[str, Any]:
+def corrupted(draw: Any) -> dict[str, Any]:
     """A config that was right, with one to three things changed in it."""
     config = copy.deepcopy(draw(configs()))
     for _ in range(draw(st.integers(1, 3))):

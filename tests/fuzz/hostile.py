@@ -94,7 +94,7 @@ def _writable(text: str | None) -> str | None:
 
 
 @st.composite
-def spoilt(draw: Any, content: bytes) -> bytes:
+def corrupted(draw: Any, content: bytes) -> bytes:
     """The same file, damaged: cut off, with bytes changed, put in, taken out."""
     data = bytearray(content)
     for _ in range(draw(st.integers(1, 6))):

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 import pytest
 import yaml
-from configs import FILES, NAMES, configs, places, spoilt
+from configs import FILES, NAMES, configs, corrupted, places
 from conftest import ROOT
 from deltatune.config import file
 from deltatune.config.load import load_settings
@@ -89,8 +89,8 @@ def test_a_right_config_goes_through_yaml(config, folder):
     assert load_settings(yaml.safe_load(path.read_text(encoding="utf-8"))) == load_settings(config)
 
 
-@fuzz(300, config=spoilt())
-def test_a_spoilt_config_is_refused_in_lines_or_works(config):
+@fuzz(300, config=corrupted())
+def test_a_corrupted_config_is_refused_in_lines_or_works(config):
     try:
         flow = Flow(config)
     except UserError as error:

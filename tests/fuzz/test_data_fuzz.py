@@ -23,7 +23,7 @@ from deltatune.tasks.registry import load_kind
 from deltatune.tokens import encode, prompts
 from deltatune.tokens import ids as tokenizing
 from fuzzing import fuzz
-from hostile import GOOD, LABELS, TEXTS, as_file, rows, spoilt
+from hostile import GOOD, LABELS, TEXTS, as_file, corrupted, rows
 from hypothesis import strategies as st
 
 REACHED: list[str] = []
@@ -117,10 +117,10 @@ def tokenize(frame: pd.DataFrame, kind: str, settings: dict, length: int, tokeni
 @st.composite
 def files(draw, damaged: bool):
     # A classification is refused for the most reasons.
-    kind = draw(st.sampled_from(["classify", "classify", *KINDS]))
+    kind = draw(st.sampled_from(["classify", "classify", "classify", *KINDS]))
     format = draw(st.sampled_from(FORMATS))
     content = as_file(draw(rows(kind, least=0 if draw(st.booleans()) else 8)), format)
-    return kind, format, draw(spoilt(content)) if damaged else content
+    return kind, format, draw(corrupted(content)) if damaged else content
 
 
 def whole_way(kind: str, format: str, content: bytes, folder, length: int, **options) -> None:
