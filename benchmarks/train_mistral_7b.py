@@ -4,7 +4,7 @@
 
 builds a Mistral-7B with random weights (14.5 GB on disk, no download), loads it in NF4, trains an
 adapter for some steps by `deltatune.train.train.train`, prints the peak of GPU memory beside the
-estimate of `snakemake plan`, and tokens a second. It needs a GPU with 16 GB or more, torch,
+estimate of `snakemake plan`, and tokens per second. It needs a GPU with 16 GB or more, torch,
 transformers, peft, bitsandbytes, accelerate, datasets, pandas and pydantic in the versions of
 constraints.txt, and no network. Speed and memory do not depend on what the weights are; the losses
 mean nothing.

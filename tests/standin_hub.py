@@ -89,7 +89,7 @@ class Hub:
     under /files/; moved: name -> the address that it is at instead. cut: name of a file -> its
     connections break off after so many bytes of it; drip: after so many bytes of each connection.
     damaged: names of files that arrive with a wrong byte. refuse: the status that every request
-    gets. ranges: whether parts of a file can be had.
+    gets. ranges: whether requests for a range of bytes are served.
     """
 
     accounts: dict[str, set[str]] = field(default_factory=dict)

@@ -119,7 +119,7 @@ def files(draw, damaged: bool):
     # A classification is refused for the most reasons.
     kind = draw(st.sampled_from(["classify", "classify", "classify", *KINDS]))
     format = draw(st.sampled_from(FORMATS))
-    content = as_file(draw(rows(kind, least=0 if draw(st.booleans()) else 8)), format)
+    content = as_file(draw(rows(kind, least=draw(st.sampled_from([0, 8, 16])))), format)
     return kind, format, draw(corrupted(content)) if damaged else content
 
 

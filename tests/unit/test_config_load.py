@@ -227,8 +227,8 @@ def test_a_problem_is_shown_with_its_path(config, path, value, message):
     ("section", "old", "new"),
     [
         ("experiments.news-qlora", "elsewhere", "cross_task"),
-        ("experiments.news-qlora", "quantisation", "quantization"),
-        ("experiments.news-qlora.training", "optimiser", "optimizer"),
+        ("experiments.news-qlora", "quantisation", "quantization"),  # codespell:ignore
+        ("experiments.news-qlora.training", "optimiser", "optimizer"),  # codespell:ignore
     ],
 )
 def test_a_renamed_key_is_answered_with_its_name_now(config, section, old, new):
@@ -238,9 +238,9 @@ def test_a_renamed_key_is_answered_with_its_name_now(config, section, old, new):
 
 
 def test_a_renamed_key_is_unknown_where_its_name_now_is(config):
-    config["optimiser"] = "adamw_torch"
+    config["optimiser"] = "adamw_torch"  # codespell:ignore
     (line,) = refused(config)
-    assert line.startswith("optimiser: unknown key")
+    assert line.startswith("optimiser: unknown key")  # codespell:ignore
 
 
 def test_all_problems_are_shown_at_once(config):

@@ -1,4 +1,4 @@
-"""Kinds of task fulfil the Protocol; nothing else of the library knows them by name."""
+"""Kinds of task implement the Protocol; nothing else of the library knows them by name."""
 
 import ast
 import sys
@@ -13,7 +13,7 @@ from deltatune.tasks.registry import available_kinds, load_kind
 
 
 @pytest.mark.parametrize("name", available_kinds())
-def test_every_kind_fulfils_the_protocol(name):
+def test_every_kind_implements_the_protocol(name):
     kind = load_kind(name)
     assert kind.MAIN_METRIC in metrics.available_metrics(kind.OUTPUTS)
     assert kind.Settings.model_fields["main_metric"].default == kind.MAIN_METRIC

@@ -173,7 +173,7 @@ def test_a_plugin_that_is_not_there_is_an_error(copy):
 
 
 def test_the_library_imports_in_ways_that_a_digest_sees():
-    """A relative import, or a name put together at run time, would go unseen. The two modules that
+    """A relative import, or a name made at run time, would go unseen. The two modules that
     look for plugins are known, and their rules name the plugins."""
     for file in SCRIPTS.rglob("*.py"):
         text = file.read_text(encoding="utf-8")

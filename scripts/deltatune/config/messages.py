@@ -14,7 +14,11 @@ from deltatune.config.upstream import file_path
 from deltatune.core.text import did_you_mean
 
 #: A key that had another name in an earlier version -> its name now.
-RENAMED = {"elsewhere": "cross_task", "quantisation": "quantization", "optimiser": "optimizer"}
+RENAMED = {
+    "elsewhere": "cross_task",
+    "quantisation": "quantization",  # codespell:ignore
+    "optimiser": "optimizer",  # codespell:ignore
+}
 
 
 def describe(error: dict, prefix: tuple, model: type[BaseModel]) -> Problem:
