@@ -3,6 +3,7 @@
 A preset is run with it through the rules in tests/presets.
 """
 
+import inspect
 import json
 
 import numpy as np
@@ -12,10 +13,11 @@ import torch
 from deltatune.config.model import Lora, Training
 from deltatune.core import hashing
 from deltatune.core.errors import UserError
-from deltatune.models import device, gptq, quantization
+from deltatune.models import device, gptq, quantization, upstream
 from deltatune.models.load import load_base, load_system
 from deltatune.train import train as training
 from deltatune.train.losses import mean_loss
+from peft import LoraConfig, get_peft_model
 
 pytest.importorskip(
     "gptqmodel", reason="needs pip install --no-deps -r requirements-gptq.txt -c constraints.txt"
@@ -238,3 +240,36 @@ def test_groups_that_do_not_divide_the_layers_are_refused(base, quantized, tmp_p
     with pytest.raises(UserError, match="quantized already"):
         gptq.quantize(quantized[0], [], SETTINGS, CPU, tmp_path / "model")
     assert not (tmp_path / "model").exists()
+
+
+# ---------------------------------------------------------------- workarounds that may go
+
+
+def test_gptqmodel_still_compiles_each_layer(quantized, monkeypatch):
+    monkeypatch.setattr(upstream, "disable_gptq_compilation", lambda layer: None)
+    layers = quantization.gptq_layers(load_base(quantized[0], "gptq", CPU)).values()
+    assert layers and all("dequantize_weight" in vars(layer) for layer in layers)
+
+
+def test_the_kernel_that_gptqmodel_chooses_still_has_no_gradient_after_an_evaluation(
+    quantized, monkeypatch
+):
+    monkeypatch.setattr(upstream, "disable_gptq_compilation", lambda layer: None)
+    monkeypatch.setattr(upstream, "GPTQ_BACKEND", "auto_trainable")
+    layer = next(iter(quantization.gptq_layers(load_base(quantized[0], "gptq", CPU)).values()))
+    x = torch.randn(3, layer.in_features)
+    with torch.no_grad():
+        layer.eval()(x)
+    assert not layer.train()(x.requires_grad_()).requires_grad
+
+
+def test_gptqmodel_still_reads_its_workers_when_it_is_imported():
+    import gptqmodel
+
+    assert 'getenv("GPTQMODEL_CPU_WORKERS")' in inspect.getsource(gptqmodel)
+
+
+def test_peft_still_counts_no_layer_of_gptq_as_linear(quantized):
+    model = load_base(quantized[0], "gptq", CPU)
+    with pytest.raises(ValueError, match="No `target_modules` passed"):
+        get_peft_model(model, LoraConfig(r=1, target_modules="all-linear"))

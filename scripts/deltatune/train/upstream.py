@@ -155,8 +155,8 @@ def needs_reentrant_checkpointing(model: Any) -> bool:
 
 
 def lora_targets(model: Any, targets: str | list[str]) -> str | list[str]:
-    """`lora.targets` for peft, whose version 0.21 counts no layer of GPTQ as linear: for
-    `all-linear` it takes the output layer alone."""
+    """`lora.targets` for peft, whose version 0.21 counts no layer of GPTQ as linear and finds
+    nothing to adapt under `all-linear`."""
     if targets == "all-linear" and (layers := gptq_layers(model)):
         return sorted({name.rsplit(".", 1)[-1] for name in layers})
     return targets
