@@ -44,7 +44,7 @@ SLOW = (
     "end_to_end/test_reruns_for_real.py",
     "end_to_end/test_try_model.py",
     "end_to_end/test_many_records.py",
-    "unit/test_train_launch.py",
+    "end_to_end/test_train_processes.py",
     "unit/test_train_checkpoints.py",
 )
 #: Files whose tests need not run in one process: what they share is made once for all processes.
