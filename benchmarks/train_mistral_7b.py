@@ -1,4 +1,4 @@
-"""Train a full-size Mistral-7B as `train_adapter` does, and hold the plan against what it took.
+"""Train a full-size Mistral-7B as `train_adapter` does, and compare the plan with what it took.
 
     python benchmarks/train_mistral_7b.py
 
@@ -11,8 +11,8 @@ mean nothing.
 
     python benchmarks/train_mistral_7b.py --size tiny
 
-goes the same way in half a minute on a CPU, with a model of two small blocks. It proves that the
-way is sound, and says nothing of a GPU's memory or speed.
+runs the same code in half a minute on a CPU, with a model of two small blocks. It shows that the
+code works, and says nothing of a GPU's memory or speed.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def measure(asked: argparse.Namespace, folder: Path, scratch: Path) -> dict:
     machine = compute.prepare(0, threads=1, precision=asked.precision)
     on_gpu = machine.device != "cpu"
     if asked.size == "7b" and not on_gpu:
-        raise SystemExit("Mistral-7B needs a GPU; --size tiny goes the same way on a CPU")
+        raise SystemExit("Mistral-7B needs a GPU; --size tiny runs the same code on a CPU")
     began = time.perf_counter()
     if (folder / "config.json").is_file():
         config = json.loads((folder / "config.json").read_text())
@@ -173,7 +173,7 @@ def measure(asked: argparse.Namespace, folder: Path, scratch: Path) -> dict:
         progress=lambda text: print(text, flush=True),
     )
     used = figures["batch_size_used"]
-    # Of the last try, where memory ran short before.
+    # Of the last attempt, where an earlier one ran out of memory.
     per_step = figures["gradient_accumulation_used"]
     clock.times = clock.times[-per_step * figures["steps"] :]
     tokens = used * asked.length

@@ -1,4 +1,4 @@
-"""Train one adapter on several GPUs as `train_adapter` does, and hold it against one GPU.
+"""Train one adapter on several GPUs as `train_adapter` does, and compare with one GPU.
 
     python benchmarks/train_on_gpus.py
 
@@ -254,7 +254,7 @@ def main() -> None:
     if on_gpu and torch.cuda.device_count() < asked.gpus:
         raise SystemExit(f"{asked.gpus} GPUs are needed, {torch.cuda.device_count()} are here")
     if asked.size == "all" and not on_gpu:
-        raise SystemExit("Mistral-7B needs GPUs; --size tiny goes the same way on a CPU")
+        raise SystemExit("Mistral-7B needs GPUs; --size tiny runs the same code on a CPU")
     with tempfile.TemporaryDirectory(prefix="gpus-") as temporary:
         scratch = Path(temporary)
         figures = {

@@ -274,7 +274,7 @@ def test_a_process_is_asked_to_stop_when_its_parent_is_killed(folder):
         if not Path(f"/proc/{child}").exists() or _is_a_zombie(child):
             return
         time.sleep(0.1)
-    pytest.fail("the child goes on")
+    pytest.fail("the child is still running")
 
 
 def _is_a_zombie(process):

@@ -87,7 +87,7 @@ def merge(
 def save(model: PreTrainedModel, base: str | Path, output: Path, prompt: Prompt = "") -> None:
     """Write the model with the tokenizer and chat template of its base, as transformers reads it.
 
-    prompt: one of the task's, which tells by what token its answers end.
+    prompt: one of the task's, which decides by which token its answers end.
 
     The tokenizer's files are copied, byte for byte. The generation settings are greedy, as in
     evaluation, and know the tokens that end an answer and that pad a batch: without them

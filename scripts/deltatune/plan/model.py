@@ -111,7 +111,7 @@ def _fetch(id: str, file: str, revision: str | None) -> tuple[dict[str, Any] | N
         if response.status_code == 200:
             return response.json(), ""
         return None, f"the hub answers {response.status_code}"
-    except Exception as error:  # whatever it is, the plan goes on with what is shipped
+    except Exception as error:  # whatever it is, the shipped config is tried next
         return None, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:150]}"
 
 

@@ -137,10 +137,10 @@ def _fit(
     if not setup.on_gpu:
         return "on the CPU", [], None
     if gpu is None:
-        fits = gpus.smallest_with(needed)
-        name = (
-            f"{fits.name} ({file_size(fits.memory)}) or larger" if fits else "more than one GPU has"
-        )
+        smallest = gpus.smallest_with(needed)
+        name = "more than one GPU has"
+        if smallest:
+            name = f"{smallest.name} ({file_size(smallest.memory)}) or larger"
         return "needs a GPU", [f"needs a GPU with {file_size(needed)}: {name}"], None
     largest = memory_model.largest_batch(sizes, setup, gpu.memory)
     if needed <= gpu.memory:
@@ -156,9 +156,8 @@ def _fit(
         advice = f"nothing makes it fit: even one row in nf4 needs {file_size(needed)}{name}"
         return "does not fit", [advice], largest
     advice = ", ".join(memory_model.changes(setup, nearest))
-    advice += (
-        f": then {file_size(memory_model.estimate(sizes, nearest).total)}, the same rows per step"
-    )
+    peak = memory_model.estimate(sizes, nearest).total
+    advice += f": then {file_size(peak)}, the same rows per step"
     if nearest != replace(setup, batch=nearest.batch):
         return "does not fit", [advice], largest
     # Training finds it by itself, but only by running out of memory first.

@@ -89,7 +89,7 @@ class History:
     def require_number(self, loss: float, name: str, step: int) -> None:
         """Raise UserError for a loss that is not finite.
 
-        A step that a gradient scaler skips, which fp16 training does now and then, leaves the loss
+        A step that a gradient scaler skips, as is normal in fp16 training, leaves the loss
         finite.
         """
         if math.isfinite(loss):

@@ -28,7 +28,7 @@ class MessageQueue:
         self._path = Path(folder, f"{rank}.jsonl")
 
     def send(self, kind: str, content: Any) -> None:
-        """One line, whole, at once."""
+        """Append one line in one write."""
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"kind": kind, "content": content}) + "\n")
 
