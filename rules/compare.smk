@@ -59,6 +59,6 @@ rule join_comparisons:
         order=lambda w: flow.paths.comparisons(w.table),
         code=flow.params.code("join_comparisons"),
     message:
-        "Joining the rows of {wildcards.table}, with p-values adjusted for their number"
+        "Joining {wildcards.table}.csv and adjusting its p-values"
     script:
         "../scripts/join_comparisons.py"

@@ -55,7 +55,7 @@ rule chunk_text:
         settings=lambda w: flow.params.section("datasets")[w.dataset]["chunks"],
         code=flow.params.code("chunk_text"),
     message:
-        "Cutting the text of {wildcards.dataset} into chunks"
+        "Chunking the text of {wildcards.dataset}"
     script:
         "../scripts/chunk_text.py"
 

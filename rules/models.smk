@@ -31,7 +31,7 @@ rule pretrain_model:
         settings=lambda w: flow.params.model(w.model),
         code=lambda w: flow.params.model_code("pretrain_model", w.model),
     message:
-        "Training the base model {wildcards.model} from scratch"
+        "Pre-training the base model {wildcards.model}"
     script:
         "../scripts/pretrain_model.py"
 

@@ -33,7 +33,7 @@ rule plot_forest:
         settings={"confidence": flow.params.section("statistics")["confidence"]},
         code=flow.params.code("plot_forest"),
     message:
-        "Drawing all differences"
+        "Plotting all differences"
     script:
         "../scripts/plot_forest.py"
 
@@ -61,7 +61,7 @@ rule plot_losses:
         settings=lambda w: {"experiment": w.experiment, "seeds": flow.settings.seeds},
         code=flow.params.code("plot_losses"),
     message:
-        "Drawing the losses of {wildcards.experiment}"
+        "Plotting the losses of {wildcards.experiment}"
     script:
         "../scripts/plot_losses.py"
 
@@ -91,7 +91,7 @@ rule plot_differences:
         settings=lambda w: flow.params.main_metric(w.experiment),
         code=flow.params.code("plot_differences"),
     message:
-        "Drawing the differences of {wildcards.experiment}"
+        "Plotting the differences of {wildcards.experiment}"
     script:
         "../scripts/plot_differences.py"
 
@@ -122,7 +122,7 @@ rule plot_confusion:
         ),
         code=flow.params.code("plot_confusion"),
     message:
-        "Drawing the confusion matrices of {wildcards.experiment}"
+        "Plotting the confusion matrices of {wildcards.experiment}"
     script:
         "../scripts/plot_confusion.py"
 

@@ -24,8 +24,8 @@ with stage.stage(snakemake) as terminal:
     )
     if len(samples) < settings["samples"]:
         terminal.say(
-            f"models.{settings['model']}.gptq.samples: there are {len(samples)} rows of training "
-            f"text to calibrate on, not {settings['samples']}"
+            f"models.{settings['model']}.gptq.samples: there are {len(samples)} rows of "
+            f"calibration text, not {settings['samples']}"
         )
     facts = gptq.quantize(folder, samples, settings, machine, output)
     hashes = hashing.write_hashes(output, snakemake.output.weights)

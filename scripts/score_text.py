@@ -28,7 +28,7 @@ with stage.stage(snakemake) as terminal:
     if unscored:
         terminal.say(
             f"tasks.{settings['task']}: {unscored} of {len(texts)} texts of the test split have "
-            "one token, which has nothing before it, and are not scored"
+            "one token, which has no context, and are not scored"
         )
 
     def score(batch_size):

@@ -25,8 +25,8 @@ with stage.stage(snakemake) as terminal:
     if figures["dropped"] or figures["truncated"]:
         terminal.say(
             f"tasks.{settings['task']}.max_length ({settings['max_length']}): in "
-            f"{snakemake.wildcards.split}, {figures['truncated']} documents are cut and "
-            f"{figures['dropped']} left out"
+            f"{snakemake.wildcards.split}, {figures['truncated']} documents are truncated and "
+            f"{figures['dropped']} dropped"
         )
     hashes = hashing.write_hashes(folder, snakemake.output.hashes)
     manifest.write(

@@ -46,8 +46,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--configfile", type=Path, default=Path("config.yaml"), metavar="FILE")
     parser.add_argument("--input", default="", help="the input that goes with each instruction")
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--once", metavar="QUESTION", help="ask this, print both answers, end")
-    how.add_argument("--web", action="store_true", help="a page on this machine (needs gradio)")
+    how.add_argument("--once", metavar="QUESTION", help="ask this, print both answers, exit")
+    how.add_argument("--web", action="store_true", help="a local web page (needs gradio)")
     parser.add_argument("--port", type=int, help="of the page; default: a free one")
     arguments = parser.parse_args()
     if arguments.max_new_tokens is not None and arguments.max_new_tokens < 1:

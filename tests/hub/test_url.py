@@ -160,7 +160,7 @@ def test_a_refusal_says_what_to_do_and_the_next_run_succeeds(get, hub, table, st
 
 
 def test_no_network(get, closed):
-    with pytest.raises(UserError, match=r"datasets\.x\.url.*refused.*Check the address"):
+    with pytest.raises(UserError, match=r"datasets\.x\.url.*refused.*Check the URL"):
         get(f"{closed}/files/t.csv")
 
 

@@ -243,7 +243,7 @@ def test_another_result_gives_another_run(run, tmp_path):
 
 def test_an_adapter_that_was_changed_is_refused(run):
     Path("results/experiments/a/seed-1/adapter/adapter_model.safetensors").write_text("others")
-    with pytest.raises(UserError, match="is not what was trained"):
+    with pytest.raises(UserError, match="has changed since training"):
         writer.collect(**run)
 
 

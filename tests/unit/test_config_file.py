@@ -91,7 +91,7 @@ REFUSED = {
     "code": ("run: all\n__use_yte__: true", "line 2: the key '__use_yte__' would make Snakemake"),
     "code in JSON": ('{"__use_yte__": true}', "the key '__use_yte__' would make Snakemake"),
     "other folders": ("pathvars: {results: /etc}", "line 1: the key 'pathvars' would move"),
-    "a double key in JSON": ('{"a": {"b": 1, "b": 2}}', "the key 'b' stands twice"),
+    "a double key in JSON": ('{"a": {"b": 1, "b": 2}}', "the key 'b' occurs twice"),
     "deep JSON": ('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", "nested too deeply"),
     "no as a name": ("tasks:\n  no: {}", "line 2: YAML reads the key no as true or false; write"),
     "null as a name": ("tasks: {~: {}}", "line 1: YAML reads the key ~ as nothing"),

@@ -122,7 +122,7 @@ PROBLEMS = [
         "models.tiny-mistral.step: unknown key (did you mean 'steps'?)",
     ),
     ("datasets.news.nme", "x", "datasets.news.nme: unknown key (did you mean 'name'?)"),
-    ("datasets.news.source", "smple", "datasets.news.source: 'smple' is no source"),
+    ("datasets.news.source", "smple", "datasets.news.source: 'smple' is not a source"),
     ("datasets.news.name", "nws", "datasets.news.name: 'nws' is not one of "),
     ("datasets.news", {}, "datasets.news.source: this key is required"),
     ("datasets.news", {"source": "sample"}, "datasets.news.name: this key is required"),
@@ -155,7 +155,7 @@ PROBLEMS = [
     (
         "tasks.news.labels",
         ["a", "b", "a"],
-        "tasks.news: labels: ['a', 'b', 'a'] names a class twice",
+        "tasks.news: labels: ['a', 'b', 'a'] has a class twice",
     ),
     ("tasks.news.labels", ["a", " "], "tasks.news: labels: a class has an empty name"),
     ("tasks.news.prompt", "Category:", "tasks.news.prompt: the template does not use {text}"),
@@ -164,7 +164,7 @@ PROBLEMS = [
     (
         "tasks.news.metrics",
         ["acuracy"],
-        "tasks.news.metrics: 'acuracy' is no metric of labels (did",
+        "tasks.news.metrics: 'acuracy' is not a metric of labels (did",
     ),
     ("tasks.news.metrics", [], "tasks.news.main_metric: 'accuracy' is not among metrics []"),
     ("tasks.news.main_metric", "bleu", "tasks.news.main_metric: 'bleu' is not among metrics"),
@@ -203,7 +203,7 @@ PROBLEMS = [
     ("run", ["nws-qlora"], "run: no experiment is called 'nws-qlora' (did you mean 'news-qlora'?)"),
     ("run", [], "run: name at least one experiment"),
     ("run", "news-qlora", "run: "),
-    ("seeds", [1, 1], "seeds: [1, 1] names a seed twice"),
+    ("seeds", [1, 1], "seeds: [1, 1] has a seed twice"),
     ("seeds", [-1], "seeds.0: "),
     ("seeds", [], "seeds: "),
     ("tasks", None, "tasks: "),
@@ -403,4 +403,4 @@ def test_a_broken_text_under_an_odd_key_is_one_line(config, key):
 
 def test_words_that_yaml_reads_as_something_else_are_to_be_quoted(config):
     put(config, "tasks.news.labels", ["a", True])
-    assert any("True is no text; write it in quotes" in line for line in refused(config))
+    assert any("True is not text; write it in quotes" in line for line in refused(config))

@@ -290,7 +290,7 @@ def test_other_separators_are_noticed(fails):
         ("d.csv", " \n\n ", "holds no record"),
         ("d.csv", "label,text\n", "holds no record"),
         ("d.json", "[]", "no record"),
-        ("d.jsonl", "{\n", "no record that can be read"),
+        ("d.jsonl", "{\n", "no readable record"),
         ("d.jsonl", "\n\n", "holds no record"),
         ("d.parquet", pd.DataFrame({"label": [], "text": []}).to_parquet(None), "no record"),
         ("d.csv", "label,text\n1\n2\n", "none of the 2 records"),
@@ -322,7 +322,7 @@ def test_a_file_that_cannot_be_right_stops_with_a_reason(name, content, expected
 def test_folders_missing_files_and_bad_formats(fails, tmp_path):
     assert "is a folder" in fails(tmp_path, format="csv")
     assert "No such file" in fails(tmp_path / "none.csv")
-    assert "'xml' is no known format" in fails("a", format="xml")
+    assert "'xml' is not a known format" in fails("a", format="xml")
 
 
 def test_a_field_cannot_be_called_row(fails):

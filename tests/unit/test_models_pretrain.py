@@ -95,7 +95,7 @@ def test_too_short_a_corpus_is_refused(tmp_path):
 
 
 def test_a_loss_that_is_no_number_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"no longer a number at step .*learning_rate"):
+    with pytest.raises(UserError, match=r"not finite \(NaN or infinity\) at step .*learning_rate"):
         make(tmp_path / "model", learning_rate=1e30, steps=20)
 
 

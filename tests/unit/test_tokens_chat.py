@@ -210,7 +210,7 @@ def test_generation_is_given_what_was_trained_on_and_ends_where_a_turn_ends():
 
 
 def test_a_tokenizer_without_a_template_is_refused():
-    with pytest.raises(UserError, match=r"no chat template.*Take `chat` out"):
+    with pytest.raises(UserError, match=r"no chat template.*Remove `chat`"):
         prompt_ids([ASK], with_template("none of them"))
 
 

@@ -216,7 +216,7 @@ def test_a_signal_before_the_first_step_leaves_nothing(monkeypatch, folder, data
         return loss(*arguments)
 
     monkeypatch.setattr(losses, "mean_loss", signaled)
-    with pytest.raises(train.Stopped, match="begins at the first step"):
+    with pytest.raises(train.Stopped, match="starts at the first step"):
         run(folder, data, tmp_path / "adapter", saved)
     assert saved.latest() is None
 

@@ -61,8 +61,8 @@ def collect(
             file = folder.parent / name
             if not file.is_file() or hashing.file_hash(file) != wanted:
                 raise UserError(
-                    f"{file} is not what was trained: {folder.with_suffix('.sha256')} has another "
-                    f"hash. Delete {folder} and run again."
+                    f"{file} has changed since training: its hash is not that in "
+                    f"{folder.with_suffix('.sha256')}. Delete {folder} and run again."
                 )
             members[_in_run(file)] = file
     _refuse_secrets(members)
@@ -188,7 +188,7 @@ def _refuse_secrets(members: Mapping[str, Content]) -> None:
             if _holds(content, value):
                 raise UserError(
                     f"{name} holds the value of {variable}, which is secret, so nothing was "
-                    "archived. Take it out of that file, and change it where it was given to you."
+                    "archived. Remove it from that file, and revoke the secret."
                 )
 
 

@@ -31,8 +31,8 @@ def references(settings: Settings) -> Iterator[Problem]:
             if (other := seen.setdefault(name.casefold(), name)) != name:
                 yield Problem(
                     f"{section}.{name}",
-                    f"'{name}' and '{other}' differ in capitals alone, and not "
-                    "every file system tells them apart; give one of them another name",
+                    f"'{name}' and '{other}' differ in case alone, and not every file system tells "
+                    "them apart; give one of them another name",
                 )
     if settings.run != "all":
         for name in settings.run:
@@ -41,7 +41,7 @@ def references(settings: Settings) -> Iterator[Problem]:
         if not settings.run:
             yield Problem("run", "name at least one experiment, or write `all`")
     if len(set(settings.seeds)) < len(settings.seeds):
-        yield Problem("seeds", f"{settings.seeds} names a seed twice")
+        yield Problem("seeds", f"{settings.seeds} has a seed twice")
     for name, task in settings.tasks.items():
         where = f"tasks.{name}"
         if task.dataset not in settings.datasets:
@@ -52,8 +52,8 @@ def references(settings: Settings) -> Iterator[Problem]:
             if metric not in known:
                 yield Problem(
                     f"{where}.metrics",
-                    f"'{metric}' is no metric of {outputs}{did_you_mean(metric, known)}; "
-                    f"there are {', '.join(known)}",
+                    f"'{metric}' is not a metric of {outputs}{did_you_mean(metric, known)}; there "
+                    f"are {', '.join(known)}",
                 )
         if task.main_metric not in task.metrics:
             yield Problem(

@@ -51,7 +51,7 @@ def read(path: str | Path, shown: str | None = None) -> dict[str, int]:
         for event in yaml.parse(text, Loader=upstream.FAST_LOADER):
             check.take(event)
         if not check.documents:
-            raise UserError(f"{shown} is empty; see config.yaml of the project for what it holds")
+            raise UserError(f"{shown} is empty; see config.yaml of the project for an example")
         # Dates that do not exist, merges of what is no mapping: found where values are built.
         yaml.load(text, Loader=upstream.strict_loader(text))
     except yaml.YAMLError as error:
@@ -100,7 +100,7 @@ def _text(path: Path, shown: str) -> str:
             f"{shown}, line {line}: byte {data[error.start]:#04x} is not UTF-8; save it as UTF-8"
         ) from None
     if not text.strip():
-        raise UserError(f"{shown} is empty; see config.yaml of the project for what it holds")
+        raise UserError(f"{shown} is empty; see config.yaml of the project for an example")
     return text
 
 
@@ -111,7 +111,7 @@ def _is_json(text: str, shown: str) -> bool:
         keys = [key for key, _ in pairs]
         for key in keys:
             if keys.count(key) > 1:
-                raise UserError(f"{shown}: the key '{key}' stands twice in one object")
+                raise UserError(f"{shown}: the key '{key}' occurs twice in one object")
             if key in upstream.SNAKEMAKE_KEYS:
                 raise UserError(f"{shown}: the key '{key}' {upstream.SNAKEMAKE_KEYS[key]}")
         return dict(pairs)
@@ -324,7 +324,7 @@ class _Check:
 def _main(paths: list[str]) -> int:
     for path in paths:
         try:
-            print(f"{path}: {len(read(path))} keys and items, nothing wrong with the file itself")
+            print(f"{path}: {len(read(path))} keys and items, the file itself is valid")
         except UserError as error:
             print(f"deltatune: {error}", file=sys.stderr)
             return 1

@@ -32,7 +32,7 @@ def describe(error: dict, prefix: tuple, model: type[BaseModel]) -> Problem:
     kind = error["type"]
     if place and place[-1] == "[key]" and kind != "value_error":
         parent = ".".join([*prefix, *shown[:-2]])
-        return Problem(parent, f"the key {_short(error['input'])} is no text; write it in quotes")
+        return Problem(parent, f"the key {_short(error['input'])} is not text; write it in quotes")
     if kind == "extra_forbidden":
         return Problem(path, _unknown_key(str(place[-1]), _fields_at(model, place[:-1])))
     if kind == "missing":
@@ -42,11 +42,13 @@ def describe(error: dict, prefix: tuple, model: type[BaseModel]) -> Problem:
     if kind == "union_tag_invalid":
         tag, expected = error["ctx"]["tag"], error["ctx"]["expected_tags"]
         hint = did_you_mean(tag, re.findall(r"[a-z]+", expected))
-        return Problem(f"{path}.source", f"{_short(tag)} is no source{hint}; there are {expected}")
+        return Problem(
+            f"{path}.source", f"{_short(tag)} is not a source{hint}; there are {expected}"
+        )
     if kind == "value_error":
         return Problem(path, str(error["ctx"]["error"]))
     if kind == "string_type" and isinstance(error["input"], bool | int | float | date):
-        return Problem(path, f"{_short(error['input'])} is no text; write it in quotes")
+        return Problem(path, f"{_short(error['input'])} is not text; write it in quotes")
     if kind == "literal_error":
         expected = error["ctx"]["expected"]
         hint = did_you_mean(error["input"], re.findall(r"'([^']+)'", expected))

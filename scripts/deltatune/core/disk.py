@@ -29,7 +29,7 @@ def unwritable(error: BaseException) -> str:
         return ""
     file = getattr(cause, "filename", None)
     where = f" ({file})" if file else ""
-    return f"stopped: {_ADVICE[number]}, and run again{where}: what is done stays done."
+    return f"stopped: {_ADVICE[number]}, and run again{where}: finished results are kept."
 
 
 def _find(error: BaseException, numbers: dict[int, str]) -> tuple[int, BaseException]:

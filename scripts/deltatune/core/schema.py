@@ -23,7 +23,7 @@ def _name(value: str) -> str:
 def _repo_id(value: str) -> str:
     """What the hub takes: `name` or `owner/name`."""
     if not re.fullmatch(r"(?:[\w.-]{1,96}/)?[\w.-]{1,96}", value, re.ASCII) or ".." in value:
-        raise ValueError(f"'{value}' is no name on the hub; write owner/name")
+        raise ValueError(f"'{value}' is not a repository name on the hub; write owner/name")
     return value
 
 
@@ -35,7 +35,7 @@ def _pinned(value: str) -> str:
             "Files and versions, History) or a tag"
         )
     if not re.fullmatch(r"[\w.-]+(?:/[\w.-]+)*", value, re.ASCII) or ".." in value:
-        raise ValueError(f"'{value}' is no commit or tag")
+        raise ValueError(f"'{value}' is not a commit or tag")
     return value
 
 

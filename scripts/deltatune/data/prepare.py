@@ -22,7 +22,7 @@ def prepare(records: pd.DataFrame, kind: ModuleType, task: dict, where: str) -> 
     """
     _require_fields(records, kind, where)
     if records.empty:
-        raise UserError(f"{where}: its dataset has no record; see what the source holds.")
+        raise UserError(f"{where}: its dataset has no records; check its source.")
     total = len(records)
     kept, rejected = clean_records(records, lambda record: kind.check(record, task))
     options = task["split"]
@@ -68,8 +68,8 @@ def _require_fields(records: pd.DataFrame, kind: ModuleType, where: str) -> None
         there = ", ".join(fields[:30]) + (f" and {len(fields) - 30} more" * (len(fields) > 30))
         raise UserError(
             f"{where}: its records need {', '.join(f'`{field}`' for field in absent)}, and the "
-            f"dataset has {there}. Say under the dataset's `columns` which column holds it, such "
-            f"as `columns: {{{absent[0]}: {fields[-1]}}}`."
+            f"dataset has {there}. Map a column to it under the dataset's `columns`, such as "
+            f"`columns: {{{absent[0]}: {fields[-1]}}}`."
         )
 
 
@@ -77,9 +77,9 @@ def _require_labels(labels: pd.Series, names: list[str], where: str) -> None:
     absent = [name for name in names if name not in set(labels)]
     if absent:
         raise UserError(
-            f"{where}.labels: no record is labeled {', '.join(map(repr, absent))}; a class "
-            "without examples can be neither learned nor tested. Take it out of the list, or check "
-            "how it is written in the data."
+            f"{where}.labels: no record is labeled {', '.join(map(repr, absent))}; a class without "
+            "examples can be neither trained on nor tested. Remove it from the list, or check its "
+            "spelling in the data."
         )
 
 

@@ -204,7 +204,7 @@ def _sizes(n: int, validation: float, test: float, where: str, remaining: str) -
     for name, asked in (("validation", validation), ("test", test)):
         if not (0 < asked < 1 or (asked >= 1 and float(asked).is_integer())):
             raise UserError(
-                f"{where}.{name}: {asked} is neither a share between 0 and 1 nor a number of "
+                f"{where}.{name}: {asked} is neither a fraction between 0 and 1 nor a number of "
                 "records; no split may be empty"
             )
         sizes.append(round_up(asked * n) if asked < 1 else int(asked))

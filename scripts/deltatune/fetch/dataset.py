@@ -67,7 +67,7 @@ def _download(
     except download.WrongContent as error:
         raise UserError(
             f"{where}.sha256: {url} gives a file with the sha256 {error.sha256}, not {sha256}. If "
-            "it was changed and the new one is meant, put that into config.yaml."
+            "the file was changed on purpose, update the sha256 in config.yaml."
         ) from None
     except urllib.error.HTTPError as error:
         raise UserError(f"{where}.url: {_answered(error.code, url)}") from None
@@ -105,8 +105,8 @@ def _book(path: Path, wanted: bool | str, where: str) -> tuple[Path, dict[str, A
     if book is None:
         if wanted is True:
             raise UserError(
-                f"{where}.gutenberg: the text has no beginning and end as Project Gutenberg marks "
-                "them (*** START OF ..., *** END OF ...). Take another edition, or set it to false."
+                f"{where}.gutenberg: the text lacks the markers of Project Gutenberg (*** START OF "
+                "..., *** END OF ...). Use another edition, or set it to false."
             )
         return path, {}
     body = path.with_name(f"{path.name}.body.txt")

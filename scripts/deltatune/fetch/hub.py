@@ -204,7 +204,7 @@ def _advice(error: Exception, kind: str, id: str, revision: str, where: str) -> 
         return next((e for e in causes if isinstance(e, types)), None)
 
     if cause(errors.GatedRepoError):
-        return f"{where}.id: '{id}' is gated: its owner decides who may have it. " + (
+        return f"{where}.id: '{id}' is gated: its owner decides who has access. " + (
             f"The token that was sent ({_token_source()}) has no access. Open {page} with the "
             "account of that token and accept the terms or ask for access; a fine-grained token "
             "also needs the permission to read public gated repositories."
@@ -222,7 +222,7 @@ def _advice(error: Exception, kind: str, id: str, revision: str, where: str) -> 
         if hidden.response.status_code == 401 and hf.get_token():
             return _answered(401, id, where)
         return (
-            f"{where}.id: there is no {kind} '{id}' at {constants.ENDPOINT} that may be seen "
+            f"{where}.id: there is no {kind} '{id}' at {constants.ENDPOINT} that is visible "
             f"{'with the token that was sent' if hf.get_token() else 'without a token'}. Check the "
             "name; if it is private, use a token that may read it (`hf auth login` or HF_TOKEN)."
         )
@@ -245,7 +245,7 @@ def _advice(error: Exception, kind: str, id: str, revision: str, where: str) -> 
         )
     if cause(json.JSONDecodeError, errors.FileMetadataError):
         return (
-            f"{where}: what answers at {constants.ENDPOINT} is no hub, but perhaps the login page "
+            f"{where}: {constants.ENDPOINT} does not answer as a hub; perhaps it is the login page "
             "of a network or a proxy. Check the network, HTTPS_PROXY and HF_ENDPOINT."
         )
     if cut := cause(*_UNREACHABLE):
@@ -275,23 +275,22 @@ def _answered(status: int, id: str, where: str) -> str:
         )
     if status == 429:
         return (
-            f"{where}: the hub has had too many requests from here (429). Wait some minutes and "
-            "run again: what has arrived is kept. With a token (`hf auth login`) the limit is "
-            "higher."
+            f"{where}: too many requests to the hub (HTTP 429). Wait some minutes and run again: "
+            "the partial download is kept. With a token (`hf auth login`) the limit is higher."
         )
     trouble = "is in trouble" if status >= 500 else "did not give what it lists"
     return (
-        f"{where}: {constants.ENDPOINT} {trouble} (HTTP {status}). Run again later: what has "
-        "arrived is kept."
+        f"{where}: {constants.ENDPOINT} {trouble} (HTTP {status}). Run again later: the partial "
+        "download is kept."
     )
 
 
 def _is_a_program(id: str, script: str, where: str) -> str:
     parquet = f"{constants.ENDPOINT}/datasets/{id}/tree/refs%2Fconvert%2Fparquet"
     return (
-        f"{where}.id: '{id}' is made by a program of its own ({script}), and code from the hub is "
-        f"not run. The hub often keeps a copy as Parquet: open {parquet} and give the commit that "
-        "it shows as `revision`."
+        f"{where}.id: '{id}' needs a dataset script ({script}), and code from the hub is never "
+        f"run. The hub often keeps a copy as Parquet: open {parquet} and give the commit that it "
+        "shows as `revision`."
     )
 
 

@@ -83,9 +83,7 @@ def link(source: Path, target: Path, where: str) -> dict:
     names = choose(present, str(source), where)
     for name in names:
         if not (source / name).is_file():
-            raise UserError(
-                f"{where}: '{name}' in '{source}' is no file, or a link that leads nowhere"
-            )
+            raise UserError(f"{where}: '{name}' in '{source}' is not a file, or a broken link")
     try:
         config = json.loads((source / "config.json").read_text(encoding="utf-8"))
         architecture = (config.get("architectures") or ["unknown"])[0]
@@ -97,8 +95,8 @@ def link(source: Path, target: Path, where: str) -> dict:
     _has_its_shards(source, names, where)
     if isinstance(config.get("auto_map"), dict) and not _is_known(config.get("model_type")):
         raise UserError(
-            f"{where}: '{source}' is made by code of its own ({config.get('model_type')}), and "
-            "code from a model is not run. Choose a model that transformers knows."
+            f"{where}: '{source}' needs custom code ({config.get('model_type')}), and code from a "
+            "model repository is never run. Choose a model that transformers supports."
         )
     target.mkdir(parents=True)
     for name in names:

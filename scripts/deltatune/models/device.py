@@ -67,7 +67,7 @@ def choose(precision: str = "auto", gpu: int = 0) -> Compute:
         return Compute(f"cuda:{gpu}", torch.float16, f"{name} has no bf16")
     if precision == "bf16" and not has_bf16:
         raise UserError(
-            f"training.precision: {name} has no bf16 in hardware. Write `auto` or `fp16`, or use a "
+            f"training.precision: {name} does not support bf16. Write `auto` or `fp16`, or use a "
             "GPU of the Ampere generation or newer."
         )
     return Compute(f"cuda:{gpu}", DTYPES[precision], f"{name}, as training.precision asks")

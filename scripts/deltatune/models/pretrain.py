@@ -119,7 +119,8 @@ def _optimize(model, stream, settings: dict, progress: Callable[[str], None]) ->
         losses.append(loss.item())
         if not math.isfinite(losses[-1]):
             raise UserError(
-                f"The loss is no longer a number at step {step + 1}; lower `learning_rate`."
+                f"The loss is not finite (NaN or infinity) at step {step + 1}; lower "
+                "`learning_rate`."
             )
         progress(f"step {step + 1}/{steps}, loss {losses[-1]:.3f}")
     return losses

@@ -50,8 +50,8 @@ def require_gptq() -> None:
     missing = [name for name in ("gptqmodel", "optimum") if find_spec(name) is None]
     if missing:
         raise UserError(
-            f"quantization: gptq needs the package {' and '.join(missing)}. Install what it takes "
-            "with `pip install --no-deps -r requirements-gptq.txt -c constraints.txt`, or run with "
+            f"quantization: gptq needs the package {' and '.join(missing)}. Install it with `pip "
+            "install --no-deps -r requirements-gptq.txt -c constraints.txt`, or run with "
             "--use-conda."
         )
     upstream.prepare_gptqmodel()

@@ -62,7 +62,7 @@ class Settings(TaskSettings):
         if len(names) < 2:
             raise ValueError(f"labels: a classification needs two or more classes, not {names}")
         if isinstance(self.labels, list) and len(names) < len(self.labels):
-            raise ValueError(f"labels: {self.labels} names a class twice")
+            raise ValueError(f"labels: {self.labels} has a class twice")
         if any(not name.strip() for name in names):
             raise ValueError("labels: a class has an empty name")
         return self

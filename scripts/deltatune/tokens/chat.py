@@ -78,8 +78,8 @@ def _ending(tokenizer: Any, template: str) -> Ending:
     conversation = _render([*question, ("assistant", _ANSWER)], tokenizer, answer=True)
     if _PROBE not in prompt or _ANSWER not in conversation:
         raise UserError(
-            f"The chat template of {_name(tokenizer)} leaves out the content of a message. Take "
-            "`chat` out of the task, or choose another model."
+            f"The chat template of {_name(tokenizer)} leaves out the content of a message. Remove "
+            "`chat` from the task, or choose another model."
         )
     head, _, tail = conversation.partition(_ANSWER)
     between = head.removeprefix(prompt) if head.startswith(prompt) else ""
@@ -109,7 +109,7 @@ def _template(tokenizer: Any) -> str:
     if not tokenizer.chat_template:
         raise UserError(
             f"The tokenizer {_name(tokenizer)} has no chat template, which `chat` in the task "
-            "needs. Take `chat` out, for a prompt without a template, or choose a chat model (its "
+            "needs. Remove `chat`, for a prompt without a template, or choose a chat model (its "
             "tokenizer_config.json has a chat_template)."
         )
     return tokenizer.get_chat_template()
@@ -121,7 +121,7 @@ def _render(messages: Messages, tokenizer: Any, answer: bool = False) -> str:
     except Exception as error:
         raise UserError(
             f"The chat template of {_name(tokenizer)} refuses a conversation of "
-            f"{', '.join(role for role, _ in messages)}: {error}. Take `chat` out of the task, or "
+            f"{', '.join(role for role, _ in messages)}: {error}. Remove `chat` from the task, or "
             "choose another model."
         ) from error
 

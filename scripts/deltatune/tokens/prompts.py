@@ -154,15 +154,16 @@ def _check(template: Any, known: tuple[str, ...], required: tuple[str, ...], whe
             raise UserError(f"{where}: unknown field {{{field}}}. {hint}")
         if spec or conversion:
             raise UserError(
-                f"{where}: {{{field}}} carries a format, which templates do not have. {hint}"
+                f"{where}: {{{field}}} has a format specifier, which templates do not support. "
+                f"{hint}"
             )
     for field in required:
         if all(field != name for name, _, _ in named):
             raise UserError(f"{where}: the template does not use {{{field}}}. {hint}")
     if template.endswith((" ", "\t")):
         raise UserError(
-            f"{where}: the template ends in a space, which would be tokenized apart from the word "
-            "after it. End it with a colon or a line break."
+            f"{where}: the template ends in a space, which would be tokenized separately from the "
+            "word after it. End it with a colon or a line break."
         )
 
 

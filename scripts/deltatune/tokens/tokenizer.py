@@ -21,6 +21,6 @@ def load_tokenizer(folder: str | Path) -> Any:
         if not needs_remote_code(error):
             raise
         raise UserError(
-            f"The tokenizer in {folder} is made by code of its own, and code from a model is not "
-            "run. Choose another model, or save its tokenizer as a tokenizer.json."
+            f"The tokenizer in {folder} needs custom code, and code from a model repository is "
+            "never run. Choose another model, or save its tokenizer as a tokenizer.json."
         ) from None

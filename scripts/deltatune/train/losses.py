@@ -98,12 +98,13 @@ class History:
         overflow = " fp16 overflows above 65,504: `training.precision: fp32` would not." * half
         if step == 0:
             raise UserError(
-                f"The {name} of the base is not a number before anything is trained. Its weights "
-                f"are damaged, or too large for {self._dtype}.{overflow}"
+                f"The {name} of the base is not finite (NaN or infinity) before training. Its "
+                f"weights are damaged, or too large for {self._dtype}.{overflow}"
             )
         raise UserError(
-            f"The {name} is no longer a number at step {step}. Lower `training.learning_rate` or "
-            f"`training.max_grad_norm`, or raise `training.warmup`.{overflow}"
+            f"The {name} is not finite (NaN or infinity) at step {step}. Lower "
+            "`training.learning_rate` or `training.max_grad_norm`, or raise "
+            f"`training.warmup`.{overflow}"
         )
 
     def ends(self) -> dict[str, dict[str, float]]:

@@ -66,8 +66,8 @@ class Delimited:
         for name in header:
             if isinstance(as_text(name), Reason):
                 raise UserError(
-                    f"{self.where}: the name of column {header.index(name) + 1} in "
-                    f"{self.path} is no readable text: {excerpt(name)}"
+                    f"{self.where}: the name of column {header.index(name) + 1} in {self.path} is "
+                    f"not readable text: {excerpt(name)}"
                 )
         return header
 

@@ -64,8 +64,8 @@ class Lines:
         name = f"row {self.row:,}" if self.row else "the header"
         return UserError(
             f"{self.where}: {self.path}: {name}, which begins in line {self.first_line:,}, {how}: "
-            "a quotation mark seems never to be closed. Close it, or double it if it belongs to "
-            f"the text. The line begins: {excerpt(self.head)}"
+            "a quotation mark is probably not closed. Close it, or double it if it belongs to the "
+            f"text. The line begins: {excerpt(self.head)}"
         )
 
 

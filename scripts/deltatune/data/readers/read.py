@@ -136,7 +136,7 @@ def _mapping(
 ) -> dict[str, list[str]]:
     """field -> columns, every one of them known to be in the file, once."""
     if not names:
-        raise UserError(f"{where}: {named} holds no record that can be read")
+        raise UserError(f"{where}: {named} has no readable record")
     where = f"{where}.columns"
     if not columns and len(names) > COLUMN_LIMIT:
         raise UserError(
@@ -195,8 +195,7 @@ def _open(path: Path, format: str | None, where: str) -> Source:
         given = f"'{format}'" if format else f"the suffix '{path.suffix}' of {path}"
         text = " A plain text is read with `format: txt`." if format is None else ""
         raise UserError(
-            f"{where}.format: {given} is no known format of records; "
-            f"give one of {', '.join(sources)}.{text}"
+            f"{where}.format: {given} is not a known format; use one of {', '.join(sources)}.{text}"
         )
     _readable(path, kind, where)
     return sources[kind]()
@@ -225,4 +224,4 @@ def _readable(path: Path, kind: str, where: str) -> None:
         if head.startswith(signature):
             raise UserError(f"{where}: {path} {what}")
     if kind != "txt" and head.lstrip().lower().startswith((b"<!doctype html", b"<html")):
-        raise UserError(f"{where}: {path} is a web page, not {kind}; was the address right?")
+        raise UserError(f"{where}: {path} is a web page, not {kind}; is the URL right?")
