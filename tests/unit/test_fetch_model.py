@@ -134,7 +134,7 @@ def test_a_model_with_code_of_its_own_is_refused(source, tmp_path):
     config = {"model_type": "own", "auto_map": {"AutoModelForCausalLM": "modeling_own.OwnModel"}}
     (source / "config.json").write_text(json.dumps(config))
     (source / "modeling_own.py").write_text("raise SystemExit('ran')")
-    assert "code from a model is not run" in refusal(source, tmp_path)
+    assert "needs custom code" in refusal(source, tmp_path)
 
 
 def test_code_beside_a_model_that_transformers_knows_is_left_behind(source, tmp_path):
@@ -155,7 +155,7 @@ def test_links_that_lead_nowhere_are_told(source, tmp_path):
     assert "a broken link" in refusal(source, tmp_path)
     weights.unlink()
     weights.mkdir()
-    assert "is no file" in refusal(source, tmp_path)
+    assert "is not a file" in refusal(source, tmp_path)
 
 
 def test_a_tokenizer_with_code_of_its_own_is_refused(tmp_path):
@@ -166,7 +166,7 @@ def test_a_tokenizer_with_code_of_its_own_is_refused(tmp_path):
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(about))
     (tmp_path / "tokenization_own.py").write_text("raise SystemExit('ran')")
     (tmp_path / "config.json").write_text('{"model_type": "own"}')
-    with pytest.raises(UserError, match="code from a model is not run"):
+    with pytest.raises(UserError, match="needs custom code"):
         load_tokenizer(tmp_path)
 
 
