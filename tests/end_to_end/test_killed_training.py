@@ -123,7 +123,7 @@ def test_training_that_is_stopped_in_every_way(small_run, undisturbed, tmp_path)
     assert process.returncode != 0 and "Traceback" not in output
     assert not other.exists() and "resuming" not in output
     stopped = newest(project)
-    assert f"Training was asked to stop; the next run resumes at step {stopped} of" in output
+    assert f"Training was interrupted; the next run resumes at step {stopped} of" in output
 
     # Snakemake alone is killed; its job, which it can no longer stop, saves and ends by itself.
     process = start(project)

@@ -292,7 +292,7 @@ def test_other_separators_are_noticed(fails):
         ("d.json", "[]", "no readable record"),
         ("d.jsonl", "{\n", "no readable record"),
         ("d.jsonl", "\n\n", "holds no record"),
-        ("d.parquet", pd.DataFrame({"label": [], "text": []}).to_parquet(None), "record"),
+        ("d.parquet", pd.DataFrame({"label": [], "text": []}).to_parquet(None), "holds no record"),
         ("d.csv", "label,text\n1\n2\n", "none of the 2 records"),
         ("d.csv", b"\xff\xfel\0a\0", "UTF-16"),
         ("d.csv", b"\x1f\x8b\x08", "compressed"),

@@ -40,7 +40,9 @@ def test_a_gpu_computes_in_what_it_has(gpu, card, precision, dtype):
 
 def test_bf16_is_refused_where_it_would_be_emulated(gpu):
     gpu(*T4)
-    with pytest.raises(UserError, match=r"training\.precision: Tesla T4 does not support bf16.*fp16"):
+    with pytest.raises(
+        UserError, match=r"training\.precision: Tesla T4 does not support bf16.*fp16"
+    ):
         compute.choose("bf16")
 
 

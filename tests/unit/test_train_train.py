@@ -283,7 +283,7 @@ def test_a_loss_that_is_no_number_is_refused(folder, data, tmp_path, monkeypatch
     message = r"train loss .* a number"
     if seen == "logged":
         monkeypatch.setattr(losses, "mean_loss", lambda *arguments: 1.0)
-        message = r"training loss is no longer a number at step 1\..*learning_rate"
+        message = r"training loss is not finite \(NaN or infinity\) at step 1\..*learning_rate"
     with pytest.raises(UserError, match=message):
         training.train(
             model,

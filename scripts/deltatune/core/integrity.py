@@ -51,8 +51,7 @@ def check(inputs: Iterable[str]) -> None:
             changed = "is not what was made: changed or damaged since"
             what = "is missing" if actual is None else changed
             raise UserError(
-                f"{path} {what}. Nothing is computed from it. Delete {made} and run again: it is "
-                "made again."
+                f"{path} {what}. It is not used. Delete {made} and run again: it is made again."
             )
 
 

@@ -258,7 +258,7 @@ def _without(part: np.ndarray, near: Container[int], name: str, where: str) -> n
         raise UserError(
             f"{where}.near_duplicates: all {len(part)} records of the {name} split are near "
             "duplicates of earlier ones; raise the threshold, or write `null` to keep them, or "
-            "give data that repeats itself less"
+            "use data with fewer duplicates"
         )
     return kept
 

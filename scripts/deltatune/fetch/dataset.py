@@ -73,8 +73,8 @@ def _download(
         raise UserError(f"{where}.url: {_answered(error.code, url)}") from None
     except download.ConnectionBroken as error:
         raise UserError(
-            f"{where}.url: {url} could not be fetched: {error}. Check the address, the network and "
-            "the proxy (HTTPS_PROXY), then run again: the next run resumes the download."
+            f"{where}.url: {url} could not be fetched: {error}. Check the URL, the network and the "
+            "proxy (HTTPS_PROXY), then run again: the next run resumes the download."
         ) from None
     except OSError as error:
         reason = disk.full(error)

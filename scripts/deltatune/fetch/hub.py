@@ -240,8 +240,8 @@ def _advice(error: Exception, kind: str, id: str, revision: str, where: str) -> 
         )
     if cause(errors.OfflineModeIsEnabled):
         return (
-            f"{where}: HF_HUB_OFFLINE forbids fetching '{id}', and {constants.HF_HUB_CACHE} does "
-            "not hold all of it. Unset HF_HUB_OFFLINE, or fetch it where there is a network."
+            f"{where}: HF_HUB_OFFLINE forbids fetching '{id}', and {constants.HF_HUB_CACHE} lacks "
+            "some of its files. Unset HF_HUB_OFFLINE, or fetch it with network access."
         )
     if cause(json.JSONDecodeError, errors.FileMetadataError):
         return (

@@ -80,7 +80,7 @@ def run(
 
 def _ended(stop_requested: bool) -> UserError:
     if stop_requested:
-        return UserError("Training was asked to stop; the next run begins at its last checkpoint.")
+        return UserError("Training was interrupted; the next run resumes from its last checkpoint.")
     return UserError(
         "A process of the training ended without a message. Mostly the system has killed it "
         "because it ran out of main memory: request more (mem_mb), or train on fewer GPUs "

@@ -288,8 +288,8 @@ def _used(earlier: dict) -> dict:
 
 
 def _stopped(saved: int, steps: int) -> Stopped:
-    where = f"resumes at step {saved} of {steps}" if saved else "begins at the first step"
-    return Stopped(f"Training was asked to stop; the next run {where}.")
+    where = f"resumes at step {saved} of {steps}" if saved else "starts at the first step"
+    return Stopped(f"Training was interrupted; the next run {where}.")
 
 
 def _arguments(run: _Run, batch: Batch, steps: int) -> TrainingArguments:
