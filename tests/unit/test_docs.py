@@ -40,7 +40,7 @@ FOLDERS = [
 ]
 PATH = re.compile(
     rf"(?<![\w./$-])(?:(?:{'|'.join(FOLDERS)})/[\w./*-]*|requirements[\w-]*\.txt"
-    rf"|[\w/-]+\.(?:py|smk|j2|rst)\b)"
+    rf"|\w[\w/-]*\.(?:py|smk|j2|rst)\b)"
 )
 RESULT = re.compile(r"(?<![\w./-])results/[\w./*-]*")
 MODULE = re.compile(r"(?<![\w./])deltatune(?:\.\w+)+")
