@@ -23,6 +23,7 @@ from deltatune.config.model import (
 from deltatune.config.upstream import optimizer_names
 from deltatune.metrics.registry import available_metrics
 from deltatune.models.gpus import KNOWN
+from deltatune.tasks.base import Split
 from deltatune.tasks.registry import available_kinds, load_kind
 from hypothesis import strategies as st
 from pydantic import BaseModel
@@ -99,9 +100,16 @@ def _of(annotation: Any, bounds: Any = ()) -> st.SearchStrategy:
         return st.dictionaries(_of(key), _of(value), max_size=3)
     if annotation is Architecture:
         return architectures()
+    if isinstance(annotation, type) and issubclass(annotation, Split):
+        return sections(annotation).filter(_splits)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return sections(annotation)
     raise AssertionError(f"no strategy for {annotation}: extend tests/fuzz/configs.py")
+
+
+def _splits(split: dict[str, Any]) -> bool:
+    """Whether the keys of a split go together."""
+    return split.get("method") != "hash" or max(split.get(k, 0) for k in ("validation", "test")) < 1
 
 
 def _limits(bounds: Any) -> dict[str, Any]:

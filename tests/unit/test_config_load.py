@@ -172,6 +172,11 @@ PROBLEMS = [
     ("tasks.news.split.test", -2, "tasks.news.split.test: "),
     ("tasks.news.split.test", 1.5, "tasks.news.split.test: "),
     (
+        "tasks.news.split",
+        {"method": "hash", "test": 200},
+        "tasks.news.split: test: with `method: hash` each record's own text decides its split, so ",
+    ),
+    (
         "tasks.news.max_length",
         1024,
         "tasks.news.max_length: 1024 is more than the context of models.",

@@ -188,6 +188,78 @@ def test_contiguous_leaves_something_for_training():
     assert all(_ids(_split(_frame(4, chapter=chapters), method="contiguous", validation=1, test=1)))
 
 
+# ---------------------------------------------------------------- by hash
+
+
+def _side(split):
+    return {
+        row: name
+        for name, ids in zip(("train", "validation", "test"), _ids(split), strict=True)
+        for row in ids
+    }
+
+
+# Few words, so that appended records often repeat, or nearly repeat, one that was there.
+_TEXTS = st.lists(st.sampled_from("abcd"), min_size=3, max_size=8).map(" ".join)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    before=st.lists(_TEXTS, min_size=12, max_size=40, unique=True),
+    added=st.lists(_TEXTS, min_size=1, max_size=20),
+    seed=st.integers(0, 2**32 - 1),
+    threshold=st.sampled_from([None, 0.5, 0.85]),
+)
+def test_by_hash_appended_records_move_no_other(before, added, seed, threshold):
+    options = {
+        "method": "hash", "validation": 0.3, "test": 0.3, "seed": seed,
+        "near_duplicate_threshold": threshold,
+    }  # fmt: skip
+    texts = before + added
+    records = pd.DataFrame({"id": range(len(texts)), "text": texts})
+    try:
+        sides = _side(_split(records.head(len(before)), **options))
+        after = _split(records, **options)
+    except UserError:  # an empty split
+        return
+    now = _side(after)
+    duplicates_now = set(after.excluded["row"])
+    for row, side in sides.items():
+        assert now.get(row) == side or row in duplicates_now
+    # What left its side nearly repeats another record.
+    codes = after.excluded.set_index("row")["code"]
+    assert {codes[row] for row in sides if row not in now} <= {"near_duplicate"}
+
+
+def test_by_hash_the_text_decides_as_it_is_compared_and_the_seed():
+    records = _frame(1000)
+    options = {"method": "hash", "validation": 0.1, "test": 0.2}
+    split = _split(records, **options)
+    assert abs(len(split.test) - 200) < 50 and abs(len(split.validation) - 100) < 40
+    sides = _side(split)
+    shouted = records.assign(text="  " + records["text"].str.upper())
+    assert _side(_split(shouted, **options)) == sides
+    # Neither the number of a record nor its place decides.
+    backward = records.assign(id=records["id"].to_numpy()[::-1])
+    assert _side(_split(backward, **options)) == {1001 - row: side for row, side in sides.items()}
+    assert _side(_split(records, **options, seed=1)) != sides
+
+
+def test_by_hash_another_method_moves_records_where_this_moves_none():
+    records = _frame(301)
+    for method, moves in (("random", True), ("hash", False)):
+        before, after = (_side(_split(r, method=method)) for r in (records.head(300), records))
+        assert (sum(before[row] != after[row] for row in before) > 30) is moves
+
+
+def test_by_hash_every_split_has_records():
+    message = _fails(_frame(3), method="hash", validation=0.01, test=0.01)
+    assert message.startswith("tasks.news.split.method: by the hash")
+    assert "in the validation split" in message or "in the test split" in message
+    with pytest.raises(ValueError, match="shares"):
+        _split(_frame(30), method="hash", test=3)
+
+
 # ---------------------------------------------------------------- duplicates
 
 

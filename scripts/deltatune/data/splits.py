@@ -17,11 +17,12 @@ import pandas as pd
 
 from deltatune.core.errors import UserError
 from deltatune.core.text import excerpt
+from deltatune.data.assignment import by_hash
 from deltatune.data.duplicates import comparable_texts, near_duplicates, repeated, round_up
 from deltatune.data.reasons import COLUMNS, Code, Reason
 from deltatune.data.records import as_dicts
 
-Method = Literal["random", "stratified", "contiguous"]
+Method = Literal["random", "stratified", "contiguous", "hash"]
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,14 @@ def split_records(
 
     records: `id` (or `row`, which is renamed), unique integers; the fields; for prose `chapter`.
     method: "random" or "stratified" by the label (both scikit-learn's train_test_split: the test
-    first, then the validation from what remains), or "contiguous": in the order of id, the last
-    records are the test and those before them the validation. A contiguous cut moves to the
-    nearest change of `chapter` if the part then differs by at most half from what was asked.
+    first, then the validation from what remains), "contiguous": in the order of id, the last
+    records are the test and those before them the validation, or "hash": a hash of the seed and of
+    the record's text as it is compared for duplicates, so that records added behind the others move
+    none of them from one split to another. A contiguous cut moves to the nearest change of
+    `chapter` if the part then differs by at most half from what was asked.
     validation, test: a share of the records in (0, 1), rounded up as scikit-learn does, or a
-    number of records from 1 on. max_records: only the first so many, by id.
+    number of records from 1 on; for "hash" a share, which holds approximately. max_records: only
+    the first so many, by id.
     text_fields: what distinguishes two records. Records whose text is the same after NFKC, case
     folding and single spaces are left out but for the first, as duplicates, or, with another
     label, as conflicting labels. near_duplicate_threshold: Jaccard similarity of the sets of word
@@ -118,7 +122,11 @@ def split_records(
     used = records[[name for name in (label_field, "chapter") if name in records]].iloc[positions]
     remaining = _describe(total, beyond, len(reasons))
     sizes = _sizes(len(used), validation, test, where, remaining)
-    parts = _divide(used, method, sizes, seed, label_field, where)
+    _check_labels(used, label_field, where)
+    if method == "hash":
+        parts = by_hash([texts[i] for i in positions], validation, test, seed, where)
+    else:
+        parts = _divide(used, method, sizes, seed, label_field, where)
     train, *held_out = (positions[np.sort(part)] for part in parts)
 
     if near_duplicate_threshold is not None:
@@ -234,11 +242,6 @@ def _divide(
     records: label and chapter, where there are any. sizes: of validation and test.
     """
     labels = records[label_field].tolist() if label_field else None
-    if labels and len(set(labels)) < 2:
-        raise UserError(
-            f"{where}: all {len(labels)} records carry the label '{excerpt(labels[0])}'; there is "
-            "nothing to classify. Add records of another class, or take more with max_records"
-        )
     if method == "contiguous":
         chapters = records["chapter"].fillna("").to_numpy() if "chapter" in records else None
         return _cut(len(records), *sizes, chapters)
@@ -249,6 +252,15 @@ def _divide(
         strata = np.array(labels, dtype=object)
         _check_strata(labels, sizes, where)
     return _shuffle(len(records), *sizes, seed, strata, where)
+
+
+def _check_labels(records: pd.DataFrame, label_field: str | None, where: str) -> None:
+    labels = records[label_field].tolist() if label_field else None
+    if labels and len(set(labels)) < 2:
+        raise UserError(
+            f"{where}: all {len(labels)} records carry the label '{excerpt(labels[0])}'; there is "
+            "nothing to classify. Add records of another class, or take more with max_records"
+        )
 
 
 def _without(part: np.ndarray, near: Container[int], name: str, where: str) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from deltatune.core.errors import UserError
 from deltatune.core.schema import Section, Seed, Share
@@ -34,7 +34,7 @@ or into several."""
 
 Count = Annotated[int, Field(ge=1)]
 
-Method = Literal["random", "stratified", "contiguous"]
+Method = Literal["random", "stratified", "contiguous", "hash"]
 
 
 class Split(Section):
@@ -42,7 +42,9 @@ class Split(Section):
     own class, so that setting other keys of `split` does not change that default."""
 
     method: Method = "random"
-    """random, stratified by label, or contiguous: the last records in order are the test set."""
+    """random; stratified by label; contiguous: the last records in order are the test set; or hash:
+    a hash of each record's text decides, so that added records move no other, and sizes are
+    fractions that hold approximately."""
     validation: Share | Count = 0.1
     """Fraction of the records, or their number."""
     test: Share | Count = 0.2
@@ -55,7 +57,18 @@ class Split(Section):
     max_rejected: Share = 0.05
     """Stop the run if a larger fraction of the records is unusable."""
     seed: Seed = 0
-    """Seed of the random split."""
+    """Seed of the split; contiguous has no use for it."""
+
+    @model_validator(mode="after")
+    def _hash_takes_fractions(self) -> Split:
+        sizes = {"validation": self.validation, "test": self.test}
+        for name, size in sizes.items():
+            if self.method == "hash" and size >= 1:
+                raise ValueError(
+                    f"{name}: with `method: hash` each record's own text decides its split, so it "
+                    f"cannot be a number of records ({size}); give a fraction such as 0.1"
+                )
+        return self
 
 
 class TaskSettings(Section):

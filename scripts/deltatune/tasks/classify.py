@@ -35,7 +35,9 @@ class Evaluation(Section):
 
 class StratifiedSplit(Split):
     method: Method = "stratified"
-    """random, stratified by label, or contiguous: the last records in order are the test set."""
+    """random; stratified by label; contiguous: the last records in order are the test set; or hash:
+    a hash of each record's text decides, so that added records move no other, and sizes are
+    fractions that hold approximately."""
 
 
 class Settings(TaskSettings):
