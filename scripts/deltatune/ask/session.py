@@ -287,12 +287,12 @@ def compute_threads() -> int:
 def label_table(pair: Pair, question: Prompt) -> list[tuple[str, float, float]]:
     """(label, share under the base, share when tuned): likelihoods made to add up to 1 over the
     labels, in the order of the labels."""
-    shares = []
+    columns = []
     for scores in pair.labels(question).values():
         weights = np.exp(scores - scores.max())
-        shares.append(weights / weights.sum())
+        columns.append((weights / weights.sum()).tolist())
     names = pair.subject.kind.label_names(pair.subject.task["labels"])
-    return list(zip(names, *(s.tolist() for s in shares), strict=True))
+    return list(zip(names, *columns, strict=True))
 
 
 def _quiet(text: str) -> None:
