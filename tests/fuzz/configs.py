@@ -109,7 +109,10 @@ def _of(annotation: Any, bounds: Any = ()) -> st.SearchStrategy:
 
 def _splits(split: dict[str, Any]) -> bool:
     """Whether the keys of a split go together."""
-    return split.get("method") != "hash" or max(split.get(k, 0) for k in ("validation", "test")) < 1
+    method = split.get("method", "contiguous")
+    if method == "hash" and max(split.get(key, 0) for key in ("validation", "test")) >= 1:
+        return False
+    return method != "contiguous" or split.get("group") is None
 
 
 def _limits(bounds: Any) -> dict[str, Any]:

@@ -172,6 +172,12 @@ PROBLEMS = [
     ("tasks.news.split.test", -2, "tasks.news.split.test: "),
     ("tasks.news.split.test", 1.5, "tasks.news.split.test: "),
     (
+        "tasks.prose.split.group",
+        "chapter",
+        "tasks.prose.split: group: `method: contiguous` divides the records by their order, ",
+    ),
+    ("tasks.news.split.group", [], "tasks.news.split.group"),
+    (
         "tasks.news.split",
         {"method": "hash", "test": 200},
         "tasks.news.split: test: with `method: hash` each record's own text decides its split, so ",

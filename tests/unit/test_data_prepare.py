@@ -2,6 +2,7 @@ import pandas as pd
 import pytest
 from deltatune.core.errors import UserError
 from deltatune.data.prepare import prepare
+from deltatune.data.readers.read import read_records
 from deltatune.tasks.base import Split
 from deltatune.tasks.registry import load_kind
 
@@ -171,3 +172,79 @@ def test_columns_that_cannot_be_shown_are_told_all_the_same():
     with pytest.raises(UserError) as error:
         split_of(records)
     assert str(error.value).isprintable() and len(str(error.value)) < 400
+
+
+# ---------------------------------------------------------------- split.group
+
+
+def sides(split):
+    parts = {"train": split.train, "validation": split.validation, "test": split.test}
+    return {i: name for name, part in parts.items() for i in part["id"]}
+
+
+@pytest.mark.parametrize("method", ["random", "stratified", "hash"])
+def test_equal_values_of_a_column_are_in_one_split(method):
+    authors = [f"{'Ann' if i % 2 else ' ANN'} {i % 13}" for i in range(100)]
+    split, counts = split_of(news(100, author=authors), method=method, group="author")
+    side_of = {}
+    for i, side in sides(split).items():
+        # As they are compared: case and spaces do not make another author.
+        assert side_of.setdefault((i - 1) % 13, side) == side
+    assert set(side_of.values()) == {"train", "validation", "test"}
+    assert sum(counts["groups"].values()) == 13 and counts["without_group"] == 0
+    assert list(split.train.columns) == ["id", "text", "label"]
+
+
+def test_of_several_columns_equal_in_all_is_a_group():
+    records = news(60, author=["Ann", "Bob"] * 30, year=[2000 + i // 4 for i in range(60)])
+    _, counts = split_of(records, group=["author", "year"])
+    assert sum(counts["groups"].values()) == 30
+
+
+def test_a_record_without_a_value_is_a_group_by_itself():
+    authors = [None, ""] * 40 + [f"a{i % 5}" for i in range(20)]
+    _, counts = split_of(news(100, author=authors), method="random", group="author")
+    assert counts["without_group"] == 80 and sum(counts["groups"].values()) == 5
+    with pytest.raises(UserError, match=r"tasks\.news\.split\.group: no record has a value"):
+        split_of(news(author=[None] * 40), method="random", group="author")
+
+
+def test_a_column_that_is_not_there_is_named():
+    with pytest.raises(UserError) as caught:
+        split_of(news(authors=["x"] * 40), method="random", group=["label", "author"])
+    assert str(caught.value) == (
+        "tasks.news.split.group: the dataset has no column 'author' (did you mean 'authors'?); it "
+        "has text, label, authors"
+    )
+    with pytest.raises(UserError, match="no column 'row'"):
+        split_of(news(), method="random", group="row")
+
+
+def test_a_column_that_the_dataset_does_not_map_is_kept(tmp_path):
+    """`columns` names the fields of the task; a group may be any other."""
+    path = tmp_path / "news.csv"
+    frame = news(60, author=[f"a{i % 9}" for i in range(60)]).drop(columns="row")
+    frame.rename(columns={"text": "body"}).to_csv(path, index=False)
+    out = {"write": tmp_path / "r.parquet", "rejects": tmp_path / "x.csv", "where": "datasets.d"}
+    columns = {"text": "body", "label": "label"}
+    read_records(path, None, columns, **out, groups=["author", "body"])
+    records = pd.read_parquet(out["write"])
+    assert list(records.columns) == ["row", "text", "label", "group:author", "group:body"]
+    _, counts = split_of(records, method="random", group="author")
+    assert sum(counts["groups"].values()) == 9
+    with pytest.raises(UserError) as caught:
+        read_records(path, None, columns, **out, groups=["authors"])
+    assert str(caught.value).startswith(
+        "datasets.d: split.group of its task names 'authors', and "
+        f"{path} has no column 'authors' (did you mean 'author'?); its columns are: "
+    )
+
+
+def test_a_kept_column_is_no_field_of_a_task():
+    """Not an input of an instruction, though the column is called so."""
+    texts = news(30)["text"]
+    records = pd.DataFrame({"row": range(1, 31), "instruction": texts, "output": texts + "!"})
+    records["group:input"] = [f"g{i % 7}" for i in range(30)]
+    task = {"split": Split(near_duplicates=None, group="input").model_dump()}
+    split, counts = prepare(records, load_kind("instruct"), task, "tasks.answers")
+    assert (split.train["input"] == "").all() and sum(counts["groups"].values()) == 7

@@ -260,6 +260,94 @@ def test_by_hash_every_split_has_records():
         _split(_frame(30), method="hash", test=3)
 
 
+# ---------------------------------------------------------------- groups
+
+
+def _grouped(draw, n, labels="ab"):
+    groups = [f"group {draw.randint(0, n // 3)}" if draw.random() < 0.9 else "" for _ in range(n)]
+    return _frame(n, group=groups, label=[draw.choice(labels) for _ in range(n)])
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    draw=st.randoms(use_true_random=False),
+    n=st.integers(3, 120),
+    method=st.sampled_from(["random", "stratified", "hash"]),
+    validation=st.floats(0.05, 0.4),
+    test=st.floats(0.05, 0.4),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_no_group_is_in_two_splits(draw, n, method, validation, test, seed):
+    records = _grouped(draw, n)
+    sizes = {"validation": validation, "test": test, "seed": seed}
+    try:
+        split = _split(records, method=method, group_field="group", **sizes)
+    except UserError:
+        return
+    parts = _ids(split)
+    assert all(parts) and sorted(chain(*parts)) == list(range(1, n + 1))
+    groups = [set(records["group"][np.array(part) - 1]) - {""} for part in parts]
+    assert not groups[0] & groups[1] and not groups[0] & groups[2] and not groups[1] & groups[2]
+    assert list(split.counts["groups"].values()) == [len(part) for part in groups]
+    assert split.counts["without_group"] == (records["group"] == "").sum()
+    assert "group" not in split.train
+    if method == "stratified":
+        assert all(set(part["label"]) == {"a", "b"} for part in (split.train, split.test))
+    again = _split(records.iloc[::-1], method=method, group_field="group", **sizes)
+    assert _ids(again) == parts
+
+
+@pytest.mark.parametrize("method", ["random", "stratified"])
+def test_groups_come_near_to_the_sizes_and_shares_asked_for(method):
+    draw = random.Random(5)
+    sizes = [draw.choice([1, 1, 2, 3, 5, 20]) for _ in range(300)]
+    groups = [f"g{i}" for i, size in enumerate(sizes) for _ in range(size)]
+    # A group has mostly one label, as a source or an author has.
+    label = {g: draw.choice("aaab") for g in groups}
+    labels = [label[g] if draw.random() < 0.9 else draw.choice("ab") for g in groups]
+    records = _frame(len(groups), group=groups, label=labels)
+    split = _split(records, method=method, group_field="group")
+    n = len(records)
+    allowed = 2 if method == "random" else 8
+    assert abs(len(split.test) - 0.2 * n) <= allowed
+    assert abs(len(split.validation) - 0.1 * n) <= allowed
+    if method == "stratified":
+        for label in "ab":
+            expected = 0.2 * (records["label"] == label).sum()
+            assert abs(split.counts["labels"]["test"][label] - expected) <= allowed
+    other = _split(records, method=method, group_field="group", seed=1)
+    assert _ids(other) != _ids(split)
+
+
+def test_a_group_larger_than_a_split_is_for_training():
+    records = _frame(100, group=["large"] * 98 + ["one", "two"])
+    for seed in range(10):
+        split = _split(records, group_field="group", seed=seed)
+        assert [len(part) for part in _ids(split)] == [98, 1, 1]
+
+
+def test_by_hash_the_group_decides():
+    records = _frame(400, group=[f"g{i % 90}" for i in range(400)])
+    options = {"method": "hash", "group_field": "group"}
+    before = _side(_split(records.head(300), **options))
+    after = _side(_split(records, **options))
+    assert before.items() <= after.items()
+    texts = _side(_split(records.drop(columns="group"), method="hash"))
+    assert texts != after
+
+
+def test_groups_that_cannot_be_divided():
+    message = _fails(_frame(30, group=["a"] * 20 + ["b"] * 10), group_field="group")
+    assert message.startswith("tasks.news.split.group: the records are of 2 groups")
+    labels = ["x"] * 10 + ["y"] * 20
+    records = _frame(30, group=["only"] * 10 + [str(i) for i in range(20)], label=labels)
+    message = _fails(records, group_field="group", method="stratified")
+    assert message.startswith("tasks.news.split.method: stratified with whole groups")
+    assert "'x'" in message
+    with pytest.raises(ValueError, match="contiguous"):
+        _split(_frame(30, group=["a"] * 30), group_field="group", method="contiguous")
+
+
 # ---------------------------------------------------------------- duplicates
 
 

@@ -469,13 +469,25 @@ SECTIONS["`tasks`"] = [
     Row(
         "`split`: any key",
         STORY,
-        {key: put_at({f"tasks.story.split.{key}": value}) for key, value in SPLIT.items()},
+        {key: put_at({f"tasks.story.split.{key}": value}) for key, value in SPLIT.items()}
+        | {"group": put(tasks__story__split={"method": "random", "group": "chapter"})},
     ),
     Row(
         "`split` of a task in the corpus of a `pretrain` model",
         NEWS,
         {"seed": put(tasks__news__split__seed=1)},
         "The base is pre-trained on this split, so it is made again, and all that is tuned on it.",
+    ),
+    Row(
+        "`split.group`: a column that `columns` of the dataset does not have",
+        ("fetch_dataset news", *NEWS),
+        {"title": put(tasks__news__split__group="title")},
+        "The dataset is read again, with that column.",
+    ),
+    Row(
+        "`split.group`: a field of the task",
+        NEWS,
+        {"text": put(tasks__news__split__group="text")},
     ),
     Row(
         "`dataset`",

@@ -7,9 +7,10 @@ from types import ModuleType
 import pandas as pd
 
 from deltatune.core.errors import UserError
-from deltatune.core.text import excerpt
+from deltatune.core.text import did_you_mean, excerpt
+from deltatune.data.duplicates import comparable_texts
 from deltatune.data.reasons import Code
-from deltatune.data.records import BATCH, as_dicts
+from deltatune.data.records import BATCH, GROUP, as_dicts, group_columns
 from deltatune.data.splits import Split, clean_records, count_codes, split_records
 
 
@@ -20,15 +21,18 @@ def prepare(records: pd.DataFrame, kind: ModuleType, task: dict, where: str) -> 
     task's path in config.yaml. Returns (split, counts); `excluded` of the split has the unusable
     records too. Raises UserError where too many records are unusable or a class has none.
     """
+    options = task["split"]
+    groups = _group_fields(records, group_columns(options["group"]), f"{where}.split.group")
     _require_fields(records, kind, where)
     if records.empty:
         raise UserError(f"{where}: its dataset has no records; check its source.")
     total = len(records)
     kept, rejected = clean_records(records, lambda record: kind.check(record, task))
-    options = task["split"]
     if len(rejected) > options["max_rejected"] * total:
         raise UserError(_too_many(rejected, total, options["max_rejected"], where))
     cleaned = _cleaned(kept, kind, task)
+    if groups:
+        cleaned[GROUP] = _groups(kept, groups, f"{where}.split.group")
     del records, kept
     if kind.LABEL_FIELD:
         _require_labels(cleaned[kind.LABEL_FIELD], kind.label_names(task["labels"]), where)
@@ -41,6 +45,7 @@ def prepare(records: pd.DataFrame, kind: ModuleType, task: dict, where: str) -> 
         seed=options["seed"],
         text_fields=kind.TEXT_FIELDS,
         label_field=kind.LABEL_FIELD,
+        group_field=GROUP if groups else None,
         near_duplicate_threshold=options["near_duplicates"],
         where=f"{where}.split",
     )
@@ -59,12 +64,47 @@ def _cleaned(kept: pd.DataFrame, kind: ModuleType, task: dict) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def _group_fields(records: pd.DataFrame, columns: list[str], where: str) -> list[str]:
+    """The fields with the columns of `split.group`; UserError where one is missing."""
+    fields = []
+    there = [name for name in records.columns if name != "row"]
+    for column in columns:
+        kept = f"{GROUP}{column}"
+        if column not in there and kept not in there:
+            names = [name.removeprefix(GROUP) for name in there]
+            listed = ", ".join(excerpt(name, 40) for name in names[:30])
+            more = f" and {len(names) - 30} more" * (len(names) > 30)
+            raise UserError(
+                f"{where}: the dataset has no column '{excerpt(column)}'"
+                f"{did_you_mean(column, names)}; it has {listed}{more}"
+            )
+        fields.append(column if column in there else kept)
+    return fields
+
+
+def _groups(kept: pd.DataFrame, fields: list[str], where: str) -> list[str]:
+    """The group of each record, "" for one without a value in any of the fields.
+
+    Values are compared like texts: normalized, without regard to case and spaces.
+    """
+    values = kept[fields].astype(object)
+    texts = values.where(values.isna(), values.map(str))
+    groups = [key if key.strip("\x1f") else "" for key in comparable_texts(texts, fields)]
+    if not any(groups):
+        raise UserError(f"{where}: no record has a value there; name another column")
+    return groups
+
+
 def _require_fields(records: pd.DataFrame, kind: ModuleType, where: str) -> None:
     optional = set(kind.OPTIONAL_FIELDS)
     needed = [*kind.TEXT_FIELDS, *([kind.LABEL_FIELD] if kind.LABEL_FIELD else [])]
     absent = [field for field in needed if field not in records and field not in optional]
     if absent:
-        fields = [excerpt(field, 40) for field in records.columns if field != "row"]
+        fields = [
+            excerpt(field, 40)
+            for field in records.columns
+            if field != "row" and not field.startswith(GROUP)
+        ]
         there = ", ".join(fields[:30]) + (f" and {len(fields) - 30} more" * (len(fields) > 30))
         raise UserError(
             f"{where}: its records need {', '.join(f'`{field}`' for field in absent)}, and the "

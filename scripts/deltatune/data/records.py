@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 BATCH = 10_000
 """Records that are Python objects at once."""
+GROUP = "group:"
+"""Before the name of a column that is kept for `split.group` alone, so that no task takes it for
+one of its fields."""
+
+
+def group_columns(group: str | list[str] | None) -> list[str]:
+    """The columns of `split.group`, each once."""
+    names = [group] if isinstance(group, str) else group or []
+    return list(dict.fromkeys(names))
 
 
 def as_dicts(records: pd.DataFrame) -> Iterator[dict[str, Any]]:

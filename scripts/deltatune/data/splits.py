@@ -17,7 +17,7 @@ import pandas as pd
 
 from deltatune.core.errors import UserError
 from deltatune.core.text import excerpt
-from deltatune.data.assignment import by_hash
+from deltatune.data.assignment import by_groups, by_hash
 from deltatune.data.duplicates import comparable_texts, near_duplicates, repeated, round_up
 from deltatune.data.reasons import COLUMNS, Code, Reason
 from deltatune.data.records import as_dicts
@@ -31,7 +31,8 @@ class Split:
 
     excluded: `reasons.COLUMNS`. counts: {"records", "beyond_max_records", "train", "validation",
     "test": numbers of records, "excluded": {code: number}, "labels": {split: {label: number}}
-    where there is a label field}.
+    where there is a label field, "groups": {split: number} and "without_group" where there is a
+    group field}.
     """
 
     train: pd.DataFrame
@@ -76,6 +77,7 @@ def split_records(
     text_fields: Sequence[str],
     label_field: str | None,
     near_duplicate_threshold: float | None,
+    group_field: str | None = None,
     where: str = "split",
 ) -> Split:
     """Divide records into training, validation and test.
@@ -94,7 +96,9 @@ def split_records(
     folding and single spaces are left out but for the first, as duplicates, or, with another
     label, as conflicting labels. near_duplicate_threshold: Jaccard similarity of the sets of word
     3-grams from which a record of validation or test is left out; it is exact, and None keeps
-    them.
+    them. group_field: a text that all records of a group share, which stay in one split; "" for a
+    record by itself. It is no field of the frames. See `assignment.by_groups`; "hash" takes the
+    group's hash for the record's, and "contiguous" no groups.
     where: path of the split in config.yaml, such as "tasks.news.split", for messages.
 
     All frames are in the order of id, training too: who trains must shuffle.
@@ -103,6 +107,8 @@ def split_records(
     """
     if near_duplicate_threshold is not None and not 0 < near_duplicate_threshold <= 1:
         raise UserError(f"{where}.near_duplicates: {near_duplicate_threshold} is not in (0, 1]")
+    if group_field and method == "contiguous":
+        raise ValueError(f"{where}: a contiguous split divides groups")
     total = len(records)
     records = _in_order(records, [*text_fields, *([label_field] if label_field else [])])
     records = records.head(total if max_records is None else max_records).reset_index(drop=True)
@@ -123,8 +129,13 @@ def split_records(
     remaining = _describe(total, beyond, len(reasons))
     sizes = _sizes(len(used), validation, test, where, remaining)
     _check_labels(used, label_field, where)
+    groups = records.pop(group_field).tolist() if group_field else [""] * len(records)
+    keys = [groups[i] or texts[i] for i in positions]
     if method == "hash":
-        parts = by_hash([texts[i] for i in positions], validation, test, seed, where)
+        parts = by_hash(keys, validation, test, seed, where)
+    elif group_field:
+        strata = _strata(used, method, label_field, where)
+        parts = by_groups(keys, strata, *sizes, seed, where)
     else:
         parts = _divide(used, method, sizes, seed, label_field, where)
     train, *held_out = (positions[np.sort(part)] for part in parts)
@@ -146,6 +157,12 @@ def split_records(
     }
     counts: dict[str, Any] = {"records": total, "beyond_max_records": beyond}
     counts |= {name: len(frame) for name, frame in frames.items()}
+    if group_field:
+        of_row = dict(zip(ids, groups, strict=True))
+        counts["groups"] = {
+            name: len({of_row[row] for row in frame["id"]} - {""}) for name, frame in frames.items()
+        }
+        counts["without_group"] = sum(not groups[i] for i in positions)
     counts["excluded"] = count_codes(reason.code for reason in reasons.values())
     if label_field:
         counts["labels"] = {
@@ -241,17 +258,25 @@ def _divide(
 
     records: label and chapter, where there are any. sizes: of validation and test.
     """
-    labels = records[label_field].tolist() if label_field else None
     if method == "contiguous":
         chapters = records["chapter"].fillna("").to_numpy() if "chapter" in records else None
         return _cut(len(records), *sizes, chapters)
-    strata = None
-    if method == "stratified":
-        if labels is None:
-            raise UserError(f"{where}.method: this task has no label to stratify by")
-        strata = np.array(labels, dtype=object)
-        _check_strata(labels, sizes, where)
+    strata = _strata(records, method, label_field, where)
+    if strata is not None:
+        _check_strata(strata, sizes, where)
+        strata = np.array(strata, dtype=object)
     return _shuffle(len(records), *sizes, seed, strata, where)
+
+
+def _strata(
+    records: pd.DataFrame, method: Method, label_field: str | None, where: str
+) -> list[Any] | None:
+    """The labels to balance, None for another method."""
+    if method != "stratified":
+        return None
+    if label_field is None:
+        raise UserError(f"{where}.method: this task has no label to stratify by")
+    return records[label_field].tolist()
 
 
 def _check_labels(records: pd.DataFrame, label_field: str | None, where: str) -> None:

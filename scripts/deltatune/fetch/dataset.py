@@ -32,13 +32,16 @@ def records(
     """
     where = f"datasets.{settings['dataset']}"
     out = {"write": write, "rejects": rejects, "where": where}
+    groups = settings.get("groups", [])
     if settings["source"] == "hub":
         from deltatune.fetch import hub
 
         asked = {key: settings[key] for key in ("id", "config", "split", "revision")}
         split_records, facts = hub.dataset(**asked, where=where, progress=progress)
         columns = settings["columns"]
-        return facts | read.read_rows(split_records, f"'{settings['id']}'", columns, **out)
+        return facts | read.read_rows(
+            split_records, f"'{settings['id']}'", columns, **out, groups=groups
+        )
     facts = {}
     if settings["source"] == "url":
         source = _download(settings, downloads, where, progress)
@@ -50,7 +53,8 @@ def records(
         facts = {"source_sha256": hashing.file_hash(source)}
     if settings["text"]:
         return facts | read.read_text(source, **out)
-    return facts | read.read_records(source, settings["format"], settings["columns"], **out)
+    columns = settings["columns"]
+    return facts | read.read_records(source, settings["format"], columns, **out, groups=groups)
 
 
 def _download(

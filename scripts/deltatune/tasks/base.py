@@ -34,6 +34,8 @@ or into several."""
 
 Count = Annotated[int, Field(ge=1)]
 
+Column = Annotated[str, Field(min_length=1)]
+
 Method = Literal["random", "stratified", "contiguous", "hash"]
 
 
@@ -49,6 +51,10 @@ class Split(Section):
     """Fraction of the records, or their number."""
     test: Share | Count = 0.2
     """Fraction of the records, or their number."""
+    group: Column | Annotated[list[Column], Field(min_length=1)] | None = None
+    """Column of the dataset, or a list of them, such as an author, a document or a prompt: records
+    that are equal in all of them are in the same split. Sizes then hold approximately. Not with
+    contiguous, which divides by order; null: each record by itself."""
     max_records: int | None = Field(None, ge=3)
     """Use only this many of the first usable records; null: all."""
     near_duplicates: float | None = Field(0.85, gt=0, le=1)
@@ -68,6 +74,15 @@ class Split(Section):
                     f"{name}: with `method: hash` each record's own text decides its split, so it "
                     f"cannot be a number of records ({size}); give a fraction such as 0.1"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _contiguous_keeps_the_order(self) -> Split:
+        if self.method == "contiguous" and self.group is not None:
+            raise ValueError(
+                "group: `method: contiguous` divides the records by their order, where equal "
+                "values may be anywhere; use random, stratified or hash to keep groups whole"
+            )
         return self
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from deltatune.config.model import HubModel
 from deltatune.core.paths import RESULTS, ROOT, SCRIPTS
+from deltatune.data.records import group_columns
 from deltatune.tasks.registry import load_kind
 from deltatune.workflow import digest, user_files
 from deltatune.workflow.paths import Paths
@@ -69,7 +70,16 @@ class Params:
         # The order of the columns changes no result.
         fields["columns"] = dict(sorted(fields["columns"].items()))
         is_text = self._selection.is_text(name)
+        groups = [] if is_text or not fields["columns"] else self._group_columns(name)
+        if groups:
+            fields["groups"] = groups
         return {"dataset": name, "text": is_text, "format": None, **fields}
+
+    def _group_columns(self, dataset: str) -> list[str]:
+        """The columns of a dataset that only `split.group` of its tasks asks for."""
+        tasks = [task for task in self._settings.tasks.values() if task.dataset == dataset]
+        columns = {column for task in tasks for column in group_columns(task.split.group)}
+        return sorted(columns - set(self._settings.datasets[dataset].columns))
 
     def raw_task(self, name: str, *keys: str) -> dict:
         """The named keys of a task, where its kind has them, as config.yaml has them."""

@@ -7,6 +7,7 @@ stops with a UserError. All but json are streamed, in batches of `BATCH` records
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from deltatune.data.readers.lines import paragraphs
 from deltatune.data.readers.parquet import Parquet
 from deltatune.data.readers.writer import Writer
 from deltatune.data.reasons import Code, Reason
+from deltatune.data.records import GROUP
 
 
 def read_records(
@@ -30,6 +32,7 @@ def read_records(
     write: Path,
     rejects: Path,
     where: str = "datasets",
+    groups: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Stream a file of records into Parquet.
 
@@ -41,6 +44,7 @@ def read_records(
     blank lines and the header not) and one string column for each field, null where missing.
     rejects: rejects.csv, `reasons.COLUMNS`; one line for each record left out.
     where: path of the data set in config.yaml, such as "datasets.news", for messages.
+    groups: columns that are kept beside those of `columns`, their names behind `records.GROUP`.
 
     Text stays as it is, an empty csv cell included. Integers, and floats without a fraction,
     become decimal digits; NaN and null become null. Reasons to reject a record: not UTF-8 (or half
@@ -56,7 +60,7 @@ def read_records(
     parquet for large data). jsonl is read twice, since any line may bring another column.
     """
     source = _open(Path(path), format, where)
-    return read_rows(source, str(path), columns, write, rejects, where)
+    return read_rows(source, str(path), columns, write, rejects, where, groups)
 
 
 def read_rows(
@@ -66,10 +70,12 @@ def read_rows(
     write: Path,
     rejects: Path,
     where: str = "datasets",
+    groups: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Stream records into Parquet. named: what messages call the source; all else as above."""
     names = source.names()
     mapping = _mapping(columns, names, named, where)
+    mapping |= _kept_for_groups(groups, names, named, where)
     wanted = list(dict.fromkeys(column for group in mapping.values() for column in group))
     positions = {
         field: [wanted.index(column) for column in group] for field, group in mapping.items()
@@ -161,6 +167,24 @@ def _mapping(
             if column not in names:
                 raise UserError(f"{where}.{field}: {_no_column(column, names, named)}")
     return mapping
+
+
+def _kept_for_groups(
+    groups: Sequence[str], names: list[str], named: str, where: str
+) -> dict[str, list[str]]:
+    """field -> column, of columns that only a split asks for."""
+    for column in groups:
+        if names.count(column) > 1:
+            raise UserError(
+                f"{where}: split.group of its task names '{excerpt(column)}', and {named} has "
+                f"{names.count(column)} columns of that name; give them names of their own"
+            )
+        if column not in names:
+            raise UserError(
+                f"{where}: split.group of its task names '{excerpt(column)}', and "
+                f"{_no_column(column, names, named)}"
+            )
+    return {f"{GROUP}{column}": [column] for column in groups}
 
 
 def _no_column(column: str, names: list[str], named: str) -> str:
