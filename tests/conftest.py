@@ -22,6 +22,9 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 # Many containers forbid byte code. Each process of a run would then compile the library anew, and
 # in an environment of --use-conda torch and transformers as well: ten seconds.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# Threads that spin while they wait take the cores from the other workers: `pretrain_model` takes
+# ten times as long beside them. What is computed stays the same.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # Under nohup, or in the background of a shell, tests and all that they start would ignore these.
 for number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(number) is signal.SIG_IGN:
