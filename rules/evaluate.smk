@@ -121,7 +121,7 @@ rule compute_metrics:
         mem_mb=lambda w, attempt: 3000 * attempt,
         runtime=lambda w, attempt: flow.resources.minutes(120, attempt),
     params:
-        settings=lambda w: flow.params.task(w.task, "labels", "metrics"),
+        settings=lambda w: flow.params.task(w.task, "labels", "language", "metrics"),
         code=lambda w: flow.params.metrics_code("compute_metrics", w.task),
     message:
         "Computing the metrics of {wildcards.system} on {wildcards.task}"

@@ -173,6 +173,7 @@ def _tasks(draw: Any, kind: str, dataset: str) -> dict[str, Any]:
     if kind == "instruct":
         own = {"with_input": "{instruction}{input}:", "without_input": "{{ {instruction}"}
         fixed["prompt"] = draw(st.sampled_from(["alpaca", "plain", own]))
+        fixed["language"] = draw(st.sampled_from(["en", "es", "zh", "th", "none"]))
     return draw(sections(module.Settings, **fixed))
 
 

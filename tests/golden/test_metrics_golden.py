@@ -194,12 +194,54 @@ def test_bleu_of_any_set_is_sacrebleu(pairs):
     assert scores == pytest.approx(single, rel=1e-12, abs=1e-12)
 
 
-@settings(max_examples=100, deadline=None)
-@given(pairs_of_texts)
-def test_rouge_l_of_any_set_is_the_mean_of_rouge_score(pairs):
+ascii_words = st.lists(st.sampled_from(["The", "cat", "a", "sat", "it's", "7,5", "!", "-"]))
+ascii_text = ascii_words.map(" ".join) | st.text(st.characters(codec="ascii"), max_size=12)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(ascii_text, ascii_text), min_size=1, max_size=8))
+def test_rouge_l_of_any_ascii_set_is_that_of_rouge_score(pairs):
     scorer = RougeScorer(["rougeL"])
-    expected = np.mean([scorer.score(b, a)["rougeL"].fmeasure for a, b in pairs])
-    assert corpus("rouge_l", *pairs) == pytest.approx(expected, rel=1e-12)
+    expected = [scorer.score(b, a)["rougeL"].fmeasure for a, b in pairs]
+    metric = load_metric("answers", "rouge_l")
+    assert metric.statistics(answers(*pairs))[:, 0].tolist() == expected
+
+
+@settings(max_examples=150, deadline=None)
+@given(pairs_of_texts)
+def test_chrf_of_any_set_is_that_of_sacrebleu(pairs):
+    texts, references = map(list, zip(*pairs, strict=True))
+    expected = sacrebleu.corpus_chrf(texts, [references], word_order=2).score
+    assert corpus("chrf", *pairs) == pytest.approx(expected, rel=1e-12, abs=1e-12)
+    chrf = load_metric("answers", "chrf")
+    single = [sacrebleu.sentence_chrf(a, [b], word_order=2).score for a, b in pairs]
+    scores = chrf.per_example(chrf.statistics(answers(*pairs)))
+    assert scores == pytest.approx(single, rel=1e-12, abs=1e-12)
+
+
+def test_chrf_of_sacrebleu_run_once():
+    """sacreBLEU 2.6.0: `sacrebleu -m chrf --chrf-word-order 2`."""
+    pairs = [
+        ("the cat sat on the red mat today", "the cat sat on the mat today"),
+        ("Вода кипит при ста градусах.", "Вода закипает при 100 градусах."),
+        ("水在一百度沸腾。", "水在100度沸腾。"),
+    ]
+    assert corpus("chrf", *pairs) == pytest.approx(60.8281896412, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("language", "tokenizer"), [("en", "13a"), ("de", "13a"), ("zh", "zh"), ("ko", "char")]
+)
+def test_bleu_of_a_language_is_that_of_sacrebleu_with_its_tokenizer(language, tokenizer):
+    pairs = [
+        ("水在一百度沸腾。", "水在100度沸腾。"),
+        ("물은 백 도에서 끓는다", "물은 100도에서 끓는다"),
+    ]
+    texts, references = map(list, zip(*pairs, strict=True))
+    expected = sacrebleu.corpus_bleu(texts, [references], tokenize=tokenizer).score
+    bleu = load_metric("answers", "bleu", {"language": language})
+    assert bleu.corpus(bleu.statistics(answers(*pairs))) == pytest.approx(expected, rel=1e-12)
+    assert f"|tok:{tokenizer}|" in bleu.signature()
 
 
 LABELS = ["business", "science", "sport", "world", "never seen"]

@@ -64,3 +64,10 @@ def test_bert_score_fails_on_an_empty_text(folder):
     scorer = upstream.bert_scorer(folder, 6)
     with pytest.raises(AttributeError, match="build_inputs_with_special_tokens"):
         scorer.score([""], ["text"])
+
+
+def test_chrf_scores_of_sacrebleu_have_no_counts():
+    import sacrebleu
+
+    score = sacrebleu.CHRF(word_order=2).sentence_score("a b", ["a b"])
+    assert not [key for key, value in vars(score).items() if isinstance(value, list)]

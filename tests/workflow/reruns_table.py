@@ -430,6 +430,12 @@ SECTIONS["`tasks`"] = [
         "No system is evaluated again.",
     ),
     Row(
+        "`language` of `instruct`",
+        ("compute_metrics questions *", *rescored("answers", "questions")),
+        {"es": put(tasks__questions__language="es")},
+        "No system is evaluated again.",
+    ),
+    Row(
         "`main_metric`",
         ("plot_differences answers", "render_report"),
         {"bleu": put(tasks__questions__main_metric="bleu")},

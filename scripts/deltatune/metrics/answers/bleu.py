@@ -1,16 +1,24 @@
 """Corpus BLEU as sacreBLEU computes it, from 0 to 100."""
 
+import importlib.util
+
 import numpy as np
 import pandas as pd
 import sacrebleu
 
 from deltatune.metrics.base import ANSWERS, Metric, ratio, texts
+from deltatune.metrics.words import unspaced
 
 _ORDERS = 4
+_CHINESE = ("zh", "cmn", "yue", "wuu", "nan", "hak", "lzh")
+_BY_CHARACTER = ("ja", "ko", "th", "lo", "km", "my", "bo", "dz")
 
 
 class Bleu(Metric):
-    """Corpus BLEU with sacreBLEU's defaults: 13a tokens, mixed case, exponential smoothing.
+    """Corpus BLEU with sacreBLEU's defaults: mixed case, exponential smoothing, 13a tokens.
+
+    The tokens of Chinese, Japanese, Korean and of languages without spaces are others, see
+    `tokenizer`.
 
     Papineni et al. 2002; Post 2018, "A Call for Clarity in Reporting BLEU Scores". The figure is
     sacreBLEU's own for the whole set, never the mean of sentence figures, and runs from 0 to 100.
@@ -24,7 +32,7 @@ class Bleu(Metric):
         """Give [examples, 10]: answer length, reference length, 4 matches, 4 n-gram counts."""
         # effective_order has no part in the counts; it only keeps sacreBLEU from warning, for
         # each example, about a sentence figure that is not used.
-        scorer = sacrebleu.BLEU(effective_order=True)
+        scorer = sacrebleu.BLEU(effective_order=True, tokenize=tokenizer(self.language))
         rows = [
             [score.sys_len, score.ref_len, *score.counts, *score.totals]
             for answer, reference in zip(
@@ -46,9 +54,31 @@ class Bleu(Metric):
         return _bleu(statistics, effective_order=True)
 
     def signature(self) -> str:
-        """Give sacreBLEU's signature."""
+        """Give sacreBLEU's signature, which names the tokenizer."""
         # sacreBLEU learns the number of references from data: one, here.
-        return str(sacrebleu.BLEU(references=[["one reference"]]).get_signature())
+        scorer = sacrebleu.BLEU(tokenize=tokenizer(self.language), references=[["one reference"]])
+        return str(scorer.get_signature())
+
+    def caveats(self, outputs: pd.DataFrame) -> list[str]:
+        """Say where words cannot be told apart."""
+        if tokenizer(self.language) in ("char", "ja-mecab"):
+            return []
+        cjk = tokenizer(self.language) != "zh"
+        return unspaced(texts(outputs, "reference"), "BLEU", cjk=cjk)
+
+
+def tokenizer(language: str) -> str:
+    """sacreBLEU's tokenizer for a language: 13a, but for those that it has others for.
+
+    Of Japanese the one by words is taken where its packages are installed, and else that by
+    character, as for Korean and for scripts without spaces, for which sacreBLEU has none that needs
+    no other package.
+    """
+    if language in _CHINESE:
+        return "zh"
+    if language == "ja" and all(map(importlib.util.find_spec, ("MeCab", "ipadic"))):
+        return "ja-mecab"
+    return "char" if language in _BY_CHARACTER else "13a"
 
 
 def _bleu(totals: np.ndarray, effective_order: bool) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from deltatune.metrics.base import ANSWERS, MeanMetric, texts
-from deltatune.metrics.squad import normalize
+from deltatune.metrics.squad import normalize, signature
 
 
 class ExactMatch(MeanMetric):
@@ -21,9 +21,13 @@ class ExactMatch(MeanMetric):
         """Give 1 or 0 for each answer."""
         pairs = zip(texts(outputs, "answer"), texts(outputs, "reference"), strict=True)
         return np.array(
-            [normalize(answer) == normalize(reference) for answer, reference in pairs], np.float64
+            [
+                normalize(answer, self.language) == normalize(reference, self.language)
+                for answer, reference in pairs
+            ],
+            np.float64,
         )
 
     def signature(self) -> str:
         """Say the normalization."""
-        return "nrefs:1|norm:squad (lower case, no ASCII punctuation, no a/an/the)|agg:mean"
+        return f"nrefs:1|{signature(self.language)}|agg:mean"
