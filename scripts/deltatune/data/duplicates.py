@@ -6,7 +6,7 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from math import ceil
 from zlib import crc32
@@ -76,7 +76,7 @@ def near_duplicates(
 
     # A checksum stands for a shingle in the index; two with the same one only cost a comparison.
     def checksums(position: int) -> list[tuple[str, int]]:
-        return [(g, crc32(g.encode("utf-8", "surrogatepass"))) for g in shingles(position)]
+        return [(gram, _checksum(gram)) for gram in shingles(position)]
 
     frequency = Counter(checksum for i in held_out for _, checksum in checksums(i))
 
@@ -125,6 +125,64 @@ def near_duplicates(
         if position not in repeats:
             sweep("validation", position, only_test)
     return repeats
+
+
+# Of shorter texts, single phrases, chance alone finds most in some long text.
+_LEAST = 5
+"""Shingles (7 words) of a text that is looked for in others."""
+_COUNTERS = 2**20
+_HITS = 3
+
+
+def contained(
+    texts: list[str], others: Iterable[str], sample: Iterable[str], share: float
+) -> set[int]:
+    """Positions of the texts whose shingles stand, to a share, in one of the others: short in long.
+
+    Found like near duplicates: of the n shingles of a text, rarest first, k of the first
+    n - share * n + k stand in every text that contains it. Only those are indexed, and the others
+    are read once; with `_HITS` as k a common phrase alone proposes no pair. sample: some of the
+    others, which with the texts decide what is rare; the result does not depend on it. Texts of
+    fewer than `_LEAST` shingles are not looked for.
+    """
+    frequency = np.zeros(_COUNTERS, dtype=np.int64)
+    for text in (*texts, *sample):
+        for gram in _shingles(text):
+            frequency[_checksum(gram) % _COUNTERS] += 1
+
+    @lru_cache(maxsize=4096)
+    def shingles(position: int) -> frozenset[str]:
+        return _shingles(texts[position])
+
+    index: dict[int, list[int]] = {}
+    hits_needed = [0] * len(texts)
+    for position in range(len(texts)):
+        checksums = [_checksum(gram) for gram in shingles(position)]
+        if len(checksums) >= _LEAST:
+            least = round_up(share * len(checksums))
+            hits_needed[position] = min(_HITS, least)
+            prefix = len(checksums) - least + hits_needed[position]
+            for checksum in sorted(checksums, key=lambda c: (frequency[c % _COUNTERS], c))[:prefix]:
+                index.setdefault(checksum, []).append(position)
+
+    inside: set[int] = set()
+    for other in others if index else ():
+        grams = _shingles(other)
+        hits: dict[int, int] = {}
+        for gram in grams:
+            for position in index.get(_checksum(gram), ()):
+                hits[position] = hits.get(position, 0) + 1
+        for position, count in hits.items():
+            if count < hits_needed[position] or position in inside:
+                continue
+            own = shingles(position)
+            if len(own & grams) >= round_up(share * len(own)):
+                inside.add(position)
+    return inside
+
+
+def _checksum(shingle: str) -> int:
+    return crc32(shingle.encode("utf-8", "surrogatepass"))
 
 
 def round_up(value: float) -> int:

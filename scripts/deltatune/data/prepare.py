@@ -9,6 +9,7 @@ import pandas as pd
 from deltatune.core.errors import UserError
 from deltatune.core.text import did_you_mean, excerpt
 from deltatune.data.duplicates import comparable_texts
+from deltatune.data.leakage import leakage
 from deltatune.data.reasons import Code
 from deltatune.data.records import BATCH, GROUP, as_dicts, group_columns
 from deltatune.data.splits import Split, clean_records, count_codes, split_records
@@ -49,7 +50,15 @@ def prepare(records: pd.DataFrame, kind: ModuleType, task: dict, where: str) -> 
         near_duplicate_threshold=options["near_duplicates"],
         where=f"{where}.split",
     )
-    counts = {**split.counts, "records": total, "rejected": count_codes(rejected["code"])}
+    leaks = leakage(
+        split.train, split.test, kind.TEXT_FIELDS, kind.PROMPT_FIELDS, kind.ANSWER_FIELDS
+    )
+    counts = {
+        **split.counts,
+        "leakage": leaks,
+        "records": total,
+        "rejected": count_codes(rejected["code"]),
+    }
     excluded = pd.concat([rejected, split.excluded], ignore_index=True).sort_values("row")
     parts = {name: getattr(split, name) for name in ("train", "validation", "test")}
     return Split(**parts, excluded=excluded, counts=counts), counts

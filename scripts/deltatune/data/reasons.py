@@ -1,4 +1,4 @@
-"""Why a record was left out: a code with its details, and the prose that is made of them.
+"""Why a record was left out or counted: a code with its details, and the prose made of them.
 
 Counts in manifests and the `code` column of rejects.csv and excluded.csv hold the codes; prose is
 for people, and nothing reads it back.
@@ -59,6 +59,19 @@ _DETAILS = {
     Code.NEAR_DUPLICATE: " of {split} row {row}",
 }
 """What stands behind the label, from the fields of a Reason."""
+
+
+CONTAINED_SHARE = 0.9
+"""Share of the word 3-grams of a test record that one training record has: `Leak.CONTAINED`."""
+
+
+class Leak(StrEnum):
+    """What a test record shares with the training data though it is no duplicate; the values stand
+    in manifests, and are those of `report.caveats.Code`."""
+
+    REPEATED_PROMPT = "repeated_prompt"
+    CONTAINED = "contained"
+    REPEATED_ANSWER = "repeated_answer"
 
 
 @dataclass(frozen=True)

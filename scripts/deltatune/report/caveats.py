@@ -63,7 +63,23 @@ class Code(StrEnum):
         "{task} was evaluated on {clusters} only, each resampled as a whole: the interval and "
         "the p-value of so few are rough.",
     )
-    # Of the data.
+    # Of the data. Keys of `leakage` in the manifest of split_dataset: data.reasons.Leak.
+    REPEATED_PROMPT = (
+        "repeated_prompt",
+        "Leakage, {task}: {count} of {total} test prompts ({share}) stand in the training data "
+        "with another answer; `split.group` with the columns of the prompt would keep equal "
+        "prompts in one split.",
+    )
+    CONTAINED = (
+        "contained",
+        "Leakage, {task}: {count} of {total} test records ({share}) are contained in a training "
+        "record, with {least} of their word 3-grams or more.",
+    )
+    REPEATED_ANSWER = (
+        "repeated_answer",
+        "Leakage, {task}: {count} of {total} test references ({share}) stand verbatim among the "
+        "training outputs, so repeating outputs of the training data can be right.",
+    )
     NO_LEAKAGE = (
         "no_leakage",
         "Leakage, {tasks}: no test or validation record is a duplicate or near duplicate of a "
@@ -77,6 +93,7 @@ class Code(StrEnum):
     TRUNCATED = "truncated", "{task}: {count} documents were longer than a row and were cut."
 
 
+LEAKS = (Code.REPEATED_PROMPT, Code.CONTAINED, Code.REPEATED_ANSWER)
 ANSWER_FAULTS = (Code.EMPTY, Code.UNFINISHED, Code.PROMPTS_CUT)
 
 

@@ -15,7 +15,7 @@ from deltatune.core import manifest
 from deltatune.core.paths import ROOT
 from deltatune.data import reasons
 from deltatune.report import reading
-from deltatune.report.caveats import ANSWER_FAULTS, Caveat, Code
+from deltatune.report.caveats import ANSWER_FAULTS, LEAKS, Caveat, Code
 from deltatune.report.data import ReportData
 
 
@@ -134,6 +134,8 @@ def task_counts(task: dict[str, Any]) -> dict[str, Any]:
         "duplicates": sum(n for code, n in excluded.items() if code != reasons.Code.NEAR_DUPLICATE),
         "near_duplicates": excluded.get(reasons.Code.NEAR_DUPLICATE, 0),
         "splits": sizes,
+        **({"groups": split["groups"]} if "groups" in split else {}),
+        **split["leakage"],
         "truncated": sum(t["truncated"] for t in tokens.values()),
         "dropped": sum(t["dropped"] for t in tokens.values()),
         "supervised_tokens": tokens["train"]["supervised_tokens"],
@@ -179,7 +181,20 @@ def caveats(plan: dict[str, Any]) -> list[Caveat]:
         if not manifest.read(task["files"]["split"])["excluded"]
     ]
     leakage = [Caveat(Code.NO_LEAKAGE, {"tasks": clean})] if clean else []
+    for name, task in plan["tasks"].items():
+        leakage += leaks(name, manifest.read(task["files"]["split"]))
     return [*result, *metrics, *leakage]
+
+
+def leaks(task: str, split: dict[str, Any]) -> list[Caveat]:
+    """What split_dataset counted of test records that stand in the training data."""
+    total = split["test"]
+    shared = {"task": task, "total": total, "least": f"{reasons.CONTAINED_SHARE:.0%}"}
+    return [
+        Caveat(code, {**shared, "count": count, "share": f"{count / total:.1%}"})
+        for code in LEAKS
+        if (count := split["leakage"].get(code))
+    ]
 
 
 def answer_faults(experiment: str, system: str, counts: dict[str, Any]) -> list[Caveat]:

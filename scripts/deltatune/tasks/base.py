@@ -144,6 +144,10 @@ class TaskKind(Protocol):
     """The fields whose text makes two records duplicates if it is equal."""
     OPTIONAL_FIELDS: tuple[str, ...]
     """Those of them that a record may lack."""
+    PROMPT_FIELDS: tuple[str, ...]
+    """Those of them that ask, where a record asks; the same prompt may have several answers."""
+    ANSWER_FIELDS: tuple[str, ...]
+    """Those of them that answer."""
     LABEL_FIELD: str | None
     """The field that a stratified split balances."""
     OVERFLOW: Overflow

@@ -21,6 +21,8 @@ UNIT = "examples"
 MAIN_METRIC = "accuracy"
 TEXT_FIELDS = ("text",)
 OPTIONAL_FIELDS = ()
+PROMPT_FIELDS = ()
+ANSWER_FIELDS = ()
 LABEL_FIELD = "label"
 # The end of the prompt asks for the label, and only the label is supervised.
 OVERFLOW = "shorten_prompt"

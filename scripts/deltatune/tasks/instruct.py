@@ -22,6 +22,8 @@ MAIN_METRIC = "rouge_l"
 METRICS = ["rouge_l", "bleu", "exact_match", "token_f1", "bertscore"]
 TEXT_FIELDS = ("instruction", "input", "output")
 OPTIONAL_FIELDS = ("input",)
+PROMPT_FIELDS = ("instruction", "input")
+ANSWER_FIELDS = ("output",)
 LABEL_FIELD = None
 OVERFLOW = "truncate"
 

@@ -16,6 +16,8 @@ UNIT = "windows"
 MAIN_METRIC = "perplexity"
 TEXT_FIELDS = ("text",)
 OPTIONAL_FIELDS = ()
+PROMPT_FIELDS = ()
+ANSWER_FIELDS = ()
 LABEL_FIELD = None
 OVERFLOW = "split"
 

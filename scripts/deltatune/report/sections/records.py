@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from deltatune.report import numbers
+from deltatune.report.caveats import Code
 
 FACTS = {
     "rows": "Rows in the source",
@@ -11,6 +12,10 @@ FACTS = {
     "duplicates": "Duplicates left out",
     "near_duplicates": "Near duplicates left out",
     "splits": "Split",
+    "groups": "Groups",
+    Code.REPEATED_PROMPT: "Test prompts in training with another answer",
+    Code.CONTAINED: "Test records contained in a training record",
+    Code.REPEATED_ANSWER: "Test references verbatim in training",
     "truncated": "Documents cut to a row",
     "padding_share": "Padding",
     "supervised_tokens": "Supervised tokens",

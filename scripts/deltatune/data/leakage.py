@@ -1,0 +1,69 @@
+"""What of the test stands in the training data without being a duplicate: counted, not left out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+
+import pandas as pd
+
+from deltatune.data.duplicates import comparable_texts, contained
+from deltatune.data.reasons import CONTAINED_SHARE, Leak
+from deltatune.data.records import BATCH
+
+_SAMPLE = 20_000
+
+
+def leakage(
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    text_fields: Sequence[str],
+    prompt_fields: Sequence[str],
+    answer_fields: Sequence[str],
+) -> dict[str, int]:
+    """Numbers of test records, by `reasons.Leak`.
+
+    train, test: the splits, without duplicates. text_fields: of a whole record. prompt_fields,
+    answer_fields: what is asked and what is answered; a kind without them has no such leaks.
+    Prompts are compared as for duplicates; with the same answer they would be duplicates, and are
+    in no split. Answers count where they are the same to the character.
+    """
+    counts = {}
+    if prompt_fields:
+        counts[Leak.REPEATED_PROMPT] = _repeated(
+            _comparable(test, prompt_fields), _comparable(train, prompt_fields)
+        )
+    step = max(1, len(train) // _SAMPLE)
+    inside = contained(
+        list(_comparable(test, text_fields)),
+        _comparable(train, text_fields),
+        _comparable(train.iloc[::step], text_fields),
+        CONTAINED_SHARE,
+    )
+    counts[Leak.CONTAINED] = len(inside)
+    if answer_fields:
+        counts[Leak.REPEATED_ANSWER] = _repeated(
+            _verbatim(test, answer_fields), _verbatim(train, answer_fields)
+        )
+    return {leak.value: count for leak, count in counts.items()}
+
+
+def _comparable(records: pd.DataFrame, fields: Sequence[str]) -> Iterator[str]:
+    for start in range(0, len(records), BATCH):
+        yield from comparable_texts(records.iloc[start : start + BATCH], fields)
+
+
+def _verbatim(records: pd.DataFrame, fields: Sequence[str]) -> Iterator[str]:
+    return map("\x1f".join, zip(*(records[field] for field in fields), strict=True))
+
+
+def _repeated(texts: Iterable[str], others: Iterable[str]) -> int:
+    """How many texts are among the others."""
+    keys = list(map(_key, texts))
+    wanted = set(keys)
+    there = {key for key in map(_key, others) if key in wanted}
+    return sum(key in there for key in keys)
+
+
+def _key(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
