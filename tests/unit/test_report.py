@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import json
+import math
 import re
 import warnings
 import xml.etree.ElementTree as ET
@@ -347,7 +348,11 @@ def test_numbers(value, decimals, plain, signed):
 
 def _verdicts(*outcomes, own=True, task=None):
     return [
-        verdict.Verdict(f"e{place}", task or f"t{place}", "m", one, "", own)
+        verdict.Verdict(
+            *(f"e{place}", task or f"t{place}", "m", one, "", own),
+            harm=place + 2,
+            change=f"m from 1 to {place + 2}",
+        )
         for place, one in enumerate(outcomes)
     ]
 
@@ -367,12 +372,29 @@ def _verdicts(*outcomes, own=True, task=None):
          "could not be compared on one."),
         (_verdicts("improved", "worsened", task="t"), "Tuning helped in 1 of 2 experiments; it "
          "hurt in one."),
-        (_verdicts("improved") + _verdicts("worsened", own=False), "Tuning helped. Cross-task, on "
-         "a task that it was not tuned for, it hurt."),
+        (_verdicts("improved") + _verdicts("undetected", own=False), "Tuning helped. Cross-task, "
+         "in 1 comparison on 1 task that it was not tuned for, it made no detectable difference."),
+        (_verdicts("improved") + _verdicts("worsened", "worsened", "improved", own=False, task="t"),
+         "Tuning helped. Cross-task, in 3 comparisons on 1 task that it was not tuned for, it "
+         "helped in one and hurt in two; at worst m from 1 to 3 (e1)."),
     ],
 )  # fmt: skip
 def test_overall(verdicts, expected):
     assert verdict.overall(verdicts) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"base": 63, "tuned": 846, "higher_is_better": False}, 846 / 63),
+        ({"base": 6.0, "tuned": 0.02, "higher_is_better": True}, 300),
+        ({"base": 6.0, "tuned": 0.0, "higher_is_better": True}, math.inf),
+        ({"base": 0.5, "tuned": 0.6, "higher_is_better": True}, 1),
+        ({"base": float("nan"), "tuned": 0.6, "higher_is_better": True}, 1),
+    ],
+)
+def test_harm_is_a_factor_by_the_direction_of_the_metric(changes, expected):
+    assert verdict.harm(row(**changes)) == pytest.approx(expected)
 
 
 def test_summary_takes_main_metrics_and_knows_other_tasks():

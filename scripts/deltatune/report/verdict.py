@@ -4,6 +4,7 @@ Everything here is a pure function of the comparison table, so the words on the 
 and cannot drift from the numbers. The words follow the four outcomes of `outcomes`.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -43,6 +44,10 @@ class Verdict:
     text: str
     own: bool
     """False where the task is not the one that the experiment was tuned on."""
+    harm: float = 1.0
+    """How many times worse the tuned figure is, see `harm`; 1 where it is not worse."""
+    change: str = ""
+    """The metric and its change, for the sentence on the worst harm."""
 
 
 @dataclass(frozen=True)
@@ -180,9 +185,39 @@ def overall(verdicts: list[Verdict]) -> str:
     own = [one for one in verdicts if one.own]
     text = _count(own, "task" if len({one.task for one in own}) == len(own) else "experiment")
     cross_task = [one for one in verdicts if not one.own]
-    if cross_task:
-        where = "a task" if len(cross_task) == 1 else "tasks"
-        text += f" Cross-task, on {where} that it was not tuned for, it {_tally(cross_task)}."
+    return text + (_cross_task(cross_task) if cross_task else "")
+
+
+def _cross_task(verdicts: list[Verdict]) -> str:
+    """Pairs and tasks are counted apart: two experiments may harm one and the same task."""
+    tasks = plural(len({one.task for one in verdicts}), "tasks")
+    pairs = plural(len(verdicts), "comparisons")
+    text = f" Cross-task, in {pairs} on {tasks} that it was not tuned for, it {_tally(verdicts)}"
+    harmed = [one for one in verdicts if one.outcome == Outcome.WORSENED]
+    if harmed:
+        worst = max(harmed, key=lambda one: one.harm)
+        text += f"; at worst {worst.change} ({worst.experiment})"
+    return f"{text}."
+
+
+def harm(row: Mapping) -> float:
+    """How many times worse the tuned figure is than the base's: their ratio, by the direction of
+    the metric. 1 where it is not worse or has no ratio; infinite where nothing is left of it."""
+    base, tuned = float(row["base"]), float(row["tuned"])
+    better, worse = (base, tuned) if not is_true(row["higher_is_better"]) else (tuned, base)
+    if not (finite(base) and finite(tuned)) or better < 0 or worse <= better:
+        return 1.0
+    return worse / better if better > 0 else math.inf
+
+
+def _change(row: Mapping, title: str) -> str:
+    """'Perplexity on prose from 63 to 846, 13 times as high'."""
+    decimals = decimals_for(row)
+    base, tuned = (format_number(row[key], decimals) for key in ("base", "tuned"))
+    text = f"{title} on {row['task']} from {base} to {tuned}"
+    factor = harm(row)
+    if finite(factor) and factor >= 1.1 and not is_true(row["higher_is_better"]):
+        text += f", {factor:.3g} times as high" if factor < 1000 else ""
     return text
 
 
@@ -225,7 +260,7 @@ def _tally(verdicts: list[Verdict]) -> str:
     counts = {name: sum(one.outcome == name for one in verdicts) for name in _PHRASES}
     if len(verdicts) == 1:
         return _PHRASES[verdicts[0].outcome].removesuffix(" {where} {n}")
-    return _join([_PHRASES[name].format(where="on", n=_word(n)) for name, n in counts.items() if n])
+    return _join([_PHRASES[name].format(where="in", n=_word(n)) for name, n in counts.items() if n])
 
 
 def _word(count: int) -> str:
@@ -261,6 +296,8 @@ def summarize(data: ReportData) -> Summary:
                 outcome=outcome(row, data.confidence),
                 text=text,
                 own=own,
+                harm=harm(row),
+                change=_change(row, title),
             )
         )
     return Summary(overall=overall(verdicts), verdicts=verdicts)
