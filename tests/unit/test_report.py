@@ -30,7 +30,7 @@ from deltatune.report import (
 from deltatune.report.caveats import Caveat, Code
 from deltatune.report.data import COSTS, ReportData
 from deltatune.report.figures import confusion, differences, embed, forest, losses, style, svg
-from deltatune.report.sections import caveats, downloads, results, tasks
+from deltatune.report.sections import caveats, downloads, records, results, tasks
 from deltatune.report.text import clean
 from deltatune.tasks.registry import load_kind
 from great_tables import GT
@@ -156,7 +156,8 @@ def make_data(count=20, text="the sky is blue today", **changed) -> ReportData:
                                           "ci_high": 0.85}}},
         "records": {
             "instructions": {"rows": 1000, "kept": 980, "rejected": {"missing output": 20},
-                             "duplicates": 11, "splits": {"train": 900, "test": 80},
+                             "duplicates": 11, "near_duplicates": 0,
+                             "near_duplicate_threshold": 0.85, "splits": {"train": 900, "test": 80},
                              "truncated": 4, "padding_share": 0.032, "supervised_tokens": 1234567},
             "news": {"rows": np.int64(2000)},
         },
@@ -629,6 +630,7 @@ def test_page_is_whole_and_in_order(html):
     assert reader.text.endswith("deltatune 0.1.0")
     assert "1,234,567" in reader.text
     assert "11 duplicate and 0 near-duplicate rows" in reader.text
+    assert "(exact; word 3-gram Jaccard ≥ 0.85)" in reader.text
 
 
 def test_page_needs_nothing_else(html):
@@ -899,6 +901,54 @@ def test_caveats_of_a_metric_name_its_systems(tmp_path):
     paths = {"base": files[0], "tuned": files[1:]}
     sentences = [str(one) for one in collect.metric_caveats("ex", ["base", "seed 1"], paths)]
     assert sentences == ["ex (base, seed 1): rough.", "ex (seed 1): few."]
+
+
+def _split_manifest(threshold, **excluded):
+    settings = {"split": {"near_duplicates": threshold}}
+    return {"settings": settings, "excluded": excluded}
+
+
+def test_no_duplicate_is_claimed_but_of_what_was_tested():
+    """Where near duplicates are not looked for, nothing is said of them."""
+    splits = {
+        "news": _split_manifest(0.85),
+        "prose": _split_manifest(0.85),
+        "tips": _split_manifest(0.5),
+        "talks": _split_manifest(None),
+        "dirty": _split_manifest(0.85, duplicate=1),
+    }
+    assert [str(one) for one in collect.no_duplicates(splits)] == [
+        "Leakage, news, prose: no test or validation record repeats a training record (exact; "
+        "word 3-gram Jaccard ≥ 0.85).",
+        "Leakage, tips: no test or validation record repeats a training record (exact; word "
+        "3-gram Jaccard ≥ 0.5).",
+        "Leakage, talks: no test or validation record repeats a training record (exact alone).",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "sentence", "cells"),
+    [
+        (0.85, "3 duplicate and 2 near-duplicate rows were left out of the splits (exact; word "
+               "3-gram Jaccard ≥ 0.85).", {"Near duplicates left out": ["2"]}),
+        (None, "3 duplicate rows were left out of the splits (exact alone).", {}),
+    ],
+)  # fmt: skip
+def test_duplicates_left_out_are_said_with_what_was_tested(tmp_path, threshold, sentence, cells):
+    excluded = {"duplicate": 2, "conflicting_label": 1} | (
+        {"near_duplicate": 2} if threshold else {}
+    )
+    split = _split_manifest(threshold, **excluded) | {"rejected": {}, "leakage": {}}
+    files = {"dataset": tmp_path / "d.json", "split": tmp_path / "s.json"}
+    manifest.write(files["dataset"], rows=99, reasons={})
+    manifest.write(files["split"], **split, train=70, validation=10, test=14)
+    tokens = {"truncated": 0, "dropped": 0, "supervised_tokens": 9, "padding_share": 0.1}
+    manifest.write(tmp_path / "t.json", **tokens)
+    counts = collect.task_counts({"files": {**files, "tokens": {"train": tmp_path / "t.json"}}})
+    data = make_data(records={"news": counts})
+    assert f"Leakage, news: {sentence}" in caveats.view(data)
+    rows = {row["name"]: row["cells"] for row in records.view(data.records)["rows"]}
+    assert {name: rows[name] for name in rows if name == "Near duplicates left out"} == cells
 
 
 # --------------------------------------------------------------------------------------- upstream

@@ -82,19 +82,29 @@ class Code(StrEnum):
     )
     NO_LEAKAGE = (
         "no_leakage",
-        "Leakage, {tasks}: no test or validation record is a duplicate or near duplicate of a "
-        "training record.",
+        "Leakage, {tasks}: no test or validation record repeats a training record ({tested}).",
     )
     DUPLICATES = (
         "duplicates",
         "Leakage, {task}: {exact} duplicate and {near} near-duplicate rows were left out of the "
-        "splits.",
+        "splits ({tested}).",
+    )
+    EXACT_DUPLICATES = (
+        "exact_duplicates",
+        "Leakage, {task}: {exact} duplicate rows were left out of the splits ({tested}).",
     )
     TRUNCATED = "truncated", "{task}: {count} documents were longer than a row and were cut."
 
 
 LEAKS = (Code.REPEATED_PROMPT, Code.CONTAINED, Code.REPEATED_ANSWER)
 ANSWER_FAULTS = (Code.EMPTY, Code.UNFINISHED, Code.PROMPTS_CUT)
+
+
+def tested(threshold: float | None) -> str:
+    """What duplicates were looked for. threshold: `split.near_duplicates`."""
+    if threshold is None:
+        return "exact alone"
+    return f"exact; word 3-gram Jaccard ≥ {threshold:g}"
 
 
 @dataclass(frozen=True)

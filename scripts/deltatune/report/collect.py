@@ -15,7 +15,7 @@ from deltatune.core import manifest
 from deltatune.core.paths import ROOT
 from deltatune.data import reasons
 from deltatune.report import reading
-from deltatune.report.caveats import ANSWER_FAULTS, LEAKS, Caveat, Code
+from deltatune.report.caveats import ANSWER_FAULTS, LEAKS, Caveat, Code, tested
 from deltatune.report.data import ReportData
 
 
@@ -132,7 +132,7 @@ def task_counts(task: dict[str, Any]) -> dict[str, Any]:
         "kept": sum(sizes.values()),
         "rejected": {reasons.Code(code).label: count for code, count in rejected.items()},
         "duplicates": sum(n for code, n in excluded.items() if code != reasons.Code.NEAR_DUPLICATE),
-        "near_duplicates": excluded.get(reasons.Code.NEAR_DUPLICATE, 0),
+        **_near_duplicates(split),
         "splits": sizes,
         **({"groups": split["groups"]} if "groups" in split else {}),
         **split["leakage"],
@@ -141,6 +141,15 @@ def task_counts(task: dict[str, Any]) -> dict[str, Any]:
         "supervised_tokens": tokens["train"]["supervised_tokens"],
         "padding_share": tokens["train"]["padding_share"],
     }
+
+
+def _near_duplicates(split: dict[str, Any]) -> dict[str, Any]:
+    """Their number and threshold; nothing where they were not looked for."""
+    threshold = near_duplicate_threshold(split)
+    if threshold is None:
+        return {}
+    count = split["excluded"].get(reasons.Code.NEAR_DUPLICATE, 0)
+    return {"near_duplicates": count, "near_duplicate_threshold": threshold}
 
 
 def costs(plan: dict[str, Any]) -> pd.DataFrame:
@@ -175,15 +184,27 @@ def caveats(plan: dict[str, Any]) -> list[Caveat]:
             result += answer_faults(name, system, counts)
         result += batch_sizes(name, manifests)
         metrics += metric_caveats(name, systems, experiment["files"]["metrics"])
-    clean = [
-        name
-        for name, task in plan["tasks"].items()
-        if not manifest.read(task["files"]["split"])["excluded"]
-    ]
-    leakage = [Caveat(Code.NO_LEAKAGE, {"tasks": clean})] if clean else []
-    for name, task in plan["tasks"].items():
-        leakage += leaks(name, manifest.read(task["files"]["split"]))
+    splits = {name: manifest.read(t["files"]["split"]) for name, t in plan["tasks"].items()}
+    leakage = no_duplicates(splits)
+    for name, split in splits.items():
+        leakage += leaks(name, split)
     return [*result, *metrics, *leakage]
+
+
+def no_duplicates(splits: dict[str, dict[str, Any]]) -> list[Caveat]:
+    """The tasks without a duplicate, by what was tested. splits: their manifests."""
+    tasks: dict[str, list[str]] = {}
+    for name, split in splits.items():
+        if not split["excluded"]:
+            tasks.setdefault(tested(near_duplicate_threshold(split)), []).append(name)
+    return [
+        Caveat(Code.NO_LEAKAGE, {"tasks": names, "tested": what}) for what, names in tasks.items()
+    ]
+
+
+def near_duplicate_threshold(split: dict[str, Any]) -> float | None:
+    """From a manifest of split_dataset; None where near duplicates were not looked for."""
+    return split["settings"]["split"]["near_duplicates"]
 
 
 def leaks(task: str, split: dict[str, Any]) -> list[Caveat]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from deltatune.report import numbers, outcomes
-from deltatune.report.caveats import Caveat, Code
+from deltatune.report.caveats import Caveat, Code, tested
 from deltatune.report.data import ReportData
 
 FEW_EXAMPLES = 30
@@ -25,8 +25,11 @@ def from_numbers(data: ReportData) -> Iterator[Caveat]:
         yield from _of_row(data, row)
     for task, counts in data.records.items():
         exact, near = counts.get("duplicates") or 0, counts.get("near_duplicates") or 0
+        threshold = counts.get("near_duplicate_threshold")
         if exact or near:
-            yield Caveat(Code.DUPLICATES, {"task": task, "exact": exact, "near": near})
+            code = Code.EXACT_DUPLICATES if threshold is None else Code.DUPLICATES
+            details = {"task": task, "exact": exact, "near": near, "tested": tested(threshold)}
+            yield Caveat(code, details)
         if counts.get("truncated"):
             yield Caveat(Code.TRUNCATED, {"task": task, "count": counts["truncated"]})
 

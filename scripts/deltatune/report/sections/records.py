@@ -11,6 +11,7 @@ FACTS = {
     "rejected": "Rejected",
     "duplicates": "Duplicates left out",
     "near_duplicates": "Near duplicates left out",
+    "near_duplicate_threshold": "Near duplicates: word 3-gram Jaccard from",
     "splits": "Split",
     "groups": "Groups",
     Code.REPEATED_PROMPT: "Test prompts in training with another answer",
