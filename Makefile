@@ -23,7 +23,7 @@ check: lint
 # What needs GPTQ's packages among the others comes in a process of its own.
 test: $(VENV)/.test $(VENV)/.gptq lint
 	PYTHONPATH="$(CURDIR)/$(VENV)/gptq" $(BIN)/python -m pytest --durations 30 tests/gptq
-	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder \
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder \
 		--durations 30 --ignore tests/gptq
 
 lint: $(VENV)/.test

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import distribution
 import pytest
 import yaml
 from fetch_process import CANARY
@@ -32,49 +33,22 @@ for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, handler)
 PARTS = ["Snakefile", "config.yaml", "rules", "scripts", "envs", "profiles", "report", "data"]
 
-#: Files that take minutes, in the order in which they begin: with one of them at the end, all
-#: workers but one would stand idle. Those that wait for something come beside those that compute.
-SLOW = (
-    "end_to_end/test_default_run.py",
-    "slurm/test_slurm.py",
-    "presets/test_presets_end_to_end.py",
-    "end_to_end/test_bad_days.py",
-    "end_to_end/test_archive_run.py",
-    "end_to_end/test_killed_training.py",
-    "end_to_end/test_merge.py",
-    "end_to_end/test_real_files.py",
-    "end_to_end/test_small_run.py",
-    "end_to_end/test_reruns_for_real.py",
-    "end_to_end/test_try_model.py",
-    "end_to_end/test_many_records.py",
-    "end_to_end/test_train_processes.py",
-    "unit/test_train_checkpoints.py",
-)
-#: Files whose tests need not run in one process: what they share is made once for all processes.
-#: Those that are not slow come last, and fill what is left.
-SPREAD = {
-    "end_to_end/test_bad_days.py",
-    "end_to_end/test_reruns_for_real.py",
-    "end_to_end/test_small_run.py",
-    "end_to_end/test_try_model.py",
-    "workflow/test_reruns.py",
-}
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """Which tests run in one process, under `--dist loadfile`."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Groups(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return distribution.group(nodeid)
+
+    return Groups(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put tests into groups for `--dist loadgroup`: each runs in one process, slow ones first."""
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        return
-
-    def file(item: pytest.Item) -> str:
-        return item.path.relative_to(ROOT / "tests").as_posix()
-
-    for item in items:
-        if file(item) not in SPREAD and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(file(item)))
-    order = dict.fromkeys(SPREAD, len(SLOW) + 1) | {name: n for n, name in enumerate(SLOW)}
-    items.sort(key=lambda item: order.get(file(item), len(SLOW)))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: distribution.rank(item.nodeid))
 
 
 @pytest.fixture(scope="session")

@@ -300,17 +300,12 @@ class Run:
         return " ".join(unescape(re.sub(r"<[^>]+>", " ", text)).split())
 
 
-def in_its_process(name: str):
-    """A preset as a parameter: its tests stay together, and apart from those of the others."""
-    return pytest.param(name, marks=pytest.mark.xdist_group(f"preset {name}"))
-
-
 def only(name: str):
     """For a test of one preset alone."""
-    return pytest.mark.parametrize("ran", [in_its_process(name)], indirect=True)
+    return pytest.mark.parametrize("ran", [name], indirect=True)
 
 
-@pytest.fixture(scope="module", params=map(in_its_process, NAMES))
+@pytest.fixture(scope="module", params=NAMES)
 def ran(request, base, shared_data, tmp_path_factory) -> Run:
     name, environment = request.param, {}
     if "gptq" in {e["quantization"] for e in preset(name)["experiments"].values()}:
