@@ -118,7 +118,8 @@ def edit_config(project: Path) -> Callable[[Callable[[dict], None]], None]:
 
 
 def small(config: dict) -> dict:
-    """The default so small that all of it runs in a minute; what it learns is not the point."""
+    """A copy of the default so small that all of it runs in a minute; how well is not the point."""
+    config = copy.deepcopy(config)
     config["seeds"] = [1]
     model = config["models"]["tiny-mistral"]
     model["architecture"] = {
@@ -178,7 +179,7 @@ def small_run(shared_folder: Path, default_config: dict) -> Path:
 
     def run(folder: Path) -> None:
         project = copy_project(folder / "project")
-        write_config(project, small(copy.deepcopy(default_config)))
+        write_config(project, small(default_config))
         done = run_snakemake(project, "--cores", "2", HF_TOKEN=CANARY)
         assert done.returncode == 0 and CANARY not in done.stdout, done.stdout[-5000:]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import shutil
 import subprocess
@@ -117,7 +116,7 @@ def test_another_seed_is_asked_for_by_its_path(merged):
 
 def test_a_gptq_experiment_is_refused_before_anything_is_trained(tmp_path, default_config):
     project = copy_project(tmp_path / "project")
-    config = small(copy.deepcopy(default_config))
+    config = small(default_config)
     config["run"] = ["news-qlora"]
     config["experiments"]["news-qlora"]["quantization"] = "gptq"
     model = config["models"]["tiny-mistral"]

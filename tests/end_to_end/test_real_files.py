@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-
 import pandas as pd
 from conftest import copy_project, run_snakemake, small, write_config
 
 
 def real_config(default: dict, data) -> dict:
     """The default with each sample set replaced by the real one of its kind."""
-    config = small(copy.deepcopy(default))
+    config = small(default)
     config["datasets"] = {
         "alpaca": {"source": "file", "path": str(data / "alpaca.json")},
         "frankenstein": {"source": "file", "path": str(data / "frankenstein.txt")},

@@ -213,7 +213,7 @@ def disk_full(fetch, hub, repo):
         (refused_with(403), ["models.x.id", "forbidden for the token", "from HF_TOKEN"]),
         (refused_with(429), ["too many requests", "429", "Wait some minutes"]),
         (refused_with(503), ["is in trouble (HTTP 503)", "Run again later"]),
-        (refused_with(200), ["is no hub", "login page", "HF_ENDPOINT"]),
+        (refused_with(200), ["does not answer as a hub", "login page", "HF_ENDPOINT"]),
         (connection_cut, ["broke off at 2.0 MB of 3.0 MB", "resumes the download"]),
         (damaged, ["arrived damaged", "Run again"]),
         pytest.param(

@@ -181,7 +181,7 @@ def test_the_docs_show_the_table(finished):
     )
 
 
-@pytest.mark.parametrize("case", [next(iter(CASES)), "No change at all: nothing: nothing"])
+@pytest.mark.parametrize("case", [next(iter(CASES)), "No change: nothing: nothing"])
 def test_the_command_line_says_the_same(project, case):
     _, edit = CASES[case]
     edit.change(project)
