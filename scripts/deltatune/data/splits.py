@@ -8,7 +8,7 @@ validation) out. All of it is decided by the records, their order and the seed a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -118,12 +118,7 @@ def split_records(
     texts = comparable_texts(records, text_fields)
     labels = records[label_field].tolist() if label_field else None
     # position -> reason, of all that is left out
-    reasons: dict[int, Reason] = {}
-    for i, original in repeated(texts).items():
-        if labels is None or labels[i] == labels[original]:
-            reasons[i] = Reason(Code.DUPLICATE, text_fields[0], row=ids[original])
-        else:
-            reasons[i] = Reason(Code.CONFLICTING_LABEL, label_field, row=ids[original])
+    reasons = _repetitions(ids, texts, labels, text_fields[0], label_field)
     positions = np.array([i for i in range(len(ids)) if i not in reasons], dtype=np.int64)
     used = records[[name for name in (label_field, "chapter") if name in records]].iloc[positions]
     remaining = _describe(total, beyond, len(reasons))
@@ -158,17 +153,11 @@ def split_records(
     counts: dict[str, Any] = {"records": total, "beyond_max_records": beyond}
     counts |= {name: len(frame) for name, frame in frames.items()}
     if group_field:
-        of_row = dict(zip(ids, groups, strict=True))
-        counts["groups"] = {
-            name: len({of_row[row] for row in frame["id"]} - {""}) for name, frame in frames.items()
-        }
+        counts |= _count_groups(frames, dict(zip(ids, groups, strict=True)))
         counts["without_group"] = sum(not groups[i] for i in positions)
     counts["excluded"] = count_codes(reason.code for reason in reasons.values())
     if label_field:
-        counts["labels"] = {
-            name: dict(sorted(Counter(map(str, frame[label_field])).items()))
-            for name, frame in frames.items()
-        }
+        counts["labels"] = _count_labels(frames, label_field)
     lines = [
         reason.line(ids[i], _none(records.at[i, reason.field]))
         for i, reason in sorted(reasons.items())
@@ -205,6 +194,41 @@ def _none(value: Any) -> Any:
 def _excluded(lines: list[tuple[int, str, str, str, str]]) -> pd.DataFrame:
     frame = pd.DataFrame(lines, columns=COLUMNS)
     return frame.astype({name: "int64" if name == "row" else "str" for name in COLUMNS})
+
+
+def _repetitions(
+    ids: list[int],
+    texts: list[str],
+    labels: list[Any] | None,
+    text_field: str,
+    label_field: str | None,
+) -> dict[int, Reason]:
+    """Position -> why it is left out, of each text that stood there before."""
+    reasons = {}
+    for i, original in repeated(texts).items():
+        if labels is None or label_field is None or labels[i] == labels[original]:
+            reasons[i] = Reason(Code.DUPLICATE, text_field, row=ids[original])
+        else:
+            reasons[i] = Reason(Code.CONFLICTING_LABEL, label_field, row=ids[original])
+    return reasons
+
+
+def _count_groups(
+    frames: Mapping[str, pd.DataFrame], group_of: Mapping[int, str]
+) -> dict[str, dict[str, int]]:
+    """{"groups": {split: number}}. group_of: id -> group, "" for a record by itself."""
+    counts = {name: len({group_of[i] for i in part["id"]} - {""}) for name, part in frames.items()}
+    return {"groups": counts}
+
+
+def _count_labels(
+    frames: Mapping[str, pd.DataFrame], label_field: str
+) -> dict[str, dict[str, int]]:
+    """Split -> label -> number of records."""
+    return {
+        name: dict(sorted(Counter(map(str, frame[label_field])).items()))
+        for name, frame in frames.items()
+    }
 
 
 def count_codes(codes: Iterable[str]) -> dict[str, int]:
