@@ -143,7 +143,7 @@ def small(config: dict) -> dict:
     for experiment in config["experiments"].values():
         experiment["lora"] = {"rank": 2, "targets": ["q_proj"]}
         experiment["training"] = {"epochs": 1, "evaluations": 1, "batch_size": 4}
-    config["statistics"] = {"resamples": 199}
+    config["statistics"] = {"resamples": 999}
     return config
 
 

@@ -378,6 +378,38 @@ def test_numbers_are_finite(config, place, value):
     assert any(line.startswith(place) for line in refused(config))
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "reason"),
+    [
+        ("statistics.resamples", 99, "so few draws give no p-value that is small enough"),
+        ("statistics.resamples", 998, "greater than or equal to 999"),
+        ("statistics.confidence", 0.9999, "less than or equal to 0.999"),
+        ("tasks.news.evaluation.max_examples", 4, "so few examples cannot show any difference"),
+        ("tasks.instructions.evaluation.max_examples", 2, "greater than or equal to 5 (it is 2)"),
+    ],
+)
+def test_settings_that_can_show_no_difference_are_refused(config, place, value, reason):
+    put(config, place, value)
+    (line,) = refused(config)
+    assert line.startswith(f"{place}: ") and reason in line
+
+
+@pytest.mark.parametrize("margin", [0, -0.1, "much"])
+def test_a_margin_is_above_zero(config, margin):
+    put(config, "statistics.margins", {"accuracy": margin})
+    (line,) = refused(config)
+    assert line.startswith("statistics.margins.accuracy: ")
+
+
+def test_a_margin_of_a_metric_that_no_task_measures_is_refused(config):
+    put(config, "statistics.margins", {"acuracy": 0.02})
+    (line,) = refused(config)
+    assert line.startswith("statistics.margins.acuracy: no task measures 'acuracy'")
+    assert "did you mean 'accuracy'?" in line
+    put(config, "statistics.margins", {"accuracy": 0.02, "perplexity": 1})
+    assert load_settings(config, ROOT).statistics.margins == {"accuracy": 0.02, "perplexity": 1}
+
+
 def test_names_that_differ_in_capitals_alone_are_refused(config):
     config["experiments"]["News-QLoRA"] = copy.deepcopy(config["experiments"]["news-qlora"])
     (line,) = refused(config)

@@ -416,7 +416,7 @@ SECTIONS["`tasks`"] = [
         ),
         {
             "batch_size": put(tasks__news__evaluation__batch_size=2),
-            "max_examples": put(tasks__news__evaluation__max_examples=2),
+            "max_examples": put(tasks__news__evaluation__max_examples=5),
         },
     ),
     Row(
@@ -642,6 +642,12 @@ SECTIONS["`statistics`, `report`, the machine"] = [
         "`statistics`: `resamples`, `seed`",
         ("compare_systems *", *PAGE, *CROSS_TASK),
         {"resamples": put(statistics__resamples=999), "seed": put(statistics__seed=1)},
+    ),
+    Row(
+        "`statistics.margins`",
+        ("render_report",),
+        {"accuracy": put(statistics__margins={"accuracy": 0.02})},
+        "Only what the report says of a difference that is not shown.",
     ),
     Row(
         "`statistics.confidence`",

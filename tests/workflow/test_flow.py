@@ -133,7 +133,7 @@ def rules(names: set[str]) -> set[str]:
                 "lora": {"rank": 4},
             }
         },
-        {"statistics": {"resamples": 99}},
+        {"statistics": {"resamples": 999}},
         {"report": {"examples": 3}},
     ],
 )
@@ -195,6 +195,19 @@ def test_every_rule_that_makes_a_file_by_a_script_has_its_code_in_its_params():
                 assert re.search(rf'^        code=.*code\(\s*"{script[1]}"', text, flags=re.M), text
                 seen += 1
     assert seen > 15
+
+
+def test_a_comparison_knows_its_family_and_no_margin(make, flow):
+    """The draws grow with the family; a margin changes words alone."""
+    params = flow.params.comparison("news-qlora", "news")
+    assert params["family"] == 3
+    assert params["main_metric"] == "accuracy"
+    with_margin = make(**{"statistics": {"margins": {"accuracy": 0.02}}})
+    assert rules(changed(flow, with_margin)) == {"render_report"}
+    alone = make(run=["news-qlora"])
+    assert alone.params.comparison("news-qlora", "news")["family"] == 1
+    (pair, *others) = flow.cross_task
+    assert flow.params.comparison(*pair)["family"] == 1 + len(others)
 
 
 # ---------------------------------------------------------------- paths

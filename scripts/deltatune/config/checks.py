@@ -59,6 +59,14 @@ def references(settings: Settings) -> Iterator[Problem]:
             yield Problem(
                 f"{where}.main_metric", f"'{task.main_metric}' is not among metrics {task.metrics}"
             )
+    measured = list(dict.fromkeys(m for task in settings.tasks.values() for m in task.metrics))
+    for metric in settings.statistics.margins:
+        if metric not in measured:
+            yield Problem(
+                f"statistics.margins.{metric}",
+                f"no task measures '{metric}'{did_you_mean(metric, measured)}; metrics of the "
+                f"tasks are {', '.join(measured)}",
+            )
     for name, model in settings.models.items():
         if isinstance(model, PretrainModel):
             for task in model.corpus:

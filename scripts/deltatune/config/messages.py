@@ -20,6 +20,15 @@ RENAMED = {
     "optimiser": "optimizer",  # codespell:ignore
 }
 
+_BOUNDS = {"greater_than_equal", "less_than_equal"}
+
+#: A key whose smaller values could not show any difference -> why.
+TOO_FEW = {
+    "confidence": "a level so high leaves no p-value that could be below it",
+    "max_examples": "so few examples cannot show any difference",
+    "resamples": "so few draws give no p-value that is small enough for several tests",
+}
+
 
 def describe(error: dict, prefix: tuple, model: type[BaseModel]) -> Problem:
     """What one pydantic error means: where it is, what is wrong, what was probably meant.
@@ -54,7 +63,11 @@ def describe(error: dict, prefix: tuple, model: type[BaseModel]) -> Problem:
         hint = did_you_mean(error["input"], re.findall(r"'([^']+)'", expected))
         return Problem(path, f"{_short(error['input'])} is not one of {expected}{hint}")
     message = error["msg"]
-    return Problem(path, f"{message[0].lower()}{message[1:]} (it is {_short(error['input'])})")
+    why = TOO_FEW.get(str(place[-1]), "") if place and kind in _BOUNDS else ""
+    because = f": {why}" if why else ""
+    return Problem(
+        path, f"{message[0].lower()}{message[1:]} (it is {_short(error['input'])}){because}"
+    )
 
 
 def _unknown_key(key: str, known: list[str]) -> str:

@@ -369,12 +369,15 @@ class Experiment(Section):
 
 
 class Statistics(Section):
-    confidence: float = Field(0.95, gt=0.5, lt=1)
-    """Confidence level of the intervals."""
-    resamples: int = Field(9999, ge=99, le=1_000_000)
-    """Number of bootstrap resamples, and of permutations."""
+    confidence: float = Field(0.95, gt=0.5, le=0.999)
+    """Confidence level of the intervals; 1 - confidence is the level of the tests."""
+    resamples: int = Field(9999, ge=999, le=1_000_000)
+    """Least number of permutations; more are drawn where the family of tests needs them."""
     seed: Seed = 0
     """Seed of the resampling."""
+    margins: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """Metric -> the largest difference from the base that counts as equivalent. Where the whole
+    interval lies within it, the report says so; without a margin it says "not shown"."""
 
 
 class Report(Section):

@@ -31,7 +31,7 @@ OVERFLOW = "shorten_prompt"
 class Evaluation(Section):
     batch_size: int = Field(32, ge=1, le=65_536)
     """Texts scored in one batch, sorted by length."""
-    max_examples: int | None = Field(None, ge=2)
+    max_examples: int | None = Field(None, ge=5)
     """Evaluate only this many test records, evenly spaced over the test split; null: all."""
 
 

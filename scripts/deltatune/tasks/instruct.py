@@ -33,7 +33,7 @@ class Evaluation(Section):
     """Maximum length of an answer, in tokens."""
     batch_size: int = Field(32, ge=1, le=65_536)
     """Prompts in one batch of generation, sorted by length."""
-    max_examples: int | None = Field(None, ge=2)
+    max_examples: int | None = Field(None, ge=5)
     """Evaluate only this many test records, evenly spaced over the test split; null: all."""
 
 

@@ -148,7 +148,10 @@ class Params:
         return chosen | {"evaluation": read, "quantization": quantization}
 
     def comparison(self, experiment: str, task: str) -> dict:
+        """What a comparison depends on. family: how many main tests its table adjusts for, as the
+        draws grow with it. `statistics.margins` is read by the report alone."""
         chosen = self._selection.experiment(experiment)
+        statistics = self.section("statistics")
         return {
             "experiment": experiment,
             "model": chosen.model,
@@ -156,7 +159,9 @@ class Params:
             "seeds": self._settings.seeds,
             "outputs": self._selection.output_type(task),
             "unit": self._selection.task_kind(task).UNIT,
-            "statistics": self.section("statistics"),
+            "statistics": {key: statistics[key] for key in ("confidence", "resamples", "seed")},
+            "family": len(self._selection.pairs(own=task == chosen.task)),
+            "main_metric": self._settings.tasks[task].main_metric,
             **self.task(task, "labels", "metrics"),
         }
 

@@ -106,9 +106,8 @@ class Paths:
 
     def comparisons(self, table: str) -> list[str]:
         """The comparisons of a table: `comparison`, each experiment on its own task, or
-        `cross_task`, on the other tasks that it names."""
-        own = [(name, e.task) for name, e in self._selection.experiments.items()]
-        pairs = own if table == "comparison" else self._selection.cross_task
+        `cross_task`, on other tasks."""
+        pairs = self._selection.pairs(own=table == "comparison")
         return [self.comparison(name, task) for name, task in pairs]
 
     def tables(self) -> list[str]:

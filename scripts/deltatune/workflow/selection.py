@@ -51,6 +51,13 @@ class Selection:
         """(experiment, task) of all evaluations on tasks that an experiment was not tuned on."""
         return [(name, task) for name, e in self.experiments.items() for task in e.cross_task]
 
+    def pairs(self, own: bool) -> list[tuple[str, str]]:
+        """(experiment, task) of all comparisons of a table: on the task that each experiment was
+        tuned on, or on others. Their main metrics are a family of tests."""
+        if own:
+            return [(name, e.task) for name, e in self.experiments.items()]
+        return self.cross_task
+
     def kind(self, task: str) -> str:
         return self.settings.tasks[task].kind
 
