@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from deltatune.report import numbers
+from deltatune.compare.fact import Fact
+from deltatune.report import numbers, outcomes
 from deltatune.report.caveats import Caveat
-from deltatune.report.outcomes import KEY
+from deltatune.report.outcomes import KEY, Outcome
 
 LOSSES = ["experiment", "seed", "step", "epoch", "split", "loss"]
 FINAL_LOSSES = ["experiment", "seed", "split", "base", "tuned"]
@@ -33,6 +34,25 @@ class ReportData:
     """name → {task, kind (in words), outputs, unit, model, quantization, main_metric,
     settings: {"lora": {…}, "training": {…}} (any nesting), seeds: [int, …], and perhaps
     published: {source, metrics: {metric: {base, tuned, scale}}, differs: [sentence, …]}}"""
+
+    facts: list[Fact] = field(default_factory=list)
+    """results/comparison.csv and results/cross_task.csv: one for each metric of an experiment on
+    a task."""
+
+    controls: list[Fact] = field(default_factory=list)
+    """results/baselines.csv: tuned against each plain baseline of its task (`Fact.against`)."""
+
+    margins: dict[str, float] = field(default_factory=dict)
+    """metric → the difference up to which two figures of it count as equal."""
+
+    behavior: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    """experiment → {"base" | "tuned": {words_median, words_mean, tokens_mean, truncated_share,
+    empty_share, repeated_4grams, distinct_share, reference_words_median}} of its generations on
+    its own task; tuned: mean over seeds."""
+
+    label_checks: dict[str, dict[str, dict]] = field(default_factory=dict)
+    """experiment → {"base" | "tuned": {label_mass, chance, largest_predicted_share,
+    at_chance_for_format}} on its own task; tuned: mean over seeds."""
 
     metrics: dict[str, dict] = field(default_factory=dict)
     """metric → {title, signature}; a metric that is absent goes by its name."""
@@ -95,6 +115,20 @@ class ReportData:
     """The most examples of an experiment that the page shows."""
 
     title: str = "What tuning changed"
+
+    @property
+    def level(self) -> float:
+        """What a p-value must be below."""
+        return outcomes.level(self.confidence)
+
+    def outcome(self, fact: Fact) -> Outcome:
+        return outcomes.outcome(fact, self.level, self.margins.get(fact.metric))
+
+    def own_facts(self) -> list[Fact]:
+        return outcomes.own_facts(self.facts, self.experiments)
+
+    def cross_task_facts(self) -> list[Fact]:
+        return outcomes.cross_task_facts(self.facts, self.experiments)
 
     def metric_title(self, metric: str) -> str:
         return self.metrics.get(metric, {}).get("title", metric)

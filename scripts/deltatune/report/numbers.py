@@ -23,12 +23,18 @@ def is_true(value) -> bool:
     return bool(value)
 
 
+def _mapping(row) -> Mapping:
+    """Until the last reader of rows takes facts."""
+    return row if isinstance(row, Mapping) else vars(row)
+
+
 def decimals_for(row: Mapping) -> int:
     """How many decimals a row's numbers deserve: one or two digits of the interval's half-width.
 
     Two where that digit is small (0.012 and 0.014 stay apart) or where the difference itself would
     keep one digit only, one otherwise. Without an interval it goes by the size of the values.
     """
+    row = _mapping(row)
     values = [abs(float(row[key])) for key in ("base", "tuned") if finite(row.get(key))]
     size = max(values, default=0.0)
     floor = 2 if size < 10 else 1 if size < 100 else 0
@@ -113,6 +119,7 @@ def percent_change(row: Mapping) -> str:
     A fall from 8 to 6 means something else than one from 800 to 798. Empty for scores between 0
     and 1, where a percentage of a small base would boast.
     """
+    row = _mapping(row)
     if is_true(row["higher_is_better"]) or not (finite(row["base"]) and finite(row["tuned"])):
         return ""
     base = float(row["base"])
