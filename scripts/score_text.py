@@ -1,4 +1,4 @@
-"""Log-likelihood of the test text of a task, by sliding windows."""
+"""Log-likelihood of the test text of a task, by windows."""
 
 from deltatune.core import stage
 
@@ -14,8 +14,9 @@ with stage.stage(snakemake) as terminal:
     settings = snakemake.params.settings
     machine, model, tokenizer = systems.load(snakemake.input, settings["quantization"])
     kind = load_kind(settings["kind"])
+    chosen = settings["evaluation"]
     texts = [
-        (chapter, likelihood.windows(text, tokenizer, settings["evaluation"]["context"]))
+        (chapter, likelihood.windows(text, tokenizer, chosen["context"], chosen["windows"]))
         for chapter, text in kind.texts(pd.read_parquet(snakemake.input.test))
     ]
     parts = [(chapter, window) for chapter, windows in texts for window in windows]

@@ -97,8 +97,46 @@ def test_windows_score_the_same_in_any_batch(model, tokenizer, batch_size):
         assert nll == pytest.approx(-picked[-window.scored :].sum().item(), abs=1e-4)
 
 
-def test_no_text_no_windows(tokenizer):
-    assert windows("", tokenizer, 32) == []
+@pytest.mark.parametrize("scheme", ["sliding", "lm_eval"])
+def test_no_text_no_windows(tokenizer, scheme):
+    assert windows("", tokenizer, 32, scheme) == []
+
+
+@pytest.mark.parametrize("tokens", [1, 11, 12, 13, 24, 40])
+def test_rolling_windows_read_what_those_of_lm_eval_read(model, tokenizer, tokens):
+    """Its definition, token by token: windows of `context` follow each other, each token is
+    predicted from the token before the window and those of the window before it; in the last one,
+    if it is not the only one, from the last `context` tokens of the row.
+    benchmarks/lm_eval_agreement.py compares with the package itself."""
+    context = 12
+    ids = text_ids([LONG], tokenizer)[0][:tokens]
+    text = tokenizer.decode(ids)
+    assert text_ids([text], tokenizer)[0] == ids
+    row = [*(bos_ids(tokenizer) or [tokenizer.eos_token_id]), *ids]
+    last = (tokens - 1) // context
+    expected = 0.0
+    for token, target in enumerate(ids):
+        window = token // context
+        start = tokens - context if window == last > 0 else window * context
+        history = row[start : token + 1]
+        assert len(history) <= context
+        expected -= tiny.log_probabilities(model, [*history, target])[-1, target].item()
+    parts = windows(text, tokenizer, context, "lm_eval")
+    assert sum(part.scored for part in parts) == tokens
+    nll = score_windows(model, tokenizer, parts, batch_size=3, progress=quiet).sum()
+    assert nll == pytest.approx(expected, abs=1e-4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text(max_size=300), st.integers(4, 60), st.sampled_from(sorted(TOKENIZERS)))
+def test_rolling_windows_split_the_text_byte_for_byte(text, context, kind):
+    tokenizer = TOKENIZERS[kind]()
+    parts = windows(text, tokenizer, context, "lm_eval")
+    assert sum(part.bytes for part in parts) == len(text.encode())
+    assert sum(part.words for part in parts) == len(text.split())
+    assert sum(part.scored for part in parts) == len(text_ids([text], tokenizer)[0])
+    # A model with `context` positions reads all but the last token.
+    assert all(part.scored < len(part.ids) <= context + 1 for part in parts)
 
 
 # ---------------------------------------------------------------- completions

@@ -393,12 +393,15 @@ SECTIONS["`tasks`"] = [
         "No metric depends on them.",
     ),
     Row(
-        "`evaluation.context` of `prose`",
+        "`evaluation.context`, `windows` of `prose`",
         (
             *("score_text story *", "compute_metrics story *", "compare_systems * story"),
             *("plot_differences story", *PAGE, *CROSS_TASK),
         ),
-        {"64": put(tasks__story__evaluation__context=64)},
+        {
+            "context": put(tasks__story__evaluation__context=64),
+            "windows": put(tasks__story__evaluation__windows="lm_eval"),
+        },
     ),
     Row(
         "`evaluation.batch_size` of `prose`",

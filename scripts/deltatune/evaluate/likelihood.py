@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,10 @@ import torch
 
 from deltatune.core.errors import UserError
 from deltatune.evaluate.batches import batches_by_length
-from deltatune.tokens.ids import bos_ids, continuation_ids, pad_id, text_ids
+from deltatune.tokens.ids import bos_ids, continuation_ids, eos_id, pad_id, text_ids
+
+Scheme = Literal["sliding", "lm_eval"]
+"""How a text is cut into windows, see `windows`."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +34,21 @@ class Window:
     bytes: int
 
 
-def windows(text: str, tokenizer, context: int) -> list[Window]:
-    """Sliding windows over a text; every token is scored once.
+def windows(text: str, tokenizer, context: int, scheme: Scheme = "sliding") -> list[Window]:
+    """Windows over a text, each the input of one forward pass; every token is scored once.
 
-    The stride is half the context, so that each scored token but the first ones has at least
-    that much before it. bos stands first, no eos is added. The scored parts add up to the text,
-    byte for byte. Without a bos the first token has nothing before it and is not scored; a text
-    of that token alone has no window, which the caller counts.
+    scheme "sliding": the stride is half the context, so that each scored token but the first ones
+    has at least that much before it. bos stands first in every window, no eos is added. Without a
+    bos the first token has nothing before it and is not scored; a text of that token alone has no
+    window, which the caller counts.
+
+    scheme "lm_eval": as lm-evaluation-harness computes a rolling log-likelihood (its
+    `get_rolling_token_windows` with context_len 1, then `make_disjoint_window`). bos, or eos where
+    there is none, stands before the text alone. `context` tokens are scored in each window, the
+    first of them after one token; the last window scores what remains and reads all of the context
+    before it.
+
+    The scored parts add up to the text, byte for byte.
     """
     encoded = tokenizer(
         text,
@@ -48,15 +60,9 @@ def windows(text: str, tokenizer, context: int) -> list[Window]:
     ids, offsets = encoded["input_ids"], [start for start, _ in encoded["offset_mapping"]]
     if not ids:
         return []
-    bos = bos_ids(tokenizer)
-    size = context - len(bos)
-    stride = max(1, context // 2)
-    # Without a bos the first token has nothing before it and cannot be scored.
-    edges = [0 if bos else 1, *range(size, len(ids), stride), len(ids)]
-    sliding = []
-    for start, stop in itertools.pairwise(edges):
-        if start >= stop:
-            continue
+    layout = _sliding if scheme == "sliding" else _rolling
+    parts = []
+    for start, stop, window in layout(ids, tokenizer, context):
         begin = offsets[start] if start else 0
         end = offsets[stop] if stop < len(ids) else len(text)
         part = text[begin:end]
@@ -64,15 +70,35 @@ def windows(text: str, tokenizer, context: int) -> list[Window]:
         words = len(part.split())
         if part and begin and not part[0].isspace() and not text[begin - 1].isspace():
             words -= 1
-        sliding.append(
+        parts.append(
             Window(
-                ids=bos + ids[max(0, stop - size) : stop],
+                ids=window,
                 scored=stop - start,
                 words=words,
                 bytes=len(part.encode("utf-8")),
             )
         )
-    return sliding
+    return parts
+
+
+def _sliding(ids: list[int], tokenizer, context: int) -> Iterator[tuple[int, int, list[int]]]:
+    """(start, stop, window): ids[start:stop] are scored, the last ones of the window."""
+    bos = bos_ids(tokenizer)
+    size = context - len(bos)
+    # Without a bos the first token has nothing before it and cannot be scored.
+    edges = [0 if bos else 1, *range(size, len(ids), max(1, context // 2)), len(ids)]
+    for start, stop in itertools.pairwise(edges):
+        if start < stop:
+            yield start, stop, bos + ids[max(0, stop - size) : stop]
+
+
+def _rolling(ids: list[int], tokenizer, context: int) -> Iterator[tuple[int, int, list[int]]]:
+    """The same as in lm-evaluation-harness: a window has context + 1 tokens, the last of which is
+    only predicted."""
+    row = [*(bos_ids(tokenizer) or [eos_id(tokenizer)]), *ids]
+    for start in range(0, len(ids), context):
+        stop = min(start + context, len(ids))
+        yield start, stop, row[max(0, stop - context) : stop + 1]
 
 
 @torch.inference_mode()
@@ -92,7 +118,9 @@ def score_windows(
         width = max(len(parts[i].ids) for i in batch)
         # Padding on the right, where causal attention does not reach it.
         ids = torch.tensor([parts[i].ids + [pad] * (width - len(parts[i].ids)) for i in batch])
-        logits = model(input_ids=ids.to(model.device), use_cache=False).logits.float()
+        # Nothing is predicted from the last token.
+        inputs = ids[:, :-1].to(model.device)
+        logits = model(input_ids=inputs, use_cache=False).logits.float()
         for row, i in enumerate(batch):
             stop = len(parts[i].ids)
             start = stop - parts[i].scored

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pandas as pd
 from pydantic import Field
 
@@ -24,7 +26,11 @@ OVERFLOW = "split"
 
 class Evaluation(Section):
     context: int | None = Field(None, ge=32, le=1_048_576)
-    """Length of the sliding window in tokens; its stride is half of it. Default: max_length."""
+    """Length of the window in tokens. Default: max_length."""
+    windows: Literal["sliding", "lm_eval"] = "sliding"
+    """sliding: windows overlap by half, so that each token but the first ones has half a window
+    before it. lm_eval: windows as in lm-evaluation-harness, which follow each other without an
+    overlap, for word perplexity and bits per byte that compare with its figures, and are higher."""
     continuations: list[str] = ["I'm afraid I've created a "]
     """Prompts that base and tuned continue."""
     max_new_tokens: int = Field(60, ge=1, le=1_048_576)

@@ -18,7 +18,10 @@ from deltatune.workflow.paths import Paths
 from deltatune.workflow.selection import Selection
 
 #: Stage -> the keys of a task's `evaluation` that it does not read.
-NOT_READ = {"generate_answers": ("context",), "score_text": ("continuations", "max_new_tokens")}
+NOT_READ = {
+    "generate_answers": ("context", "windows"),
+    "score_text": ("continuations", "max_new_tokens"),
+}
 
 
 class Params:
