@@ -40,6 +40,7 @@ rule chunk_text:
         records="results/datasets/{dataset}/records.parquet",
     output:
         chunks="results/datasets/{dataset}/{dataset}_chunks.csv",
+        source="results/datasets/{dataset}/{dataset}_source.txt",
         manifest="results/datasets/{dataset}/chunks.json",
     log:
         "results/logs/chunk_text/{dataset}.log",

@@ -3,6 +3,8 @@
 from deltatune.core import stage
 
 with stage.stage(snakemake):
+    from pathlib import Path
+
     import pandas as pd
     from deltatune.core import manifest
     from deltatune.data import chunking
@@ -10,6 +12,8 @@ with stage.stage(snakemake):
     paragraphs = pd.read_parquet(snakemake.input.records, columns=["text"])["text"]
     chunks = chunking.chunk_text(paragraphs, **snakemake.params.settings)
     chunks.to_csv(snakemake.output.chunks, index=False, lineterminator="\n")
+    source = chunks.attrs["source"]
+    Path(snakemake.output.source).write_text(source, encoding="utf-8", newline="\n")
     manifest.write(
         snakemake.output.manifest,
         packages=["pandas"],
@@ -19,4 +23,6 @@ with stage.stage(snakemake):
         chapters=chunks["chapter"].nunique(),
         headings_left_out=chunks.attrs["headings"],
         sentences_cut=chunks.attrs["sentences_cut"],
+        source_characters=len(source),
+        source_bytes=len(source.encode("utf-8")),
     )

@@ -16,10 +16,10 @@ with stage.stage(snakemake) as terminal:
     kind = load_kind(settings["kind"])
     chosen = settings["evaluation"]
     texts = [
-        (chapter, likelihood.windows(text, tokenizer, chosen["context"], chosen["windows"]))
-        for chapter, text in kind.texts(pd.read_parquet(snakemake.input.test))
+        (passage, likelihood.windows(passage.text, tokenizer, chosen["context"], chosen["windows"]))
+        for passage in kind.passages(pd.read_parquet(snakemake.input.test))
     ]
-    parts = [(chapter, window) for chapter, windows in texts for window in windows]
+    parts = [(passage, window) for passage, windows in texts for window in windows]
     unscored = sum(not windows for _, windows in texts)
     if not parts:
         raise UserError(
@@ -50,7 +50,10 @@ with stage.stage(snakemake) as terminal:
     table = pd.DataFrame(
         {
             "id": range(1, len(parts) + 1),
-            "chapter": [chapter for chapter, _ in parts],
+            "cluster": [passage.cluster for passage, _ in parts],
+            "cluster_unit": [passage.cluster_unit for passage, _ in parts],
+            "source_start": pd.array([passage.start for passage, _ in parts], dtype="Int64"),
+            "source_end": pd.array([passage.end for passage, _ in parts], dtype="Int64"),
             "nll": nll,
             "tokens": [window.scored for _, window in parts],
             "words": [window.words for _, window in parts],
@@ -66,6 +69,7 @@ with stage.stage(snakemake) as terminal:
         dtype=str(machine.dtype),
         batch_size_used=batch_size,
         windows=len(table),
+        texts=len(texts),
         unscored_texts=unscored,
         tokens=int(table["tokens"].sum()),
         bytes=int(table["bytes"].sum()),

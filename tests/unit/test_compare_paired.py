@@ -28,6 +28,8 @@ def text(chapters: list[str]) -> pd.DataFrame:
         {
             "id": range(1, count + 1),
             "chapter": chapters,
+            "cluster": chapters,
+            "cluster_unit": "chapters",
             "nll": np.linspace(10, 20, count),
             "tokens": 8,
             "words": 5,
@@ -54,6 +56,7 @@ def test_scores_of_the_examples_and_figures_of_the_whole():
     assert list(scores.columns) == [
         "id",
         "cluster",
+        "cluster_unit",
         *("exact_match", "exact_match_statistics"),
         *("token_f1", "token_f1_statistics"),
     ]
@@ -81,14 +84,15 @@ def test_the_figure_is_made_of_the_stored_sums(tmp_path):
     assert figures["perplexity"]["value"] == pytest.approx(np.exp(frame["nll"].sum() / 96))
 
 
-@pytest.mark.parametrize(("chapters", "clusters"), [(7, 24), (8, 8), (24, 24)])
-def test_chapters_are_resampled_as_one_where_there_are_enough(chapters, clusters):
+@pytest.mark.parametrize("chapters", [1, 2, 7, 8])
+def test_chapters_are_clusters_however_few(chapters):
     frame = text([f"chapter {i % chapters}" for i in range(24)])
     scores, _ = compute_metrics(frame, "text", {"metrics": ["perplexity"]})
-    assert scores["cluster"].nunique() == clusters
-    row = paired.compare(scores, [scores], settings("text", ["perplexity"])).iloc[0]
-    assert row["clusters"] == clusters
-    assert row["unit"] == ("chapters" if clusters < 24 else "windows")
+    assert scores["cluster"].nunique() == chapters
+    assert set(scores["cluster_unit"]) == {"chapters"}
+    scores, _ = compute_metrics(answers([True] * 3), "answers", TASK)
+    assert scores["cluster"].tolist() == ["10", "11", "12"]
+    assert set(scores["cluster_unit"]) == {"examples"}
 
 
 def test_a_comparison_is_paired_and_over_all_seeds():

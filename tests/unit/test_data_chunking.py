@@ -192,7 +192,8 @@ def test_a_sentence_that_is_too_long_is_split_and_counted():
 def test_no_text():
     for paragraphs in ([], ["", " \n "], ["Chapter 1"]):
         frame = chunk_text(paragraphs, 5)
-        assert list(frame.columns) == ["row", "chapter", "text"] and len(frame) == 0
+        columns = ["row", "chapter", "text", "source_start", "source_end"]
+        assert list(frame.columns) == columns and len(frame) == 0
         assert frame["row"].dtype == "int64"
     with pytest.raises(ValueError, match="max_words"):
         chunk_text(["a"], 0)

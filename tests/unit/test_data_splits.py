@@ -290,7 +290,11 @@ def test_no_group_is_in_two_splits(draw, n, method, validation, test, seed):
     assert not groups[0] & groups[1] and not groups[0] & groups[2] and not groups[1] & groups[2]
     assert list(split.counts["groups"].values()) == [len(part) for part in groups]
     assert split.counts["without_group"] == (records["group"] == "").sum()
-    assert "group" not in split.train
+    for part in (split.train, split.validation, split.test):
+        original = records.set_index("id").loc[part["id"], "group"]
+        # Another name for each group, and none for a record by itself.
+        assert ((part["group"] == "").to_numpy() == (original == "").to_numpy()).all()
+        assert part["group"].nunique() == original.nunique()
     if method == "stratified":
         assert all(set(part["label"]) == {"a", "b"} for part in (split.train, split.test))
     again = _split(records.iloc[::-1], method=method, group_field="group", **sizes)

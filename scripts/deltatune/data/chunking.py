@@ -8,6 +8,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
+OFFSETS = ("source_start", "source_end")
+"""Columns of chunks: where in the source text they begin and end, in characters."""
+PARAGRAPH_GAP = "\n\n"
+"""Between two paragraphs of the source text."""
+
 # ---------------------------------------------------------------- chunks
 
 
@@ -23,54 +28,58 @@ def chunk_text(paragraphs: Iterable[str], max_words: int) -> pd.DataFrame:
     A chunk holds as many whole sentences as fit; line breaks inside a paragraph become spaces,
     paragraphs are kept apart by a blank line. A sentence longer than max_words is cut at words.
 
-    Returns a frame: row (int64, from 1), chapter, text. Its attrs say what else was done:
-    "headings" (the text taken out, in order) and "sentences_cut" (their number).
+    Returns a frame: row (int64, from 1), chapter, text, and OFFSETS. Its attrs are "source": the
+    whole text in the same form, headings included, of which each chunk is source[start:end],
+    neighbors apart by the space or the blank line that was between them; "headings" (the text
+    taken out, in order); "sentences_cut" (their number).
     """
     if max_words < 1:
         raise ValueError(f"max_words must be 1 or more, not {max_words}")
     headings: list[str] = []
+    blocks: list[str] = []  # of the source: headings and paragraphs
+    position = 0  # of the next block in it
     chapters: list[str] = []
-    texts: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
     split = 0
     chapter = ""
-    chunk: list[list[str]] = []  # the paragraphs of the open chunk, as words
-    size = 0
-
-    def close() -> None:
-        nonlocal size
-        if chunk:
-            chapters.append(chapter)
-            texts.append("\n\n".join(" ".join(words) for words in chunk))
-            chunk.clear()
-            size = 0
+    size = 0  # words of the open chunk, which is the last one; 0: none is open
 
     for part in _structure(paragraphs):
         if isinstance(part, _Heading):
-            close()
+            size = 0
             headings.append(part.raw)
             chapter = part.label
-            continue
-        fresh = True  # the next words begin a paragraph
-        for sentence in sentences(part):
-            split += len(sentence) > max_words
-            for start in range(0, len(sentence), max_words):
-                words = sentence[start : start + max_words]
-                if size + len(words) > max_words:
-                    close()
-                if fresh or not chunk:
-                    chunk.append([])
-                    fresh = False
-                chunk[-1] += words
-                size += len(words)
-    close()
+            blocks.append(part.raw)
+        else:
+            at = position
+            for sentence in sentences(part):
+                split += len(sentence) > max_words
+                for start in range(0, len(sentence), max_words):
+                    words = sentence[start : start + max_words]
+                    end = at + sum(map(len, words)) + len(words) - 1
+                    if size == 0 or size + len(words) > max_words:
+                        chapters.append(chapter)
+                        starts.append(at)
+                        ends.append(end)
+                        size = 0
+                    ends[-1] = end
+                    size += len(words)
+                    at = end + 1
+            blocks.append(" ".join(part))
+        position += len(blocks[-1]) + len(PARAGRAPH_GAP)
+    source = PARAGRAPH_GAP.join(blocks)
+    texts = [source[start:end] for start, end in zip(starts, ends, strict=True)]
     frame = pd.DataFrame(
         {
             "row": pd.Series(range(1, len(texts) + 1), dtype="int64"),
             "chapter": pd.Series(chapters, dtype="str"),
             "text": pd.Series(texts, dtype="str"),
+            OFFSETS[0]: pd.Series(starts, dtype="int64"),
+            OFFSETS[1]: pd.Series(ends, dtype="int64"),
         }
     )
-    frame.attrs = {"headings": headings, "sentences_cut": split}
+    frame.attrs = {"source": source, "headings": headings, "sentences_cut": split}
     return frame
 
 

@@ -13,6 +13,9 @@ BATCH = 10_000
 GROUP = "group:"
 """Before the name of a column that is kept for `split.group` alone, so that no task takes it for
 one of its fields."""
+GROUP_ID = "group"
+"""The field of a split record with the name of its group, "" for a record by itself; it is there
+where `split.group` is set."""
 
 
 def group_columns(group: str | list[str] | None) -> list[str]:

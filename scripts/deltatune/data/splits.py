@@ -20,7 +20,7 @@ from deltatune.core.text import excerpt
 from deltatune.data.assignment import by_groups, by_hash
 from deltatune.data.duplicates import comparable_texts, near_duplicates, repeated, round_up
 from deltatune.data.reasons import COLUMNS, Code, Reason
-from deltatune.data.records import as_dicts
+from deltatune.data.records import GROUP_ID, as_dicts
 
 Method = Literal["random", "stratified", "contiguous", "hash"]
 
@@ -97,8 +97,9 @@ def split_records(
     label, as conflicting labels. near_duplicate_threshold: Jaccard similarity of the sets of word
     3-grams from which a record of validation or test is left out; it is exact, and None keeps
     them. group_field: a text that all records of a group share, which stay in one split; "" for a
-    record by itself. It is no field of the frames. See `assignment.by_groups`; "hash" takes the
-    group's hash for the record's, and "contiguous" no groups.
+    record by itself. The frames have `records.GROUP_ID` in its place, a short name. See
+    `assignment.by_groups`; "hash" takes the group's hash for the record's, and "contiguous" no
+    groups.
     where: path of the split in config.yaml, such as "tasks.news.split", for messages.
 
     All frames are in the order of id, training too: who trains must shuffle.
@@ -134,6 +135,8 @@ def split_records(
     else:
         parts = _divide(used, method, sizes, seed, label_field, where)
     train, *held_out = (positions[np.sort(part)] for part in parts)
+    if group_field:
+        records[GROUP_ID] = _group_names(groups)
 
     if near_duplicate_threshold is not None:
         near = near_duplicates(texts, train, *held_out, near_duplicate_threshold)
@@ -153,7 +156,7 @@ def split_records(
     counts: dict[str, Any] = {"records": total, "beyond_max_records": beyond}
     counts |= {name: len(frame) for name, frame in frames.items()}
     if group_field:
-        counts |= _count_groups(frames, dict(zip(ids, groups, strict=True)))
+        counts |= _count_groups(frames)
         counts["without_group"] = sum(not groups[i] for i in positions)
     counts["excluded"] = count_codes(reason.code for reason in reasons.values())
     if label_field:
@@ -213,12 +216,15 @@ def _repetitions(
     return reasons
 
 
-def _count_groups(
-    frames: Mapping[str, pd.DataFrame], group_of: Mapping[int, str]
-) -> dict[str, dict[str, int]]:
-    """{"groups": {split: number}}. group_of: id -> group, "" for a record by itself."""
-    counts = {name: len({group_of[i] for i in part["id"]} - {""}) for name, part in frames.items()}
-    return {"groups": counts}
+def _group_names(groups: Sequence[str]) -> list[str]:
+    """A short name for each group, by their order: a value may be as long as a prompt."""
+    numbers = {group: n for n, group in enumerate(dict.fromkeys(filter(None, groups)), 1)}
+    return [f"group {numbers[group]}" if group else "" for group in groups]
+
+
+def _count_groups(frames: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, int]]:
+    """{"groups": {split: number}}, without records by themselves."""
+    return {"groups": {name: len({*part[GROUP_ID]} - {""}) for name, part in frames.items()}}
 
 
 def _count_labels(

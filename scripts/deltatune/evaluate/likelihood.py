@@ -223,15 +223,16 @@ def choose(
 ) -> pd.DataFrame:
     """The likeliest label of each text, uncalibrated and calibrated.
 
-    questions: id, text, label. scores: log-likelihoods [texts, labels]. empty: the same after
-    prompts without content [prompts, labels]; contextual calibration divides by their mean
-    probability, the system's bias towards a label (Zhao et al. 2021, "Calibrate Before Use").
+    questions: id, prompt, text, label; all its columns but the prompt stay. scores: log-likelihoods
+    [texts, labels]. empty: the same after prompts without content [prompts, labels]; contextual
+    calibration divides by their mean probability, the system's bias towards a label (Zhao et al.
+    2021, "Calibrate Before Use").
     """
     # In logarithms: a long label can be too unlikely for a float. The constant of the mean is left
     # out, since it is the same for all labels.
     prior = np.logaddexp.reduce(empty, axis=0)
     names = np.array(labels, dtype=object)
-    return questions[["id", "text", "label"]].assign(
+    return questions.loc[:, questions.columns != "prompt"].assign(
         predicted=names[scores.argmax(axis=1)],
         predicted_calibrated=names[(scores - prior).argmax(axis=1)],
         logprobs=list(scores),

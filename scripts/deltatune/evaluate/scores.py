@@ -6,19 +6,16 @@ import pandas as pd
 
 from deltatune.metrics.registry import load_metric
 
-#: With fewer chapters than this the bootstrap resamples windows, not chapters.
-MIN_CLUSTERS = 8
-
 
 def compute_metrics(outputs: pd.DataFrame, kind: str, task: dict) -> tuple[pd.DataFrame, dict]:
     """Scores of every example, and the figures of the whole, by each metric of the task.
 
     outputs: a frame of answers, text or labels; kind: which of them. Returns (scores, figures):
-    scores has id, cluster and, for each metric m, its value on the example alone and its sufficient
-    statistics m_statistics; figures maps the metric to value, n, direction, title,
+    scores has id, cluster, cluster_unit and, for each metric m, its value on the example alone and
+    its sufficient statistics m_statistics; figures maps the metric to value, n, direction, title,
     signature and caveats.
     """
-    scores = pd.DataFrame({"id": outputs["id"], "cluster": _clusters(outputs)})
+    scores = pd.DataFrame({"id": outputs["id"], **_clusters(outputs)})
     figures = {}
     for name in task["metrics"]:
         metric = load_metric(kind, name, task)
@@ -37,8 +34,10 @@ def compute_metrics(outputs: pd.DataFrame, kind: str, task: dict) -> tuple[pd.Da
     return scores, figures
 
 
-def _clusters(outputs: pd.DataFrame) -> pd.Series:
-    """The cluster of each example: its chapter where there are enough of them, or itself."""
-    if "chapter" in outputs and outputs["chapter"].nunique() >= MIN_CLUSTERS:
-        return outputs["chapter"]
-    return outputs["id"].astype(str)
+def _clusters(outputs: pd.DataFrame) -> dict[str, pd.Series | str]:
+    """cluster: what an example shares with those that it is not independent of, however few
+    clusters there are (a comparison says what so few allow). cluster_unit: its word, in the plural.
+    Where the outputs name none, each example is its own."""
+    if "cluster" in outputs:
+        return {"cluster": outputs["cluster"], "cluster_unit": outputs["cluster_unit"]}
+    return {"cluster": outputs["id"].astype(str), "cluster_unit": "examples"}

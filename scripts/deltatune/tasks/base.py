@@ -6,13 +6,14 @@ Modules here import nothing heavy: the Snakefile reads them at every call.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Protocol
 
 from pydantic import Field, model_validator
 
 from deltatune.core.errors import UserError
 from deltatune.core.schema import Section, Seed, Share
 from deltatune.data.reasons import Code, Reason
+from deltatune.data.records import GROUP_ID
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,6 +119,29 @@ def spread(frame: pd.DataFrame, count: int | None) -> pd.DataFrame:
     return frame.iloc[[i * len(frame) // count for i in range(count)]]
 
 
+class Passage(NamedTuple):
+    """A text that is scored as a whole."""
+
+    cluster: str
+    """What it shares with those that it is not independent of, such as its chapter."""
+    cluster_unit: str
+    """What that is, in the plural: "chapters", "documents", "groups"."""
+    text: str
+    start: int | None = None
+    end: int | None = None
+    """Its characters in the source text, where it is known."""
+
+
+def group_clusters(records: pd.DataFrame) -> dict[str, pd.Series | str]:
+    """The columns `cluster` and `cluster_unit` of records that are split by groups: records of one
+    group are not independent examples. {} where there is no `split.group`."""
+    if GROUP_ID not in records:
+        return {}
+    by_themselves = "record " + records["id"].astype(str)
+    groups = records[GROUP_ID].where(records[GROUP_ID] != "", by_themselves)
+    return {"cluster": groups, "cluster_unit": "groups"}
+
+
 def missing(record: dict[str, Any], fields: tuple[str, ...]) -> Reason | None:
     """The first field that is absent or has no visible character, as a reason to leave it out."""
     for field in fields:
@@ -164,7 +188,7 @@ class TaskKind(Protocol):
         """Prompt and completion, as trained on."""
 
     def questions(self, test: pd.DataFrame, task: Task) -> pd.DataFrame:
-        """The prompts of the evaluation: id, prompt, and the reference."""
+        """The prompts of the evaluation: id, prompt, the reference, and `group_clusters`."""
 
     def plain_text(self, record: Record) -> str:
         """The text that a base may be pre-trained on: no prompt, no label."""
@@ -173,8 +197,8 @@ class TaskKind(Protocol):
 class TextKind(TaskKind, Protocol):
     """A kind whose outputs are "text": the likelihood of running text."""
 
-    def texts(self, test: pd.DataFrame) -> list[tuple[str, str]]:
-        """(chapter, its text) in order."""
+    def passages(self, test: pd.DataFrame) -> list[Passage]:
+        """The texts to score, in order, each without a gap."""
 
 
 class LabelKind(TaskKind, Protocol):

@@ -9,7 +9,17 @@ from pydantic import Field, field_validator, model_validator
 from deltatune.core.schema import Section
 from deltatune.core.text import nearest
 from deltatune.data.reasons import Code, Reason
-from deltatune.tasks.base import Method, Record, Split, Task, TaskSettings, missing, spread, valid
+from deltatune.tasks.base import (
+    Method,
+    Record,
+    Split,
+    Task,
+    TaskSettings,
+    group_clusters,
+    missing,
+    spread,
+    valid,
+)
 from deltatune.tokens.prompts import Document, label_template, render_labels
 
 if TYPE_CHECKING:
@@ -106,10 +116,10 @@ def document(record: Record, task: Task) -> Document:
 
 
 def questions(test: pd.DataFrame, task: Task) -> pd.DataFrame:
-    """id, prompt, text, label."""
+    """id, prompt, text, label, and `group_clusters`."""
     chosen = spread(test, task["evaluation"]["max_examples"])
     prompts = [document(record, task).prompt for record in chosen.to_dict("records")]
-    return chosen[["id", "text", "label"]].assign(prompt=prompts)
+    return chosen[["id", "text", "label"]].assign(prompt=prompts, **group_clusters(chosen))
 
 
 def completions(task: Task) -> list[str]:

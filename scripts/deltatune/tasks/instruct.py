@@ -9,7 +9,15 @@ from pydantic import Field, field_validator, model_validator
 from deltatune.core.schema import Section
 from deltatune.data.reasons import Reason
 from deltatune.metrics.languages import NOT_BY_WORDS, check_language
-from deltatune.tasks.base import Record, Task, TaskSettings, missing, spread, valid
+from deltatune.tasks.base import (
+    Record,
+    Task,
+    TaskSettings,
+    group_clusters,
+    missing,
+    spread,
+    valid,
+)
 from deltatune.tokens.prompts import Document, conversation, instruction_template, render
 
 if TYPE_CHECKING:
@@ -105,10 +113,11 @@ def document(record: Record, task: Task) -> Document:
 
 
 def questions(test: pd.DataFrame, task: Task) -> pd.DataFrame:
-    """id, prompt (text, or messages in a chat), reference."""
+    """id, prompt (text, or messages in a chat), reference, and `group_clusters`."""
     chosen = spread(test, task["evaluation"]["max_examples"])
     prompts = [document(record, task).prompt for record in chosen.to_dict("records")]
-    return chosen[["id"]].assign(prompt=prompts, reference=chosen["output"])
+    questions = chosen[["id"]].assign(prompt=prompts, reference=chosen["output"])
+    return questions.assign(**group_clusters(chosen))
 
 
 def plain_text(record: Record) -> str:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 from pydantic import Field
 
 from deltatune.core.schema import Section
+from deltatune.data.chunking import OFFSETS, PARAGRAPH_GAP
 from deltatune.data.reasons import Reason
-from deltatune.tasks.base import Method, Record, Split, Task, TaskSettings, missing
+from deltatune.tasks.base import (
+    Method,
+    Passage,
+    Record,
+    Split,
+    Task,
+    TaskSettings,
+    group_clusters,
+    missing,
+)
 from deltatune.tokens.prompts import Document
 
 TITLE = "prose"
@@ -60,7 +70,12 @@ def check(record: Record, task: Task) -> Reason | None:
 
 
 def clean(record: Record, task: Task) -> Record:
-    return {"text": record["text"].strip(), "chapter": record.get("chapter") or ""}
+    cleaned = {"text": record["text"].strip(), "chapter": record.get("chapter") or ""}
+    # Numbers are those of chunks: in a file of records every field is text, whatever its name.
+    offsets = {name: record.get(name) for name in OFFSETS}
+    if all(isinstance(value, int) for value in offsets.values()):
+        cleaned |= offsets
+    return cleaned
 
 
 def document(record: Record, task: Task) -> Document:
@@ -73,10 +88,62 @@ def questions(test: pd.DataFrame, task: Task) -> pd.DataFrame:
     return pd.DataFrame({"id": range(1, len(prompts) + 1), "prompt": prompts, "reference": ""})
 
 
-def texts(test: pd.DataFrame) -> list[tuple[str, str]]:
-    """(chapter, its text) in order; chunks of a chapter are joined as paragraphs."""
-    groups = test.groupby((test["chapter"] != test["chapter"].shift()).cumsum(), sort=False)
-    return [(g["chapter"].iloc[0], "\n\n".join(g["text"])) for _, g in groups]
+def passages(test: pd.DataFrame) -> list[Passage]:
+    """Records that follow on each other in the source, as one text; see `_separator`.
+
+    Their cluster is the group, where the records are split by groups, or the chapter; a record of a
+    file without chapters is a document of its own. Texts under the same name are one cluster.
+    """
+    runs: list[list[Record]] = []
+    parts: list[list[str]] = []
+    for record in test.assign(**_clusters(test)).to_dict("records"):
+        separator = _separator(runs[-1][-1], record) if runs else None
+        if separator is None:
+            runs.append([])
+            parts.append([])
+        else:
+            parts[-1].append(separator)
+        runs[-1].append(record)
+        parts[-1].append(record["text"])
+    begin, end = OFFSETS
+    return [
+        Passage(
+            cluster=run[0]["cluster"],
+            cluster_unit=run[0]["cluster_unit"],
+            text="".join(texts),
+            start=run[0].get(begin),
+            end=run[-1].get(end),
+        )
+        for run, texts in zip(runs, parts, strict=True)
+    ]
+
+
+def _clusters(test: pd.DataFrame) -> dict[str, Any]:
+    grouped = group_clusters(test)
+    if grouped:
+        return grouped
+    chapters, is_chunk = test["chapter"], OFFSETS[0] in test
+    without = "(no chapter)" if is_chunk else "document " + test["id"].astype(str)
+    return {
+        "cluster": chapters.where(chapters != "", without),
+        "cluster_unit": "chapters" if (chapters != "").any() else "documents",
+    }
+
+
+def _separator(last: Record, record: Record) -> str | None:
+    """What stands between two records in their source, None where they do not follow on each other.
+
+    Chunks know their place: between two neighbors is the space or the blank line that the text was
+    cut at; a heading, or a chunk that is not in the test split, is longer. Records of one chapter
+    of a file without places are taken for its paragraphs if no record between them is left out.
+    """
+    if last["cluster"] != record["cluster"]:
+        return None
+    if OFFSETS[0] in record:
+        gap = record[OFFSETS[0]] - last[OFFSETS[1]]
+        return {1: " ", len(PARAGRAPH_GAP): PARAGRAPH_GAP}.get(gap)
+    same = record["chapter"] and record["chapter"] == last["chapter"]
+    return PARAGRAPH_GAP if same and record["id"] == last["id"] + 1 else None
 
 
 def plain_text(record: Record) -> str:
