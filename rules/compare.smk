@@ -55,6 +55,7 @@ rule join_comparisons:
         mem_mb=1000,
         runtime=10,
     params:
+        settings={"confidence": flow.params.section("statistics")["confidence"]},
         # Snakemake compares inputs as a set; here their order is that of the rows.
         order=lambda w: flow.paths.comparisons(w.table),
         code=flow.params.code("join_comparisons"),

@@ -3,7 +3,9 @@
 from deltatune.core import stage
 
 with stage.stage(snakemake):
-    from deltatune.compare import paired, table
+    from deltatune.compare import family, table
 
     tables = [table.read(path) for path in snakemake.input.comparisons]
-    paired.join(tables).to_csv(snakemake.output.comparison, index=False, lineterminator="\n")
+    family.join(tables, snakemake.params.settings["confidence"]).to_csv(
+        snakemake.output.comparison, index=False, lineterminator="\n"
+    )

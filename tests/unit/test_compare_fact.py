@@ -37,6 +37,8 @@ def a_fact(**changes) -> fact.Fact:
         "adapters_p": 0.0001,
         "adapters_p_is_floor": True,
         "adapters_p_holm": 0.0002,
+        "item_se": 0.02,
+        "item_df": 199.0,
         "no_interval": "",
         "no_p": "",
         "method": "in words",

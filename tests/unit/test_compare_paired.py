@@ -1,10 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from deltatune.compare import paired, table
+from deltatune.compare import family, paired, table
 from deltatune.evaluate.scores import compute_metrics
 
-STATISTICS = {"confidence": 0.95, "resamples": 199, "seed": 0}
+STATISTICS = {"confidence": 0.95, "resamples": 999, "seed": 0}
 TASK = {"metrics": ["exact_match", "token_f1"]}
 
 
@@ -46,6 +46,8 @@ def settings(outputs="answers", metrics=("exact_match", "token_f1")):
         "outputs": outputs,
         "unit": "windows" if outputs == "text" else "examples",
         "metrics": list(metrics),
+        "main_metric": metrics[0],
+        "family": 2,
         "statistics": STATISTICS,
     }
 
@@ -95,6 +97,16 @@ def test_chapters_are_clusters_however_few(chapters):
     assert set(scores["cluster_unit"]) == {"examples"}
 
 
+@pytest.mark.parametrize("chapters", [2, 7, 8, 24])
+def test_chapters_are_independent_and_windows_are_not(chapters):
+    frame = text([f"chapter {i % chapters}" for i in range(24)])
+    scores, _ = compute_metrics(frame, "text", {"metrics": ["perplexity"]})
+    row = paired.compare(scores, [scores], settings("text", ["perplexity"])).iloc[0]
+    assert row["clusters"] == chapters
+    assert row["cluster_unit"] == ("chapters" if chapters < 24 else "windows")
+    assert (row["n"], row["unit"]) == (24, "windows")
+
+
 def test_a_comparison_is_paired_and_over_all_seeds():
     base, _ = compute_metrics(answers([False] * 6 + [True] * 6), "answers", TASK)
     one, _ = compute_metrics(answers([False] * 3 + [True] * 9), "answers", TASK)
@@ -106,15 +118,17 @@ def test_a_comparison_is_paired_and_over_all_seeds():
     assert row["delta"] == pytest.approx(row["tuned"] - row["base"])
     assert row["ci_low"] <= row["delta"] <= row["ci_high"]
     assert (row["n"], row["seeds"], row["unit"]) == (12, 2, "examples")
+    assert (row["clusters"], row["cluster_unit"], row["differing"]) == (12, "examples", 5)
     assert row["seed_sd"] > 0
-    assert 0 < row["p_value"] <= 1
+    assert np.isnan(row["p_value"]) and row["no_p"] == "two_seeds"
+    assert 0 < row["adapters_p"] <= 1
 
 
 def test_a_system_that_is_its_base_does_not_differ():
     base, _ = compute_metrics(answers([True, False] * 6), "answers", TASK)
     row = paired.compare(base, [base], settings()).iloc[0]
-    assert (row["delta"], row["ci_low"], row["ci_high"]) == (0, 0, 0)
-    assert row["p_value"] == 1
+    assert (row["delta"], row["p_value"], row["differing"]) == (0, 1, 0)
+    assert row["ci_low"] == -row["ci_high"] < 0
 
 
 def test_other_examples_or_another_order_are_refused():
@@ -124,15 +138,39 @@ def test_other_examples_or_another_order_are_refused():
             paired.compare(base, [base, other], settings())
 
 
-def test_joined_tables_have_the_columns_and_p_values_adjusted_over_all():
+def test_the_family_is_the_main_rows():
     base, _ = compute_metrics(answers([False] * 10 + [True] * 2), "answers", TASK)
     tuned, _ = compute_metrics(answers([True] * 12), "answers", TASK)
     one = paired.compare(base, [tuned], settings())
     two = paired.compare(base, [base], settings() | {"experiment": "y"})
-    joined = paired.join([one, two])
+    joined = family.join([one, two], 0.95)
     assert list(joined.columns) == table.COLUMNS
     assert joined["experiment"].tolist() == ["x", "x", "y", "y"]
-    # Holm: the smallest of four p-values is multiplied by four.
-    smallest = joined["p_value"].idxmin()
-    assert joined["p_holm"][smallest] == pytest.approx(min(1, 4 * joined["p_value"].min()))
-    assert (joined["p_holm"] >= joined["p_value"]).all()
+    assert joined["main"].tolist() == [True, False, True, False]
+    assert (joined["family"] == 2).all()
+    # Holm over two main rows; the secondary ones are not adjusted and do not count.
+    assert joined["p_holm"].isna().tolist() == [False, True, False, True]
+    assert joined["p_holm"][0] == pytest.approx(2 * joined["p_value"][0])
+    assert joined["alpha"].tolist() == pytest.approx([0.025, 0.05, 0.05, 0.05])
+
+
+def test_two_seeds_are_adjusted_by_the_p_values_of_their_adapters():
+    base, _ = compute_metrics(answers([False] * 30), "answers", TASK)
+    tuned, _ = compute_metrics(answers([True] * 20 + [False] * 10), "answers", TASK)
+    rows = [
+        paired.compare(base, [tuned, tuned], settings() | {"experiment": name}) for name in "ab"
+    ]
+    joined = family.join(rows, 0.95)
+    assert joined["p_holm"].isna().all()
+    assert joined["adapters_p_holm"][0] == pytest.approx(2 * joined["adapters_p"][0])
+    assert (joined["family"] == 2).all()
+
+
+def test_baselines_are_no_family():
+    base, _ = compute_metrics(answers([False] * 30), "answers", TASK)
+    tuned, _ = compute_metrics(answers([True] * 20 + [False] * 10), "answers", TASK)
+    row = paired.compare(base, [tuned], settings(), against="copied_input", metrics=["exact_match"])
+    joined = family.independent([row], 0.95)
+    assert list(joined.columns) == table.COLUMNS
+    assert joined["against"].tolist() == ["copied_input"]
+    assert joined["p_holm"].isna().all() and (joined["alpha"] == 0.05).all()

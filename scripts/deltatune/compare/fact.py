@@ -73,6 +73,10 @@ class Fact:
     adapters_p: float | None
     adapters_p_is_floor: bool
     adapters_p_holm: float | None
+    item_se: float | None
+    """Standard error of delta over the sampling of test records; the spread over seeds is apart."""
+    item_df: float | None
+    """Its degrees of freedom, which may be infinite."""
     no_interval: str
     """Codes of `compare.reasons.Missing`, joined by blanks; empty where there is an interval."""
     no_p: str

@@ -2,39 +2,50 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from deltatune.compare import statistics
-from deltatune.compare.table import COLUMNS
+from deltatune.compare.fact import BASE
 from deltatune.metrics.registry import load_metric
 
 
-def compare(base: pd.DataFrame, tuned: Sequence[pd.DataFrame], settings: dict) -> pd.DataFrame:
+def compare(
+    base: pd.DataFrame,
+    tuned: Sequence[pd.DataFrame],
+    settings: dict,
+    against: str = BASE,
+    metrics: Sequence[str] | None = None,
+) -> pd.DataFrame:
     """One row for each metric: base against tuned, paired by example, over all training seeds.
 
-    base, tuned: scores as `evaluate.scores.compute_metrics` gives them. Returns the COLUMNS of
-    `compare.table` but p_holm, and the other fields of `statistics.Comparison`. Raises
-    ValueError where base and tuned are not of the same examples.
+    base, tuned: scores as `evaluate.scores.compute_metrics` gives them. against: "base", or the
+    name of the baseline whose scores stand in its place. metrics: all of the task, by default.
+    Returns the columns of `compare.table` but those that the family decides. Raises ValueError
+    where base and tuned are not of the same examples.
     """
     for scores in tuned:
         if not base["id"].equals(scores["id"]):
             raise ValueError("base and tuned were not evaluated on the same examples")
     clusters, names = pd.factorize(base["cluster"])
-    unit = "chapters" if len(names) < len(base) else settings["unit"]
+    clustered = len(names) < len(base)
     options = settings["statistics"]
     rows = []
-    for name in settings["metrics"]:
+    for name in metrics or settings["metrics"]:
         metric = load_metric(settings["outputs"], name, settings)
+        base_statistics = np.stack(base[f"{name}_statistics"])
         result = statistics.compare(
-            np.stack(base[f"{name}_statistics"]),
+            base_statistics,
             [np.stack(scores[f"{name}_statistics"]) for scores in tuned],
             metric.aggregate,
             clusters=clusters,
+            rare=metric.rare(base_statistics),
             resamples=options["resamples"],
             confidence=options["confidence"],
+            family=settings["family"],
             seed=options["seed"],
         )
         rows.append(
@@ -43,27 +54,33 @@ def compare(base: pd.DataFrame, tuned: Sequence[pd.DataFrame], settings: dict) -
                 "task": settings["task"],
                 "model": settings["model"],
                 "metric": name,
+                "main": name == settings["main_metric"],
                 "higher_is_better": metric.higher_is_better,
-                "n": len(base),
+                "against": against,
+                "n": result.n,
+                "unit": settings["unit"],
+                "clusters": result.units,
+                "cluster_unit": base["cluster_unit"].iloc[0] if clustered else settings["unit"],
+                "differing": result.differing,
+                "seeds": len(tuned),
                 "base": result.base,
                 "tuned": result.tuned,
                 "delta": result.delta,
+                "seed_sd": result.seed_sd,
+                "estimand": result.estimand,
                 "ci_low": result.ci_low,
                 "ci_high": result.ci_high,
                 "p_value": result.p_value,
-                "seeds": len(tuned),
-                "seed_sd": result.seed_sd,
-                "detectable": result.minimum_detectable_effect,
-                "unit": unit,
-                "clusters": result.units,
+                "p_is_floor": result.p_is_floor,
+                "adapters_low": result.adapters_low,
+                "adapters_high": result.adapters_high,
+                "adapters_p": result.adapters_p,
+                "adapters_p_is_floor": result.adapters_p_is_floor,
+                "item_se": math.sqrt(result.records.variance),
+                "item_df": result.records.df,
+                "no_interval": " ".join(result.no_interval),
+                "no_p": " ".join(result.no_p),
                 "method": result.method,
             }
         )
     return pd.DataFrame(rows)
-
-
-def join(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """All comparisons in one table of COLUMNS; p_holm is adjusted over all of its rows."""
-    table = pd.concat(tables, ignore_index=True)
-    table["p_holm"] = statistics.holm(table["p_value"])
-    return table[COLUMNS]

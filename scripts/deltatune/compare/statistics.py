@@ -1,154 +1,290 @@
-"""Paired bootstrap and permutation test of tuned systems against their base, for any metric that
-is a function of sums.
+"""Tuned systems against their base on the same examples, by one metric: interval and p-value.
 
-What is resampled are *units*: examples, or clusters of them (chapters of a book), whose statistics
-are summed first, since neighboring windows of one chapter are not independent. A resample is a row
-of counts (how often each unit is drawn), so that all the resampled sums are one matrix product,
-counts [b, units] @ statistics [units, k], in batches of bounded memory.
+Two questions are answered, each with its own interval and p-value. *These adapters*: would they
+differ from the base on other test records of the same kind? The records alone are random. *This
+recipe*: would an adapter that is trained anew with another seed? Records and seeds are random.
 
-The BCa interval is computed here and not by `scipy.stats.bootstrap`, which copies rows instead.
-Measured on one core with 7,600 examples, 9,999 resamples and 60 statistics, one tuned system:
-scipy 1.17 in batches of 50 took 29 s and 300 MB, this module 1.6 s and 200 MB with the permutation
-test included. From one generator both draw the same resamples and give the same interval
-(tests/golden/test_statistics_golden.py).
+What is independent are *units*: examples, or clusters of them (chapters of a book), whose
+statistics are summed first, since neighboring windows of one chapter resemble each other.
 """
 
+from __future__ import annotations
+
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
+from deltatune.compare import intervals
+from deltatune.compare.fact import Estimand
+from deltatune.compare.intervals import Aggregate, Error, Part
+from deltatune.compare.permutation import sign_flip
+from deltatune.compare.reasons import Missing
 from deltatune.core.errors import UserError
 
-Aggregate = Callable[[np.ndarray], np.ndarray]
-"""Sums [..., k] -> figures [...], as `metrics.base.Metric.aggregate`."""
-
-_BATCH_BYTES = 32 * 2**20
-_FEW_UNITS = 20
-_POWER = 0.8
+MIN_TESTED = 5
+"""Units, below which there is no p-value: t with three degrees of freedom or fewer hangs on the
+shape of a distribution that so few units do not show."""
+MIN_PERMUTED = 20
+"""Units, below which the smallest p-value of a sign-flip test, 2 / 2^units, is too large to survive
+the correction for a family of tests; Student's t stands in."""
+MIN_DIFFERING = 20
+"""Examples that must differ where most do not: Student's t covers too little with fewer."""
+FLOORS = 20
+"""The smallest p-value of the permutation test is the family's share of alpha, divided by this."""
+_MOST_DRAWS = 1_000_000
 
 
 @dataclass(frozen=True)
 class Comparison:
     """A base and its tuned systems on the same examples, by one metric.
 
-    base, tuned         the figures of the whole set; tuned is the mean over the training seeds
-    delta               tuned - base
-    ci_low, ci_high     confidence interval of delta over the sampling of units, for the systems as
-                        trained (the spread over seeds is apart, in seed_sd)
-    p_value             two-sided, under the hypothesis that base and tuned are exchangeable
-    seed_sd             standard deviation of the tuned figure over training seeds; NaN for one
-    minimum_detectable_effect
-                        the smallest |delta| that a two-sided test at this level detects with a
-                        power of 80%
-    n                   examples
-    unit, units         what was resampled ("example" or "cluster") and how many there are
-    method              in words: how interval and p-value were computed, or why one is missing
+    base, tuned   the figures of the whole set; means over the training seeds
+    delta         tuned - base
+    seed_sd       standard deviation of the tuned figure over training seeds; NaN for one
+    n, units      examples, and what of them is independent
+    differing     examples whose statistics differ between base and tuned, for any seed
+    records       squared standard error over test records; NaN where it is not known
+    estimand, ci_low, ci_high, p_value, p_is_floor
+                  of the recipe, from two seeds on; of the adapter, for one
+    adapters_*    of these adapters
+    no_interval, no_p
+                  why ci_low or p_value is NaN
+    method        in words
     """
 
     base: float
     tuned: float
     delta: float
+    seed_sd: float
+    n: int
+    units: int
+    differing: int
+    records: Part
+    estimand: Estimand
     ci_low: float
     ci_high: float
     p_value: float
-    seed_sd: float
-    minimum_detectable_effect: float
-    n: int
-    unit: str
-    units: int
+    p_is_floor: bool
+    adapters_low: float
+    adapters_high: float
+    adapters_p: float
+    adapters_p_is_floor: bool
+    no_interval: tuple[Missing, ...]
+    no_p: tuple[Missing, ...]
     method: str
 
 
 def compare(
-    base: np.ndarray,
+    base: np.ndarray | Sequence[np.ndarray],
     tuned: Sequence[np.ndarray],
     aggregate: Aggregate,
+    *,
     clusters: np.ndarray | None = None,
+    rare: bool = False,
     resamples: int = 9999,
     confidence: float = 0.95,
+    family: int = 1,
     seed: int = 0,
 ) -> Comparison:
     """Compare tuned systems with their base, paired example by example.
 
-    base        statistics of the base, [n, k]
-    tuned       statistics of the tuned systems, one [n, k] for each training seed, same examples
-    aggregate   sums [..., k] -> figures [...], vectorized
-    clusters    [n] the cluster of each example, or None where examples are independent (which
-                is the same as a cluster for each)
-    resamples   of the bootstrap and of the permutation test, each
-    confidence  of the interval; 1 - confidence is also the level of the minimum detectable effect
+    base        statistics of the base, [n, k]; or those of another recipe's systems, one [n, k] for
+                each seed, as many as of `tuned`
+    tuned       statistics of the tuned systems, one [n, k] for each training seed
+    aggregate   totals [..., k] -> figures [...], vectorized
+    clusters    [n] the cluster of each example, or None where examples are independent
+    rare        whether a class has too few examples for an interval (macro F1)
+    resamples   least number of permutations; `family` may need more
+    confidence  of the intervals
+    family      how many tests the Holm correction will count
     seed        makes every draw repeatable
 
     Raises UserError when there are no examples, no tuned systems, or shapes do not agree.
     """
-    base = np.asarray(base, dtype=np.float64)
-    systems = np.stack([np.asarray(one, dtype=np.float64) for one in (base, *_paired(base, tuned))])
-    n = base.shape[0]
-    if clusters is not None:
-        systems = _sum_clusters(systems, np.asarray(clusters), n)
-    units = systems.shape[1]
-    unit = "example" if units == n else "cluster"
-
-    figures = np.asarray(aggregate(systems.sum(axis=1)), dtype=np.float64)
-    seeds = figures[1:]
-    base_figure, tuned_figure = float(figures[0]), float(seeds.mean())
-    delta = tuned_figure - base_figure
-    seed_sd = float(np.std(seeds, ddof=1)) if len(seeds) > 1 else math.nan
-
-    low = high = effect = p_value = math.nan
-    if not np.isfinite(delta):
-        method = "no interval and no p-value: a figure is not finite"
-    elif units == 1:
-        p_value = 1.0
-        method = f"no interval, and p = 1: there is only one {unit}, so no spread to judge by"
-    else:
-        low, high, error, name = _bootstrap_interval(
-            systems, aggregate, resamples, confidence, seed
+    base_systems = _stack(base if isinstance(base, list | tuple) else [base])
+    tuned_systems = _stack(_paired(base_systems[0], tuned))
+    if len(base_systems) not in (1, len(tuned_systems)):
+        raise UserError(
+            f"{len(base_systems)} systems of one recipe cannot be compared with "
+            f"{len(tuned_systems)} of another: train both with as many seeds"
         )
-        effect = _minimum_detectable_effect(error, confidence)
-        p_value, test = _permutation_test(systems, aggregate, resamples, seed)
-        method = f"{name} bootstrap of {units} {unit}s, {resamples} resamples; {test}"
-        if units < _FEW_UNITS:
-            method += f"; only {units} {unit}s: take both as rough"
+    n = tuned_systems.shape[1]
+    scale = np.abs(tuned_systems).max(initial=1.0)
+    differing = int((np.abs(tuned_systems - base_systems) > 1e-12 * scale).any((0, 2)).sum())
+    binary = _is_binary(base_systems) and _is_binary(tuned_systems)
+    if clusters is not None:
+        base_systems = _sum_clusters(base_systems, np.asarray(clusters))
+        tuned_systems = _sum_clusters(tuned_systems, np.asarray(clusters))
+    units = tuned_systems.shape[1]
+    paired_binary = binary and units == n
+
+    def delta_of(base_totals: np.ndarray, tuned_totals: np.ndarray) -> np.ndarray:
+        """Means over seeds of tuned minus base: totals [., b, k] twice -> [b]."""
+        with np.errstate(invalid="ignore"):  # inf - inf; what is not finite is looked for
+            return aggregate(tuned_totals).mean(axis=0) - aggregate(base_totals).mean(axis=0)
+
+    base_figures = np.asarray(aggregate(base_systems.sum(axis=1)), dtype=np.float64)
+    tuned_figures = np.asarray(aggregate(tuned_systems.sum(axis=1)), dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        delta = float(tuned_figures.mean() - base_figures.mean())
+    seeds = len(tuned_figures)
+
+    center, records = delta, Part(math.nan, math.nan)
+    missing: list[Missing] = []
+    if not np.isfinite(delta):
+        missing.append(Missing.NOT_FINITE)
+    elif units == 1:
+        missing.append(Missing.ONE_CLUSTER)
+    elif paired_binary:
+        center, records = intervals.agresti_min(
+            (tuned_systems[..., 0] - base_systems[..., 0]).mean(axis=0)
+        )
+    else:
+        count = len(base_systems)
+        both = np.concatenate([base_systems, tuned_systems])
+        records = intervals.jackknife(lambda t: delta_of(t[:count], t[count:]), both)
+        tolerance = 1e-12 * max(float(np.abs(tuned_figures).max()), abs(delta))
+        if not math.isfinite(records.variance):
+            missing.append(Missing.NOT_FINITE)
+        elif math.sqrt(records.variance) <= tolerance:
+            missing.append(Missing.CONSTANT)
+            records = Part(0.0, records.df)
+        elif rare:
+            missing.append(Missing.RARE_CLASS)
+        elif units == n and differing < min(MIN_DIFFERING, n / 2):
+            missing.append(Missing.FEW_DIFFERING)
+
+    errors = {
+        "adapters": Error(records),
+        "recipe": Error(records, intervals.seed_part(base_figures, tuned_figures), seeds),
+    }
+    bounds = (-1.0, 1.0) if binary else (-math.inf, math.inf)
+    results: dict[str, tuple[float, float, float, bool]] = {}
+    untested = [Missing.FEW_CLUSTERS] if 1 < units < MIN_TESTED else []
+    draws = _draws(resamples, confidence, family)
+    permuted = (math.nan, False)
+    # Of zeros and ones the test is McNemar's, exact for any number of examples.
+    if (units >= MIN_PERMUTED or paired_binary) and not any(code in _NO_P for code in missing):
+        tolerance = 1e-12 * float(np.abs(np.concatenate([base_figures, tuned_figures])).max())
+        permuted = sign_flip(delta_of, base_systems, tuned_systems, draws, seed, tolerance)
+        if math.isnan(permuted[0]):
+            untested.append(Missing.NOT_FINITE)
+    for estimand, error in errors.items():
+        low = high = math.nan
+        if not missing:
+            half = error.half_width(1 - confidence)
+            low, high = max(center - half, bounds[0]), min(center + half, bounds[1])
+        results[estimand] = (low, high, *_p_value(estimand, error, center, permuted))
+    estimand: Estimand = "adapters" if seeds == 1 else "recipe"
+    if seeds == 2:
+        untested.append(Missing.TWO_SEEDS)
+    chosen, adapters = results[estimand], results["adapters"]
+    no_p = [*(m for m in missing if m in _NO_P), *untested]
+    if no_p:
+        chosen = (*chosen[:2], math.nan, False)
+    if [code for code in no_p if code is not Missing.TWO_SEEDS]:
+        adapters = (*adapters[:2], math.nan, False)
     return Comparison(
-        base=base_figure,
-        tuned=tuned_figure,
+        base=float(base_figures.mean()),
+        tuned=float(tuned_figures.mean()),
         delta=delta,
-        ci_low=low,
-        ci_high=high,
-        p_value=p_value,
-        seed_sd=seed_sd,
-        minimum_detectable_effect=effect,
+        seed_sd=float(np.std(tuned_figures, ddof=1)) if seeds > 1 else math.nan,
         n=n,
-        unit=unit,
         units=units,
-        method=method,
+        differing=differing,
+        records=records,
+        estimand=estimand,
+        ci_low=chosen[0],
+        ci_high=chosen[1],
+        p_value=chosen[2],
+        p_is_floor=chosen[3],
+        adapters_low=adapters[0],
+        adapters_high=adapters[1],
+        adapters_p=adapters[2],
+        adapters_p_is_floor=adapters[3],
+        no_interval=tuple(missing),
+        no_p=tuple(no_p) if math.isnan(chosen[2]) else (),
+        method=_method(
+            paired_binary, units, n, seeds, 0 if math.isnan(permuted[0]) else draws, missing
+        ),
     )
 
 
-def holm(p: Sequence[float]) -> np.ndarray:
-    """p-values adjusted for multiple testing by Holm's step-down method, [m] -> [m].
+_NO_P = (Missing.NOT_FINITE, Missing.ONE_CLUSTER)
 
-    Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure"; from statsmodels.
 
-    A NaN (a comparison that could not be tested) stays NaN and does not count as a test.
+def _p_value(
+    estimand: Estimand, error: Error, center: float, permuted: tuple[float, bool]
+) -> tuple[float, bool]:
+    """(p-value, whether it is the smallest that the permutations can give).
+
+    Of the adapters it is that of the permutation test, which is exact, or with few units that of
+    the interval. Of the recipe it is that of its interval; but a claim about the recipe is one
+    about its adapters too, so it is never below theirs.
     """
-    from statsmodels.stats.multitest import multipletests
+    p, _ = permuted
+    if not math.isfinite(error.records.variance):
+        return math.nan, False
+    own = error.p_value(center)
+    if math.isnan(p):
+        return own, False
+    if estimand == "adapters" or math.isnan(own) or own < p:
+        return permuted
+    return own, False
 
-    adjusted = np.array(p, dtype=np.float64)
-    tested = ~np.isnan(adjusted)
-    if tested.any():
-        adjusted[tested] = multipletests(adjusted[tested], method="holm")[1]
-    return adjusted
+
+def _draws(resamples: int, confidence: float, family: int) -> int:
+    """Permutations: as many as let the smallest p-value survive the correction of the family."""
+    needed = math.ceil(FLOORS * max(family, 1) / (1 - confidence))
+    return max(resamples, min(needed, _MOST_DRAWS))
+
+
+def _is_binary(systems: np.ndarray) -> bool:
+    """Whether statistics [systems, n, k] are those of a mean of zeros and ones."""
+    if systems.shape[2] != 2:
+        return False
+    score, count = systems[..., 0], systems[..., 1]
+    return bool((count == 1).all() and ((score == 0) | (score == 1)).all())
+
+
+def _method(
+    binary: bool, units: int, n: int, seeds: int, draws: int, missing: Sequence[Missing]
+) -> str:
+    """How interval and p-value were computed. draws: 0 where nothing was permuted."""
+    what = f"{units:,} examples" if units == n else f"{units:,} clusters"
+    if any(code in _NO_P for code in missing):
+        return f"no interval and no p-value: {missing[0].words}"
+    if binary:
+        parts = [f"interval: Agresti-Min on {what}"]
+    else:
+        parts = [f"interval: Student's t ({units - 1:,} df), jackknife over {what}"]
+    if missing:
+        parts = [f"no interval: {missing[0].words}"]
+    if seeds in (3, 4):
+        parts.append(f"with the spread of {seeds} seeds, root of the squared half-widths")
+    elif seeds > 1:
+        parts.append(f"with the spread of {seeds} seeds, Satterthwaite's df")
+    if draws:
+        parts.append(f"p: sign-flip permutation, {draws:,} draws")
+        if seeds > 2:
+            parts.append("or that of the interval where it is larger")
+    elif units >= MIN_TESTED:
+        parts.append("p: that of the interval")
+    return "; ".join(parts)
+
+
+def _stack(systems: Sequence[np.ndarray]) -> np.ndarray:
+    """Statistics of several systems, [systems, n, k]."""
+    arrays = [np.asarray(one, dtype=np.float64) for one in systems]
+    if arrays[0].ndim != 2 or arrays[0].shape[0] == 0:
+        raise UserError(f"nothing to compare: the base has scores of shape {arrays[0].shape}")
+    return np.stack(arrays)
 
 
 def _paired(base: np.ndarray, tuned: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
     """`tuned`, checked to have the shape of `base`: the same examples, the same metric."""
-    if base.ndim != 2 or base.shape[0] == 0:
-        raise UserError(f"nothing to compare: the base has scores of shape {base.shape}")
     if len(tuned) == 0:
         raise UserError("nothing to compare: there is no tuned system")
     for number, system in enumerate(tuned):
@@ -161,8 +297,9 @@ def _paired(base: np.ndarray, tuned: Sequence[np.ndarray]) -> Sequence[np.ndarra
     return tuned
 
 
-def _sum_clusters(systems: np.ndarray, clusters: np.ndarray, n: int) -> np.ndarray:
+def _sum_clusters(systems: np.ndarray, clusters: np.ndarray) -> np.ndarray:
     """Sum statistics [systems, n, k] within clusters [n] -> [systems, units, k]."""
+    n = systems.shape[1]
     if clusters.shape != (n,):
         raise UserError(f"{n} examples need {n} clusters, not an array of shape {clusters.shape}")
     names, position = np.unique(clusters, return_inverse=True)
@@ -172,126 +309,3 @@ def _sum_clusters(systems: np.ndarray, clusters: np.ndarray, n: int) -> np.ndarr
     for system, out in zip(systems, summed, strict=True):
         np.add.at(out, position, system)
     return summed
-
-
-def _delta(aggregate: Aggregate, base: np.ndarray, tuned: np.ndarray) -> np.ndarray:
-    """Mean over seeds of tuned figures minus base figures: sums [S, b, k] twice -> [b]."""
-    with np.errstate(invalid="ignore"):  # inf - inf; the callers look for what is not finite
-        return aggregate(tuned).mean(axis=0) - aggregate(base).mean(axis=0)
-
-
-def _batches(total: int, units: int) -> list[int]:
-    """Split `total` resamples of `units` 8-byte numbers into batches of bounded memory."""
-    size = max(1, _BATCH_BYTES // (8 * units))
-    return [min(size, total - start) for start in range(0, total, size)]
-
-
-def _weighted_sums(weights: np.ndarray, systems: np.ndarray) -> np.ndarray:
-    """Weighted sums of units: weights [b, units], statistics [S, units, k] -> [S, b, k]."""
-    count, units, k = systems.shape
-    flat = systems.transpose(1, 0, 2).reshape(units, count * k)
-    return (weights @ flat).reshape(-1, count, k).transpose(1, 0, 2)
-
-
-def _bootstrap_interval(
-    systems: np.ndarray, aggregate: Aggregate, resamples: int, confidence: float, seed: int
-) -> tuple[float, float, float, str]:
-    """Bootstrap interval of delta over units: low, high, standard error, name of the method.
-
-    BCa (bias-corrected and accelerated): Efron 1987, "Better Bootstrap Confidence Intervals";
-    Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 14.3, equations 14.9
-    (limits), 14.14 (bias correction z0) and 14.15 (acceleration a, from the jackknife). Ties with
-    delta count half in z0, as in scipy.
-
-    Like every bootstrap it is a little narrow on small sets. Of 2,000 simulated sets of 60 the 95%
-    interval of a mean covered 94% with normal differences, 93% with Laplace ones (percentiles 94%,
-    Student's t 96%) and 92% with log-normal ones (percentiles 91%, t 92%).
-    """
-    units = systems.shape[1]
-    rng = np.random.default_rng([seed, 1])
-    batches = []
-    for size in _batches(resamples, units):
-        drawn = rng.integers(0, units, size=(size, units))
-        drawn += np.arange(size)[:, None] * units
-        counts = np.bincount(drawn.ravel(), minlength=size * units).reshape(size, units)
-        totals = _weighted_sums(counts.astype(np.float64), systems)
-        batches.append(_delta(aggregate, totals[:1], totals[1:]))
-    deltas = np.concatenate(batches)
-
-    total = systems.sum(axis=1)
-    delta = float(_delta(aggregate, total[:1, None], total[1:, None])[0])
-    if not np.isfinite(deltas).all():
-        return math.nan, math.nan, math.nan, "no interval, as a figure is not finite in some"
-    error = float(np.std(deltas, ddof=1)) if resamples > 1 else math.nan
-    tolerance = _tolerance(aggregate(total))
-    if np.ptp(deltas) <= tolerance:
-        return delta, delta, 0.0, "constant (delta never varies)"
-
-    tail = (1 - confidence) / 2
-    below = np.mean(deltas < delta - tolerance)
-    not_above = np.mean(deltas <= delta + tolerance)
-    z0 = ndtri((below + not_above) / 2)
-    leave_one_out = total[:, None] - systems
-    jackknife = _delta(aggregate, leave_one_out[:1], leave_one_out[1:])
-    deviations = jackknife.mean() - jackknife
-    with np.errstate(invalid="ignore", divide="ignore"):
-        acceleration = (deviations**3).sum() / (6 * (deviations**2).sum() ** 1.5)
-        z = z0 + ndtri([tail, 1 - tail])
-        levels = ndtr(z0 + z / (1 - acceleration * z))
-    name = "BCa"
-    if not np.isfinite(levels).all():
-        name, levels = "percentile (BCa has no solution)", np.array([tail, 1 - tail])
-    low, high = np.percentile(deltas, 100 * levels)
-    return float(low), float(high), error, name
-
-
-def _permutation_test(
-    systems: np.ndarray, aggregate: Aggregate, resamples: int, seed: int
-) -> tuple[float, str]:
-    """Two-sided p-value by approximate randomization, and the method in words.
-
-    Noreen 1989, "Computer-Intensive Methods for Testing Hypotheses": if tuning changed nothing,
-    base and tuned are exchangeable within each unit, so swap them at random (for several
-    training seeds, in the same units for all) and count how often |delta| is as large as the
-    observed one. (1 + count) / (1 + B) counts the data themselves as one draw, which keeps the test
-    exact; where all 2^units swaps are no more than `resamples` they are all made, and p is their
-    share.
-    """
-    units = systems.shape[1]
-    base, tuned = systems[:1], systems[1:]
-    change = tuned - base
-    base_sum, tuned_sum = base.sum(axis=1)[:, None], tuned.sum(axis=1)[:, None]
-    observed = abs(_delta(aggregate, base_sum, tuned_sum)[0])
-    threshold = observed - _tolerance(aggregate(systems.sum(axis=1)))
-
-    exact = 2**units <= resamples
-    rng = np.random.default_rng([seed, 2])
-    count, start = 0, 0
-    for size in _batches(2**units if exact else resamples, units):
-        if exact:
-            swaps = np.arange(start, start + size)[:, None] >> np.arange(units) & 1
-        else:
-            random = rng.integers(0, 256, size=(size, -(-units // 8)), dtype=np.uint8)
-            swaps = np.unpackbits(random, axis=1, count=units)
-        moved = _weighted_sums(swaps.astype(np.float64), change)
-        deltas = _delta(aggregate, base_sum + moved, tuned_sum - moved)
-        if not np.isfinite(deltas).all():
-            return math.nan, "no p-value: a permuted figure is not finite"
-        count += int(np.count_nonzero(np.abs(deltas) >= threshold))
-        start += size
-    if exact:
-        return count / start, f"sign-flip permutation, all {start}"
-    return (1 + count) / (1 + resamples), f"sign-flip permutation, {resamples} draws"
-
-
-def _minimum_detectable_effect(standard_error: float, confidence: float) -> float:
-    """The |delta| that a two-sided z-test at the level 1 - confidence detects with _POWER.
-
-    Bloom 1995, "Minimum Detectable Effects": (z of the level + z of the power) standard errors.
-    """
-    return float(ndtri(0.5 + confidence / 2) + ndtri(_POWER)) * standard_error
-
-
-def _tolerance(figures: np.ndarray) -> float:
-    """Differences below this are rounding: sums in another order differ by as much."""
-    return 1e-12 * float(np.abs(figures).max())

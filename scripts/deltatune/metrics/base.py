@@ -75,6 +75,10 @@ class Metric(InMemoryMetric):
         """Warnings about this figure on these outputs, with counts."""
         return []
 
+    def rare(self, statistics: np.ndarray) -> bool:
+        """Whether examples [n, k] hold too few of a class for an interval of this metric."""
+        return False
+
     @property
     def name(self) -> str:
         """The name of the metric's file, which is the key of the figure everywhere."""

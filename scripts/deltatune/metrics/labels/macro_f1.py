@@ -44,6 +44,11 @@ class MacroF1(Metric):
         """Give 1 for a right label and 0 for a wrong one: one example has no F1 of its own."""
         return np.split(statistics, 3, axis=-1)[0].sum(axis=-1)
 
+    def rare(self, statistics: np.ndarray) -> bool:
+        """Whether a label has fewer than 5 examples: one more would move its F1 by much."""
+        hits, _, missed = np.split(np.asarray(statistics, dtype=np.float64).sum(axis=0), 3)
+        return bool((hits + missed).min() < 5)
+
     def signature(self) -> str:
         """Say the labels and the rule for labels that do not occur."""
         labels = ",".join(map(str, self.task.get("labels") or ["those that occur"]))
