@@ -30,7 +30,7 @@ rule plot_forest:
         mem_mb=1000,
         runtime=10,
     params:
-        settings={"confidence": flow.params.section("statistics")["confidence"]},
+        settings=flow.params.forest(),
         code=flow.params.code("plot_forest"),
     message:
         "Plotting all differences"
@@ -70,7 +70,6 @@ rule plot_differences:
     input:
         base=lambda w: flow.paths.evaluated(w.experiment, "scores.parquet")["base"],
         tuned=lambda w: flow.paths.evaluated(w.experiment, "scores.parquet")["tuned"],
-        metrics=lambda w: flow.paths.evaluated(w.experiment, "metrics.json")["base"],
     output:
         figure=report(
             "results/figures/differences/{experiment}.svg",
@@ -88,7 +87,7 @@ rule plot_differences:
         mem_mb=1000,
         runtime=10,
     params:
-        settings=lambda w: flow.params.main_metric(w.experiment),
+        settings=lambda w: flow.params.differences(w.experiment),
         code=flow.params.code("plot_differences"),
     message:
         "Plotting the differences of {wildcards.experiment}"
@@ -99,7 +98,7 @@ rule plot_differences:
 rule plot_confusion:
     input:
         base=lambda w: flow.paths.evaluated(w.experiment, "labels.parquet")["base"],
-        tuned=lambda w: flow.paths.evaluated(w.experiment, "labels.parquet")["tuned"][0],
+        tuned=lambda w: flow.paths.evaluated(w.experiment, "labels.parquet")["tuned"],
     output:
         figure=report(
             "results/figures/confusion/{experiment}.svg",
@@ -117,9 +116,7 @@ rule plot_confusion:
         mem_mb=1000,
         runtime=10,
     params:
-        settings=lambda w: flow.params.task(
-            flow.experiment(w.experiment).task, "labels"
-        ),
+        settings=lambda w: flow.params.confusion(w.experiment),
         code=flow.params.code("plot_confusion"),
     message:
         "Plotting the confusion matrices of {wildcards.experiment}"

@@ -6,6 +6,6 @@ with stage.stage(snakemake):
     from deltatune.report import reading
     from deltatune.report.figures import confusion, svg
 
-    labels = snakemake.params.settings["labels"]
-    counts = reading.confusion(snakemake.input.base, snakemake.input.tuned, labels)
-    svg.save(confusion.plot(counts), snakemake.output.figure)
+    settings = snakemake.params.settings
+    counts = reading.confusion(snakemake.input.base, snakemake.input.tuned, settings["labels"])
+    svg.save(confusion.plot(counts, settings["seeds"]), snakemake.output.figure)

@@ -3,12 +3,11 @@
 from deltatune.core import stage
 
 with stage.stage(snakemake):
-    from deltatune.core import manifest
     from deltatune.report import reading
     from deltatune.report.figures import differences, svg
 
     settings = snakemake.params.settings
     scores = reading.scores(snakemake.input.base, snakemake.input.tuned, settings["metric"])
-    metric = manifest.read(snakemake.input.metrics)["metrics"][settings["metric"]]
-    figure = differences.plot(scores, metric["higher_is_better"], metric["title"], settings["unit"])
+    shown = {key: settings[key] for key in ("seeds", "higher_is_better", "title", "unit")}
+    figure = differences.plot(scores, **shown)
     svg.save(figure, snakemake.output.figure)

@@ -7,5 +7,6 @@ with stage.stage(snakemake):
     from deltatune.report.figures import forest, svg
 
     comparison = table.read(snakemake.input.comparison)
-    figure = forest.plot(comparison, **snakemake.params.settings)
+    settings = snakemake.params.settings
+    figure = forest.plot(comparison, settings["titles"], confidence=settings["confidence"])
     svg.save(figure, snakemake.output.figure)

@@ -50,7 +50,7 @@ def ask_everything(flow: Flow) -> list[str]:
         if flow.is_pretrained_here(name):
             paths += flow.paths.corpus(name)
     for name, experiment in flow.experiments.items():
-        flow.params.main_metric(name)
+        flow.params.differences(name), flow.params.confusion(name)
         for seed in flow.settings.seeds:
             flow.params.training(name, str(seed))
         for task in (experiment.task, *experiment.cross_task):

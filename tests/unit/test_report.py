@@ -1,6 +1,7 @@
 """The report: words follow numbers, texts cannot act, the same data make the same page."""
 
 import base64
+import dataclasses
 import hashlib
 import io
 import json
@@ -34,9 +35,12 @@ from deltatune.report.sections import caveats, downloads, records, results, task
 from deltatune.report.text import clean
 from deltatune.tasks.registry import load_kind
 from great_tables import GT
+from test_compare_fact import a_fact
 
 TEMPLATE = Path(__file__).parents[2] / "report" / "page.html.j2"
 HOSTILE = "<script>alert(1)</script> </script> {{7*7}} naïve 日本語 \x00\x1b[31m \u202e & \"'"
+#: Columns of `row` that a fact of one adapter has no use for.
+NOT_FACTS = ("p_value", "p_holm")
 VOID = {"meta", "link", "br", "input", "img", "hr"}
 
 
@@ -125,11 +129,15 @@ def make_data(count=20, text="the sky is blue today", **changed) -> ReportData:
             "tuned": text,
             "base_score": scores["base"],
             "tuned_score": scores["tuned"],
+            "seed_score": scores["tuned"],
         }
     )
     values = {
         "comparison": comparison,
         "details": details,
+        "facts": [
+            a_fact(**one) for one in comparison.drop(columns=list(NOT_FACTS)).to_dict("records")
+        ],
         "experiments": {
             "ex": experiment(),
             "novel-r8": experiment("novel", "prose", "perplexity"),
@@ -517,10 +525,10 @@ def test_examples_are_chosen_without_favor():
 def test_tally_counts_by_direction():
     scores = pd.DataFrame({"base": [1, 1, 1, 1.0], "tuned": [2, 1 + 1e-12, 0.5, np.nan]})
     tally = examples.tally(scores, higher_is_better=True)
-    assert (tally["wins"], tally["ties"], tally["losses"], tally["missing"]) == (1, 1, 1, 1)
+    assert tally == {"better": 1, "unchanged": 1, "worse": 1, "unscored": 1}
     scores["tuned"] = [2, 2, 1, 0.0]
-    assert examples.tally(scores, higher_is_better=False)["losses"] == 2
-    assert examples.tally(scores.iloc[:0], higher_is_better=True)["wins_share"] == 0
+    assert examples.tally(scores, higher_is_better=False)["worse"] == 2
+    assert set(examples.tally(scores.iloc[:0], higher_is_better=True).values()) == {0}
 
 
 # ---------------------------------------------------------------------------------------- figures
@@ -531,8 +539,8 @@ def drawn() -> dict:
     return {
         "forest": lambda: forest.plot(data.comparison, {}, {"novel": "perplexity"}),
         "losses": lambda: losses.plot(data.losses[data.losses["experiment"] == "ex"]),
-        "confusion": lambda: confusion.plot(data.confusions["news-r8"]),
-        "differences": lambda: differences.plot(data.scores["ex"]),
+        "confusion": lambda: confusion.plot(data.confusions["news-r8"], [1, 2]),
+        "differences": lambda: differences.plot(data.scores["ex"], [1, 2]),
     }
 
 
@@ -585,18 +593,18 @@ def test_figures_take_what_is_missing_or_odd():
     assert "base 3.00" in embed.to_svg(losses.plot(one_seed))
     assert "No loss" in embed.to_svg(losses.plot(one_seed.iloc[[1]]))
     many = {"labels": [f"label {n}" for n in range(30)], "base": np.eye(30), "tuned": np.eye(30)}
-    assert "label 29" in embed.to_svg(confusion.plot(many))
+    assert "label 29" in embed.to_svg(confusion.plot(many, [1]))
     empty_row = {"labels": ["a", "b"], "base": [[0, 0], [1, 2]], "tuned": [[0, 0], [0, 3]]}
-    assert "NaN" not in embed.to_svg(confusion.plot(empty_row)).replace("nan", "NaN")
+    assert "NaN" not in embed.to_svg(confusion.plot(empty_row, [1])).replace("nan", "NaN")
     flat = pd.DataFrame({"base": [0.5, 0.5], "tuned": [0.5, 0.5]})
-    assert "<svg" in embed.to_svg(differences.plot(flat))
+    assert "<svg" in embed.to_svg(differences.plot(flat, [1]))
     gap = pd.DataFrame({"base": [np.nan], "tuned": [0.5]})
-    assert "No example" in embed.to_svg(differences.plot(gap))
+    assert "No example" in embed.to_svg(differences.plot(gap, [1]))
 
 
 def test_labels_are_text_not_mathematics_or_markup():
     matrices = {"labels": ["$x^2$", HOSTILE], "base": np.eye(2), "tuned": np.eye(2)}
-    picture = embed.to_svg(confusion.plot(matrices), HOSTILE)
+    picture = embed.to_svg(confusion.plot(matrices, [1]), HOSTILE)
     assert "$x^2$" in picture
     assert "<script" not in picture
     ET.fromstring(picture)
@@ -604,8 +612,8 @@ def test_labels_are_text_not_mathematics_or_markup():
 
 def test_colors_follow_the_good_direction():
     scores = pd.DataFrame({"base": [1.0, 1.0], "tuned": [0.5, 0.4]})
-    better = embed.to_svg(differences.plot(scores, higher_is_better=False))
-    worse = embed.to_svg(differences.plot(scores, higher_is_better=True))
+    better = embed.to_svg(differences.plot(scores, [1], higher_is_better=False))
+    worse = embed.to_svg(differences.plot(scores, [1], higher_is_better=True))
     assert "--tuned" in better and "--loss" not in better and "← better" in better
     assert "--loss" in worse and "--tuned" not in worse and "better →" in worse
 
@@ -661,7 +669,7 @@ def test_every_figure_says_what_it_shows(html):
     pictures = [one for tag, one in reader.tags if tag == "svg"]
     assert len(pictures) >= 8
     assert all(one["role"] == "img" and one["aria-labelledby"] for one in pictures)
-    assert "Confusion matrix of the base model" in html
+    assert "Confusion matrix: base." in html
 
 
 def test_same_data_same_bytes(html):
@@ -697,8 +705,8 @@ def test_island_cannot_be_left(html):
     island = next(text for attributes, text in Reader(html).scripts if "type" in attributes)
     facts = json.loads(island)["examples0"]
     assert len(facts) == 20
-    assert facts[0]["side"] == "gain"
-    assert {one["side"] for one in facts} == {"gain", "loss"}
+    assert facts[0]["side"] == "better"
+    assert {one["side"] for one in facts} == {"better", "worse"}
 
 
 def test_filter_facts_stand_in_the_order_of_the_examples(html):
@@ -776,7 +784,7 @@ def test_a_recipe_without_figures_says_so_and_one_without_a_source_nothing():
 
 def test_published_figures_of_another_task_are_not_ours():
     data = published()
-    data.comparison.loc[data.comparison["experiment"] == "ex", "task"] = "another"
+    data.facts = [dataclasses.replace(one, task="another") for one in data.facts]
     view = tasks.published_view(data, "ex")
     assert [row["ours"] for row in view["rows"]] == [["–", "–"]] * 3
 

@@ -61,7 +61,7 @@ def report_data(
         continuations={n: answers(e) for n, e in experiments.items() if e["outputs"] == "text"},
         confusions={
             name: reading.confusion(
-                e["files"]["labels"]["base"], e["files"]["labels"]["tuned"][0], e["labels"]
+                e["files"]["labels"]["base"], e["files"]["labels"]["tuned"], e["labels"]
             )
             for name, e in experiments.items()
             if "labels" in e["files"]
@@ -95,16 +95,17 @@ def final_losses(experiments: dict[str, Any]) -> pd.DataFrame:
 
 
 def answers(experiment: dict[str, Any]) -> pd.DataFrame:
-    """id, prompt, reference, base, tuned: the answers, tuned by the first seed; where
-    answers are scored also base_score and tuned_score."""
+    """id, prompt, reference, base, tuned: the answers, tuned by the first seed. Where answers are
+    scored also base_score, tuned_score (mean over seeds) and seed_score (of the first seed)."""
     files = experiment["files"]
     base = pd.read_parquet(files["answers"]["base"])
     tuned = pd.read_parquet(files["answers"]["tuned"][0])
     frame = base[["id", "prompt", "reference"]].assign(base=base["answer"], tuned=tuned["answer"])
     if experiment["outputs"] == "answers":
-        base_scores, tuned_scores = files["scores"]["base"], files["scores"]["tuned"][:1]
-        scores = reading.scores(base_scores, tuned_scores, experiment["main_metric"])
+        metric, scored = experiment["main_metric"], files["scores"]
+        scores = reading.scores(scored["base"], scored["tuned"], metric)
         frame[["base_score", "tuned_score"]] = scores[["base", "tuned"]]
+        frame["seed_score"] = reading.scores(scored["base"], scored["tuned"][:1], metric)["tuned"]
     return frame
 
 

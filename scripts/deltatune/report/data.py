@@ -74,13 +74,15 @@ class ReportData:
 
     examples: dict[str, pd.DataFrame] = field(default_factory=dict)
     """experiment → id, prompt, reference, base, tuned (texts; tuned by the first seed),
-    base_score, tuned_score (NaN where there is none)."""
+    base_score, tuned_score (mean over seeds), seed_score (of the first seed); NaN where there is
+    none."""
 
     continuations: dict[str, pd.DataFrame] = field(default_factory=dict)
-    """experiment → prompt, base, tuned (texts)."""
+    """experiment → prompt, base, tuned (texts; tuned by the first seed)."""
 
     confusions: dict[str, dict] = field(default_factory=dict)
-    """experiment → {"labels": K names, "base": K×K counts, "tuned": K×K counts}, rows = true."""
+    """experiment → {"labels": K names, "base": K×K counts, "tuned": K×K counts}, rows = true;
+    tuned: mean over seeds."""
 
     baselines: dict[str, dict] = field(default_factory=dict)
     """task → {name of a plain baseline: {metric: value, …, ci_low, ci_high (of the main one)}};

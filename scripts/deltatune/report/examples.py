@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 
 from deltatune.report.markup import PREVIEW
 from deltatune.report.reading import TIE
 from deltatune.report.text import clean
 
+SIDES = BETTER, SAME, WORSE = "better", "unchanged", "worse"
+"""What became of an example that is scored, in the order in which they are shown."""
+UNSCORED = "unscored"
 LIMITS = (4000, 2000, 1000, PREVIEW)
 """Characters of a text that are kept at all: the largest with which the page stays light."""
 
@@ -15,12 +19,14 @@ LIMITS = (4000, 2000, 1000, PREVIEW)
 def choose(frame: pd.DataFrame, higher_is_better: bool, limit: int) -> pd.DataFrame:
     """Examples sorted from the largest gain to the largest loss, at most `limit` of them.
 
-    Adds `gain` (positive where tuning made it better). Where there are more than `limit`, a third
-    each of the best, the middle and the worst is kept, so that nothing is shown by favor.
+    Adds `gain` (positive where tuning made it better) and `side`, see `sides`. Where there are more
+    than `limit`, a third each of the best, the middle and the worst is kept, so that nothing is
+    shown by favor.
     Examples without a score come last.
     """
     sign = 1 if higher_is_better else -1
-    frame = frame.assign(gain=sign * (frame["tuned_score"] - frame["base_score"]).astype(float))
+    gain = sign * (frame["tuned_score"] - frame["base_score"]).astype(float)
+    frame = frame.assign(gain=gain, side=sides(gain))
     frame = frame.sort_values(["gain", "id"], ascending=[False, True], kind="stable")
     total = len(frame)
     if total <= limit:
@@ -32,21 +38,20 @@ def choose(frame: pd.DataFrame, higher_is_better: bool, limit: int) -> pd.DataFr
     return frame.iloc[places].reset_index(drop=True)
 
 
-def tally(scores: pd.DataFrame, higher_is_better: bool) -> dict:
-    """How many examples got better, worse, or stayed: counts and shares of a scores frame.
+def sides(gains: pd.Series) -> pd.Series:
+    """Of each example "better", "unchanged" or "worse", or "unscored" where its gain is NaN."""
+    chosen = np.select([gains > TIE, gains < -TIE, gains.isna()], [BETTER, WORSE, UNSCORED], SAME)
+    return pd.Series(chosen, index=gains.index, dtype="str")
 
-    Rows without a base or a tuned score are left out and counted as `missing`.
+
+def tally(scores: pd.DataFrame, higher_is_better: bool) -> dict[str, int]:
+    """How many examples got better, worse, or stayed: side -> count, of a scores frame.
+
+    Tuned is the mean over seeds, here as in the list of examples.
     """
     gains = (scores["tuned"] - scores["base"]).astype(float) * (1 if higher_is_better else -1)
-    known = gains.dropna()
-    counts = {
-        "wins": int((known > TIE).sum()),
-        "ties": int((known.abs() <= TIE).sum()),
-        "losses": int((known < -TIE).sum()),
-    }
-    total = len(known)
-    shares = {f"{name}_share": count / total if total else 0.0 for name, count in counts.items()}
-    return {**counts, **shares, "total": total, "missing": len(gains) - total}
+    counts = sides(gains).value_counts()
+    return {side: int(counts.get(side, 0)) for side in (*SIDES, UNSCORED)}
 
 
 def text_limit(

@@ -37,11 +37,20 @@ def scores(base: str, tuned: Sequence[str], metric: str) -> pd.DataFrame:
     return frame.assign(tuned=np.mean(values, axis=0))
 
 
-def confusion(base: str, tuned: str, labels: Sequence[str]) -> dict[str, Any]:
-    """labels, and counts [true, predicted] of base and tuned, from two labels.parquet."""
-    counts: dict[str, Any] = {"labels": list(labels)}
-    for system, path in (("base", base), ("tuned", tuned)):
-        frame = pd.read_parquet(path, columns=["label", "predicted"])
-        table = pd.crosstab(frame["label"], frame["predicted"])
-        counts[system] = table.reindex(index=labels, columns=labels, fill_value=0).to_numpy()
-    return counts
+def confusion(base: str, tuned: Sequence[str], labels: Sequence[str]) -> dict[str, Any]:
+    """labels, and counts [true, predicted] of base and tuned, tuned as the mean over seeds.
+
+    So the diagonal over all is the accuracy of the tables, for both. base, tuned: paths of
+    labels.parquet.
+    """
+    return {
+        "labels": list(labels),
+        "base": _counts(base, labels),
+        "tuned": np.mean([_counts(path, labels) for path in tuned], axis=0),
+    }
+
+
+def _counts(path: str, labels: Sequence[str]) -> np.ndarray:
+    frame = pd.read_parquet(path, columns=["label", "predicted"])
+    table = pd.crosstab(frame["label"], frame["predicted"])
+    return table.reindex(index=labels, columns=labels, fill_value=0).to_numpy()

@@ -12,6 +12,7 @@ from typing import Any
 from deltatune.config.model import HubModel
 from deltatune.core.paths import RESULTS, ROOT, SCRIPTS
 from deltatune.data.records import group_columns
+from deltatune.metrics.metadata import metadata
 from deltatune.tasks.registry import load_kind
 from deltatune.workflow import digest, user_files
 from deltatune.workflow.paths import Paths
@@ -168,10 +169,39 @@ class Params:
             **self.task(task, "labels", "metrics"),
         }
 
-    def main_metric(self, experiment: str) -> dict:
-        name = self._selection.experiment(experiment).task
-        unit = self._selection.task_kind(name).UNIT
-        return {"metric": self._settings.tasks[name].main_metric, "unit": unit}
+    # ------------------------------------------------------------ figures
+
+    def differences(self, experiment: str) -> dict:
+        """What a plot of the main metric, example by example, depends on."""
+        task = self._selection.experiment(experiment).task
+        name = self._settings.tasks[task].main_metric
+        metric = metadata(self._selection.output_type(task), name)
+        return {
+            "metric": name,
+            "title": metric.title,
+            "higher_is_better": metric.higher_is_better,
+            "unit": self._selection.task_kind(task).UNIT,
+            "seeds": self._settings.seeds,
+        }
+
+    def confusion(self, experiment: str) -> dict:
+        task = self._selection.experiment(experiment).task
+        return self.task(task, "labels") | {"seeds": self._settings.seeds}
+
+    def forest(self) -> dict:
+        """What the plot of all differences depends on, its table apart."""
+        metrics = {
+            name: metadata(self._selection.output_type(task), name)
+            for task in self._selection.tasks
+            for name in self._settings.tasks[task].metrics
+        }
+        return {
+            "titles": {name: metric.title for name, metric in metrics.items()},
+            "higher_is_better": {name: m.higher_is_better for name, m in metrics.items()},
+            "seeds": self._settings.seeds,
+            "tests": len(self._selection.pairs(own=True)),
+            "confidence": self.section("statistics")["confidence"],
+        }
 
     # ------------------------------------------------------------ snakemake plan
 

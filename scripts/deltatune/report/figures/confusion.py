@@ -1,6 +1,6 @@
 """Confusion matrices."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -8,17 +8,39 @@ import seaborn as sns
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 
+from deltatune.report import numbers
 from deltatune.report.figures.style import INK, RULE, STYLE, TUNED, empty, label
+from deltatune.report.seeds import aggregation
 
 SHADE = 0.55
 """The darkest shade of a matrix: ink stays readable on it, in dark mode too."""
 
 
-def plot(confusion: Mapping, systems: tuple[str, ...] = ("base", "tuned")) -> Figure:
+def titles(seeds: Sequence[int]) -> dict[str, str]:
+    """System → the title of its matrix, which says how the training seeds were aggregated."""
+    return {"base": "base", "tuned": f"tuned, {aggregation(seeds)}"}
+
+
+def cells(counts: np.ndarray | Sequence) -> list[list[str]]:
+    """The counts of a matrix as text, as figure and table show them.
+
+    Means over seeds that are no whole numbers have one decimal, in all cells alike.
+    """
+    counts = np.asarray(counts, dtype=float)
+    decimals = 0 if np.allclose(counts, np.round(counts)) else 1
+    return [[numbers.format_number(value, decimals) for value in row] for row in counts]
+
+
+def plot(
+    confusion: Mapping,
+    seeds: Sequence[int],
+    systems: tuple[str, ...] = ("base", "tuned"),
+) -> Figure:
     """Confusion matrices side by side: rows are true labels, columns are predicted ones.
 
     The shade is the share of the row, so that rare labels can be read; the numbers are counts.
-    confusion: {"labels": K names, "base": K×K counts, "tuned": K×K counts}
+    confusion: {"labels": K names, "base": K×K counts, "tuned": K×K mean counts over the seeds}
+    seeds: training seeds of the tuned systems
     """
     names = [label(name, 16) for name in confusion["labels"]]
     count = len(names)
@@ -42,16 +64,17 @@ def plot(confusion: Mapping, systems: tuple[str, ...] = ("base", "tuned")) -> Fi
                 yticklabels=names if number == 0 else False,
             )  # fmt: skip
             if written:
-                for (row, column), value in np.ndenumerate(counts):
+                texts = np.array(cells(counts), dtype=object)
+                for (row, column), text in np.ndenumerate(texts):
                     axis.text(
-                        column + 0.5, row + 0.5, f"{value:,.0f}", ha="center", va="center",
+                        column + 0.5, row + 0.5, text, ha="center", va="center",
                         fontsize=10, fontweight="bold" if row == column else "normal",
                         color=INK,
                     )  # fmt: skip
             axis.tick_params(length=0, labelcolor=INK)
             axis.tick_params(axis="x", rotation=0 if _fits(names, side) else 90)
             axis.tick_params(axis="y", rotation=0)
-            axis.set_title(system)
+            axis.set_title(titles(seeds)[system])
             axis.set_xlabel("predicted")
             axis.set_ylabel("true" if number == 0 else "")
     return figure

@@ -1,5 +1,7 @@
 """How the differences are spread over the examples."""
 
+from collections.abc import Sequence
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -7,6 +9,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from deltatune.report import numbers
 from deltatune.report.figures.style import (
     INK,
     LOSS,
@@ -22,10 +25,12 @@ from deltatune.report.figures.style import (
     title_better_side,
 )
 from deltatune.report.reading import TIE
+from deltatune.report.seeds import aggregation
 
 
 def plot(
     scores: pd.DataFrame,
+    seeds: Sequence[int],
     higher_is_better: bool = True,
     title: str = "score",
     unit: str = "examples",
@@ -33,7 +38,8 @@ def plot(
     """How the per-example differences are spread: gains on one side, losses on the other.
 
     No bin straddles zero, and examples without a difference have a bar of their own there.
-    scores: columns id, base, tuned (one value for each example); rows without both are left out
+    scores: columns id, base, tuned (one value for each example, the mean over the training seeds);
+            rows without both are left out
     """
     differences = (scores["tuned"] - scores["base"]).astype(float)
     differences = differences[np.isfinite(differences)].to_numpy()
@@ -60,7 +66,7 @@ def plot(
         axis.xaxis.set_major_locator(MaxNLocator(7, steps=STEPS))
         axis.set_xlabel(f"{label(title, 32)}, tuned − base")
         axis.set_ylabel("")
-        axis.set_title(unit)
+        axis.set_title(f"{numbers.plural(len(differences), unit)}; tuned: {aggregation(seeds)}")
         title_better_side(axis, higher_is_better)
     return figure
 

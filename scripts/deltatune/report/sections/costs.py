@@ -24,9 +24,26 @@ def view(costs: pd.DataFrame) -> dict | None:
         "stages": _cost_rows(stages),
         "jobs": _cost_rows(costs),
         "total": numbers.format_seconds(costs["seconds"].sum()),
+        "count": numbers.plural(len(costs), "jobs"),
+        "note": _note(costs),
         "memory": numbers.format_number(costs["peak_memory_gb"].max(), 2),
         "speeds": bool(costs["tokens_per_second"].notna().any()),
     }
+
+
+def _note(costs: pd.DataFrame) -> str:
+    """What the total is of."""
+    without = int(costs["seconds"].isna().sum())
+    note = (
+        f"The total is the time of the {numbers.plural(len(costs), 'jobs')} listed here, added up "
+        "whether or not they ran at once; other stages are not in it. Memory is the largest of any "
+        "job."
+    )
+    if costs["tokens_per_second"].notna().any():
+        note += " Tokens per second of a stage are the mean over its jobs."
+    if without:
+        note += f" {numbers.plural(without, 'jobs')} without a known time count as none."
+    return note
 
 
 def _cost_rows(frame: pd.DataFrame) -> list[dict]:

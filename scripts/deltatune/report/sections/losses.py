@@ -5,6 +5,7 @@ import pandas as pd
 from deltatune.report import numbers
 from deltatune.report.data import ReportData
 from deltatune.report.figures import embed, losses
+from deltatune.report.seeds import aggregation, listed
 
 
 def view(data: ReportData) -> list[dict]:
@@ -16,11 +17,17 @@ def view(data: ReportData) -> list[dict]:
             continue
         entry = {"name": name, "svg": None, "rows": final_rows(final)}
         if len(curves):
+            seeds = sorted(int(seed) for seed in curves["seed"].unique())
             changes = "; ".join(
-                f"{row['split']} {row['base']} to {row['tuned']} (seed {row['seed']})"
+                f"{row['split']} {row['base']} to {row['tuned']} ({row['of']})"
                 for row in entry["rows"]
             )
             alt = f"Loss over training steps of {name}" + (f": {changes}." if changes else ".")
+            entry["lines"] = (
+                f"Lines: {listed(seeds)}."
+                if len(seeds) == 1
+                else f"Thin lines: {listed(seeds)}; bold lines: their mean, written at its end."
+            )
             entry["svg"] = embed.view(losses.plot(curves), alt, f"losses{number}")["svg"]
             epochs = pd.to_numeric(curves["epoch"], errors="coerce").max()
             entry["epochs"] = f"{epochs:.3g}" if numbers.finite(epochs) else ""
@@ -34,22 +41,31 @@ def _of(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     return frame[frame["experiment"] == name] if len(frame) else frame
 
 
-def final_rows(final: pd.DataFrame) -> list[dict]:
+def final_rows(final: pd.DataFrame) -> list[dict[str, str]]:
     if final.empty:
         return []
-    rows = final.sort_values(["split", "seed"], ascending=[False, True], kind="stable")
-    return [
-        {
-            "split": row["split"],
-            "seed": str(row["seed"]),
-            "base": numbers.format_number(row["base"], 3),
-            "tuned": numbers.format_number(row["tuned"], 3),
-            "delta": numbers.format_signed(
-                row["tuned"] - row["base"]
-                if numbers.finite(row["base"]) and numbers.finite(row["tuned"])
-                else None,
-                3,
-            ),
-        }
-        for row in rows.to_dict("records")
-    ]
+    """A row for each split and seed, and where there are several seeds one for their mean."""
+    rows = []
+    for split, part in sorted(final.groupby("split"), reverse=True):
+        part = part.sort_values("seed", kind="stable")
+        rows += [
+            _row(split, f"seed {one['seed']}", one["base"], one["tuned"])
+            for one in part.to_dict("records")
+        ]
+        if len(part) > 1:
+            of = aggregation(part["seed"].tolist())
+            # NaN where one seed has none: a mean of the others would be another thing.
+            means = part[["base", "tuned"]].astype(float).mean(skipna=False)
+            rows.append(_row(split, of, means["base"], means["tuned"]))
+    return rows
+
+
+def _row(split: str, of: str, base: float, tuned: float) -> dict[str, str]:
+    known = numbers.finite(base) and numbers.finite(tuned)
+    return {
+        "split": split,
+        "of": of,
+        "base": numbers.format_number(base, losses.DECIMALS),
+        "tuned": numbers.format_number(tuned, losses.DECIMALS),
+        "delta": numbers.format_signed(tuned - base if known else None, losses.DECIMALS),
+    }

@@ -1,12 +1,15 @@
 """Each experiment on its own task."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from deltatune.compare.fact import Fact
 from deltatune.report import examples, markup, numbers
 from deltatune.report.data import ReportData
 from deltatune.report.figures import confusion, differences, embed
+from deltatune.report.seeds import aggregation, listed
 
 SYSTEMS = ("base", "tuned")
 
@@ -21,6 +24,7 @@ def experiment_view(data: ReportData, number: int, name: str) -> dict:
     experiment = data.experiments[name]
     scores = data.scores.get(name)
     matrices = data.confusions.get(name)
+    seeds = experiment.get("seeds", [])
     continuations = data.continuations.get(name)
     return {
         "key": f"experiment{number}",
@@ -29,13 +33,16 @@ def experiment_view(data: ReportData, number: int, name: str) -> dict:
         "kind": experiment.get("kind", ""),
         "model": experiment.get("model", ""),
         "quantization": experiment.get("quantization") or "none",
-        "seeds": [str(seed) for seed in experiment.get("seeds", [])],
+        "seeds": listed(seeds) if seeds else "",
         "settings": experiment.get("settings") or {},
         "published": published_view(data, name),
         "spread": None if scores is None or scores.empty else spread_view(data, number, name),
-        "confusion": confusion_view(matrices, number) if matrices and matrices["labels"] else None,
+        "confusion": confusion_view(data, number, name)
+        if matrices and matrices["labels"]
+        else None,
         "baselines": baseline_rows(data, experiment),
         "continuations": [] if continuations is None else continuation_rows(continuations),
+        "continued_by": f"seed {seeds[0]}" if seeds else "the first seed",
     }
 
 
@@ -44,33 +51,82 @@ def spread_view(data: ReportData, number: int, name: str) -> dict:
     scores, higher = data.scores[name], data.higher_is_better(name)
     title = data.metric_title(data.experiments[name].get("main_metric", ""))
     unit = data.experiments[name].get("unit", "examples")
+    seeds = data.experiments[name].get("seeds", [])
     tally = examples.tally(scores, higher)
-    alt = (
-        f"Differences of {title} over {tally['total']} {unit}: {tally['wins']} better, "
-        f"{tally['ties']} unchanged, {tally['losses']} worse."
-    )
-    caption = f"How far {unit} moved. Gray: unchanged. Dashed: the mean."
+    total = sum(tally[side] for side in examples.SIDES)
+    counts = ", ".join(f"{tally[side]:,} {side}" for side in examples.SIDES)
+    tuned = f"tuned is {the(seeds)}"
+    alt = f"Differences of {title} over {numbers.plural(total, unit)}, {tuned}: {counts}."
+    caption = f"How far {unit} moved; {tuned}. Gray: unchanged. {_dashed(data, name, unit)}"
     if not differences.few_levels(scores):
         caption += " The outermost bars hold all that lies beyond."
-    figure = differences.plot(scores, higher, title, unit)
+    figure = differences.plot(scores, seeds, higher, title, unit)
     return {
         "metric": title,
         "unit": unit,
-        "tally": tally,
+        "aggregation": tuned,
+        "sides": [
+            {"side": side, "count": f"{tally[side]:,}", "share": tally[side] / max(total, 1)}
+            for side in examples.SIDES
+        ],
+        "unscored": f"{tally[examples.UNSCORED]:,}" if tally[examples.UNSCORED] else "",
         "figure": embed.view(figure, alt, f"differences{number}", caption),
     }
 
 
-def confusion_view(matrices: Mapping, number: int) -> dict:
+def the(seeds: Sequence[int]) -> str:
+    """'seed 1', 'the mean over seeds 1, 2'."""
+    return aggregation(seeds) if len(seeds) < 2 else f"the {aggregation(seeds)}"
+
+
+def _dashed(data: ReportData, name: str, unit: str) -> str:
+    """What the dashed line is, and whether it is the difference of the table."""
+    fact = own_fact(data, name, data.experiments[name].get("main_metric", ""))
+    scores = data.scores[name]
+    mean = float((scores["tuned"] - scores["base"]).mean())
+    if fact is None or fact.delta is None or not numbers.finite(mean):
+        return "Dashed: the mean."
+    decimals = numbers.decimals_for(fact)
+    line = f"Dashed: the mean, {numbers.format_signed(mean, decimals)}"
+    if math.isclose(mean, fact.delta, rel_tol=1e-6, abs_tol=1e-9):
+        return f"{line}."
+    delta = numbers.format_signed(fact.delta, decimals)
+    return (
+        f"{line}; the difference in the results, {delta}, is that of all {unit} at once, which for "
+        "this metric is no mean."
+    )
+
+
+def own_fact(data: ReportData, name: str, metric: str) -> Fact | None:
+    """The fact of an experiment on its own task by a metric; None where there is none."""
+    task = data.experiments[name].get("task")
+    chosen = [fact for fact in data.facts if fact.pair == (name, task) and fact.metric == metric]
+    return chosen[0] if chosen else None
+
+
+def confusion_view(data: ReportData, number: int, name: str) -> dict:
     """The confusion matrices of base and tuned, drawn and as tables."""
-    alt = "Confusion matrix of the {} model; its numbers are in the table below."
+    matrices, seeds = data.confusions[name], data.experiments[name].get("seeds", [])
+    titles = confusion.titles(seeds)
     figures = [
         embed.view(
-            confusion.plot(matrices, (system,)), alt.format(system), f"confusion{number}-{system}"
+            confusion.plot(matrices, seeds, (system,)),
+            f"Confusion matrix: {titles[system]}. Its numbers are in the table below.",
+            f"confusion{number}-{system}",
         )
         for system in SYSTEMS
     ]
-    return {"figures": figures, "table": confusion_table(matrices)}
+    caption = "Rows are true labels. Numbers are counts; the shade is the share of the row."
+    if len(seeds) > 1:
+        caption += f" Counts of tuned are {aggregation(seeds).replace('mean', 'means')}."
+    accuracy = own_fact(data, name, "accuracy")
+    if accuracy is not None:
+        decimals = numbers.decimals_for(accuracy)
+        base, tuned = (numbers.format_number(getattr(accuracy, s), decimals) for s in SYSTEMS)
+        caption += (
+            f" The diagonal's share of all counts is the accuracy: base {base}, tuned {tuned}."
+        )
+    return {"figures": figures, "table": confusion_table(matrices, titles), "caption": caption}
 
 
 def continuation_rows(continuations: pd.DataFrame) -> list[dict]:
@@ -86,22 +142,23 @@ def published_view(data: ReportData, name: str) -> dict | None:
     published = data.experiments[name].get("published")
     if not published:
         return None
-    ours = data.comparison[
-        (data.comparison["experiment"] == name)
-        & (data.comparison["task"] == data.experiments[name].get("task"))
-    ].set_index("metric")
     rows = []
     for metric, theirs in published["metrics"].items():
-        row = ours.loc[metric].to_dict() if metric in ours.index else {}
-        decimals = numbers.decimals_for(row)
+        fact = own_fact(data, name, metric)
+        decimals = 0 if fact is None else numbers.decimals_for(fact)
         rows.append(
             {
                 "metric": data.metric_title(metric),
                 "theirs": [_published_figure(theirs[s], theirs["scale"]) for s in SYSTEMS],
-                "ours": [numbers.format_number(row.get(s), decimals) for s in SYSTEMS],
+                "ours": [numbers.format_number(getattr(fact, s, None), decimals) for s in SYSTEMS],
             }
         )
-    return {"source": published["source"], "rows": rows, "differs": published["differs"]}
+    return {
+        "source": published["source"],
+        "rows": rows,
+        "differs": published["differs"],
+        "tuned": f"tuned, {aggregation(data.experiments[name].get('seeds', []))}",
+    }
 
 
 def _published_figure(value, scale: float) -> str:
@@ -112,17 +169,17 @@ def _published_figure(value, scale: float) -> str:
     return figure if scale == 1 else f"{scale * value:,.6g} ({figure} × {scale:g})"
 
 
-def confusion_table(matrices: Mapping) -> dict | None:
+def confusion_table(matrices: Mapping, titles: Mapping[str, str]) -> dict | None:
     """The matrices as rows of counts, for those who cannot see them; None for very many labels."""
     labels = [str(one) for one in matrices["labels"]]
     if len(labels) > 20:
         return None
     systems = [
         {
-            "name": system,
+            "name": titles[system],
             "rows": [
-                {"label": one, "counts": [numbers.format_count(value) for value in row]}
-                for one, row in zip(labels, matrices[system], strict=True)
+                {"label": one, "counts": counts}
+                for one, counts in zip(labels, confusion.cells(matrices[system]), strict=True)
             ],
         }
         for system in SYSTEMS

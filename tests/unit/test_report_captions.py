@@ -1,0 +1,153 @@
+"""Captions of `snakemake --report`: each is true for the params of the rule that it belongs to."""
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import jinja2
+import pytest
+from deltatune.core.errors import UserError
+from deltatune.metrics import metadata as metadata_module
+from deltatune.metrics.metadata import metadata
+from deltatune.metrics.registry import OUTPUTS, available_metrics, load_metric
+from deltatune.workflow.flow import Flow
+from docutils.core import publish_parts
+
+CAPTIONS = Path(__file__).parents[2] / "report"
+METRICS = [(outputs, name) for outputs in OUTPUTS for name in available_metrics(outputs)]
+
+
+def flow(seeds=(1, 2), **split) -> Flow:
+    return Flow(
+        {
+            "seeds": list(seeds),
+            "datasets": {name: {"source": "sample", "name": name} for name in ("news", "prose")},
+            "models": {"tiny": {"source": "pretrain", "corpus": ["book"]}},
+            "tasks": {
+                "news": {
+                    "kind": "classify",
+                    "dataset": "news",
+                    "labels": {1: "World", 2: "Sports", 3: "Business", 4: "Sci/Tech"},
+                    "split": split,
+                },
+                "book": {"kind": "prose", "dataset": "prose"},
+            },
+            "experiments": {
+                name: {"model": "tiny", "task": task} for name, task in EXPERIMENTS.items()
+            },
+        }
+    )
+
+
+EXPERIMENTS = {"news-r8_": "news", "book": "book"}
+
+
+def caption(name: str, settings=None, config=None, records="records.parquet", **wildcards) -> str:
+    """The caption as snakemake renders it, as plain text."""
+    snakemake = SimpleNamespace(
+        wildcards=SimpleNamespace(**wildcards),
+        params=SimpleNamespace(settings=settings),
+        input=SimpleNamespace(records=records),
+        config=config,
+    )
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
+    source = (CAPTIONS / f"{name}.rst").read_text(encoding="utf-8")
+    text = environment.from_string(source).render(snakemake=snakemake)
+    html = publish_parts(text, writer="html")["body"]
+    assert "system-message" not in html, html
+    return " ".join(re.sub(r"<[^>]+>", "", html).split())
+
+
+@pytest.mark.parametrize(("outputs", "name"), METRICS)
+def test_a_metric_says_the_same_of_itself_without_being_imported(outputs, name):
+    loaded = load_metric(outputs, name, {"labels": ["a", "b"]})
+    read = metadata(outputs, name)
+    assert (read.title, read.higher_is_better) == (loaded.title, loaded.higher_is_better)
+
+
+def test_a_metric_without_a_plain_title_is_refused(tmp_path, monkeypatch):
+    file = tmp_path / "odd.py"
+    file.write_text('class Odd:\n    title = "O" + "dd"\n    higher_is_better = True\n')
+    monkeypatch.setattr(metadata_module, "metric_file", lambda *_: file)
+    with pytest.raises(UserError, match="must state title as a plain value"):
+        metadata("labels", "odd")
+
+
+@pytest.mark.parametrize("seeds", [(1,), (1, 2), (3, 4, 5)])
+def test_each_figure_says_its_seeds_and_how_they_are_aggregated(seeds):
+    params = flow(seeds).params
+    texts = [
+        caption("forest", params.forest()),
+        caption("differences", params.differences("book"), experiment="book"),
+        caption("confusion", params.confusion("news-r8_"), experiment="news-r8_"),
+        caption("losses", {"seeds": list(seeds)}, experiment="book"),
+    ]
+    named = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    for text in texts:
+        assert named in text
+        assert ("mean" in text.replace("mean of these", "").replace("means over windows", "")) == (
+            len(seeds) > 1
+        ), text
+
+
+def test_the_forest_names_the_better_side_of_each_metric():
+    settings = flow().params.forest()
+    text = caption("forest", settings)
+    right = re.search(r"Right of zero is better for ([^.]*)\.", text).group(1)
+    left = re.search(r"Left of zero is better for ([^.]*)\.", text).group(1)
+    for outputs, name in METRICS:
+        if name in settings["titles"]:
+            title = load_metric(outputs, name, {"labels": ["a"]}).title
+            side = right if load_metric(outputs, name, {"labels": ["a"]}).higher_is_better else left
+            assert title in side.split(", ")
+    assert "Perplexity" in left and "Accuracy" in right
+
+
+@pytest.mark.parametrize(
+    ("seeds", "expected", "absent"),
+    [
+        ((1,), "interval for this adapter", "recipe"),
+        ((1, 2), "rough with two seeds", "this adapter:"),
+        ((1, 2, 3), "interval for this recipe", "rough"),
+    ],
+)
+def test_the_forest_says_what_its_intervals_are_of(seeds, expected, absent):
+    text = caption("forest", flow(seeds).params.forest())
+    assert expected in text
+    assert absent not in text
+    assert "Holm-adjusted over 2 tests, one for each experiment" in text
+    assert "95% interval" in text and "level 0.05" in text
+
+
+def test_differences_say_the_direction_of_their_metric():
+    params = flow().params
+    book = caption("differences", params.differences("book"), experiment="book")
+    news = caption("differences", params.differences("news-r8_"), experiment="news-r8_")
+    assert "Perplexity for each of the test windows" in book and "lower is better" in book
+    assert "Accuracy for each of the test examples" in news and "higher is better" in news
+
+
+@pytest.mark.parametrize(
+    ("threshold", "expected"),
+    [(None, "near duplicates were not looked for"), (0.7, "similarity of 0.7 on, nearly")],
+)
+def test_excluded_records_are_of_the_duplicates_that_were_looked_for(threshold, expected):
+    params = flow(near_duplicates=threshold).params
+    text = caption("excluded", params.raw_task("news", "labels", "split"), task="news")
+    assert expected in text
+    assert "row in the source" in text
+    chunks = caption(
+        "excluded", params.raw_task("book", "split"), records="d/prose_chunks.csv", task="book"
+    )
+    assert "number of its chunk" in chunks and "row in the source" not in chunks
+
+
+def test_each_table_says_which_comparisons_it_holds():
+    assert "tasks that it was not tuned for" in caption("comparison", table="cross_task")
+    assert "the task that it was tuned for" in caption("comparison", table="comparison")
+
+
+def test_the_report_says_the_seeds_of_the_run():
+    assert "with seed 1 alone" in caption("workflow", config={})
+    assert "with seeds 4, 5;" in caption("workflow", config={"seeds": [4, 5]})
+    assert caption("page")
