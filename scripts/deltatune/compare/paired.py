@@ -14,7 +14,7 @@ from deltatune.metrics.registry import load_metric
 
 
 def compare(
-    base: pd.DataFrame,
+    base: pd.DataFrame | Sequence[pd.DataFrame],
     tuned: Sequence[pd.DataFrame],
     settings: dict,
     against: str = BASE,
@@ -22,27 +22,30 @@ def compare(
 ) -> pd.DataFrame:
     """One row for each metric: base against tuned, paired by example, over all training seeds.
 
-    base, tuned: scores as `evaluate.scores.compute_metrics` gives them. against: "base", or the
-    name of the baseline whose scores stand in its place. metrics: all of the task, by default.
+    base, tuned: scores as `evaluate.scores.compute_metrics` gives them; where two recipes are
+    compared, base are the systems of one, as many as of the other. against: "base", or the name of
+    what stands in its place. metrics: all of the task, by default.
     Returns the columns of `compare.table` but those that the family decides. Raises ValueError
     where base and tuned are not of the same examples.
     """
-    for scores in tuned:
-        if not base["id"].equals(scores["id"]):
+    bases = [base] if isinstance(base, pd.DataFrame) else list(base)
+    examples = bases[0]
+    for scores in [*bases, *tuned]:
+        if not examples["id"].equals(scores["id"]):
             raise ValueError("base and tuned were not evaluated on the same examples")
-    clusters, names = pd.factorize(base["cluster"])
-    clustered = len(names) < len(base)
+    clusters, names = pd.factorize(examples["cluster"])
+    clustered = len(names) < len(examples)
     options = settings["statistics"]
     rows = []
     for name in metrics or settings["metrics"]:
         metric = load_metric(settings["outputs"], name, settings)
-        base_statistics = np.stack(base[f"{name}_statistics"])
+        base_statistics = [np.stack(scores[f"{name}_statistics"]) for scores in bases]
         result = statistics.compare(
             base_statistics,
             [np.stack(scores[f"{name}_statistics"]) for scores in tuned],
             metric.aggregate,
             clusters=clusters,
-            rare=metric.rare(base_statistics),
+            rare=metric.rare(base_statistics[0]),
             resamples=options["resamples"],
             confidence=options["confidence"],
             family=settings["family"],
@@ -60,7 +63,7 @@ def compare(
                 "n": result.n,
                 "unit": settings["unit"],
                 "clusters": result.units,
-                "cluster_unit": base["cluster_unit"].iloc[0] if clustered else settings["unit"],
+                "cluster_unit": examples["cluster_unit"].iloc[0] if clustered else settings["unit"],
                 "differing": result.differing,
                 "seeds": len(tuned),
                 "base": result.base,
