@@ -5,14 +5,17 @@ from deltatune.core import stage
 with stage.stage(snakemake) as terminal:
     import pandas as pd
     from deltatune.core import manifest
-    from deltatune.evaluate import likelihood, systems
+    from deltatune.evaluate import handicap, likelihood, systems
     from deltatune.models import oom
     from deltatune.models.load import PACKAGES
     from deltatune.tasks.registry import load_kind
+    from deltatune.tokens import labels
 
     settings = snakemake.params.settings
     machine, model, tokenizer = systems.load(snakemake.input, settings["quantization"])
     kind = load_kind(settings["kind"])
+    names, completions = kind.label_names(settings["labels"]), kind.completions(settings)
+    labels.check_distinct(names, completions, tokenizer, f"tasks.{settings['task']}.labels")
     questions = kind.questions(pd.read_parquet(snakemake.input.test), settings)
 
     def score(batch_size):
@@ -22,7 +25,7 @@ with stage.stage(snakemake) as terminal:
                 model,
                 tokenizer,
                 prompts,
-                kind.completions(settings),
+                completions,
                 max_length=settings["max_length"],
                 batch_size=batch_size,
                 progress=terminal.progress,
@@ -36,7 +39,6 @@ with stage.stage(snakemake) as terminal:
         where=f"tasks.{settings['task']}.evaluation.batch_size",
         say=terminal.say,
     )
-    names = kind.label_names(settings["labels"])
     table = likelihood.choose(questions, scores, empty, names)
     table.to_parquet(snakemake.output.labels, index=False)
     manifest.write(
@@ -47,4 +49,5 @@ with stage.stage(snakemake) as terminal:
         dtype=str(machine.dtype),
         batch_size_used=batch_size,
         examples=len(table),
+        **handicap.label_figures(table),
     )

@@ -9,12 +9,15 @@ with stage.stage(snakemake) as terminal:
     from deltatune.core import manifest
     from deltatune.data import records
     from deltatune.tasks.registry import load_kind
-    from deltatune.tokens import encode, shards
+    from deltatune.tokens import encode, labels, shards
     from deltatune.tokens import tokenizer as tokenizer_files
 
     settings = snakemake.params.settings
     kind = load_kind(settings["kind"])
     tokenizer = tokenizer_files.load_tokenizer(snakemake.input.model)
+    if kind.OUTPUTS == "labels":
+        names, completions = kind.label_names(settings["labels"]), kind.completions(settings)
+        labels.check_distinct(names, completions, tokenizer, f"tasks.{settings['task']}.labels")
     frame = pd.read_parquet(snakemake.input.records)
     documents = (kind.document(record, settings) for record in records.as_dicts(frame))
     encoded = encode.encode(documents, tokenizer, settings["max_length"], kind.OVERFLOW)

@@ -167,6 +167,7 @@ def _tasks(draw: Any, kind: str, dataset: str) -> dict[str, Any]:
         fixed["evaluation"]["max_new_tokens"] = draw(st.integers(1, 510))
     if kind == "classify":
         label = st.text(CHARACTERS, min_size=1, max_size=9).filter(str.strip)
+        label = label.map(lambda name: " ".join(name.split()))
         labels = draw(st.lists(label, min_size=2, max_size=5, unique=True))
         fixed["labels"] = draw(st.sampled_from([labels, dict(enumerate(labels))]))
         fixed["prompt"] = draw(st.sampled_from(["{text}:", "{labels}?\n{text}\n{{}}:"]))

@@ -199,7 +199,7 @@ def test_labels_are_those_of_the_evaluation(pairs, systems):
             max_length=64,
             batch_size=1,
             progress=lambda text: None,
-        )[0]
+        ).ended[0]
         np.testing.assert_allclose(log_likelihoods[side], expected, atol=1e-9)
     assert np.abs(log_likelihoods["base"] - log_likelihoods["tuned"]).max() > 0.01
     rows = session.label_table(pair, prompt)

@@ -158,6 +158,16 @@ PROBLEMS = [
         "tasks.news: labels: ['a', 'b', 'a'] has a class twice",
     ),
     ("tasks.news.labels", ["a", " "], "tasks.news: labels: a class has an empty name"),
+    (
+        "tasks.news.labels",
+        ["bug", "bug "],
+        "tasks.news: labels: 'bug ' begins or ends with white space",
+    ),
+    (
+        "tasks.news.labels",
+        {"0": "a  b", "1": "a b"},
+        "tasks.news: labels: 'a  b' begins or ends with white space, or has more",
+    ),
     ("tasks.news.prompt", "Category:", "tasks.news.prompt: the template does not use {text}"),
     ("tasks.news.prompt", "{text} {x}", "tasks.news.prompt: unknown field {x}"),
     ("tasks.instructions.prompt", "alpca", "tasks.instructions.prompt: no template is called 'alp"),

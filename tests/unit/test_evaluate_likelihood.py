@@ -6,8 +6,14 @@ import pytest
 import tiny
 import torch
 from deltatune.core.errors import UserError
-from deltatune.evaluate.likelihood import choose, score_completions, score_windows, windows
-from deltatune.tokens.encode import encode
+from deltatune.evaluate.likelihood import (
+    LabelScores,
+    choose,
+    score_completions,
+    score_windows,
+    windows,
+)
+from deltatune.tokens.encode import IGNORED, encode
 from deltatune.tokens.ids import bos_ids, continuation_ids, text_ids
 from deltatune.tokens.prompts import Document
 from hypothesis import given, settings
@@ -143,41 +149,47 @@ def test_rolling_windows_split_the_text_byte_for_byte(text, context, kind):
 
 
 def full_rows(model, tokenizer, prompts, completions, max_length):
-    """Each prompt with each completion in a row of its own."""
-    ends = continuation_ids(completions, tokenizer)
+    """Each prompt with each completion in a row of its own: with the end, and without."""
+    labels = continuation_ids(completions, tokenizer)
     bos = bos_ids(tokenizer)
-    room = max_length - len(bos) - max(map(len, ends)) - 1
-    scores = np.zeros((len(prompts), len(completions)))
+    room = max_length - len(bos) - max(map(len, labels)) - 1
+    scores = np.zeros((2, len(prompts), len(completions)))
     for i, prompt in enumerate(text_ids(prompts, tokenizer)):
-        for j, end in enumerate(ends):
-            ids = bos + prompt[-room:] + end
-            logs = tiny.log_probabilities(model, ids)[-len(end) :]
-            scores[i, j] = logs[torch.arange(len(end)), torch.tensor(end)].sum().item()
+        for j, label in enumerate(labels):
+            for k, end in enumerate(([*label, tokenizer.eos_token_id], label)):
+                ids = bos + prompt[-room:] + end
+                logs = tiny.log_probabilities(model, ids)[-len(end) :]
+                scores[k, i, j] = logs[torch.arange(len(end)), torch.tensor(end)].sum().item()
     return scores
 
 
+def both(scores):
+    return np.stack([scores.ended, scores.label])
+
+
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_the_shared_cache_gives_what_full_rows_give(model, tokenizer, batch_size):
-    lengths = {len(ids) for ids in continuation_ids(LABELS, tokenizer)}
+@pytest.mark.parametrize("labels", [LABELS, [" bug", " bug report", " b", " bug report found"]])
+def test_the_shared_cache_gives_what_full_rows_give(model, tokenizer, labels, batch_size):
+    lengths = {len(ids) for ids in continuation_ids(labels, tokenizer)}
     assert len(lengths) > 2 and min(lengths) < max(lengths)
     scores = score_completions(
-        model, tokenizer, PROMPTS, LABELS, max_length=64, batch_size=batch_size, progress=quiet
+        model, tokenizer, PROMPTS, labels, max_length=64, batch_size=batch_size, progress=quiet
     )
-    assert scores.shape == (len(PROMPTS), len(LABELS))
-    expected = full_rows(model, tokenizer, PROMPTS, LABELS, 64)
-    np.testing.assert_allclose(scores, expected, atol=1e-4)
+    assert scores.ended.shape == scores.label.shape == (len(PROMPTS), len(labels))
+    expected = full_rows(model, tokenizer, PROMPTS, labels, 64)
+    np.testing.assert_allclose(both(scores), expected, atol=1e-4)
 
 
 def test_logits_of_a_prompt_are_computed_for_its_last_token_alone(model, tokenizer):
     """A row of 256 tokens has 256 times as many logits as are needed."""
     rows = []
     hook = model.lm_head.register_forward_pre_hook(lambda m, given: rows.append(given[0].shape[1]))
-    ends = continuation_ids(LABELS, tokenizer)
+    labels = continuation_ids(LABELS, tokenizer)
     score_completions(
         model, tokenizer, PROMPTS, LABELS, max_length=64, batch_size=4, progress=quiet
     )
     hook.remove()
-    assert rows == [1, max(map(len, ends)) - 1]
+    assert rows == [1, max(map(len, labels))]
 
 
 def test_labels_of_one_token(model):
@@ -188,24 +200,33 @@ def test_labels_of_one_token(model):
         model, tokenizer, PROMPTS, labels, max_length=64, batch_size=2, progress=quiet
     )
     expected = full_rows(model, tokenizer, PROMPTS, labels, 64)
-    np.testing.assert_allclose(scores, expected, atol=1e-4)
+    np.testing.assert_allclose(both(scores), expected, atol=1e-4)
 
 
-def test_a_long_prompt_is_shortened_as_in_training(model, tokenizer):
-    """The row that is scored is the row that is trained on, the eos apart."""
-    labels = [" World"]
-    (label_ids,) = continuation_ids(labels, tokenizer)
-    document = Document(LONG + "\n\nCategory:", labels[0])
+def test_a_label_and_its_end_are_scored_as_in_training(model, tokenizer):
+    """The row that is scored is the row that is trained on, a long prompt shortened, and the
+    tokens that count are those that the loss counts."""
+    document = Document(LONG + "\n\nCategory:", " World")
     trained = encode([document], tokenizer, 40, "shorten_prompt")
     assert trained.truncated == [0]
     ids = trained.ids[0].tolist()
-    assert ids[-1] == tokenizer.eos_token_id
-    logs = tiny.log_probabilities(model, ids[:-1])[-len(label_ids) :]
-    expected = logs[torch.arange(len(label_ids)), torch.tensor(label_ids)].sum().item()
+    supervised = torch.tensor(trained.labels[0][1:] != IGNORED)
+    logs = tiny.log_probabilities(model, ids)[torch.arange(len(ids) - 1), torch.tensor(ids[1:])]
     scores = score_completions(
-        model, tokenizer, [document.prompt], labels, max_length=40, batch_size=1, progress=quiet
+        model, tokenizer, [document.prompt], [" World"], max_length=40, batch_size=1, progress=quiet
     )
-    assert scores[0, 0] == pytest.approx(expected, abs=1e-4)
+    assert scores.ended[0, 0] == pytest.approx(logs[supervised].sum().item(), abs=1e-4)
+
+
+def test_an_empty_prompt_without_a_bos_stands_after_eos(model):
+    tokenizer = tiny.without_bos()
+    scores = score_completions(
+        model, tokenizer, ["", "a"], [" World"], max_length=40, batch_size=2, progress=quiet
+    )
+    (label,) = continuation_ids([" World"], tokenizer)
+    logs = tiny.log_probabilities(model, [tokenizer.eos_token_id, *label])
+    expected = logs[torch.arange(len(label)), torch.tensor(label)].sum().item()
+    assert scores.label[0, 0] == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("spare", [-5, -1, 0, 1])
@@ -223,16 +244,80 @@ def test_labels_that_leave_no_room_for_a_prompt(model, tokenizer, spare):
             score()
     else:
         expected = full_rows(model, tokenizer, PROMPTS, LABELS, max_length)
-        np.testing.assert_allclose(score(), expected, atol=1e-4)
+        np.testing.assert_allclose(both(score()), expected, atol=1e-4)
+
+
+# ---------------------------------------------------------------- labels that begin another
+
+
+ROWS = ["The old bridge", "She wrote three letters", "Prices fell", "The Danube", "A lantern"]
+
+
+def tuned_on(rows, tokenizer):
+    """A tiny model trained on (text, label) as the pipeline trains."""
+    tuned = tiny.model(spread=0.1).train()
+    documents = [Document(f"{text}\n\nCategory:", f" {label}") for text, label in rows]
+    encoded = encode(documents, tokenizer, 64, "shorten_prompt")
+    optimizer = torch.optim.AdamW(tuned.parameters(), lr=3e-3)
+    for _ in range(40):
+        for ids, labels in zip(encoded.ids, encoded.labels, strict=True):
+            input_ids, targets = (torch.from_numpy(row).long()[None] for row in (ids, labels))
+            tuned(input_ids=input_ids, labels=targets).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return tuned.eval()
+
+
+def evaluated(labels, tokenizer):
+    """Tuned on texts with two labels in turn: the predictions, and the scores."""
+    rows = [(text, labels[number % 2]) for number, text in enumerate(ROWS)]
+    tuned = tuned_on(rows, tokenizer)
+    scores, empty = [
+        score_completions(
+            tuned,
+            tokenizer,
+            [f"{text}\n\nCategory:" for text in texts],
+            [f" {label}" for label in labels],
+            max_length=64,
+            batch_size=4,
+            progress=quiet,
+        )
+        for texts in (ROWS, ["N/A", ""])
+    ]
+    questions = pd.DataFrame(rows, columns=["text", "label"]).assign(id=range(len(rows)))
+    return choose(questions, scores, empty, labels), scores
+
+
+@pytest.mark.parametrize(
+    ("labels", "other"),
+    [(["1", "10"], ["1", "2"]), (["bug", "bug report"], ["bug", "report"])],
+)
+def test_a_label_that_begins_another_wins_where_it_is_right(tokenizer, labels, other):
+    shorter, longer = continuation_ids([f" {label}" for label in labels], tokenizer)
+    assert longer[: len(shorter)] == shorter
+    chosen, scores = evaluated(labels, tokenizer)
+    assert scores.nested.tolist() == [False, True]
+    # Without its end, the shorter one is as likely as the longer one at least, whatever the text.
+    assert (scores.label[:, 0] >= scores.label[:, 1]).all()
+    again, _ = evaluated(other, tokenizer)
+    for outputs in (chosen, again):
+        assert outputs["predicted"].tolist() == outputs["label"].tolist()
+        assert outputs["predicted_calibrated"].nunique() == 2
 
 
 # ---------------------------------------------------------------- choosing
 
 
+def log_likelihoods(ended, label=None, nested=None):
+    ended = np.array(ended)
+    label = ended if label is None else np.array(label)
+    return LabelScores(ended, label, np.array(nested or [False] * ended.shape[1]))
+
+
 def test_calibration_divides_by_the_bias_of_prompts_without_content():
     texts = pd.DataFrame({"id": [4, 7], "text": ["x", "y"], "label": ["a", "b"], "prompt": "p"})
-    scores = np.log([[0.6, 0.3], [0.5, 0.1]])
-    empty = np.log([[0.5, 0.1], [0.3, 0.1]])  # mean 0.4 and 0.1
+    scores = log_likelihoods(np.log([[0.6, 0.3], [0.5, 0.1]]))
+    empty = log_likelihoods(np.log([[0.5, 0.1], [0.3, 0.1]]))  # mean 0.4 and 0.1
     chosen = choose(texts, scores, empty, ["a", "b"])
     assert list(chosen.columns) == [
         "id",
@@ -241,15 +326,49 @@ def test_calibration_divides_by_the_bias_of_prompts_without_content():
         "predicted",
         "predicted_calibrated",
         "logprobs",
+        "logprobs_label",
+        "label_mass",
+        "label_mass_without_end",
     ]
     assert chosen["predicted"].tolist() == ["a", "a"]
     # 0.6/0.4 against 0.3/0.1, and 0.5/0.4 against 0.1/0.1.
     assert chosen["predicted_calibrated"].tolist() == ["b", "a"]
-    np.testing.assert_allclose(np.stack(chosen["logprobs"]), scores)
+    np.testing.assert_allclose(np.stack(chosen["logprobs"]), scores.ended)
 
 
 def test_calibration_of_a_label_that_is_all_but_impossible():
     """A long label can be e^-800 times as likely as a short one; its prior is small, not zero."""
     texts = pd.DataFrame({"id": [1], "text": ["x"], "label": ["a"]})
-    chosen = choose(texts, np.array([[-2.0, -990.0]]), np.array([[-1.0, -900.0]]), ["a", "b"])
+    scores, empty = log_likelihoods([[-2.0, -990.0]]), log_likelihoods([[-1.0, -900.0]])
+    chosen = choose(texts, scores, empty, ["a", "b"])
     assert chosen["predicted_calibrated"].tolist() == ["a"]
+
+
+def test_the_end_decides_and_an_answer_is_counted_once_in_the_mass():
+    """`1` is as likely as all that begins with it; the labels' mass stays a probability."""
+    texts = pd.DataFrame({"id": [1], "text": ["x"], "label": ["10"]})
+    scores = log_likelihoods(
+        np.log([[0.1, 0.6, 0.05]]), np.log([[0.8, 0.7, 0.1]]), [False, True, False]
+    )
+    chosen = choose(texts, scores, scores, ["1", "10", "2"])
+    assert chosen["predicted"].tolist() == ["10"]
+    assert chosen["label_mass"].tolist() == pytest.approx([0.75])
+    assert chosen["label_mass_without_end"].tolist() == pytest.approx([0.9])
+    np.testing.assert_allclose(np.exp(np.stack(chosen["logprobs_label"])), [[0.8, 0.7, 0.1]])
+
+
+def test_the_mass_is_that_of_all_answers_that_are_labels(model, tokenizer):
+    """Of one forward pass: the share of the next tokens that begin a label."""
+    labels = ["B", "C", "Bad", "Bed"]
+    scores = score_completions(
+        model, tokenizer, PROMPTS, labels, max_length=64, batch_size=2, progress=quiet
+    )
+    assert scores.nested.tolist() == [False, False, True, True]
+    questions = pd.DataFrame({"id": range(4), "text": PROMPTS, "label": "B"})
+    chosen = choose(questions, scores, scores, labels)
+    firsts = [ids[0] for ids in continuation_ids(["B", "C"], tokenizer)]
+    for prompt, mass in zip(PROMPTS, chosen["label_mass_without_end"], strict=True):
+        ids = bos_ids(tokenizer) + text_ids([prompt], tokenizer)[0]
+        last = tiny.log_probabilities(model, [*ids, 0])[-1]
+        assert mass == pytest.approx(last[firsts].exp().sum().item(), rel=1e-4)
+    assert (chosen["label_mass"] <= chosen["label_mass_without_end"] + 1e-9).all()

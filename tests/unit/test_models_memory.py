@@ -208,7 +208,7 @@ def test_an_evaluation_that_does_not_fit_is_that_with_half_the_batch(folder, how
         labels = [" one", " two of them"]
         return likelihood.score_completions(
             model, tokenizer, tiny.TEXTS, labels, max_length=40, batch_size=size, **quiet
-        ).tolist()
+        ).ended.tolist()
 
     expected = evaluate(2)
 

@@ -250,13 +250,14 @@ class Pair:
         return request, len(ids) - len(remaining)
 
     def labels(self, question: Prompt) -> dict[str, np.ndarray]:
-        """Log-likelihood of each label after a text, for each side: float64 [labels], nats."""
+        """Log-likelihood of each label and its end after a text, for each side: float64 [labels],
+        nats."""
         from deltatune.evaluate import likelihood
 
         log_likelihoods = {}
         for side in SIDES:
             with self._turn, self._side(side):
-                log_likelihoods[side] = likelihood.score_completions(
+                scores = likelihood.score_completions(
                     self._model,
                     self._tokenizer,
                     [question],
@@ -264,7 +265,8 @@ class Pair:
                     max_length=self.subject.task["max_length"],
                     batch_size=1,
                     progress=_quiet,
-                )[0]
+                )
+                log_likelihoods[side] = scores.ended[0]
         return log_likelihoods
 
 

@@ -79,6 +79,14 @@ class Settings(TaskSettings):
             raise ValueError(f"labels: {self.labels} has a class twice")
         if any(not name.strip() for name in names):
             raise ValueError("labels: a class has an empty name")
+        for name in names:
+            # Labels in the data are stripped, and a prompt cannot show such a difference.
+            if name != " ".join(name.split()):
+                raise ValueError(
+                    f"labels: {name!r} begins or ends with white space, or has more than one space "
+                    f"between words; write {' '.join(name.split())!r}, if need be by a mapping "
+                    "from the value in the data"
+                )
         return self
 
 
