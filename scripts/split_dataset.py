@@ -7,7 +7,8 @@ with stage.stage(snakemake) as terminal:
 
     import pandas as pd
     from deltatune.core import manifest
-    from deltatune.data import prepare
+    from deltatune.data import classes, prepare
+    from deltatune.data.reasons import Code
     from deltatune.tasks.registry import load_kind
 
     settings = snakemake.params.settings
@@ -27,6 +28,10 @@ with stage.stage(snakemake) as terminal:
             f"{where}: {len(split.excluded)} of {len(records)} records left out; "
             f"reasons in {snakemake.output.excluded}"
         )
+    if "classes" in counts:
+        near_duplicates = counts["excluded"].get(Code.NEAR_DUPLICATE, 0)
+        for shortage in classes.shortages(counts["classes"], near_duplicates):
+            terminal.say(f"{where}: {shortage}")
     manifest.write(
         snakemake.output.manifest,
         packages=["pandas", "scikit-learn"],

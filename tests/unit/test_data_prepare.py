@@ -1,6 +1,7 @@
 import pandas as pd
 import pytest
 from deltatune.core.errors import UserError
+from deltatune.data.classes import shortages
 from deltatune.data.prepare import prepare
 from deltatune.data.readers.read import read_records
 from deltatune.tasks.base import Split
@@ -174,6 +175,61 @@ def test_columns_that_cannot_be_shown_are_told_all_the_same():
     assert str(error.value).isprintable() and len(str(error.value)) < 400
 
 
+# ---------------------------------------------------------------- classes
+
+NAMES = ["World", "Sports", "Weather", "Arts"]
+
+
+def with_a_weather_report(copies, **changes):
+    """60 news, then a report again and again with another number; its class is in every split."""
+    records = news(60 + copies)
+    numbers = range(60, 60 + copies)
+    report = "rain and wind are expected over all the islands in the north tomorrow number"
+    records.loc[60:, "text"] = [f"{report} {n}" for n in numbers]
+    records.loc[60:, "label"] = "Weather"
+    task = settings(**changes) | {"labels": NAMES[:3]}
+    return prepare(records, load_kind("classify"), task, WHERE)
+
+
+def test_a_class_that_near_duplicates_erase_from_a_split_is_counted_and_named():
+    _, counts = with_a_weather_report(30)
+    assert counts["classes"]["test"]["Weather"] == 6
+    assert shortages(counts["classes"]) == []
+    split, counts = with_a_weather_report(30, near_duplicates=0.5)
+    assert "Weather" not in set(split.test["label"])
+    assert counts["classes"]["test"] == {"World": 6, "Sports": 6, "Weather": 0}
+    assert counts["classes"]["train"] == dict(split.train["label"].value_counts()[NAMES[:3]])
+    assert shortages(counts["classes"], counts["excluded"]["near_duplicate"]) == [
+        "no validation record of 'Weather' (9 near duplicates were left out: a higher "
+        "split.near_duplicates keeps more)",
+        "no test record of 'Weather': nothing is measured on it (9 near duplicates were left out: "
+        "a higher split.near_duplicates keeps more)",
+    ]
+
+
+def test_classes_with_few_test_records_or_none_in_training_are_named():
+    counts = {
+        "train": {"World": 9, "Sports": 3, "Weather": 0, "Arts": 0},
+        "validation": {"World": 1, "Sports": 1, "Weather": 1, "Arts": 1},
+        "test": {"World": 5, "Sports": 4, "Weather": 1, "Arts": 0},
+    }
+    assert shortages(counts) == [
+        "no training record of 'Weather', 'Arts': it cannot be learned",
+        "no test record of 'Arts': nothing is measured on it",
+        "fewer than 5 test records of 'Sports' (4), 'Weather' (1)",
+    ]
+
+
+def test_training_records_of_one_class_are_refused():
+    records = news(40, label=["World"] * 35 + ["Sports"] * 5)
+    with pytest.raises(UserError) as caught:
+        split_of(records, method="contiguous")
+    assert str(caught.value).startswith(
+        "tasks.news.split: all 28 training records are labeled 'World', so that nothing can be "
+        "learned; use method: stratified"
+    )
+
+
 # ---------------------------------------------------------------- split.group
 
 
@@ -192,7 +248,7 @@ def test_equal_values_of_a_column_are_in_one_split(method):
         assert side_of.setdefault((i - 1) % 13, side) == side
     assert set(side_of.values()) == {"train", "validation", "test"}
     assert sum(counts["groups"].values()) == 13 and counts["without_group"] == 0
-    assert list(split.train.columns) == ["id", "text", "label"]
+    assert list(split.train.columns) == ["id", "text", "label", "group"]
 
 
 def test_of_several_columns_equal_in_all_is_a_group():

@@ -1,6 +1,7 @@
 """Splits: reproducible, disjoint, without the same text on both sides."""
 
 import random
+from collections import Counter
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -145,11 +146,12 @@ def test_absolute_sizes_and_max_records_take_the_first():
 def test_stratified_keeps_the_shares_of_the_labels():
     labels = ["a"] * 80 + ["b"] * 20
     split = _split(_frame(100, label=labels), method="stratified")
-    assert split.counts["labels"] == {
-        "train": {"a": 56, "b": 14},
-        "validation": {"a": 8, "b": 2},
-        "test": {"a": 16, "b": 4},
-    }
+    parts = (split.train, split.validation, split.test)
+    assert [Counter(part["label"]) for part in parts] == [
+        {"a": 56, "b": 14},
+        {"a": 8, "b": 2},
+        {"a": 16, "b": 4},
+    ]
 
 
 def test_contiguous_takes_the_last_records():
@@ -162,6 +164,8 @@ def test_contiguous_cuts_between_chapters_where_that_is_near():
     # Asked for 20 and 10; the changes of chapter make it 23 and 12.
     assert [len(part) for part in _ids(split)] == [65, 12, 23]
     assert set(split.test["chapter"]) == {"4"} and set(split.validation["chapter"]) == {"3"}
+    assert split.counts["chapters"] == {"train": 2, "validation": 1, "test": 1}
+    assert split.counts["divided_chapters"] == 0
     # One chapter of 60 at the end is too far from 20: the cut is at the record.
     far = ["1"] * 40 + ["2"] * 60
     assert [len(p) for p in _ids(_split(_frame(100, chapter=far), method="contiguous"))] == [
@@ -185,7 +189,12 @@ def test_contiguous_leaves_something_for_training():
     parts = _ids(_split(_frame(4, chapter=chapters), method="contiguous", validation=1, test=2))
     assert [len(part) for part in parts] == [1, 1, 2]
     chapters = ["1", None, None, "2"]
-    assert all(_ids(_split(_frame(4, chapter=chapters), method="contiguous", validation=1, test=1)))
+    split = _split(_frame(4, chapter=chapters), method="contiguous", validation=1, test=1)
+    assert all(_ids(split)) and split.counts["chapters"]["test"] == 1
+    split = _split(_frame(60, chapter=["1", "2"] * 30))
+    assert split.counts["chapters"] == {"train": 2, "validation": 2, "test": 2}
+    assert split.counts["divided_chapters"] == 2
+    assert "chapters" not in _split(_frame(60, chapter="")).counts
 
 
 # ---------------------------------------------------------------- by hash
@@ -318,7 +327,7 @@ def test_groups_come_near_to_the_sizes_and_shares_asked_for(method):
     if method == "stratified":
         for label in "ab":
             expected = 0.2 * (records["label"] == label).sum()
-            assert abs(split.counts["labels"]["test"][label] - expected) <= allowed
+            assert abs((split.test["label"] == label).sum() - expected) <= allowed
     other = _split(records, method=method, group_field="group", seed=1)
     assert _ids(other) != _ids(split)
 
@@ -613,5 +622,5 @@ def test_real_news(tmp_path):
     options = {"method": "stratified", "near_duplicate_threshold": 0.85, "max_records": 2000}
     split = _split(records, **options)
     assert sum(map(len, _ids(split))) + len(split.excluded) == 2000
-    assert {len(part) for part in split.counts["labels"].values()} == {4}
+    assert {p["label"].nunique() for p in (split.train, split.validation, split.test)} == {4}
     pd.testing.assert_frame_equal(split.excluded, _split(records, **options).excluded)

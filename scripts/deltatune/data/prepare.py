@@ -8,6 +8,7 @@ import pandas as pd
 
 from deltatune.core.errors import UserError
 from deltatune.core.text import did_you_mean, excerpt
+from deltatune.data.classes import count_classes
 from deltatune.data.duplicates import comparable_texts
 from deltatune.data.leakage import leakage
 from deltatune.data.reasons import Code
@@ -20,7 +21,9 @@ def prepare(records: pd.DataFrame, kind: ModuleType, task: dict, where: str) -> 
 
     records: `row` and fields. kind: a module of deltatune.tasks. task: its settings. where: the
     task's path in config.yaml. Returns (split, counts); `excluded` of the split has the unusable
-    records too. Raises UserError where too many records are unusable or a class has none.
+    records too, and counts "rejected", "leakage" and, where there are labels, "classes" beside
+    those of `Split`. Raises UserError where too many records are unusable, a class has none, or
+    the training records are of one class.
     """
     options = task["split"]
     groups = _group_fields(records, group_columns(options["group"]), f"{where}.split.group")
@@ -53,14 +56,20 @@ def prepare(records: pd.DataFrame, kind: ModuleType, task: dict, where: str) -> 
     leaks = leakage(
         split.train, split.test, kind.TEXT_FIELDS, kind.PROMPT_FIELDS, kind.ANSWER_FIELDS
     )
+    parts = {name: getattr(split, name) for name in ("train", "validation", "test")}
+    classes = {}
+    if kind.LABEL_FIELD:
+        names = kind.label_names(task["labels"])
+        classes = {"classes": count_classes(parts, kind.LABEL_FIELD, names)}
+        _require_two(classes["classes"]["train"], f"{where}.split")
     counts = {
         **split.counts,
+        **classes,
         "leakage": leaks,
         "records": total,
         "rejected": count_codes(rejected["code"]),
     }
     excluded = pd.concat([rejected, split.excluded], ignore_index=True).sort_values("row")
-    parts = {name: getattr(split, name) for name in ("train", "validation", "test")}
     return Split(**parts, excluded=excluded, counts=counts), counts
 
 
@@ -129,6 +138,16 @@ def _require_labels(labels: pd.Series, names: list[str], where: str) -> None:
             f"{where}.labels: no record is labeled {', '.join(map(repr, absent))}; a class without "
             "examples can be neither trained on nor tested. Remove it from the list, or check its "
             "spelling in the data."
+        )
+
+
+def _require_two(training: dict[str, int], where: str) -> None:
+    there = [name for name, count in training.items() if count]
+    if len(there) < 2:
+        raise UserError(
+            f"{where}: all {sum(training.values())} training records are labeled "
+            f"'{excerpt(there[0])}', so that nothing can be learned; use method: stratified, give "
+            "more data, or take more of it (max_records)"
         )
 
 

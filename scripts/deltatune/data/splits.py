@@ -30,9 +30,9 @@ class Split:
     """Three frames of records (id, fields), what was left out, and the counts for a manifest.
 
     excluded: `reasons.COLUMNS`. counts: {"records", "beyond_max_records", "train", "validation",
-    "test": numbers of records, "excluded": {code: number}, "labels": {split: {label: number}}
-    where there is a label field, "groups": {split: number} and "without_group" where there is a
-    group field}.
+    "test": numbers of records, "excluded": {code: number}, "groups": {split: number} and
+    "without_group" where there is a group field, "chapters": {split: number} and
+    "divided_chapters" (those in more than one split) where records have chapters}.
     """
 
     train: pd.DataFrame
@@ -159,8 +159,7 @@ def split_records(
         counts |= _count_groups(frames)
         counts["without_group"] = sum(not groups[i] for i in positions)
     counts["excluded"] = count_codes(reason.code for reason in reasons.values())
-    if label_field:
-        counts["labels"] = _count_labels(frames, label_field)
+    counts |= _count_chapters(frames)
     lines = [
         reason.line(ids[i], _none(records.at[i, reason.field]))
         for i, reason in sorted(reasons.items())
@@ -227,13 +226,18 @@ def _count_groups(frames: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, int
     return {"groups": {name: len({*part[GROUP_ID]} - {""}) for name, part in frames.items()}}
 
 
-def _count_labels(
-    frames: Mapping[str, pd.DataFrame], label_field: str
-) -> dict[str, dict[str, int]]:
-    """Split -> label -> number of records."""
-    return {
-        name: dict(sorted(Counter(map(str, frame[label_field])).items()))
+def _count_chapters(frames: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """{"chapters": {split: number}, "divided_chapters": number}; {} where no record has one."""
+    parts = {
+        name: {*frame["chapter"].fillna("")} - {""} if "chapter" in frame else set()
         for name, frame in frames.items()
+    }
+    splits_of = Counter(chapter for chapters in parts.values() for chapter in chapters)
+    if not splits_of:
+        return {}
+    return {
+        "chapters": {name: len(chapters) for name, chapters in parts.items()},
+        "divided_chapters": sum(count > 1 for count in splits_of.values()),
     }
 
 

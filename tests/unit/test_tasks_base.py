@@ -1,0 +1,52 @@
+"""Records of one group are one cluster, from the split to the scores."""
+
+import pandas as pd
+import pytest
+from deltatune.data.prepare import prepare
+from deltatune.evaluate.scores import compute_metrics
+from deltatune.tasks.registry import load_kind
+
+FIELDS = {
+    "classify": {"labels": ["a", "b"], "prompt": "{text}:"},
+    "instruct": {"prompt": "plain", "chat": None},
+}
+METRICS = {"classify": "accuracy", "instruct": "exact_match"}
+
+
+def outputs_of(name: str, group: str | None, max_examples: int | None) -> pd.DataFrame:
+    """What a system that is always right puts out, and the author of each example."""
+    kind = load_kind(name)
+    rows = range(1, 121)
+    records = pd.DataFrame({"row": rows})
+    records["text"] = records["instruction"] = [f"question {i} of {i * 7919 % 1009}" for i in rows]
+    records["label"] = records["output"] = [["a", "b"][i % 2] for i in rows]
+    records["author"] = [f"author {i % 20}" if i % 20 else None for i in rows]
+    split = kind.Settings.model_fields["split"].default.model_dump()
+    split |= {"group": group, "near_duplicates": None, "method": "random", "test": 0.4}
+    task = FIELDS[name] | {"split": split, "evaluation": {"max_examples": max_examples}}
+    test = prepare(records, kind, task, f"tasks.{name}")[0].test
+    questions = kind.questions(test, task)
+    right = {"classify": {"predicted": "label"}, "instruct": {"answer": "reference"}}[name]
+    outputs = questions.assign(**{new: questions[old] for new, old in right.items()})
+    return outputs.assign(author=records.set_index("row").loc[outputs["id"], "author"].to_numpy())
+
+
+@pytest.mark.parametrize("max_examples", [None, 20])
+@pytest.mark.parametrize("name", ["classify", "instruct"])
+def test_records_of_a_group_are_one_cluster(name, max_examples):
+    outputs = outputs_of(name, "author", max_examples)
+    task = {"metrics": [METRICS[name]], "labels": ["a", "b"]}
+    scores, _ = compute_metrics(outputs, load_kind(name).OUTPUTS, task)
+    assert set(scores["cluster_unit"]) == {"groups"}
+    authors = outputs["author"].fillna("no one " + outputs["id"].astype(str))
+    assert scores["cluster"].nunique() == authors.nunique() < len(scores)
+    assert scores.groupby(authors)["cluster"].nunique().eq(1).all()
+
+
+@pytest.mark.parametrize("name", ["classify", "instruct"])
+def test_without_groups_each_example_is_its_own_cluster(name):
+    outputs = outputs_of(name, None, None)
+    task = {"metrics": [METRICS[name]], "labels": ["a", "b"]}
+    scores, _ = compute_metrics(outputs, load_kind(name).OUTPUTS, task)
+    assert set(scores["cluster_unit"]) == {"examples"}
+    assert scores["cluster"].is_unique
