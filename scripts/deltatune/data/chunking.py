@@ -8,10 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-OFFSETS = ("source_start", "source_end")
-"""Columns of chunks: where in the source text they begin and end, in characters."""
-PARAGRAPH_GAP = "\n\n"
-"""Between two paragraphs of the source text."""
+from deltatune.data.records import OFFSETS, PARAGRAPH_GAP
 
 # ---------------------------------------------------------------- chunks
 

@@ -16,6 +16,10 @@ one of its fields."""
 GROUP_ID = "group"
 """The field of a split record with the name of its group, "" for a record by itself; it is there
 where `split.group` is set."""
+OFFSETS = ("source_start", "source_end")
+"""The fields of a chunk: where in the source text it begins and ends, in characters."""
+PARAGRAPH_GAP = "\n\n"
+"""Between two paragraphs of a source text."""
 
 
 def group_columns(group: str | list[str] | None) -> list[str]:

@@ -8,8 +8,8 @@ import pandas as pd
 from pydantic import Field
 
 from deltatune.core.schema import Section
-from deltatune.data.chunking import OFFSETS, PARAGRAPH_GAP
 from deltatune.data.reasons import Reason
+from deltatune.data.records import OFFSETS, PARAGRAPH_GAP
 from deltatune.tasks.base import (
     Method,
     Passage,
