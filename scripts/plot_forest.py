@@ -3,10 +3,10 @@
 from deltatune.core import stage
 
 with stage.stage(snakemake):
-    from deltatune.compare import table
+    from deltatune.compare import fact
     from deltatune.report.figures import forest, svg
 
-    comparison = table.read(snakemake.input.comparison)
+    facts = fact.read(snakemake.input.comparison)
     settings = snakemake.params.settings
-    figure = forest.plot(comparison, settings["titles"], confidence=settings["confidence"])
+    figure = forest.plot(facts, settings["titles"], settings["confidence"])
     svg.save(figure, snakemake.output.figure)

@@ -537,7 +537,7 @@ def test_tally_counts_by_direction():
 def drawn() -> dict:
     data = make_data()
     return {
-        "forest": lambda: forest.plot(data.comparison, {}, {"novel": "perplexity"}),
+        "forest": lambda: forest.plot(data.facts),
         "losses": lambda: losses.plot(data.losses[data.losses["experiment"] == "ex"]),
         "confusion": lambda: confusion.plot(data.confusions["news-r8"], [1, 2]),
         "differences": lambda: differences.plot(data.scores["ex"], [1, 2]),
@@ -583,9 +583,13 @@ def test_saved_figures_stand_alone(tmp_path):
 
 
 def test_figures_take_what_is_missing_or_odd():
-    bare = pd.DataFrame([row(ci_low=np.nan, ci_high=np.nan), row(metric="x", delta=np.nan)])
-    assert "+0.49" in embed.to_svg(forest.plot(bare))
-    nothing = embed.to_svg(forest.plot(bare.iloc[[1]]))
+    bare = [
+        a_fact(ci_low=None, ci_high=None, delta=0.49, no_interval="few_differing"),
+        a_fact(metric="x", delta=None),
+    ]
+    picture = embed.to_svg(forest.plot(bare))
+    assert "+0.490" in picture and "no interval: most examples score the same" in picture
+    nothing = embed.to_svg(forest.plot(bare[1:]))
     assert "There is no difference to draw." in nothing
     one_seed = pd.DataFrame(
         {"seed": 1, "step": [0, 5], "epoch": 0, "split": "validation", "loss": [3.0, np.nan]}

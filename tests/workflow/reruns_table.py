@@ -71,6 +71,8 @@ def jobs(patterns: Iterable[str], finished: Iterable[str]) -> set[str]:
 #: The last jobs of every run.
 PAGE = ("join_comparisons comparison", "plot_forest", "render_report")
 CROSS_TASK = ("join_comparisons cross_task",)
+#: The figures of an experiment on its own.
+PLOTS = ("plot_losses *", "plot_differences *", "plot_confusion *")
 #: The merged model of the finished run.
 MERGED = ("merge_adapter news 1",)
 
@@ -352,19 +354,19 @@ SECTIONS["`run`, `seeds`"] = [
                 }.items()
                 for system in systems
             ),
-            *("compare_systems *", "plot_losses *", "plot_differences *", *PAGE, *CROSS_TASK),
+            *("compare_systems *", *PLOTS, *PAGE, *CROSS_TASK),
         ),
         {"3": put(seeds=[1, 2, 3])},
         "Only the new seed is trained and evaluated.",
     ),
     Row(
         "`seeds`: the last one removed",
-        ("compare_systems *", "plot_losses *", "plot_differences *", *PAGE, *CROSS_TASK),
+        ("compare_systems *", *PLOTS, *PAGE, *CROSS_TASK),
         {"1": put(seeds=[1])},
     ),
     Row(
         "`seeds`: reordered",
-        ("compare_systems *", "plot_losses *", "plot_confusion *", *PAGE, *CROSS_TASK),
+        ("compare_systems *", *PLOTS, *PAGE, *CROSS_TASK),
         {"2, 1": put(seeds=[2, 1])},
         "The report shows the examples of the first seed.",
     ),

@@ -1,27 +1,75 @@
 """A forest plot for each task."""
 
-from deltatune.report import numbers, outcomes
+from deltatune.compare.fact import Fact
+from deltatune.report import numbers
 from deltatune.report.data import ReportData
 from deltatune.report.figures import embed, forest
+from deltatune.report.seeds import aggregation
 
 
-def view(data: ReportData) -> list[dict]:
+def view(data: ReportData) -> dict | None:
     """A plot of the experiments tuned on each task: what they cost on other tasks can be
-    hundreds of times larger, and stands in the table."""
-    tuned_on = {name: one.get("task") for name, one in data.experiments.items()}
-    tasks = data.comparison["task"]
-    own = data.comparison[data.comparison["experiment"].map(tuned_on).fillna(tasks) == tasks]
-    titles = {metric: data.metric_title(metric) for metric in data.comparison["metric"]}
-    result = []
-    for number, (task, rows) in enumerate(own.groupby("task", sort=False)):
-        main = {task: outcomes.main_metric(rows, data.experiments)}
-        differences = [
-            f"{row['experiment']}, {titles[row['metric']]} "
-            + numbers.format_signed(row["delta"], numbers.decimals_for(row))
-            for row in rows.to_dict("records")
-        ]
+    hundreds of times larger, and stands in the table. None where nothing was compared."""
+    tasks: dict[str, list[Fact]] = {}
+    for fact in data.own_facts():
+        tasks.setdefault(fact.task, []).append(fact)
+    if not tasks:
+        return None
+    titles = {fact.metric: data.metric_title(fact.metric) for fact in data.facts}
+    figures = []
+    for number, (task, facts) in enumerate(tasks.items()):
+        figure = forest.plot(facts, titles, data.confidence)
         interval = numbers.interval_name(data.confidence)
-        alt = f"Differences on {task} with their {interval}s: {'; '.join(differences)}."
-        figure = forest.plot(rows, titles, main, data.confidence)
-        result.append({"task": task, **embed.view(figure, alt, f"forest{number}")})
-    return result
+        described = "; ".join(_described(fact, titles, interval) for fact in facts)
+        view = embed.view(figure, f"Differences on {task}: {described}.", f"forest{number}")
+        figures.append({"task": task, "caption": caption(data, facts), "svg": view["svg"]})
+    return {"figures": figures, "note": note(data)}
+
+
+def _described(fact: Fact, titles: dict[str, str], interval: str) -> str:
+    """'ex, ROUGE-L +0.49, 95% interval 0.45 to 0.53' for those who cannot see the figure."""
+    decimals = numbers.decimals_for(fact)
+    text = f"{fact.experiment}, {titles[fact.metric]} {numbers.format_signed(fact.delta, decimals)}"
+    ends = numbers.format_interval(fact.ci_low, fact.ci_high, decimals)
+    return f"{text}, no interval" if ends == numbers.NOTHING else f"{text}, {interval} {ends}"
+
+
+def caption(data: ReportData, facts: list[Fact]) -> str:
+    """'170 examples; tuned is the mean over seeds 1, 2', of each experiment where they differ."""
+    parts: dict[str, list[str]] = {}
+    for fact in facts:
+        seeds = data.experiments.get(fact.experiment, {}).get("seeds", [])
+        of = aggregation(seeds) if len(seeds) < 2 else f"the {aggregation(seeds)}"
+        names = parts.setdefault(f"{sample(fact)}; tuned is {of}", [])
+        if fact.experiment not in names:
+            names.append(fact.experiment)
+    if len(parts) == 1:
+        return f"{next(iter(parts))}."
+    return " ".join(f"{', '.join(names)}: {text}." for text, names in parts.items())
+
+
+def sample(fact: Fact) -> str:
+    """'200 examples', or '200 windows of 5 chapters' where whole clusters are independent."""
+    text = numbers.plural(fact.n, fact.unit)
+    if (fact.clusters, fact.cluster_unit) == (fact.n, fact.unit):
+        return text
+    return f"{text} of {numbers.plural(fact.clusters, fact.cluster_unit)}"
+
+
+def note(data: ReportData) -> str:
+    """How to read the figures, no more than they use."""
+    facts = data.own_facts()
+    interval = numbers.interval_name(data.confidence)
+    text = "Tuned minus base, each metric on its own scale. Bold: the main metric of the task. "
+    if any(fact.estimand == "recipe" for fact in facts):
+        rough = " (rough with two seeds)" if any(fact.seeds == 2 for fact in facts) else ""
+        text += (
+            f"Thick line: {interval} for this recipe, over other test records and other training "
+            f"seeds{rough}. Thin line: that for these adapters, over other test records alone. "
+        )
+    else:
+        text += f"Line: {interval} for this adapter, over other test records. "
+    return text + (
+        "A blue circle is better, an orange square worse, a hollow diamond a difference that is "
+        "not shown."
+    )
