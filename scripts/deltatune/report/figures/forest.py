@@ -61,7 +61,9 @@ def plot(
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, sum(heights) + 0.1), layout="constrained")
         figure.get_layout_engine().set(h_pad=0.08, hspace=0.0)
-        axes = figure.subplots(len(chosen), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
+        axes = figure.subplots(
+            len(chosen), 1, squeeze=False, gridspec_kw={"height_ratios": heights}
+        )
         for axis, rows in zip(axes[:, 0], chosen, strict=True):
             title = label(titles.get(rows[0].metric, rows[0].metric), 40)
             if len(order) > 1:

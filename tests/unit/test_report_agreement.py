@@ -1,0 +1,248 @@
+"""A figure is the same number wherever it stands, and says which training seeds it is of.
+
+A small run is written as the stages write it, and the page is made of its files.
+"""
+
+import html as html_module
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from deltatune.compare import fact, family, paired
+from deltatune.evaluate.scores import compute_metrics
+from deltatune.report import collect, numbers, page, reading
+from deltatune.report.data import ReportData
+from deltatune.report.figures import confusion
+from deltatune.report.sections import tasks
+from deltatune.report.seeds import aggregation
+
+TEMPLATE = Path(__file__).parents[2] / "report" / "page.html.j2"
+LABELS = ["World", "Sport", "Business"]
+TASKS = {
+    "news": {"outputs": "labels", "metrics": ["accuracy", "macro_f1"], "labels": LABELS},
+    "chat": {"outputs": "answers", "metrics": ["rouge_l", "exact_match"]},
+}
+WORDS = ["red", "green", "blue", "gray", "pink", "gold"]
+
+
+def outputs(kind: str, quality: float, draw: np.random.Generator, count: int) -> pd.DataFrame:
+    """What a system puts out that is right about as often as its quality says."""
+    places = np.arange(count)
+    right = draw.random(count) < quality
+    if kind == "labels":
+        label = np.array(LABELS)[places % 3]
+        other = np.array(LABELS)[(places + draw.integers(1, 3, count)) % 3]
+        return pd.DataFrame(
+            {"id": places, "label": label, "predicted": np.where(right, label, other)}
+        )
+    reference = [f"{WORDS[n % 6]} {WORDS[n % 5]}" for n in places]
+    answer = [one if ok else one.split()[0] for one, ok in zip(reference, right, strict=True)]
+    return pd.DataFrame(
+        {"id": places, "prompt": "Say it.", "reference": reference, "answer": answer}
+    )
+
+
+def write_system(folder: Path, task: str, frame: pd.DataFrame) -> dict[str, str]:
+    """The outputs and scores of a system; returns their paths."""
+    folder.mkdir(parents=True)
+    settings = {"task": task, **TASKS[task]}
+    scores, _ = compute_metrics(frame, settings["outputs"], settings)
+    paths = {"outputs": folder / "outputs.parquet", "scores": folder / "scores.parquet"}
+    frame.to_parquet(paths["outputs"])
+    scores.to_parquet(paths["scores"])
+    return {name: str(path) for name, path in paths.items()}
+
+
+def make_run(folder: Path, seeds: list[int], count: int = 60) -> ReportData:
+    draw = np.random.default_rng(3)
+    tables, experiments, scores, examples, confusions = [], {}, {}, {}, {}
+    for task, settings in TASKS.items():
+        name, kind, main = f"{task}-lora", settings["outputs"], settings["metrics"][0]
+        base = write_system(folder / task / "base", task, outputs(kind, 0.3, draw, count))
+        tuned = [
+            write_system(
+                folder / task / f"seed-{seed}", task, outputs(kind, 0.5 + 0.1 * n, draw, count)
+            )
+            for n, seed in enumerate(seeds)
+        ]
+        files = {
+            key: {"base": base[key], "tuned": [one[key] for one in tuned]}
+            for key in ("outputs", "scores")
+        }
+        tables.append(
+            paired.compare(
+                pd.read_parquet(base["scores"]),
+                [pd.read_parquet(one["scores"]) for one in tuned],
+                {
+                    **{"experiment": name, "task": task, "model": "tiny", "unit": "examples"},
+                    **{"main_metric": main, "family": 2, **settings},
+                    "statistics": {"confidence": 0.95, "resamples": 999, "seed": 0},
+                },
+            )
+        )
+        experiments[name] = {
+            **{"task": task, "kind": kind, "outputs": kind, "unit": "examples", "model": "tiny"},
+            **{"main_metric": main, "seeds": seeds, "quantization": "none"},
+            "published": {
+                "source": "A paper.",
+                "metrics": {main: {"base": 0.1, "tuned": 0.2, "scale": 1}},
+                "differs": [],
+            },
+        }
+        scores[name] = reading.scores(**files["scores"], metric=main)
+        if kind == "labels":
+            confusions[name] = reading.confusion(**files["outputs"], labels=LABELS)
+        else:
+            examples[name] = collect.answers(
+                experiments[name] | {"files": {**files, "answers": files["outputs"]}}
+            )
+    table = family.join(tables, 0.95)
+    steps = [
+        {"experiment": "chat-lora", "seed": seed, "step": step, "epoch": step / 10, "split": split,
+         "loss": 3 - step / 7 + seed / 9}
+        for seed in seeds for split in ("train", "validation") for step in (0, 5, 10)
+    ]  # fmt: skip
+    ends = [
+        {"experiment": "chat-lora", "seed": seed, "split": split, "base": 3 + seed / 9,
+         "tuned": 3 - 10 / 7 + seed / 9}
+        for seed in seeds for split in ("train", "validation")
+    ]  # fmt: skip
+    return ReportData(
+        comparison=table,
+        experiments=experiments,
+        facts=fact.from_frame(table),
+        metrics={"accuracy": {"title": "Accuracy"}, "rouge_l": {"title": "ROUGE-L F1"}},
+        losses=pd.DataFrame(steps),
+        final_losses=pd.DataFrame(ends),
+        scores=scores,
+        examples=examples,
+        confusions=confusions,
+    )
+
+
+@pytest.fixture(scope="module", params=[[1], [1, 2], [4, 5, 6]], ids=["1", "2", "3"])
+def run(request, tmp_path_factory) -> tuple[ReportData, str]:
+    data = make_run(tmp_path_factory.mktemp("run"), request.param)
+    return data, page.render(data, TEMPLATE)
+
+
+def plain(markup: str) -> str:
+    return html_module.unescape(" ".join(re.sub(r"<[^>]+>", " ", markup).split()))
+
+
+def headline(html: str, title: str) -> list[str]:
+    """The cells of a metric's row in the headline table."""
+    table = re.search(r"<table[^>]*>.*?</table>", html, re.DOTALL).group()
+    row = next(r for r in re.findall(r"<tr.*?</tr>", table, re.DOTALL) if f"{title} ★" in r)
+    return [plain(cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL)]
+
+
+def seeds_of(data: ReportData) -> list[int]:
+    return data.experiments["chat-lora"]["seeds"]
+
+
+def test_the_matrices_accuracy_is_the_headlines(run):
+    data, html = run
+    matrices = data.confusions["news-lora"]
+    one = tasks.own_fact(data, "news-lora", "accuracy")
+    for system in ("base", "tuned"):
+        counts = matrices[system]
+        assert np.trace(counts) / counts.sum() == pytest.approx(getattr(one, system), abs=1e-12)
+    _, base, tuned, *_ = headline(html, "Accuracy")
+    assert f"is the accuracy: base {base}, tuned {tuned}." in plain(html)
+    shown = np.array(confusion.cells(matrices["tuned"]), dtype=float)
+    assert np.trace(shown) / shown.sum() == pytest.approx(one.tuned, abs=0.002)
+
+
+def test_the_list_of_examples_counts_as_the_tally_does(run):
+    _, html = run
+    section = html[html.index("chat-lora</h3>") :]
+    tally = {
+        side: int(count)
+        for count, side in re.findall(r"<b>(\d+)</b> (\w+) \(", section[: section.index("<figure")])
+    }
+    buttons = {
+        side.lower(): int(count)
+        for side, count in re.findall(r">(Better|Unchanged|Worse) \((\d+)\)</button>", html)
+    }
+    island = json.loads(re.search(r'id="island">(.*?)</script>', html).group(1))["examples0"]
+    rows = re.findall(r'<details class="example (\w+)', html)
+    assert buttons == tally
+    for counted in ([one["side"] for one in island], rows):
+        assert {side: counted.count(side) for side in tally} == tally
+    assert sum(tally.values()) == 60
+
+
+def test_an_answer_says_the_seed_that_wrote_it_beside_the_mean(run):
+    data, html = run
+    seeds = seeds_of(data)
+    frame = data.examples["chat-lora"]
+    names = re.findall(r'<span class="name is-tuned">(tuned, [^<]*)</span>', html)
+    for name in names:
+        if len(seeds) == 1:
+            assert re.fullmatch(r"tuned, seed 1: \d\.\d+", name)
+        else:
+            assert re.fullmatch(
+                rf"tuned, seed {seeds[0]}: [\d.]+ \(mean over seeds {', '.join(map(str, seeds))}: "
+                r"[\d.]+\)",
+                name,
+            )
+    assert len(names) == len(frame)
+    moved = (frame["seed_score"] - frame["tuned_score"]).abs() > 1e-9
+    assert moved.any() == (len(seeds) > 1)
+
+
+def test_each_figure_of_a_metric_is_the_same_text_everywhere(run):
+    _, html = run
+    text = plain(html)
+    for name, title in (("news-lora", "Accuracy"), ("chat-lora", "ROUGE-L F1")):
+        _, base, tuned, delta, *_ = headline(html, title)
+        forest = next(part for part in html.split("<figure>") if f"{name}, {title}" in part)
+        assert f"{name}, {title} {delta}" in plain(forest), "the words of the figure"
+        assert f">{delta}</text>" in forest or f"{delta} </text>" in forest, "the figure"
+        assert f"{title} 0.1 0.2 {base} {tuned}" in text, "beside published figures"
+        assert f"Dashed: the mean, {delta}." in text, "the differences, example by example"
+
+
+def test_every_section_names_the_seeds(run):
+    data, html = run
+    words = aggregation(seeds_of(data))
+    text = plain(html)
+    of = words if len(seeds_of(data)) == 1 else f"the {words}"
+    assert text.count(f"60 examples; tuned is {of}.") == 2, "forests"
+    assert text.count(f"How far examples moved; tuned is {of}.") == 2
+    assert f"Confusion matrix: tuned, {words}." in text
+    assert f"tuned: {words}</text>" in html or f"tuned: {words} </text>" in html
+    assert f"base tuned base tuned, {words}" in text, "ours beside published figures"
+    assert f"base → tuned; tuned is {of}" in text
+    assert f"loss, nats per token; {words}" in text
+
+
+def test_the_end_of_a_loss_curve_is_the_mean_of_the_table(run):
+    data, html = run
+    words = aggregation(seeds_of(data))
+    row = re.search(
+        rf'<th scope="row">validation</th><td>{words}</td><td[^>]*>([\d.]+)</td><td[^>]*>([\d.]+)<',
+        html,
+    )
+    base, tuned = row.groups()
+    ends = data.final_losses[data.final_losses["split"] == "validation"]
+    assert tuned == numbers.format_number(ends["tuned"].mean(), 3)
+    assert f"base {base}" in plain(html)
+    assert f"validation {tuned}" in plain(html)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "expected"),
+    [
+        ([], "seeds unknown"),
+        ([3], "seed 3"),
+        ([1, 2], "mean over seeds 1, 2"),
+        (list(range(8)), "mean over 8 seeds"),
+    ],
+)
+def test_seeds_in_words(seeds, expected):
+    assert aggregation(seeds) == expected
