@@ -3,6 +3,7 @@
 import os
 import sys
 
+from deltatune.config import cross_task
 from deltatune.config.problems import ConfigError
 from deltatune.core.paths import RESULTS
 from deltatune.core.text import printable
@@ -24,6 +25,8 @@ shell.prefix("set -euo pipefail; exec ")
 
 
 onstart:
+    if notice := cross_task.notice(flow.settings):
+        print(f"\ndeltatune: {printable(notice)}\n", file=sys.stderr)
     # Snakemake would stop with a traceback at the first result that it cannot replace.
     if os.path.isdir(RESULTS) and not os.access(RESULTS, os.W_OK):
         print(

@@ -140,6 +140,10 @@ def small(config: dict) -> dict:
             task["evaluation"] = {"max_new_tokens": 4, "context": 64}
         if task["kind"] == "classify":
             task["evaluation"] = {"max_examples": 12}
+    # Two of the six pairs.
+    config["cross_task"] = "none"
+    for name in ("instructions-qlora", "news-qlora"):
+        config["experiments"][name]["cross_task"] = ["prose"]
     for experiment in config["experiments"].values():
         experiment["lora"] = {"rank": 2, "targets": ["q_proj"]}
         experiment["training"] = {"epochs": 1, "evaluations": 1, "batch_size": 4}

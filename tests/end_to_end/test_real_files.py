@@ -22,8 +22,9 @@ def real_config(default: dict, data) -> dict:
     for task, dataset in names.items():
         config["tasks"][task] |= {"dataset": dataset, "max_length": 512}
         config["tasks"][task]["split"]["max_records"] = 120
+    config["cross_task"] = "none"
     for experiment in config["experiments"].values():
-        experiment["cross_task"] = []
+        experiment.pop("cross_task", None)
     return config
 
 

@@ -17,6 +17,7 @@ from deltatune.config.model import (
     HubDataset,
     HubModel,
     Settings,
+    Statistics,
     Training,
     UrlDataset,
 )
@@ -50,6 +51,8 @@ _SPECIAL: dict[tuple[type, str], st.SearchStrategy] = {
     (Training, "gpus"): st.just(1),
     (Training, "sharded"): st.just(False),
     (Hardware, "gpu"): st.sampled_from([None, *KNOWN]),
+    # Names of metrics; which are known depends on the tasks.
+    (Statistics, "margins"): st.builds(dict),
 }
 
 
@@ -219,7 +222,9 @@ def configs(draw: Any) -> dict[str, Any]:
                 Experiment,
                 model=draw(st.sampled_from(list(config["models"]))),
                 task=task,
-                cross_task=draw(st.lists(st.sampled_from(others), unique=True)) if others else [],
+                cross_task=draw(st.none() | st.lists(st.sampled_from(others), unique=True))
+                if others
+                else [],
                 quantization=draw(st.sampled_from(["nf4", "int8", "none"])),
                 published=None,
             )

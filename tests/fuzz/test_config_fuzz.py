@@ -53,7 +53,7 @@ def ask_everything(flow: Flow) -> list[str]:
         flow.params.differences(name), flow.params.confusion(name)
         for seed in flow.settings.seeds:
             flow.params.training(name, str(seed))
-        for task in (experiment.task, *experiment.cross_task):
+        for task in (experiment.task, *(t for n, t in flow.cross_task if n == name)):
             flow.params.comparison(name, task)
             for system in (flow.base(name), *flow.tuned(name)):
                 paths += [

@@ -21,6 +21,7 @@ from dry_runs import Plan, dry_run
 
 CONFIG = """
 seeds: [1, 2]
+cross_task: none
 datasets:
   questions: {source: sample, name: instructions}
   news: {source: file, path: data/news.csv, columns: {text: [title, description], label: label}}

@@ -120,6 +120,51 @@ BOOK = (
 SEEDS = (1, 2)
 
 
+#: Experiment of the finished run -> its own task.
+OWN = {
+    **{"answers": "questions", "news": "news", "news-gptq": "news"},
+    **{"story": "story", "talks": "talks", "book": "book"},
+}
+
+
+#: Experiment -> the tasks of others that it can be evaluated on: a chat needs a chat template.
+CROSS = {
+    "news": ("questions", "story", "book"),
+    "news-gptq": ("questions", "story", "book"),
+    "story": ("questions", "news", "book"),
+    "talks": ("questions", "news", "story", "book"),
+    "book": ("questions", "news", "story", "talks"),
+}
+BASES = {
+    **{"news": "tiny/nf4", "news-gptq": "tiny/gptq", "story": "mine/none"},
+    **{"talks": "theirs/nf4", "book": "theirs/nf4"},
+}
+#: Bases that are evaluated on a task in the finished run, for a task that is not their own.
+KNOWN = {("tiny/nf4", "questions"), ("tiny/nf4", "story"), ("theirs/nf4", "book")}
+KNOWN |= {("theirs/nf4", "talks")}
+SCORED_BY = {
+    **{"questions": "generate_answers", "talks": "generate_answers", "news": "score_labels"},
+    **{"story": "score_text", "book": "score_text"},
+}
+
+
+def crossed(experiment: str, task: str) -> tuple[str, ...]:
+    """The jobs of an experiment that is evaluated on one more task."""
+    base = BASES[experiment]
+    systems = [f"tuned/{experiment}/seed-{seed}" for seed in SEEDS]
+    systems += [] if (base, task) in KNOWN else [f"base/{base}"]
+    rules = (SCORED_BY[task], "compute_metrics")
+    return (
+        *(f"{rule} {task} {system}" for rule in rules for system in systems),
+        f"compare_systems {experiment} {task}",
+    )
+
+
+def other_family(*without: str) -> tuple[str, ...]:
+    """The comparisons that belong to a family of another size, less those of some experiments."""
+    return tuple(f"compare_systems {n} {task}" for n, task in OWN.items() if n not in without)
+
+
 def added(experiment: str, task: str, seeds: Iterable[int] = SEEDS) -> tuple[str, ...]:
     """The jobs of a new experiment of the kind `classify` whose base and tokens exist."""
     return (
@@ -277,9 +322,20 @@ SECTIONS["`experiments`"] = [
                 for rule in ("generate_answers", "compute_metrics")
                 for seed in SEEDS
             ),
-            *("compare_systems news questions", *CROSS_TASK, "render_report"),
+            *("compare_systems news questions", "compare_systems answers story"),
+            *(*CROSS_TASK, "render_report"),
         ),
         {"questions": put(experiments__news__cross_task=["questions"])},
+        "Its comparisons are of a larger family.",
+    ),
+    Row(
+        "`cross_task` at the top: all",
+        (
+            *(job for n, tasks in CROSS.items() for task in tasks for job in crossed(n, task)),
+            *("compare_systems answers story", *CROSS_TASK, "render_report"),
+        ),
+        {"all": put(cross_task="all"), "auto": put(cross_task="auto")},
+        "Experiments with a list of their own keep it.",
     ),
     Row(
         "`cross_task`: removed",
@@ -300,12 +356,13 @@ SECTIONS["`experiments`"] = [
     ),
     Row(
         "a new experiment, on an existing base and task",
-        added("wider", "news"),
+        (*added("wider", "news"), *other_family()),
         {"wider": _another("wider", "news", lora={"rank": 64})},
+        "The comparisons of the others are of a larger family then.",
     ),
     Row(
         "an experiment removed",
-        PAGE,
+        (*other_family("news-gptq"), *PAGE),
         {"news-gptq": _without("news-gptq")},
         "Its files are kept but no longer shown. Added back, the same jobs run and no others.",
     ),
@@ -326,7 +383,7 @@ SECTIONS["`experiments`"] = [
 SECTIONS["`run`, `seeds`"] = [
     Row(
         "`run`: some of the experiments",
-        PAGE,
+        (*other_family("answers", "news-gptq", "talks", "book"), *PAGE),
         {"news, story": put(run=["news", "story"])},
         "Results of the others are kept. Back to `all`, the same jobs run again.",
     ),

@@ -173,9 +173,7 @@ def _tasks(flow: Flow) -> list[str]:
 
 def _evaluated(flow: Flow) -> list[tuple[str, str]]:
     """(experiment, task) of all comparisons, own and cross-task."""
-    return [
-        (name, task) for name, e in flow.experiments.items() for task in (e.task, *e.cross_task)
-    ]
+    return [*flow.pairs(own=True), *flow.pairs(own=False)]
 
 
 def _outputs(flow: Flow, experiment: str, task: str) -> list[str]:

@@ -90,13 +90,13 @@ def references(settings: Settings) -> Iterator[Problem]:
         if experiment.model in settings.models and experiment.task in settings.tasks:
             yield from _fits(settings, where, experiment.model, experiment.task)
             yield from _can_calibrate(settings, where, experiment)
-        for task in experiment.cross_task:
+        for task in experiment.cross_task or []:
             if task not in settings.tasks:
                 yield unknown(f"{where}.cross_task", task, "tasks", settings.tasks)
             elif task == experiment.task:
                 yield Problem(f"{where}.cross_task", f"'{task}' is the task that it is tuned on")
             elif experiment.model in settings.models:
-                yield from _fits(settings, where, experiment.model, task)
+                yield from pair_problems(settings, where, experiment, task)
         if experiment.published and experiment.task in settings.tasks:
             measured = settings.tasks[experiment.task].metrics
             for metric in experiment.published.metrics:
@@ -107,6 +107,20 @@ def references(settings: Settings) -> Iterator[Problem]:
                         f"'{experiment.task}'{did_you_mean(metric, measured)}; its metrics are "
                         f"{', '.join(measured)}",
                     )
+
+
+def pair_problems(
+    settings: Settings, where: str, experiment: Experiment, task: str
+) -> Iterator[Problem]:
+    """Why an experiment cannot be evaluated on a task that it is not tuned on."""
+    yield from _fits(settings, where, experiment.model, task)
+    yield from _calibration_is_apart(settings, experiment, task)
+    if _may_hold_test_records(settings, experiment.task, task):
+        yield Problem(
+            where,
+            f"its task '{experiment.task}' splits the same records as '{task}' in another way, so "
+            f"it may be tuned on test records of '{task}'; give both tasks the same `split`",
+        )
 
 
 def _can_calibrate(settings: Settings, where: str, experiment: Experiment) -> Iterator[Problem]:
@@ -130,14 +144,21 @@ def _can_calibrate(settings: Settings, where: str, experiment: Experiment) -> It
                 f"widths {sizes[0]} and {sizes[1]} of models.{name}.architecture, which must be "
                 "multiples of 32 too",
             )
-    for task in (experiment.task, *experiment.cross_task):
-        if _may_hold_test_records(settings, model.gptq.calibration, task):
-            yield Problem(
-                f"models.{name}.gptq.calibration",
-                f"task '{model.gptq.calibration}' splits the same "
-                f"records in another way, so it may hold test records of '{task}'; write '{task}' "
-                "there",
-            )
+    yield from _calibration_is_apart(settings, experiment, experiment.task)
+
+
+def _calibration_is_apart(
+    settings: Settings, experiment: Experiment, task: str
+) -> Iterator[Problem]:
+    gptq = settings.models[experiment.model].gptq
+    if experiment.quantization != "gptq" or gptq is None:
+        return
+    if _may_hold_test_records(settings, gptq.calibration, task):
+        yield Problem(
+            f"models.{experiment.model}.gptq.calibration",
+            f"task '{gptq.calibration}' splits the same records in another way, so it may hold "
+            f"test records of '{task}'; write '{task}' there",
+        )
 
 
 def _fits(settings: Settings, where: str, model_name: str, task_name: str) -> Iterator[Problem]:
@@ -195,7 +216,9 @@ def _may_hold_test_records(settings: Settings, other: str, name: str) -> bool:
 
 def files(settings: Settings, folder: Path) -> Iterator[Problem]:
     """Files and folders that the chosen experiments need and that are not there."""
-    used_tasks = {task for e in settings.chosen.values() for task in (e.task, *e.cross_task)}
+    used_tasks = {
+        task for e in settings.chosen.values() for task in (e.task, *(e.cross_task or []))
+    }
     for experiment in settings.chosen.values():
         model = settings.models[experiment.model]
         if isinstance(model, PretrainModel):

@@ -340,8 +340,9 @@ class Experiment(Section):
     """Name of the base under models."""
     task: str
     """Name of the task under tasks."""
-    cross_task: list[str] = []
-    """Other tasks that base and tuned are evaluated on, to measure forgetting."""
+    cross_task: list[str] | None = None
+    """Other tasks that base and tuned are evaluated on, to measure what the tuning costs there;
+    null: as the key `cross_task` at the top says; []: none."""
     quantization: Literal["nf4", "int8", "gptq", "none"] = "nf4"
     """Quantization of the base, in training and in evaluation: nf4 (4-bit, bitsandbytes), int8
     (LLM.int8, bitsandbytes), gptq (quantized once, with calibration text; needs
@@ -442,6 +443,10 @@ class Settings(Section):
     """Experiments to run and compare."""
     seeds: list[Seed] = Field([1], min_length=1)
     """Training seeds; tuned figures are means over them."""
+    cross_task: Literal["auto", "all", "none"] = "auto"
+    """Whether each experiment is evaluated on the tasks of the others too: all, none, or auto: all
+    where the run has at most six experiments. Pairs that cannot be evaluated fairly are left out
+    and named at the start."""
     datasets: dict[Name, AnyDataset]
     """Sources of raw records, by name."""
     models: dict[Name, AnyModel]

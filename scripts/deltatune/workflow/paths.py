@@ -111,7 +111,7 @@ class Paths:
         return [self.comparison(name, task) for name, task in pairs]
 
     def tables(self) -> list[str]:
-        """The tables of this run; cross_task only if an experiment asks for it."""
+        """The tables of this run; cross_task only where there are such evaluations."""
         names = ["comparison", *(["cross_task"] if self._selection.cross_task else [])]
         return [f"{RESULTS}/{name}.csv" for name in names]
 

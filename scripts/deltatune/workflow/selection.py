@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from pathlib import Path
 
+from deltatune.config import cross_task
 from deltatune.config.model import (
     Experiment,
     FileDataset,
@@ -46,10 +48,10 @@ class Selection:
         """Tasks of the chosen experiments, each once."""
         return list(dict.fromkeys(e.task for e in self.experiments.values()))
 
-    @property
+    @cached_property
     def cross_task(self) -> list[tuple[str, str]]:
         """(experiment, task) of all evaluations on tasks that an experiment was not tuned on."""
-        return [(name, task) for name, e in self.experiments.items() for task in e.cross_task]
+        return cross_task.pairs(self.settings)
 
     def pairs(self, own: bool) -> list[tuple[str, str]]:
         """(experiment, task) of all comparisons of a table: on the task that each experiment was
