@@ -260,6 +260,13 @@ def test_label_metrics_of_any_set_are_those_of_scikit_learn(pairs):
             average="macro",
             zero_division=0,
         ),
+        "macro_f1_present": f1_score(
+            outputs["label"],
+            outputs["predicted"],
+            labels=sorted(set(outputs["label"])),
+            average="macro",
+            zero_division=0,
+        ),
     }
     for name, figure in expected.items():
         metric = load_metric("labels", name, {"labels": LABELS})

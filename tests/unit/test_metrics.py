@@ -14,6 +14,7 @@ from deltatune.metrics.base import Metric
 
 SCRIPTS = Path(metrics.__file__).parents[2]
 ALL = [(kind, name) for kind in metrics.OUTPUTS for name in metrics.available_metrics(kind)]
+MACRO = ("macro_f1", "macro_f1_present")
 TASK = {"labels": ["sport", "world", "science"]}
 
 
@@ -248,6 +249,58 @@ def test_macro_f1_takes_labels_from_the_task_or_alone_from_the_data(outputs):
         predictions=labels["predicted"].tolist(), references=labels["label"].tolist()
     ) == pytest.approx({"macro_f1": figure})
     assert of_task.per_example(of_task.statistics(labels)).tolist() == [1, 0, 1, 0]
+
+
+def labeled(**counts):
+    """All predicted right, and one record of the first class predicted as `tennis`."""
+    labels = [label for label, count in counts.items() for _ in range(count)]
+    outputs = pd.DataFrame({"id": range(len(labels)), "label": labels, "predicted": labels})
+    outputs.loc[0, "predicted"] = "tennis"
+    return outputs
+
+
+def test_classes_without_test_examples_are_named_and_left_out_of_the_mean_beside():
+    """Near-duplicate removal may erase a class of the test: macro F1 is then at most .5 of two."""
+    outputs = labeled(sport=6, world=5)
+    task = {"labels": ["sport", "tennis", "world", "science"]}
+    whole, present = (metrics.load_metric("labels", m, task) for m in MACRO)
+    statistics = whole.statistics(outputs)
+    assert whole.corpus(statistics) == pytest.approx((10 / 11 + 0 + 1 + 0) / 4)
+    assert present.corpus(statistics) == pytest.approx((10 / 11 + 1) / 2)
+    assert whole.caveats(outputs) == [
+        "Macro F1: tennis and science have no test example and count as 0, so the figure cannot "
+        "exceed 0.50; macro_f1_present leaves such labels out"
+    ]
+    assert present.caveats(outputs) == [
+        "Macro F1 (present): tennis and science have no test example, so the mean is over 2 of 4 "
+        "labels"
+    ]
+    # No interval where a class that counts is rare or absent.
+    assert (whole.rare(statistics), present.rare(statistics)) == (True, False)
+
+
+def test_rare_classes_are_named_once():
+    outputs = labeled(sport=6, world=4, tennis=1)
+    task = {"labels": ["sport", "tennis", "world"]}
+    lines = [metrics.load_metric("labels", name, task).caveats(outputs) for name in MACRO]
+    rare = "Macro F1 rests on few examples: the test has fewer than 5 of tennis (1) and world (4)"
+    assert lines == [[rare], [rare]]
+    many = {f"c{n}": 2 for n in range(8)}
+    (line,) = metrics.load_metric("labels", "macro_f1", {"labels": [*many, "tennis"]}).caveats(
+        labeled(**many, tennis=5)
+    )
+    assert line.endswith("of c0 (2), c1 (2), c2 (2), c3 (2), c4 (2) and 3 more")
+
+
+@pytest.mark.parametrize(("fewest", "rare"), [(1, True), (4, True), (5, False), (9, False)])
+def test_a_class_with_fewer_than_five_test_examples_is_rare(fewest, rare):
+    outputs = labeled(sport=9, tennis=fewest)
+    for name in MACRO:
+        metric = metrics.load_metric("labels", name, {"labels": ["sport", "tennis"]})
+        assert metric.rare(metric.statistics(outputs)) is rare
+        assert len(metric.caveats(outputs)) == rare
+    accuracy = metrics.load_metric("labels", "accuracy")
+    assert accuracy.rare(accuracy.statistics(outputs)) is False
 
 
 def test_calibrated_accuracy_scores_the_calibrated_prediction(outputs):

@@ -32,7 +32,7 @@ class Metric(InMemoryMetric):
     aggregate         [..., k] -> [...], from sums over examples, vectorized over leading axes
     signature         one line with all that reproducing the figure needs
 
-    and may override `per_example` and `caveats`.
+    and may override `per_example`, `caveats` and `rare`.
     """
 
     title: ClassVar[str]
@@ -76,7 +76,10 @@ class Metric(InMemoryMetric):
         return []
 
     def rare(self, statistics: np.ndarray) -> bool:
-        """Whether examples [n, k] hold too few of a class for an interval of this metric."""
+        """Whether the figure rests on so few examples of some class that no interval of it holds.
+
+        statistics: [examples, k] of any system, since this depends on the references alone.
+        """
         return False
 
     @property

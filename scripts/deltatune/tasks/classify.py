@@ -62,7 +62,7 @@ class Settings(TaskSettings):
     """The split into training, validation and test set."""
     evaluation: Evaluation = Evaluation()
     """Settings of the scoring of labels."""
-    metrics: list[str] = ["accuracy", "macro_f1", "accuracy_calibrated"]
+    metrics: list[str] = ["accuracy", "macro_f1", "macro_f1_present", "accuracy_calibrated"]
     main_metric: str = MAIN_METRIC
 
     @field_validator("prompt")
