@@ -163,7 +163,7 @@ def make_data(count=20, text="the sky is blue today", **changed) -> ReportData:
         "baselines": {"news": {"TF-IDF": {"title": "no number", "accuracy": 0.81, "ci_low": 0.77,
                                           "ci_high": 0.85}}},
         "records": {
-            "instructions": {"rows": 1000, "kept": 980, "rejected": {"missing output": 20},
+            "instructions": {"rows": 1000, "kept": 980, "unusable": {"missing output": 20},
                              "duplicates": 11, "near_duplicates": 0,
                              "near_duplicate_threshold": 0.85, "splits": {"train": 900, "test": 80},
                              "truncated": 4, "padding_share": 0.032, "supervised_tokens": 1234567},
@@ -686,7 +686,7 @@ def test_hostile_texts_stay_texts():
     data.examples = {HOSTILE: data.examples["ex"]}
     data.caveats = [Caveat(Code.TINY_MODEL, {"model": HOSTILE})]
     data.provenance = {HOSTILE: {HOSTILE: [HOSTILE]}}
-    data.records = {HOSTILE: {"rejected": {HOSTILE: 1}, HOSTILE: HOSTILE}}
+    data.records = {HOSTILE: {"unusable": {HOSTILE: 1}, HOSTILE: HOSTILE}}
     data.costs = pd.DataFrame([(HOSTILE, HOSTILE, 1, 1, 1)], columns=COSTS)
     data.downloads = {HOSTILE: HOSTILE}
     data.confusions = {"news-r8": {"labels": [HOSTILE], "base": [[1]], "tuned": [[1]]}}

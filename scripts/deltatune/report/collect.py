@@ -14,7 +14,7 @@ from deltatune.compare import table as comparisons
 from deltatune.core import manifest
 from deltatune.core.paths import ROOT
 from deltatune.data import reasons
-from deltatune.report import reading
+from deltatune.report import reading, record_counts
 from deltatune.report.caveats import ANSWER_FAULTS, LEAKS, Caveat, Code, tested
 from deltatune.report.data import ReportData
 
@@ -67,7 +67,9 @@ def report_data(
             if "labels" in e["files"]
         },
         baselines=baselines(plan["tasks"]),
-        records={name: task_counts(task) for name, task in plan["tasks"].items()},
+        records={
+            name: record_counts.of_task(task["files"]) for name, task in plan["tasks"].items()
+        },
         costs=costs(plan),
         provenance=provenance(plan),
         caveats=caveats(plan),
@@ -120,39 +122,6 @@ def baselines(tasks: dict[str, Any]) -> dict[str, dict]:
     return result
 
 
-def task_counts(task: dict[str, Any]) -> dict[str, Any]:
-    """What became of the records of a task, from file to packed rows."""
-    source = manifest.read(task["files"]["dataset"])
-    split = manifest.read(task["files"]["split"])
-    tokens = {name: manifest.read(path) for name, path in task["files"]["tokens"].items()}
-    rejected = {**source["reasons"], **split["rejected"]}
-    sizes = {name: split[name] for name in ("train", "validation", "test")}
-    excluded = split["excluded"]
-    return {
-        "rows": source["rows"],
-        "kept": sum(sizes.values()),
-        "rejected": {reasons.Code(code).label: count for code, count in rejected.items()},
-        "duplicates": sum(n for code, n in excluded.items() if code != reasons.Code.NEAR_DUPLICATE),
-        **_near_duplicates(split),
-        "splits": sizes,
-        **({"groups": split["groups"]} if "groups" in split else {}),
-        **split["leakage"],
-        "truncated": sum(t["truncated"] for t in tokens.values()),
-        "dropped": sum(t["dropped"] for t in tokens.values()),
-        "supervised_tokens": tokens["train"]["supervised_tokens"],
-        "padding_share": tokens["train"]["padding_share"],
-    }
-
-
-def _near_duplicates(split: dict[str, Any]) -> dict[str, Any]:
-    """Their number and threshold; nothing where they were not looked for."""
-    threshold = near_duplicate_threshold(split)
-    if threshold is None:
-        return {}
-    count = split["excluded"].get(reasons.Code.NEAR_DUPLICATE, 0)
-    return {"near_duplicates": count, "near_duplicate_threshold": threshold}
-
-
 def costs(plan: dict[str, Any]) -> pd.DataFrame:
     """stage, name, seconds, peak_memory_gb, tokens_per_second of each job that has a manifest."""
     rows = []
@@ -197,15 +166,10 @@ def no_duplicates(splits: dict[str, dict[str, Any]]) -> list[Caveat]:
     tasks: dict[str, list[str]] = {}
     for name, split in splits.items():
         if not split["excluded"]:
-            tasks.setdefault(tested(near_duplicate_threshold(split)), []).append(name)
+            tasks.setdefault(tested(record_counts.near_duplicate_threshold(split)), []).append(name)
     return [
         Caveat(Code.NO_LEAKAGE, {"tasks": names, "tested": what}) for what, names in tasks.items()
     ]
-
-
-def near_duplicate_threshold(split: dict[str, Any]) -> float | None:
-    """From a manifest of split_dataset; None where near duplicates were not looked for."""
-    return split["settings"]["split"]["near_duplicates"]
 
 
 def leaks(task: str, split: dict[str, Any]) -> list[Caveat]:

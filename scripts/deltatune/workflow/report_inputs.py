@@ -109,11 +109,14 @@ class ReportInputs:
     def _task_files(self, task: str) -> dict[str, Any]:
         models = [e.model for e in self._selection.experiments.values() if e.task == task]
         tokens = f"{RESULTS}/tokens/{task}/{models[0]}"
+        dataset = self._settings.tasks[task].dataset
         files = {
-            "dataset": f"{RESULTS}/datasets/{self._settings.tasks[task].dataset}/manifest.json",
+            "dataset": f"{RESULTS}/datasets/{dataset}/manifest.json",
             "split": f"{RESULTS}/tasks/{task}/manifest.json",
             "tokens": {split: f"{tokens}/{split}.json" for split in ("train", "validation")},
         }
+        if self._selection.is_text(dataset):
+            files["chunks"] = f"{RESULTS}/datasets/{dataset}/chunks.json"
         if self._selection.output_type(task) == "labels":
             files["baseline"] = f"{RESULTS}/tasks/{task}/baseline.json"
         return files

@@ -2,25 +2,36 @@
 
 from collections.abc import Mapping
 
+from deltatune.data.reasons import Leak
 from deltatune.report import numbers
-from deltatune.report.caveats import Code
 
 FACTS = {
     "rows": "Rows in the source",
-    "kept": "Rows kept",
-    "rejected": "Rejected",
-    "duplicates": "Duplicates left out",
+    "paragraphs": "Paragraphs in the source, headings included",
+    "unread": "Not readable",
+    "headings": "Headings taken out of the text",
+    "chunks": "Chunks cut from the text",
+    "records": "Records to divide (rows that were read, or chunks)",
+    "unusable": "Not usable for the task",
+    "beyond_max_records": "Beyond max_records",
+    "duplicates": "Repeated records left out",
     "near_duplicates": "Near duplicates left out",
     "near_duplicate_threshold": "Near duplicates: word 3-gram Jaccard from",
-    "splits": "Split",
+    "kept": "Records kept",
+    "splits": "Kept",
     "groups": "Groups",
-    Code.REPEATED_PROMPT: "Test prompts in training with another answer",
-    Code.CONTAINED: "Test records contained in a training record",
-    Code.REPEATED_ANSWER: "Test references verbatim in training",
-    "truncated": "Documents cut to a row",
-    "padding_share": "Padding",
-    "supervised_tokens": "Supervised tokens",
+    "chapters": "Chapters",
+    "divided_chapters": "Chapters in more than one split",
+    Leak.REPEATED_PROMPT: "Test prompts in training with another answer",
+    Leak.CONTAINED: "Test records contained in a training record",
+    Leak.REPEATED_ANSWER: "Test references verbatim in training",
+    "truncated": "Training and validation documents cut to a row",
+    "dropped": "Training and validation documents without room for an answer",
+    "supervised_tokens": "Supervised tokens in training",
+    "padding_share": "Padding of training rows",
 }
+REASONS = ("unread", "unusable")
+"""Facts that are counted by reason: a total, and a row for each reason below it."""
 
 
 def view(records: Mapping[str, Mapping]) -> dict | None:
@@ -37,13 +48,14 @@ def view(records: Mapping[str, Mapping]) -> dict | None:
         name = FACTS.get(key, str(key).replace("_", " ").capitalize())
         inner = dict.fromkeys(k for value in values if isinstance(value, Mapping) for k in value)
         if any(isinstance(value, Mapping) for value in values):
-            if key == "rejected":
-                totals = [sum((value or {}).values()) for value in values]
-                rows.append({"name": name, "cells": [f"{n:,}" for n in totals], "inner": False})
+            if key in REASONS:
+                totals = [None if value is None else sum(value.values()) for value in values]
+                cells = [_cell(total, key) for total in totals]
+                rows.append({"name": name, "cells": cells, "inner": False})
             for part in inner:
                 cells = [_cell((value or {}).get(part), key) for value in values]
-                part_name = f"{name}: {part}" if key != "rejected" else str(part)
-                rows.append({"name": part_name, "cells": cells, "inner": key == "rejected"})
+                part_name = str(part) if key in REASONS else f"{name}: {part}"
+                rows.append({"name": part_name, "cells": cells, "inner": key in REASONS})
         else:
             rows.append(
                 {"name": name, "cells": [_cell(value, key) for value in values], "inner": False}

@@ -1,0 +1,75 @@
+"""What became of the records of a task, from the manifests of the stages that they went through.
+
+Each number follows from those before it: rows or paragraphs of the source, less what could not be
+read; of a text the chunks cut from it; less what is unusable, repeated or beyond `max_records`,
+what is kept; and that in splits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from deltatune.core import manifest
+from deltatune.data import reasons
+
+SPLITS = ("train", "validation", "test")
+
+
+def of_task(files: Mapping[str, Any]) -> dict[str, Any]:
+    """files: manifests: dataset, split, tokens {split: path}, and chunks of a text. Keys: those of
+    `ReportData.records`."""
+    split = manifest.read(files["split"])
+    tokens = {name: manifest.read(path) for name, path in files["tokens"].items()}
+    sizes = {name: split[name] for name in SPLITS}
+    return {
+        **_source(files),
+        "records": split["records"],
+        "unusable": _labels(split["rejected"]),
+        "beyond_max_records": split["beyond_max_records"],
+        **_repeated(split),
+        "kept": sum(sizes.values()),
+        "splits": sizes,
+        **{key: split[key] for key in ("groups", "chapters", "divided_chapters") if key in split},
+        **split["leakage"],
+        "truncated": sum(one["truncated"] for one in tokens.values()),
+        "dropped": sum(one["dropped"] for one in tokens.values()),
+        "supervised_tokens": tokens["train"]["supervised_tokens"],
+        "padding_share": tokens["train"]["padding_share"],
+    }
+
+
+def near_duplicate_threshold(split: Mapping[str, Any]) -> float | None:
+    """From a manifest of split_dataset; None where near duplicates were not looked for."""
+    return split["settings"]["split"]["near_duplicates"]
+
+
+def _source(files: Mapping[str, Any]) -> dict[str, Any]:
+    source = manifest.read(files["dataset"])
+    unread = {"unread": _labels(source["reasons"])}
+    if "chunks" not in files:
+        return {"rows": source["rows"], **unread}
+    chunks = manifest.read(files["chunks"])
+    return {
+        "paragraphs": source["rows"],
+        **unread,
+        "headings": len(chunks["headings_left_out"]),
+        "chunks": chunks["chunks"],
+    }
+
+
+def _labels(counts: Mapping[str, int]) -> dict[str, int]:
+    """Reason in words -> number, from codes."""
+    return {reasons.Code(code).label: count for code, count in counts.items()}
+
+
+def _repeated(split: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers of repeated records; of near ones and their threshold only where they were looked
+    for."""
+    excluded = split["excluded"]
+    near = excluded.get(reasons.Code.NEAR_DUPLICATE, 0)
+    threshold = near_duplicate_threshold(split)
+    counts: dict[str, Any] = {"duplicates": sum(excluded.values()) - near}
+    if threshold is not None:
+        counts |= {"near_duplicates": near, "near_duplicate_threshold": threshold}
+    return counts
