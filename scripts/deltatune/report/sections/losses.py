@@ -31,7 +31,7 @@ def view(data: ReportData) -> list[dict]:
             entry["svg"] = embed.view(losses.plot(curves), alt, f"losses{number}")["svg"]
             epochs = pd.to_numeric(curves["epoch"], errors="coerce").max()
             entry["epochs"] = f"{epochs:.3g}" if numbers.finite(epochs) else ""
-            entry["steps"] = numbers.format_count(curves["step"].max())
+            entry["steps"] = numbers.plural(int(curves["step"].max()), "steps")
         result.append(entry)
     return result
 
