@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 
+from deltatune.core import manifest
+from deltatune.evaluate import behavior
 from deltatune.metrics.registry import load_metric
 
 
@@ -32,6 +36,29 @@ def compute_metrics(outputs: pd.DataFrame, kind: str, task: dict) -> tuple[pd.Da
         }
         print(f"{name}: {figures[name]['value']:.6g} (n = {len(outputs)})")
     return scores, figures
+
+
+def write(
+    outputs: pd.DataFrame,
+    kind: str,
+    task: dict,
+    *,
+    scores: str | Path,
+    metrics: str | Path,
+    table: str | Path,
+) -> None:
+    """Score the outputs of a system, and write the scores of every example and the figures, as JSON
+    and as a table. Beside those of answers stands how the system answers, see `behavior`."""
+    per_example, figures = compute_metrics(outputs, kind, task)
+    beside = {}
+    if "answer" in outputs:
+        per_example = pd.concat([per_example, behavior.per_example(outputs)], axis=1)
+        beside["behavior"] = behavior.summary(outputs)
+    per_example.to_parquet(scores, index=False)
+    manifest.write(metrics, packages=["evaluate"], metrics=figures, **beside)
+    pd.DataFrame.from_dict(figures, orient="index").rename_axis("metric").to_csv(
+        table, lineterminator="\n"
+    )
 
 
 def _clusters(outputs: pd.DataFrame) -> dict[str, pd.Series | str]:
