@@ -5,6 +5,7 @@
 localrules:
     compare_systems,
     join_comparisons,
+    compare_baselines,
 
 
 rule compare_systems:
@@ -63,3 +64,35 @@ rule join_comparisons:
         "Joining {wildcards.table}.csv and adjusting its p-values"
     script:
         "../scripts/join_comparisons.py"
+
+
+rule compare_baselines:
+    input:
+        scores=[
+            path
+            for one in flow.params.baseline_comparisons()
+            for path in [*one["baselines"].values(), *one["tuned"]]
+        ],
+    output:
+        comparison=report(
+            "results/baselines.csv",
+            caption="../report/comparison.rst",
+            category="Comparison",
+            labels={"table": "baselines"},
+        ),
+    log:
+        "results/logs/compare_baselines.log",
+    benchmark:
+        "results/benchmarks/compare_baselines.tsv"
+    conda:
+        "../envs/evaluate.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=flow.params.baseline_comparisons(),
+        code=flow.params.main_metrics_code("compare_baselines"),
+    message:
+        "Comparing tuned systems with plain baselines"
+    script:
+        "../scripts/compare_baselines.py"

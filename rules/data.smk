@@ -92,29 +92,3 @@ rule split_dataset:
         "Splitting the records of task {wildcards.task}"
     script:
         "../scripts/split_dataset.py"
-
-
-rule fit_baseline:
-    input:
-        train="results/tasks/{task}/train.parquet",
-        test="results/tasks/{task}/test.parquet",
-    output:
-        scores="results/tasks/{task}/baseline.json",
-    log:
-        "results/logs/fit_baseline/{task}.log",
-    benchmark:
-        "results/benchmarks/fit_baseline/{task}.tsv"
-    conda:
-        "../envs/evaluate.yaml"
-    resources:
-        mem_mb=lambda w, attempt: 4000 * attempt,
-        runtime=lambda w, attempt: flow.resources.minutes(60, attempt),
-    params:
-        settings=lambda w: {
-            "confidence": flow.params.section("statistics")["confidence"]
-        },
-        code=flow.params.code("fit_baseline"),
-    message:
-        "Fitting TF-IDF and logistic regression on task {wildcards.task}"
-    script:
-        "../scripts/fit_baseline.py"

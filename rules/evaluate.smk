@@ -1,4 +1,7 @@
-# Answers and log-likelihoods of a system on a task's test split, base and tuned alike.
+# Answers and log-likelihoods of a system on a task's test split, base and tuned alike, and those of
+# plain baselines on the same records.
+
+from deltatune.evaluate.baselines.registry import BASELINES
 
 
 rule generate_answers:
@@ -127,3 +130,89 @@ rule compute_metrics:
         "Computing the metrics of {wildcards.system} on {wildcards.task}"
     script:
         "../scripts/compute_metrics.py"
+
+
+rule fit_answer_baselines:
+    input:
+        train="results/tasks/{task}/train.parquet",
+        test="results/tasks/{task}/test.parquet",
+    output:
+        outputs=expand(
+            "results/evaluations/{{task}}/baseline/{name}/answers.parquet",
+            name=BASELINES["answers"],
+        ),
+        manifests=expand(
+            "results/evaluations/{{task}}/baseline/{name}/answers.json",
+            name=BASELINES["answers"],
+        ),
+        scores=expand(
+            "results/evaluations/{{task}}/baseline/{name}/scores.parquet",
+            name=BASELINES["answers"],
+        ),
+        metrics=expand(
+            "results/evaluations/{{task}}/baseline/{name}/metrics.json",
+            name=BASELINES["answers"],
+        ),
+        tables=expand(
+            "results/evaluations/{{task}}/baseline/{name}/metrics.csv",
+            name=BASELINES["answers"],
+        ),
+    log:
+        "results/logs/fit_answer_baselines/{task}.log",
+    benchmark:
+        "results/benchmarks/fit_answer_baselines/{task}.tsv"
+    conda:
+        "../envs/evaluate.yaml"
+    resources:
+        mem_mb=lambda w, attempt: 4000 * attempt,
+        runtime=lambda w, attempt: flow.resources.minutes(120, attempt),
+    params:
+        settings=lambda w: flow.params.baselines(w.task),
+        code=lambda w: flow.params.baselines_code("fit_answer_baselines", w.task),
+    message:
+        "Answering {wildcards.task} by plain baselines"
+    script:
+        "../scripts/fit_answer_baselines.py"
+
+
+rule fit_label_baselines:
+    input:
+        train="results/tasks/{task}/train.parquet",
+        test="results/tasks/{task}/test.parquet",
+    output:
+        outputs=expand(
+            "results/evaluations/{{task}}/baseline/{name}/labels.parquet",
+            name=BASELINES["labels"],
+        ),
+        manifests=expand(
+            "results/evaluations/{{task}}/baseline/{name}/labels.json",
+            name=BASELINES["labels"],
+        ),
+        scores=expand(
+            "results/evaluations/{{task}}/baseline/{name}/scores.parquet",
+            name=BASELINES["labels"],
+        ),
+        metrics=expand(
+            "results/evaluations/{{task}}/baseline/{name}/metrics.json",
+            name=BASELINES["labels"],
+        ),
+        tables=expand(
+            "results/evaluations/{{task}}/baseline/{name}/metrics.csv",
+            name=BASELINES["labels"],
+        ),
+    log:
+        "results/logs/fit_label_baselines/{task}.log",
+    benchmark:
+        "results/benchmarks/fit_label_baselines/{task}.tsv"
+    conda:
+        "../envs/evaluate.yaml"
+    resources:
+        mem_mb=lambda w, attempt: 4000 * attempt,
+        runtime=lambda w, attempt: flow.resources.minutes(120, attempt),
+    params:
+        settings=lambda w: flow.params.baselines(w.task),
+        code=lambda w: flow.params.baselines_code("fit_label_baselines", w.task),
+    message:
+        "Labeling {wildcards.task} by plain baselines"
+    script:
+        "../scripts/fit_label_baselines.py"

@@ -53,7 +53,7 @@ class _Trainer(importlib.abc.MetaPathFinder):
 
 
 if "FAULTS" in os.environ:
-    if _script.endswith(".fit_baseline.py") and _not_yet("killed"):
+    if _script.endswith(".fit_label_baselines.py") and _not_yet("killed"):
         # As the kernel does where memory runs short.
         os.kill(os.getpid(), signal.SIGKILL)
     if _script.endswith(".train_adapter.py"):

@@ -39,6 +39,7 @@ LOCAL = {
     "fetch_dataset",
     "compare_systems",
     "join_comparisons",
+    "compare_baselines",
     "plot_forest",
     "plot_losses",
     "plot_differences",
@@ -48,11 +49,14 @@ LOCAL = {
 }
 # A text is cut and split in one job, one after the other; other data need no cutting.
 TOGETHER, ALONE = "prepare_chunk_text_split_dataset", "prepare_split_dataset"
+# The rule of the job that `faults` kills at its first attempt.
+KILLED = "fit_label_baselines"
 # MB and minutes of a first attempt.
 ASKED = {
     TOGETHER: (4000, 90),
     ALONE: (4000, 60),
-    "fit_baseline": (4000, 60),
+    "fit_answer_baselines": (4000, 120),
+    "fit_label_baselines": (4000, 120),
     "pretrain_model": (3000, 60),
     "tokenize_split": (4000, 120),
     "train_adapter": (3000, 60),
@@ -174,7 +178,7 @@ def test_every_rule_that_is_not_light_ran_as_a_job(whole):
 
 
 def test_each_job_got_what_its_rule_asks_for(whole):
-    jobs = [job for job in whole[1] if job.state == "COMPLETED" and job.rule != "fit_baseline"]
+    jobs = [job for job in whole[1] if job.state == "COMPLETED" and job.rule != KILLED]
     for job in jobs:
         assert (job.memory, job.minutes) == ASKED[job.rule], job.comment
         assert job.cpus == 1 and job.fields["NumNodes"] == "1", job.comment
@@ -188,9 +192,9 @@ def test_the_results_are_those_of_a_run_without_slurm(whole, place, small_run):
 
 
 def test_a_killed_job_is_repeated_with_more_memory_and_time(whole):
-    failed, repeated = (job for job in whole[1] if job.rule == "fit_baseline")
+    failed, repeated = (job for job in whole[1] if job.rule == KILLED)
     assert (failed.state, repeated.state) == ("FAILED", "COMPLETED")
-    memory, minutes = ASKED["fit_baseline"]
+    memory, minutes = ASKED[KILLED]
     assert (failed.memory, failed.minutes) == (memory, minutes)
     assert (repeated.memory, repeated.minutes) == (2 * memory, 2 * minutes)
 

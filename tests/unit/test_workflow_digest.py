@@ -54,9 +54,12 @@ REACH = {
     "evaluate/likelihood.py": {"score_text", "score_labels"},
     "evaluate/generate.py": {"generate_answers"},
     "evaluate/batches.py": {"generate_answers", "score_text", "score_labels"},
-    "evaluate/scores.py": {"compute_metrics"},
-    "compare/statistics.py": {"compare_systems", "join_comparisons"},
-    "evaluate/baselines.py": {"fit_baseline"},
+    "evaluate/scores.py": {"compute_metrics", "fit_answer_baselines", "fit_label_baselines"},
+    "compare/statistics.py": {"compare_systems", "compare_baselines"},
+    "compare/family.py": {"join_comparisons", "compare_baselines"},
+    "evaluate/baselines/answers.py": {"fit_answer_baselines"},
+    "evaluate/baselines/labels.py": {"fit_label_baselines"},
+    "evaluate/behavior.py": {"compute_metrics", "fit_answer_baselines", "fit_label_baselines"},
     "report/page.py": {"render_report"},
     "report/figures/losses.py": {"plot_losses", "render_report"},
 }
@@ -70,7 +73,7 @@ def test_an_edit_is_seen_by_exactly_the_scripts_that_reach_the_module(copy, modu
     assert scripts >= REACH[module]
     unseen = {
         *("train_adapter", "pretrain_model", "split_dataset", "fetch_dataset", "tokenize_split"),
-        *("compute_metrics", "fit_baseline"),
+        *("compute_metrics", "fit_answer_baselines", "fit_label_baselines"),
     }
     assert not scripts & (unseen - REACH[module])
 

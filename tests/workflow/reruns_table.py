@@ -73,13 +73,27 @@ PAGE = ("join_comparisons comparison", "plot_forest", "render_report")
 CROSS_TASK = ("join_comparisons cross_task",)
 #: The figures of an experiment on its own.
 PLOTS = ("plot_losses *", "plot_differences *", "plot_confusion *")
+#: Tuned systems against plain baselines, which are of answers and of labels.
+BASELINES = ("compare_baselines",)
+QUESTIONS_BASELINES = ("fit_answer_baselines questions", *BASELINES)
+NEWS_BASELINES = ("fit_label_baselines news", *BASELINES)
+TALKS_BASELINES = ("fit_answer_baselines talks", *BASELINES)
+PROSE = ("story", "book")
 #: The merged model of the finished run.
 MERGED = ("merge_adapter news 1",)
 
 
 def rescored(experiment: str, task: str) -> tuple[str, ...]:
     """Downstream of all answers or likelihoods of an experiment on its own task."""
-    return (f"compare_systems {experiment} {task}", f"plot_differences {experiment}", *PAGE)
+    return (
+        *(f"compare_systems {experiment} {task}", f"plot_differences {experiment}", *PAGE),
+        *against_baselines(experiment),
+    )
+
+
+def against_baselines(experiment: str) -> tuple[str, ...]:
+    """The comparison of tuned systems with plain baselines, unless those are of prose."""
+    return () if experiment in PROSE else BASELINES
 
 
 def trained(experiment: str) -> tuple[str, ...]:
@@ -90,6 +104,7 @@ def trained(experiment: str) -> tuple[str, ...]:
         f"compare_systems {experiment} *",
         f"plot_* {experiment}",
         *PAGE,
+        *against_baselines(experiment),
     )
 
 
@@ -101,8 +116,8 @@ TINY = (
 MINE = ("tokenize_split * mine *", "* base/mine/none", *trained("story"))
 THEIRS = ("tokenize_split * theirs *", "* base/theirs/nf4", *trained("talks"), *trained("book"))
 #: All that depends on the split of a task, including its model pre-trained on that split.
-NEWS = ("split_dataset news", "fit_baseline news", "pretrain_model tiny", *TINY)
-QUESTIONS = ("split_dataset questions", "pretrain_model tiny", *TINY)
+NEWS = ("split_dataset news", *NEWS_BASELINES, "pretrain_model tiny", *TINY)
+QUESTIONS = ("split_dataset questions", *QUESTIONS_BASELINES, "pretrain_model tiny", *TINY)
 STORY = (
     *("split_dataset story", "tokenize_split story *", "score_text story *"),
     *("generate_answers story *", "compute_metrics story *", "compare_systems * story"),
@@ -110,7 +125,7 @@ STORY = (
 )
 TALKS = (
     *("split_dataset talks", "tokenize_split talks *", "generate_answers talks *"),
-    *("compute_metrics talks *", *trained("talks")),
+    *("compute_metrics talks *", *TALKS_BASELINES, *trained("talks")),
 )
 BOOK = (
     *("split_dataset book", "tokenize_split book *", "score_text book *"),
@@ -174,6 +189,7 @@ def added(experiment: str, task: str, seeds: Iterable[int] = SEEDS) -> tuple[str
         f"compare_systems {experiment} {task}",
         *(f"plot_{figure} {experiment}" for figure in ("losses", "differences", "confusion")),
         *PAGE,
+        *BASELINES,
     )
 
 
@@ -362,7 +378,7 @@ SECTIONS["`experiments`"] = [
     ),
     Row(
         "an experiment removed",
-        (*other_family("news-gptq"), *PAGE),
+        (*other_family("news-gptq"), *PAGE, *BASELINES),
         {"news-gptq": _without("news-gptq")},
         "Its files are kept but no longer shown. Added back, the same jobs run and no others.",
     ),
@@ -374,7 +390,7 @@ SECTIONS["`experiments`"] = [
     ),
     Row(
         "the order of experiments",
-        (*PAGE,),
+        (*PAGE, *BASELINES),
         {"reversed": _reversed("experiments")},
         "It is the order of the rows.",
     ),
@@ -383,7 +399,7 @@ SECTIONS["`experiments`"] = [
 SECTIONS["`run`, `seeds`"] = [
     Row(
         "`run`: some of the experiments",
-        (*other_family("answers", "news-gptq", "talks", "book"), *PAGE),
+        (*other_family("answers", "news-gptq", "talks", "book"), *PAGE, *BASELINES),
         {"news, story": put(run=["news", "story"])},
         "Results of the others are kept. Back to `all`, the same jobs run again.",
     ),
@@ -411,19 +427,19 @@ SECTIONS["`run`, `seeds`"] = [
                 }.items()
                 for system in systems
             ),
-            *("compare_systems *", *PLOTS, *PAGE, *CROSS_TASK),
+            *("compare_systems *", *PLOTS, *PAGE, *CROSS_TASK, *BASELINES),
         ),
         {"3": put(seeds=[1, 2, 3])},
         "Only the new seed is trained and evaluated.",
     ),
     Row(
         "`seeds`: the last one removed",
-        ("compare_systems *", *PLOTS, *PAGE, *CROSS_TASK),
+        ("compare_systems *", *PLOTS, *PAGE, *CROSS_TASK, *BASELINES),
         {"1": put(seeds=[1])},
     ),
     Row(
         "`seeds`: reordered",
-        ("compare_systems *", *PLOTS, *PAGE, *CROSS_TASK),
+        ("compare_systems *", *PLOTS, *PAGE, *CROSS_TASK, *BASELINES),
         {"2, 1": put(seeds=[2, 1])},
         "The report shows the examples of the first seed.",
     ),
@@ -431,16 +447,25 @@ SECTIONS["`run`, `seeds`"] = [
 
 SECTIONS["`tasks`"] = [
     Row(
-        "`evaluation.max_new_tokens`, `batch_size`, `max_examples` of `instruct`",
+        "`evaluation.max_new_tokens`, `batch_size` of `instruct`",
         (
             *("generate_answers questions *", "compute_metrics questions *"),
             *rescored("answers", "questions"),
         ),
         {
             key: put_at({f"tasks.questions.evaluation.{key}": 9})
-            for key in ("max_new_tokens", "batch_size", "max_examples")
+            for key in ("max_new_tokens", "batch_size")
         },
         "Nothing is trained.",
+    ),
+    Row(
+        "`evaluation.max_examples` of `instruct`",
+        (
+            *("generate_answers questions *", "compute_metrics questions *"),
+            *(*rescored("answers", "questions"), *QUESTIONS_BASELINES),
+        ),
+        {"max_examples": put(tasks__questions__evaluation__max_examples=9)},
+        "The baselines answer the same records.",
     ),
     Row(
         "`evaluation.continuations`, `max_new_tokens` of `prose`",
@@ -471,19 +496,25 @@ SECTIONS["`tasks`"] = [
         {"2": put(tasks__story__evaluation__batch_size=2)},
     ),
     Row(
-        "`evaluation` of `classify`: any key",
+        "`evaluation.batch_size` of `classify`",
         (
             *("score_labels news *", "compute_metrics news *", "compare_systems * news"),
-            *("plot_differences news*", "plot_confusion *", *PAGE),
+            *("plot_differences news*", "plot_confusion *", *PAGE, *BASELINES),
         ),
-        {
-            "batch_size": put(tasks__news__evaluation__batch_size=2),
-            "max_examples": put(tasks__news__evaluation__max_examples=5),
-        },
+        {"batch_size": put(tasks__news__evaluation__batch_size=2)},
+    ),
+    Row(
+        "`evaluation.max_examples` of `classify`",
+        (
+            *("score_labels news *", "compute_metrics news *", "compare_systems * news"),
+            *("plot_differences news*", "plot_confusion *", *PAGE, *NEWS_BASELINES),
+        ),
+        {"max_examples": put(tasks__news__evaluation__max_examples=5)},
+        "The baselines label the same records.",
     ),
     Row(
         "`metrics`: added, removed, reordered",
-        ("compute_metrics questions *", *rescored("answers", "questions")),
+        ("compute_metrics questions *", *rescored("answers", "questions"), *QUESTIONS_BASELINES),
         {
             "more": put(tasks__questions__metrics=["rouge_l", "bleu", "exact_match"]),
             "less": put(tasks__questions__metrics=["rouge_l"]),
@@ -493,7 +524,7 @@ SECTIONS["`tasks`"] = [
     ),
     Row(
         "`language` of `instruct`",
-        ("compute_metrics questions *", *rescored("answers", "questions")),
+        ("compute_metrics questions *", *rescored("answers", "questions"), *QUESTIONS_BASELINES),
         {"es": put(tasks__questions__language="es")},
         "No system is evaluated again.",
     ),
@@ -507,6 +538,7 @@ SECTIONS["`tasks`"] = [
         (
             *("tokenize_split questions *", "generate_answers questions *"),
             *("compute_metrics questions *", *trained("answers"), *CROSS_TASK),
+            *QUESTIONS_BASELINES,
         ),
         {"alpaca": put(tasks__questions__prompt="alpaca")},
         "The base is evaluated again too, but it was pre-trained without a prompt and is kept.",
@@ -515,7 +547,7 @@ SECTIONS["`tasks`"] = [
         "`chat`",
         (
             *("tokenize_split talks *", "generate_answers talks *", "compute_metrics talks *"),
-            *trained("talks"),
+            *(*trained("talks"), *TALKS_BASELINES),
         ),
         {"system": put(tasks__talks__chat__system="Be kind.")},
     ),
@@ -702,7 +734,7 @@ SECTIONS["`models`"] = [
 SECTIONS["`statistics`, `report`, the machine"] = [
     Row(
         "`statistics`: `resamples`, `seed`",
-        ("compare_systems *", *PAGE, *CROSS_TASK),
+        ("compare_systems *", *PAGE, *CROSS_TASK, *BASELINES),
         {"resamples": put(statistics__resamples=999), "seed": put(statistics__seed=1)},
     ),
     Row(
@@ -713,7 +745,7 @@ SECTIONS["`statistics`, `report`, the machine"] = [
     ),
     Row(
         "`statistics.confidence`",
-        ("compare_systems *", "fit_baseline *", *PAGE, *CROSS_TASK),
+        ("compare_systems *", *PAGE, *CROSS_TASK, *BASELINES),
         {"0.9": put(statistics__confidence=0.9)},
     ),
     Row(
@@ -809,7 +841,7 @@ SECTIONS["Code, template, environments"] = [
         "a script",
         (
             *("score_labels *", "compute_metrics news *", "compare_systems * news"),
-            *("plot_differences news*", "plot_confusion *", *PAGE),
+            *("plot_differences news*", "plot_confusion *", *PAGE, *BASELINES),
         ),
         {"score_labels": code("score_labels.py")},
     ),
@@ -822,20 +854,40 @@ SECTIONS["Code, template, environments"] = [
             "plot_*",
             *PAGE,
             *CROSS_TASK,
+            *BASELINES,
             *MERGED,
         ),
         {"training": code("deltatune/train/train.py")},
     ),
     Row(
         "`compare/statistics.py`",
-        ("compare_systems *", *PAGE, *CROSS_TASK),
+        ("compare_systems *", *PAGE, *CROSS_TASK, *BASELINES),
         {"statistics": code("deltatune/compare/statistics.py")},
     ),
     Row(
         "`metrics/answers/bleu.py`",
-        ("compute_metrics questions *", *rescored("answers", "questions")),
+        ("compute_metrics questions *", *rescored("answers", "questions"), *QUESTIONS_BASELINES),
         {"bleu": code("deltatune/metrics/answers/bleu.py")},
         "Metrics of other tasks are not computed again.",
+    ),
+    Row(
+        "`evaluate/baselines/labels.py`",
+        (*NEWS_BASELINES, "render_report"),
+        {"labels": code("deltatune/evaluate/baselines/labels.py")},
+        "No system with a model is evaluated again.",
+    ),
+    Row(
+        "`evaluate/baselines/answers.py`",
+        ("fit_answer_baselines *", *BASELINES, "render_report"),
+        {"answers": code("deltatune/evaluate/baselines/answers.py")},
+    ),
+    Row(
+        "`evaluate/behavior.py`",
+        (
+            *("compute_metrics *", "fit_answer_baselines *", "fit_label_baselines *"),
+            *("compare_systems *", "plot_differences *", *PAGE, *CROSS_TASK, *BASELINES),
+        ),
+        {"behavior": code("deltatune/evaluate/behavior.py")},
     ),
     Row(
         "a figure: `report/figures/losses.py`",
@@ -943,7 +995,7 @@ SECTIONS["Results"] = [
         "a result removed, with all that depend on it",
         (
             *("score_labels news tuned/news/seed-2", "compute_metrics news tuned/news/seed-2"),
-            *("compare_systems news news", "plot_differences news", *PAGE),
+            *("compare_systems news news", "plot_differences news", *PAGE, *BASELINES),
         ),
         {
             "labels": remove(
@@ -981,7 +1033,7 @@ SECTIONS["Under `--use-conda`"] = [
         "`envs/train.yaml`",
         (
             *("pretrain_model *", "tokenize_split *", "train_adapter *", "* tuned/*", *TINY),
-            *("compare_systems *", "plot_*", *PAGE, *CROSS_TASK, *MERGED),
+            *("compare_systems *", "plot_*", *PAGE, *CROSS_TASK, *BASELINES, *MERGED),
         ),
         {"train": append("envs/train.yaml", "# Other.\n")},
     ),
@@ -993,7 +1045,8 @@ SECTIONS["Under `--use-conda`"] = [
     Row(
         "`envs/evaluate.yaml`",
         (
-            *("fit_baseline *", "generate_answers *", "score_text *", "compute_metrics *"),
+            *("fit_answer_baselines *", "fit_label_baselines *", *BASELINES),
+            *("generate_answers *", "score_text *", "compute_metrics *"),
             *("score_labels news base/tiny/nf4", "score_labels news tuned/news/*"),
             *("compare_systems *", "plot_differences *", "plot_confusion news", *PAGE, *CROSS_TASK),
         ),
@@ -1012,9 +1065,10 @@ SECTIONS["Under `--use-conda`"] = [
 # ---------------------------------------------------------------- the page
 
 ORDER = (
-    *("fetch_dataset", "chunk_text", "split_dataset", "fit_baseline", "fetch_model"),
-    *("pretrain_model", "tokenize_split", "quantize_model", "train_adapter", "generate_answers"),
-    *("score_text", "score_labels", "compute_metrics", "compare_systems", "join_comparisons"),
+    *("fetch_dataset", "chunk_text", "split_dataset", "fetch_model", "pretrain_model"),
+    *("tokenize_split", "quantize_model", "train_adapter", "generate_answers"),
+    *("score_text", "score_labels", "compute_metrics", "fit_answer_baselines"),
+    *("fit_label_baselines", "compare_systems", "join_comparisons", "compare_baselines"),
     *("plot_forest", "plot_losses", "plot_differences", "plot_confusion", "render_report"),
     "merge_adapter",
 )

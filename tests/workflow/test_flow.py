@@ -99,9 +99,11 @@ def jobs(flow: Flow) -> dict[str, dict]:
         job("plot_differences", name, experiment=name)
         if outputs == "labels":
             job("plot_confusion", name, experiment=name)
-            job("fit_baseline", task, task=task)
+            job("fit_label_baselines", task, task=task)
+        if outputs == "answers":
+            job("fit_answer_baselines", task, task=task)
     job("join_comparisons", table="comparison")
-    for rule in ("plot_forest", "render_report"):
+    for rule in ("compare_baselines", "plot_forest", "render_report"):
         job(rule)
     return params
 

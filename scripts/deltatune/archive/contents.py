@@ -62,6 +62,12 @@ def results(flow: Flow) -> list[str]:
             paths = flow.paths.evaluated(name, file, task)
             files += [paths["base"], *paths["tuned"]]
         files.append(f"{RESULTS}/comparisons/{name}/{task}.csv")
+    for task in flow.tasks:
+        outputs = flow.output_type(task)
+        for file in ("metrics.json", "metrics.csv", "scores.parquet"):
+            files += flow.paths.baselines(task, file).values()
+        for suffix in (".parquet", ".json"):
+            files += flow.paths.baselines(task, f"{outputs}{suffix}").values()
     for task in _tasks(flow):
         folder = f"{RESULTS}/tasks/{task}"
         files += [f"{folder}/manifest.json", f"{folder}/excluded.csv"]

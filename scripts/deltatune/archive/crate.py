@@ -53,6 +53,7 @@ OUTPUTS = {
     "verdict.txt": "The same in a few sentences",
     "comparison.csv": "Tuned against base, one row for each experiment and metric",
     "cross_task.csv": "The same on tasks that were not trained on",
+    "baselines.csv": "Tuned against each plain baseline of its task",
 }
 
 

@@ -24,12 +24,14 @@ def report_data(
 ) -> ReportData:
     """Read a run's results.
 
-    tables: comparison.csv, and cross_task.csv where there is one; each adjusts its own p-values.
+    tables: comparison.csv, and where there are any cross_task.csv and baselines.csv, which is of
+    tuned systems against plain baselines.
     plan: what `workflow.report_inputs` lists: experiments, tasks and models with their files.
     options: the sections `report` and `statistics` of the settings.
     """
     experiments = plan["experiments"]
-    table = pd.concat([comparisons.read(path) for path in tables], ignore_index=True)
+    of_bases = [path for path in tables if str(path) != plan["baselines"]]
+    table = pd.concat([comparisons.read(path) for path in of_bases], ignore_index=True)
     others = plan["cross_task"]
     paths = [*(e["files"]["comparison"] for e in experiments.values())]
     paths += [other["comparison"] for other in others]
@@ -112,14 +114,17 @@ def answers(experiment: dict[str, Any]) -> pd.DataFrame:
 
 
 def baselines(tasks: dict[str, Any]) -> dict[str, dict]:
-    """task -> {title: {metric: value}} for the tasks that have a classical baseline."""
-    result = {}
-    for name, task in tasks.items():
-        if "baseline" in task["files"]:
-            baseline = manifest.read(task["files"]["baseline"])
-            keys = ("accuracy", "macro_f1", "ci_low", "ci_high")
-            result[name] = {baseline["title"]: {key: baseline[key] for key in keys}}
-    return result
+    """task -> {title of a plain baseline: {metric: value}}."""
+    return {
+        name: {
+            task["baselines"][baseline]: {
+                metric: entry["value"] for metric, entry in manifest.read(path)["metrics"].items()
+            }
+            for baseline, path in task["files"]["baselines"].items()
+        }
+        for name, task in tasks.items()
+        if task["baselines"]
+    }
 
 
 def costs(plan: dict[str, Any]) -> pd.DataFrame:

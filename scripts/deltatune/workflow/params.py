@@ -24,6 +24,9 @@ NOT_READ = {
     "score_text": ("continuations", "max_new_tokens"),
 }
 
+#: The keys of `evaluation` that only a model is run with: baselines read which records, no more.
+OF_MODELS = ("batch_size", "max_new_tokens")
+
 
 class Params:
     """Plain data: Snakemake compares the reprs of params."""
@@ -48,10 +51,26 @@ class Params:
 
     def metrics_code(self, script: str, task: str) -> str:
         """The same, with the metrics of a task."""
-        folder = f"deltatune.metrics.{self._selection.output_type(task)}"
-        return self.code(
-            script, *(f"{folder}.{name}" for name in self._settings.tasks[task].metrics)
-        )
+        return self.code(script, *self._metric_modules(task))
+
+    def baselines_code(self, script: str, task: str) -> str:
+        """The same, with the kind and the metrics of a task."""
+        kind = f"deltatune.tasks.{self._selection.kind(task)}"
+        return self.code(script, kind, *self._metric_modules(task))
+
+    def main_metrics_code(self, script: str) -> str:
+        """The same, with the main metrics of the tasks that have plain baselines."""
+        tasks = [self._selection.experiment(name).task for name in self._selection.with_baselines]
+        modules = [
+            self._metric_module(task, self._settings.tasks[task].main_metric) for task in tasks
+        ]
+        return self.code(script, *sorted(set(modules)))
+
+    def _metric_modules(self, task: str) -> list[str]:
+        return [self._metric_module(task, name) for name in self._settings.tasks[task].metrics]
+
+    def _metric_module(self, task: str, metric: str) -> str:
+        return f"deltatune.metrics.{self._selection.output_type(task)}.{metric}"
 
     def model_code(self, script: str, model: str) -> str:
         """The same, with the kinds of the tasks that a model is pretrained on."""
@@ -168,6 +187,25 @@ class Params:
             "main_metric": self._settings.tasks[task].main_metric,
             **self.task(task, "labels", "metrics"),
         }
+
+    def baselines(self, task: str) -> dict:
+        """What the plain baselines of a task, and their scores, depend on."""
+        keys = ("labels", "language", "metrics", "prompt", "chat", "evaluation")
+        chosen = self.task(task, *keys)
+        read = {k: v for k, v in chosen["evaluation"].items() if k not in OF_MODELS}
+        return chosen | {"evaluation": read}
+
+    def baseline_comparisons(self) -> list[dict]:
+        """What the comparisons with plain baselines depend on, with their files: one for each
+        experiment that has some, by the main metric of its task."""
+        comparisons = []
+        for name in self._selection.with_baselines:
+            settings = self.comparison(name, self._selection.experiment(name).task)
+            settings["metrics"] = [settings["main_metric"]]
+            # Each is a test by itself, see `family.independent`.
+            settings["family"] = 1
+            comparisons.append({"settings": settings, **self._paths.against_baselines(name)})
+        return comparisons
 
     # ------------------------------------------------------------ figures
 

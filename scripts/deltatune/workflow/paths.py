@@ -110,9 +110,24 @@ class Paths:
         pairs = self._selection.pairs(own=table == "comparison")
         return [self.comparison(name, task) for name, task in pairs]
 
+    def baselines(self, task: str, file: str) -> dict[str, str]:
+        """Name of each plain baseline of a task -> one file of its evaluation."""
+        folder = f"{RESULTS}/evaluations/{task}/baseline"
+        return {name: f"{folder}/{name}/{file}" for name in self._selection.baselines(task)}
+
+    def against_baselines(self, experiment: str) -> dict[str, Any]:
+        """{"baselines": {name: path}, "tuned": [paths]}: the scores that an experiment is compared
+        with, and its own."""
+        task = self._selection.experiment(experiment).task
+        return {
+            "baselines": self.baselines(task, "scores.parquet"),
+            "tuned": self.evaluated(experiment, "scores.parquet")["tuned"],
+        }
+
     def tables(self) -> list[str]:
-        """The tables of this run; cross_task only where there are such evaluations."""
+        """The tables of this run; cross_task and baselines only where there are such rows."""
         names = ["comparison", *(["cross_task"] if self._selection.cross_task else [])]
+        names += ["baselines"] if self._selection.with_baselines else []
         return [f"{RESULTS}/{name}.csv" for name in names]
 
     # ------------------------------------------------------------ merging

@@ -45,7 +45,7 @@ class ReportInputs:
         }
         return {
             "experiments": experiments,
-            "tasks": {task: {"files": self._task_files(task)} for task in self._selection.tasks},
+            "tasks": {task: self._task(task) for task in self._selection.tasks},
             "cross_task": [
                 {
                     "comparison": self._paths.comparison(name, task),
@@ -53,6 +53,7 @@ class ReportInputs:
                 }
                 for name, task in self._selection.cross_task
             ],
+            "baselines": f"{RESULTS}/baselines.csv" if self._selection.with_baselines else None,
             "models": models,
             "jobs": {stage: files for stage, files in jobs.items() if files},
         }
@@ -106,6 +107,13 @@ class ReportInputs:
         seeds = [f"seed {seed}" for seed in self._settings.seeds]
         return [("base", paths["base"]), *zip(seeds, paths["tuned"], strict=True)]
 
+    def _task(self, task: str) -> dict[str, Any]:
+        baselines = self._selection.baselines(task)
+        return {
+            "files": self._task_files(task),
+            "baselines": {name: baseline.title for name, baseline in baselines.items()},
+        }
+
     def _task_files(self, task: str) -> dict[str, Any]:
         models = [e.model for e in self._selection.experiments.values() if e.task == task]
         tokens = f"{RESULTS}/tokens/{task}/{models[0]}"
@@ -117,9 +125,7 @@ class ReportInputs:
         }
         if self._selection.is_text(dataset):
             files["chunks"] = f"{RESULTS}/datasets/{dataset}/chunks.json"
-        if self._selection.output_type(task) == "labels":
-            files["baseline"] = f"{RESULTS}/tasks/{task}/baseline.json"
-        return files
+        return files | {"baselines": self._paths.baselines(task, "metrics.json")}
 
 
 def _leaves(node: Any) -> list[str]:

@@ -16,6 +16,8 @@ from deltatune.config.model import (
     UrlDataset,
 )
 from deltatune.data.formats import TEXT_SUFFIXES
+from deltatune.evaluate.baselines.base import Baseline
+from deltatune.evaluate.baselines.registry import BASELINES
 from deltatune.tasks.base import TaskKind
 from deltatune.tasks.registry import load_kind
 
@@ -73,6 +75,15 @@ class Selection:
     def of_outputs(self, output_type: str) -> list[str]:
         """Chosen experiments whose own task yields answers, text or labels."""
         return [n for n, e in self.experiments.items() if self.output_type(e.task) == output_type]
+
+    def baselines(self, task: str) -> dict[str, Baseline]:
+        """The plain baselines of a task, by name."""
+        return BASELINES[self.output_type(task)]
+
+    @property
+    def with_baselines(self) -> list[str]:
+        """Chosen experiments whose own task has plain baselines."""
+        return [name for name, e in self.experiments.items() if self.baselines(e.task)]
 
     # ------------------------------------------------------------ systems
 

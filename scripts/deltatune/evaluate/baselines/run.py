@@ -1,0 +1,65 @@
+"""All plain baselines of a task: their outputs, in the form of a model's, and their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from deltatune.core import manifest
+from deltatune.evaluate import scores
+from deltatune.evaluate.baselines.base import Baseline
+from deltatune.tasks.base import TaskKind
+from deltatune.tasks.registry import load_kind
+
+
+def outputs(
+    baseline: Baseline, train: pd.DataFrame, test: pd.DataFrame, kind: TaskKind, task: dict
+) -> pd.DataFrame:
+    """What a baseline gives on exactly the records that models are evaluated on.
+
+    All columns of the kind's questions but the prompt, and of answers: answer, finished; of labels:
+    predicted, and predicted_calibrated, which is the same, as there is no prompt to calibrate on.
+    """
+    questions = kind.questions(test, task).reset_index(drop=True).drop(columns="prompt")
+    records = test.set_index("id", drop=False).loc[questions["id"]]
+    predicted = list(baseline.predict(train, records, kind))
+    if kind.OUTPUTS == "labels":
+        return questions.assign(predicted=predicted, predicted_calibrated=predicted)
+    return questions.assign(answer=predicted, finished=True)
+
+
+def write(baselines: Mapping[str, Baseline], inputs: Any, files: Any, task: dict[str, Any]) -> None:
+    """Evaluate baselines on a task.
+
+    inputs: `train` and `test`, Parquet files of records. files: for each of the baselines, in
+    their order, the paths `outputs`, `manifests`, `scores`, `metrics` and `tables`.
+    """
+    kind = load_kind(task["kind"])
+    train, test = pd.read_parquet(inputs.train), pd.read_parquet(inputs.test)
+    for place, (name, baseline) in enumerate(baselines.items()):
+        print(f"{name}: {baseline.title}")
+        given = outputs(baseline, train, test, kind, task)
+        given.to_parquet(files.outputs[place], index=False)
+        counts = {}
+        if "answer" in given:
+            empty = sum(not text.strip() for text in given["answer"])
+            counts = {"unfinished": 0, "empty": empty, "prompts_cut": 0}
+        manifest.write(
+            files.manifests[place],
+            packages=["scikit-learn"],
+            settings=task,
+            baseline=name,
+            title=baseline.title,
+            examples=len(given),
+            **counts,
+        )
+        scores.write(
+            given,
+            kind.OUTPUTS,
+            task,
+            scores=files.scores[place],
+            metrics=files.metrics[place],
+            table=files.tables[place],
+        )
