@@ -49,11 +49,11 @@ def caption(data: ReportData, facts: list[Fact]) -> str:
 
 
 def sample(fact: Fact) -> str:
-    """'200 examples', or '200 windows of 5 chapters' where whole clusters are independent."""
+    """'200 examples', or '200 windows in 5 chapters' where whole clusters are independent."""
     text = numbers.plural(fact.n, fact.unit)
     if (fact.clusters, fact.cluster_unit) == (fact.n, fact.unit):
         return text
-    return f"{text} of {numbers.plural(fact.clusters, fact.cluster_unit)}"
+    return f"{text} in {numbers.plural(fact.clusters, fact.cluster_unit)}"
 
 
 def note(data: ReportData) -> str:

@@ -1,0 +1,94 @@
+"""Sections of the page whose numbers say what they count."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from deltatune.report import examples
+from deltatune.report.data import COSTS
+from deltatune.report.figures import embed, forest, losses
+from deltatune.report.sections import costs, differences
+from deltatune.report.sections import losses as losses_section
+from test_compare_fact import a_fact
+
+JOBS = pd.DataFrame(
+    [
+        *(("train_adapter", f"ex, seed {n}", 60.0, 1.5, 100.0 * n) for n in (1, 2)),
+        ("score_labels", "base", 5.0, 0.5, np.nan),
+        ("score_labels", "seed 1", np.nan, 0.4, np.nan),
+    ],
+    columns=COSTS,
+)
+
+
+def test_the_total_says_of_how_many_jobs_it_is():
+    view = costs.view(JOBS)
+    stages = {row["stage"]: (row["name"], row["seconds"], row["speed"]) for row in view["stages"]}
+    assert stages == {
+        "train_adapter": ("2 jobs", "2 min 00 s", "150"),
+        "score_labels": ("2 jobs", "5.0 s", "–"),
+    }
+    assert (view["total"], view["count"], len(view["jobs"])) == ("2 min 05 s", "4 jobs", 4)
+    assert view["note"].startswith("The total is the time of the 4 jobs listed here")
+    assert "1 job without a known time" in view["note"]
+    assert "Tokens per second of a stage are the mean over its jobs." in view["note"]
+
+
+def test_a_total_of_known_times_has_no_remark_on_unknown_ones():
+    note = costs.view(JOBS[JOBS["stage"] == "train_adapter"])["note"]
+    assert "2 jobs" in note and "without" not in note
+
+
+def test_a_mean_of_losses_is_of_all_seeds_or_none():
+    rows = pd.DataFrame(
+        {"seed": [1, 1, 2, 2], "step": [0, 5, 0, 5], "split": "validation", "epoch": 0.1,
+         "loss": [3.0, 1.0, 4.0, np.nan]}
+    )  # fmt: skip
+    assert losses.mean_over_seeds(rows, 2).to_dict() == {0: 3.5}
+    picture = embed.to_svg(losses.plot(rows))
+    assert "validation 3.500" in picture and "validation 1.000" not in picture
+    final = pd.DataFrame(
+        {"seed": [1, 2], "split": "validation", "base": [3.0, 4.0], "tuned": [1.0, np.nan]}
+    )
+    mean = losses_section.final_rows(final)[-1]
+    assert mean["of"] == "mean over seeds 1, 2"
+    assert (mean["base"], mean["tuned"]) == ("3.500", "–")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "200 examples"),
+        ({"clusters": 5, "cluster_unit": "chapters"}, "200 examples in 5 chapters"),
+        ({"clusters": 1, "cluster_unit": "chapters"}, "200 examples in 1 chapter"),
+        ({"n": 5, "clusters": 5, "unit": "windows", "cluster_unit": "documents"},
+         "5 windows in 5 documents"),
+    ],
+)  # fmt: skip
+def test_a_figure_says_what_was_scored_and_what_is_independent(changes, expected):
+    assert differences.sample(a_fact(**changes)) == expected
+
+
+def test_one_adapter_has_one_interval_and_a_recipe_two():
+    one = a_fact(seeds=1, estimand="adapters", adapters_low=0.5, adapters_high=0.7)
+    thick = f"stroke-width: {forest.THICK}"
+    thin = f"stroke-width: {forest.THIN}"
+    assert embed.to_svg(forest.plot([a_fact()])).count(thick) == 1
+    difference = embed.to_svg(forest.plot([a_fact()])).count(thin) - embed.to_svg(
+        forest.plot([one])
+    ).count(thin)
+    assert difference == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [("few_differing", "fewer than 20 differ"), ("rare_class", "fewer than 5 test examples")],
+)
+def test_a_difference_without_an_interval_says_why(code, words):
+    fact = a_fact(ci_low=None, ci_high=None, no_interval=code)
+    assert words in embed.to_svg(forest.plot([fact]))
+    assert "no interval" not in embed.to_svg(forest.plot([a_fact()]))
+
+
+def test_sides_of_examples():
+    gains = pd.Series([0.5, -0.5, 1e-12, np.nan])
+    assert examples.sides(gains).tolist() == ["better", "worse", "unchanged", "unscored"]
