@@ -76,7 +76,7 @@ rule compare_baselines:
     output:
         comparison=report(
             "results/baselines.csv",
-            caption="../report/comparison.rst",
+            caption="../report/baselines.rst",
             category="Comparison",
             labels={"table": "baselines"},
         ),

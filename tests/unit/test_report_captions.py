@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import jinja2
 import pytest
+from deltatune.compare.table import COLUMNS
 from deltatune.core.errors import UserError
 from deltatune.metrics import metadata as metadata_module
 from deltatune.metrics.metadata import metadata
@@ -14,6 +15,7 @@ from deltatune.workflow.flow import Flow
 from docutils.core import publish_parts
 
 CAPTIONS = Path(__file__).parents[2] / "report"
+RULES = CAPTIONS.parent / "rules"
 METRICS = [(outputs, name) for outputs in OUTPUTS for name in available_metrics(outputs)]
 
 
@@ -145,6 +147,29 @@ def test_excluded_records_are_of_the_duplicates_that_were_looked_for(threshold, 
 def test_each_table_says_which_comparisons_it_holds():
     assert "tasks that it was not tuned for" in caption("comparison", table="cross_task")
     assert "the task that it was tuned for" in caption("comparison", table="comparison")
+    assert "No p-value is adjusted" in caption("baselines")
+
+
+@pytest.mark.parametrize("file", sorted(CAPTIONS.glob("*.rst")), ids=lambda file: file.stem)
+def test_captions_name_columns_that_there_are(file):
+    columns = re.findall(r"(?<!\*)\*(\w+)\*(?!\*)", file.read_text(encoding="utf-8"))
+    assert set(columns) <= {*COLUMNS, "adapters"}
+
+
+def test_each_caption_belongs_to_an_output_whose_wildcards_it_names():
+    """A caption that names a wildcard which its rule lacks would be of another table in silence."""
+    uses = {}
+    for rules in RULES.glob("*.smk"):
+        text = rules.read_text(encoding="utf-8")
+        for path, name in re.findall(
+            r'report\(\s*"([^"]+)",\s*caption="../report/(\w+).rst"', text
+        ):
+            uses.setdefault(name, []).append(set(re.findall(r"{(\w+)}", path)))
+    assert {file.stem for file in CAPTIONS.glob("*.rst")} == {*uses, "workflow"}
+    for name, wildcards in uses.items():
+        source = (CAPTIONS / f"{name}.rst").read_text(encoding="utf-8")
+        named = set(re.findall(r"snakemake\.wildcards\.(\w+)", source))
+        assert all(named <= one for one in wildcards), name
 
 
 def test_the_report_says_the_seeds_of_the_run():
