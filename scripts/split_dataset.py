@@ -9,6 +9,7 @@ with stage.stage(snakemake) as terminal:
     from deltatune.core import manifest
     from deltatune.data import classes, prepare
     from deltatune.data.reasons import Code
+    from deltatune.tasks.base import few_clusters
     from deltatune.tasks.registry import load_kind
 
     settings = snakemake.params.settings
@@ -28,6 +29,12 @@ with stage.stage(snakemake) as terminal:
             f"{where}: {len(split.excluded)} of {len(records)} records left out; "
             f"reasons in {snakemake.output.excluded}"
         )
+    clusters = kind.clusters(split.test)
+    if clusters:
+        number, unit = clusters["cluster"].nunique(), clusters["cluster_unit"]
+        counts["test_clusters"] = {"number": number, "unit": unit}
+        if message := few_clusters(number, unit, where):
+            terminal.say(message)
     if "classes" in counts:
         near_duplicates = counts["excluded"].get(Code.NEAR_DUPLICATE, 0)
         for shortage in classes.shortages(counts["classes"], near_duplicates):

@@ -208,6 +208,9 @@ def test_every_word_of_a_text_is_in_a_chunk_a_heading_or_rejected(text, words, f
     again = pd.read_csv(path, dtype={"chapter": str, "text": str}, keep_default_na=False)
     assert again["text"].tolist() == chunks["text"].tolist()
     assert again["chapter"].tolist() == chunks["chapter"].tolist()
+    source_text = chunks.attrs["source"]
+    places = zip(again["source_start"], again["source_end"], strict=True)
+    assert [source_text[start:end] for start, end in places] == again["text"].tolist()
 
 
 @fuzz(120, text=GOOD, context=st.sampled_from([8, 33]), bos=st.booleans())

@@ -2,8 +2,10 @@
 
 import pandas as pd
 import pytest
+from deltatune.compare import statistics
 from deltatune.data.prepare import prepare
 from deltatune.evaluate.scores import compute_metrics
+from deltatune.tasks import base
 from deltatune.tasks.registry import load_kind
 
 FIELDS = {
@@ -50,3 +52,13 @@ def test_without_groups_each_example_is_its_own_cluster(name):
     scores, _ = compute_metrics(outputs, load_kind(name).OUTPUTS, task)
     assert set(scores["cluster_unit"]) == {"examples"}
     assert scores["cluster"].is_unique
+
+
+def test_few_clusters_are_named_when_the_split_is_made():
+    """Before anything is trained: what a comparison then asks for."""
+    assert base.FEW_CLUSTERS == statistics.MIN_TESTED
+    assert base.few_clusters(5, "chapters", "tasks.story") is None
+    assert base.few_clusters(4, "chapters", "tasks.story") == (
+        "tasks.story: independent chapters in the test split: 4. Fewer than 5 give no p-value; "
+        "raise tasks.story.split.test, or give more data"
+    )

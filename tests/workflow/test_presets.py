@@ -133,7 +133,10 @@ def test_frankenstein():
     assert (data.source, data.gutenberg) == ("url", True)
     assert "gutenberg.org" in data.url and "84" in data.url
     assert {t.split.method for t in chosen.tasks.values()} == {"random", "contiguous"}
-    assert {t.split.test for t in chosen.tasks.values()} == {0.2}
+    assert {t.split.method: t.split.test for t in chosen.tasks.values()} == {
+        "random": 0.2,
+        "contiguous": 0.33,
+    }
     for task in chosen.tasks.values():
         assert "I'm afraid I've created a " in task.evaluation.continuations
     for experiment in chosen.experiments.values():

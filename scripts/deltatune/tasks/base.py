@@ -39,6 +39,13 @@ Column = Annotated[str, Field(min_length=1)]
 
 Method = Literal["random", "stratified", "contiguous", "hash"]
 
+Clusters = dict[str, Any]
+"""Two columns: `cluster`, what a record shares with those that it is not independent of, and
+`cluster_unit`, what that is, in the plural: chapters, documents, groups."""
+
+FEW_CLUSTERS = 5
+"""With fewer test clusters a comparison gives no p-value, see `compare.statistics`."""
+
 
 class Split(Section):
     """The split into training, validation and test. A kind with another default method derives its
@@ -132,14 +139,24 @@ class Passage(NamedTuple):
     """Its characters in the source text, where it is known."""
 
 
-def group_clusters(records: pd.DataFrame) -> dict[str, pd.Series | str]:
-    """The columns `cluster` and `cluster_unit` of records that are split by groups: records of one
-    group are not independent examples. {} where there is no `split.group`."""
+def group_clusters(records: pd.DataFrame) -> Clusters:
+    """The clusters of records that are split by groups: those of one group are not independent
+    examples. {} where there is no `split.group`."""
     if GROUP_ID not in records:
         return {}
     by_themselves = "record " + records["id"].astype(str)
     groups = records[GROUP_ID].where(records[GROUP_ID] != "", by_themselves)
     return {"cluster": groups, "cluster_unit": "groups"}
+
+
+def few_clusters(number: int, unit: str, where: str) -> str | None:
+    """What it means that the test split is of so few clusters; None for enough."""
+    if number >= FEW_CLUSTERS:
+        return None
+    return (
+        f"{where}: independent {unit} in the test split: {number}. Fewer than {FEW_CLUSTERS} give "
+        f"no p-value; raise {where}.split.test, or give more data"
+    )
 
 
 def missing(record: dict[str, Any], fields: tuple[str, ...]) -> Reason | None:
@@ -188,7 +205,10 @@ class TaskKind(Protocol):
         """Prompt and completion, as trained on."""
 
     def questions(self, test: pd.DataFrame, task: Task) -> pd.DataFrame:
-        """The prompts of the evaluation: id, prompt, the reference, and `group_clusters`."""
+        """The prompts of the evaluation: id, prompt, the reference, and the `clusters`."""
+
+    def clusters(self, test: pd.DataFrame) -> Clusters:
+        """The clusters of the test records; {} where each record is independent."""
 
     def plain_text(self, record: Record) -> str:
         """The text that a base may be pre-trained on: no prompt, no label."""

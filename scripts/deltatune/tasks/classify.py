@@ -10,6 +10,7 @@ from deltatune.core.schema import Section
 from deltatune.core.text import nearest
 from deltatune.data.reasons import Code, Reason
 from deltatune.tasks.base import (
+    Clusters,
     Method,
     Record,
     Split,
@@ -123,11 +124,15 @@ def document(record: Record, task: Task) -> Document:
     return Document(prompt=prompt, completion=f" {record['label']}")
 
 
+def clusters(test: pd.DataFrame) -> Clusters:
+    return group_clusters(test)
+
+
 def questions(test: pd.DataFrame, task: Task) -> pd.DataFrame:
-    """id, prompt, text, label, and `group_clusters`."""
+    """id, prompt, text, label, and the `clusters`."""
     chosen = spread(test, task["evaluation"]["max_examples"])
     prompts = [document(record, task).prompt for record in chosen.to_dict("records")]
-    return chosen[["id", "text", "label"]].assign(prompt=prompts, **group_clusters(chosen))
+    return chosen[["id", "text", "label"]].assign(prompt=prompts, **clusters(chosen))
 
 
 def completions(task: Task) -> list[str]:

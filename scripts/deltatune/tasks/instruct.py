@@ -10,6 +10,7 @@ from deltatune.core.schema import Section
 from deltatune.data.reasons import Reason
 from deltatune.metrics.languages import NOT_BY_WORDS, check_language
 from deltatune.tasks.base import (
+    Clusters,
     Record,
     Task,
     TaskSettings,
@@ -112,12 +113,16 @@ def document(record: Record, task: Task) -> Document:
     return Document(prompt=prompt, completion=record["output"])
 
 
+def clusters(test: pd.DataFrame) -> Clusters:
+    return group_clusters(test)
+
+
 def questions(test: pd.DataFrame, task: Task) -> pd.DataFrame:
-    """id, prompt (text, or messages in a chat), reference, and `group_clusters`."""
+    """id, prompt (text, or messages in a chat), reference, and the `clusters`."""
     chosen = spread(test, task["evaluation"]["max_examples"])
     prompts = [document(record, task).prompt for record in chosen.to_dict("records")]
     questions = chosen[["id"]].assign(prompt=prompts, reference=chosen["output"])
-    return questions.assign(**group_clusters(chosen))
+    return questions.assign(**clusters(chosen))
 
 
 def plain_text(record: Record) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 from pydantic import Field
@@ -11,6 +11,7 @@ from deltatune.core.schema import Section
 from deltatune.data.reasons import Reason
 from deltatune.data.records import OFFSETS, PARAGRAPH_GAP
 from deltatune.tasks.base import (
+    Clusters,
     Method,
     Passage,
     Record,
@@ -96,7 +97,7 @@ def passages(test: pd.DataFrame) -> list[Passage]:
     """
     runs: list[list[Record]] = []
     parts: list[list[str]] = []
-    for record in test.assign(**_clusters(test)).to_dict("records"):
+    for record in test.assign(**clusters(test)).to_dict("records"):
         separator = _separator(runs[-1][-1], record) if runs else None
         if separator is None:
             runs.append([])
@@ -118,7 +119,7 @@ def passages(test: pd.DataFrame) -> list[Passage]:
     ]
 
 
-def _clusters(test: pd.DataFrame) -> dict[str, Any]:
+def clusters(test: pd.DataFrame) -> Clusters:
     grouped = group_clusters(test)
     if grouped:
         return grouped
