@@ -213,8 +213,9 @@ def test_every_section_names_the_seeds(run):
     text = plain(html)
     of = words if len(seeds_of(data)) == 1 else f"the {words}"
     assert text.count(f"60 examples; tuned is {of}.") == 2, "forests"
-    assert text.count(f"How far examples moved; tuned is {of}.") == 2
+    assert text.count(f"How far 60 examples moved; tuned is {of}.") == 2
     assert f"Confusion matrix: tuned, {words}." in text
+    assert "Numbers are counts of 60 examples" in text
     assert f"tuned: {words}</text>" in html or f"tuned: {words} </text>" in html
     assert f"base tuned base tuned, {words}" in text, "ours beside published figures"
     assert f"base → tuned; tuned is {of}" in text

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from deltatune.compare.fact import Fact
 from deltatune.report import examples, markup, numbers
 from deltatune.report.data import ReportData
 from deltatune.report.figures import confusion, differences, embed
+from deltatune.report.sections.differences import sample
 from deltatune.report.seeds import aggregation, listed
 
 SYSTEMS = ("base", "tuned")
@@ -56,8 +58,12 @@ def spread_view(data: ReportData, number: int, name: str) -> dict:
     total = sum(tally[side] for side in examples.SIDES)
     counts = ", ".join(f"{tally[side]:,} {side}" for side in examples.SIDES)
     tuned = f"tuned is {the(seeds)}"
-    alt = f"Differences of {title} over {numbers.plural(total, unit)}, {tuned}: {counts}."
-    caption = f"How far {unit} moved; {tuned}. Gray: unchanged. {_dashed(data, name, unit)}"
+    fact = own_fact(data, name, data.experiments[name].get("main_metric", ""))
+    scored = numbers.plural(total, unit)
+    if fact is not None and fact.n == total:
+        scored = sample(fact)
+    alt = f"Differences of {title} over {scored}, {tuned}: {counts}."
+    caption = f"How far {scored} moved; {tuned}. Gray: unchanged. {_dashed(fact, scores, unit)}"
     if not differences.few_levels(scores):
         caption += " The outermost bars hold all that lies beyond."
     figure = differences.plot(scores, seeds, higher, title, unit)
@@ -79,10 +85,8 @@ def the(seeds: Sequence[int]) -> str:
     return aggregation(seeds) if len(seeds) < 2 else f"the {aggregation(seeds)}"
 
 
-def _dashed(data: ReportData, name: str, unit: str) -> str:
+def _dashed(fact: Fact | None, scores: pd.DataFrame, unit: str) -> str:
     """What the dashed line is, and whether it is the difference of the table."""
-    fact = own_fact(data, name, data.experiments[name].get("main_metric", ""))
-    scores = data.scores[name]
     mean = float((scores["tuned"] - scores["base"]).mean())
     if fact is None or fact.delta is None or not numbers.finite(mean):
         return "Dashed: the mean."
@@ -116,7 +120,11 @@ def confusion_view(data: ReportData, number: int, name: str) -> dict:
         )
         for system in SYSTEMS
     ]
-    caption = "Rows are true labels. Numbers are counts; the shade is the share of the row."
+    total = numbers.format_count(np.sum(matrices["base"]))
+    caption = (
+        f"Rows are true labels. Numbers are counts of {total} examples; the shade is the share of "
+        "the row."
+    )
     if len(seeds) > 1:
         caption += f" Counts of tuned are {aggregation(seeds).replace('mean', 'means')}."
     accuracy = own_fact(data, name, "accuracy")
