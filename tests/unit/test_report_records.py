@@ -29,7 +29,7 @@ def counts(folder, records: pd.DataFrame, task: dict, source: dict, chunks: dict
         files[name] = str(folder / f"{name}.json")
         manifest.write(files[name], **content)
     files["tokens"] = dict.fromkeys(("train", "validation"), files["tokens"])
-    return record_counts.of_task(files)
+    return record_counts.of_task({"files": files, "tokenized_for": "tiny"})
 
 
 def left_out(result: dict) -> int:
@@ -72,6 +72,7 @@ def test_prose_counts_paragraphs_then_chunks(tmp_path):
         rows["Chunks cut from the text"]
         == rows["Records to divide (rows that were read, or chunks)"]
     )
+    assert rows["The next rows are of the tokens of"] == ["tiny"]
     assert rows["Chapters: test"][0] in ("1", "2")
 
 

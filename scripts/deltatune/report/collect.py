@@ -69,9 +69,7 @@ def report_data(
             if "labels" in e["files"]
         },
         baselines=baselines(plan["tasks"]),
-        records={
-            name: record_counts.of_task(task["files"]) for name, task in plan["tasks"].items()
-        },
+        records={name: record_counts.of_task(task) for name, task in plan["tasks"].items()},
         costs=costs(plan),
         provenance=provenance(plan),
         caveats=caveats(plan),

@@ -16,9 +16,10 @@ from deltatune.data import reasons
 SPLITS = ("train", "validation", "test")
 
 
-def of_task(files: Mapping[str, Any]) -> dict[str, Any]:
-    """files: manifests: dataset, split, tokens {split: path}, and chunks of a text. Keys: those of
-    `ReportData.records`."""
+def of_task(task: Mapping[str, Any]) -> dict[str, Any]:
+    """task: "files", manifests: dataset, split, tokens {split: path}, and chunks of a text;
+    "tokenized_for", the model whose tokens they are. Keys: those of `ReportData.records`."""
+    files = task["files"]
     split = manifest.read(files["split"])
     tokens = {name: manifest.read(path) for name, path in files["tokens"].items()}
     sizes = {name: split[name] for name in SPLITS}
@@ -32,6 +33,7 @@ def of_task(files: Mapping[str, Any]) -> dict[str, Any]:
         "splits": sizes,
         **{key: split[key] for key in ("groups", "chapters", "divided_chapters") if key in split},
         **split["leakage"],
+        "tokenized_for": task["tokenized_for"],
         "truncated": sum(one["truncated"] for one in tokens.values()),
         "dropped": sum(one["dropped"] for one in tokens.values()),
         "supervised_tokens": tokens["train"]["supervised_tokens"],

@@ -112,11 +112,15 @@ class ReportInputs:
         return {
             "files": self._task_files(task),
             "baselines": {name: baseline.title for name, baseline in baselines.items()},
+            "tokenized_for": self._models(task)[0],
         }
 
+    def _models(self, task: str) -> list[str]:
+        """Of the experiments on a task; the files of its tokens are those of the first."""
+        return [e.model for e in self._selection.experiments.values() if e.task == task]
+
     def _task_files(self, task: str) -> dict[str, Any]:
-        models = [e.model for e in self._selection.experiments.values() if e.task == task]
-        tokens = f"{RESULTS}/tokens/{task}/{models[0]}"
+        tokens = f"{RESULTS}/tokens/{task}/{self._models(task)[0]}"
         dataset = self._settings.tasks[task].dataset
         files = {
             "dataset": f"{RESULTS}/datasets/{dataset}/manifest.json",

@@ -25,6 +25,7 @@ FACTS = {
     Leak.REPEATED_PROMPT: "Test prompts in training with another answer",
     Leak.CONTAINED: "Test records contained in a training record",
     Leak.REPEATED_ANSWER: "Test references verbatim in training",
+    "tokenized_for": "The next rows are of the tokens of",
     "truncated": "Training and validation documents cut to a row",
     "dropped": "Training and validation documents without room for an answer",
     "supervised_tokens": "Supervised tokens in training",
