@@ -14,7 +14,6 @@ from deltatune.compare import statistics
 from deltatune.core.errors import UserError
 from deltatune.metrics.registry import available_metrics, load_metric
 from deltatune.report import page
-from deltatune.report.caveats import Caveat, Code
 from fuzzing import fuzz
 from hostile import GOOD, LABELS
 from hypothesis import strategies as st
@@ -108,7 +107,7 @@ def scripts() -> list[dict]:
 @fuzz(4, text=st.lists(GOOD, min_size=8).map("".join))
 def test_a_text_of_any_kind_adds_no_markup_to_the_page(text, scripts):
     data = make_data(count=2, text=text)
-    data.caveats = [Caveat(Code.TINY_MODEL, {"model": text})]
+    data.metric_caveats = {("ex", "instructions"): {text: ["base"]}}
     data.title = text
     data.downloads = {"a.csv": text}
     html = page.render(data, TEMPLATE)

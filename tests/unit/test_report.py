@@ -5,7 +5,6 @@ import dataclasses
 import hashlib
 import io
 import json
-import math
 import re
 import warnings
 import xml.etree.ElementTree as ET
@@ -16,22 +15,11 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from deltatune.core import manifest
-from deltatune.core.errors import UserError
-from deltatune.report import (
-    collect,
-    examples,
-    markup,
-    numbers,
-    outcomes,
-    page,
-    upstream,
-    verdict,
-)
-from deltatune.report.caveats import Caveat, Code
+from deltatune.compare.fact import Fact
+from deltatune.report import examples, markup, numbers, page, upstream
 from deltatune.report.data import COSTS, ReportData
 from deltatune.report.figures import confusion, differences, embed, forest, losses, style, svg
-from deltatune.report.sections import caveats, downloads, records, results, tasks
+from deltatune.report.sections import behavior, downloads, results, tasks
 from deltatune.report.text import clean
 from deltatune.tasks.registry import load_kind
 from great_tables import GT
@@ -39,32 +27,39 @@ from test_compare_fact import a_fact
 
 TEMPLATE = Path(__file__).parents[2] / "report" / "page.html.j2"
 HOSTILE = "<script>alert(1)</script> </script> {{7*7}} naïve 日本語 \x00\x1b[31m \u202e & \"'"
-#: Columns of `row` that a fact of one adapter has no use for.
-NOT_FACTS = ("p_value", "p_holm")
+BEHAVIOR = {
+    **{"words_median": 7.0, "words_mean": 7.2, "reference_words_median": 6.0, "tokens_mean": 9.5},
+    **{"truncated_share": 0.05, "empty_share": 0.0, "repeated_4grams": 0.004},
+    "distinct_share": 0.9,
+}
 VOID = {"meta", "link", "br", "input", "img", "hr"}
 
 
-def row(experiment="ex", task="instructions", metric="rouge_l", **changed) -> dict:
+def row(experiment="ex", task="instructions", metric="rouge_l", **changed) -> Fact:
+    """A main fact of the mean over two seeds."""
     values = {
-        "experiment": experiment,
-        "task": task,
         "model": "tiny",
-        "metric": metric,
-        "higher_is_better": True,
-        "n": 200,
         "base": 0.12,
         "tuned": 0.61,
-        "ci_low": 0.45,
-        "ci_high": 0.53,
-        "p_value": 0.0001,
-        "p_holm": 0.0003,
+        "seeds": 2,
+        "ci_low": 0.42,
+        "ci_high": 0.56,
+        "p_value": None,
+        "p_holm": None,
+        "no_p": "two_seeds",
+        "adapters_low": 0.45,
+        "adapters_high": 0.53,
+        "adapters_p_holm": 0.0003,
         **changed,
     }
-    values.setdefault("delta", values["tuned"] - values["base"])
-    return values
+    if "delta" not in values:
+        values["delta"] = values["tuned"] - values["base"]
+    return a_fact(experiment=experiment, task=task, metric=metric, **values)
 
 
-def perplexity(base, tuned, low, high, **changed) -> dict:
+def perplexity(base, tuned, low, high, **changed) -> Fact:
+    windows = {"unit": "windows", "clusters": 12, "cluster_unit": "chapters"}
+    interval = {"ci_low": low, "ci_high": high, "adapters_low": low, "adapters_high": high}
     return row(
         "novel-r8",
         "novel",
@@ -72,9 +67,7 @@ def perplexity(base, tuned, low, high, **changed) -> dict:
         higher_is_better=False,
         base=base,
         tuned=tuned,
-        ci_low=low,
-        ci_high=high,
-        **changed,
+        **windows | interval | changed,
     )
 
 
@@ -97,20 +90,49 @@ def make_data(count=20, text="the sky is blue today", **changed) -> ReportData:
     """A small report of all three kinds; the numbers are made up, and the same each time."""
     draw = np.random.default_rng(0)
     names = {"ex": "instructions", "novel-r8": "novel", "news-r8": "news"}
-    comparison = pd.DataFrame(
-        [
-            row(),
-            row(metric="bleu", base=3.2, tuned=41.7, ci_low=35.0, ci_high=42.0, p_holm=np.nan),
-            perplexity(812.4, 626.2, -224.0, -146.0),
-            row("news-r8", "news", "accuracy", base=0.25, tuned=0.26, ci_low=-0.02, ci_high=0.04,
-                p_value=0.4, p_holm=0.41),
-        ]
-    )  # fmt: skip
-    details = comparison[outcomes.KEY].assign(
-        seeds=2, seed_sd=[0.01, 1.0, 4.0, 0.02], detectable=[0.05, 3, 40, 0.042],
-        unit=["examples", "examples", "chapters", "examples"], clusters=[200, 200, 12, 200],
-        method="permutation test",
-    )  # fmt: skip
+    facts = [
+        row(),
+        row(
+            metric="bleu",
+            base=3.2,
+            tuned=41.7,
+            ci_low=35.0,
+            ci_high=42.0,
+            main=False,
+            adapters_low=36.0,
+            adapters_high=41.0,
+            adapters_p=0.0001,
+            adapters_p_holm=None,
+        ),
+        perplexity(812.4, 626.2, -224.0, -146.0),
+        row(
+            "news-r8",
+            "news",
+            "accuracy",
+            base=0.25,
+            tuned=0.26,
+            ci_low=-0.03,
+            ci_high=0.05,
+            adapters_low=-0.02,
+            adapters_high=0.04,
+            adapters_p=0.4,
+            adapters_p_holm=0.41,
+            adapters_p_is_floor=False,
+            detectable=0.042,
+        ),
+    ]
+    tfidf = row(
+        "news-r8",
+        "news",
+        "accuracy",
+        against="tfidf",
+        base=0.81,
+        tuned=0.26,
+        ci_low=-0.6,
+        ci_high=-0.5,
+        adapters_p_holm=None,
+        family=0,
+    )
     steps = [
         {"experiment": name, "seed": seed, "step": step, "epoch": step / 10, "split": split,
          "loss": 5 - step / 10 + draw.normal(0, 0.05)}
@@ -133,11 +155,9 @@ def make_data(count=20, text="the sky is blue today", **changed) -> ReportData:
         }
     )
     values = {
-        "comparison": comparison,
-        "details": details,
-        "facts": [
-            a_fact(**one) for one in comparison.drop(columns=list(NOT_FACTS)).to_dict("records")
-        ],
+        "facts": facts,
+        "controls": [tfidf],
+        "baseline_titles": {"tfidf": "TF-IDF"},
         "experiments": {
             "ex": experiment(),
             "novel-r8": experiment("novel", "prose", "perplexity"),
@@ -160,8 +180,6 @@ def make_data(count=20, text="the sky is blue today", **changed) -> ReportData:
         "confusions": {
             "news-r8": {"labels": ["World", "Sport"], "base": [[9, 1], [8, 2]], "tuned": np.eye(2)}
         },
-        "baselines": {"news": {"TF-IDF": {"title": "no number", "accuracy": 0.81, "ci_low": 0.77,
-                                          "ci_high": 0.85}}},
         "records": {
             "instructions": {"rows": 1000, "kept": 980, "unusable": {"missing output": 20},
                              "duplicates": 11, "near_duplicates": 0,
@@ -175,9 +193,8 @@ def make_data(count=20, text="the sky is blue today", **changed) -> ReportData:
             columns=COSTS,
         ),
         "provenance": {"hardware": "2 cores", "versions": {"torch": "2.13"}, "seeds": [1, 2]},
-        "caveats": [Caveat(Code.TINY_MODEL, {"model": "tiny"})],
-        "downloads": {"comparison.csv": comparison.to_csv(index=False)},
-        "resamples": 9999,
+        "behavior": {("ex", "instructions"): {"base": BEHAVIOR, "tuned": BEHAVIOR}},
+        "downloads": {"comparison.csv": "experiment\nex\n"},
     }  # fmt: skip
     return ReportData(**{**values, **changed})
 
@@ -226,117 +243,36 @@ def html() -> str:
     return page.render(make_data(), TEMPLATE)
 
 
-# ---------------------------------------------------------------------------------------- verdict
-
-
-def test_improvement_is_stated_with_its_numbers():
-    detail = {"seeds": 3, "seed_sd": 0.011, "unit": "examples", "clusters": 200}
-    assert verdict.sentence(row(), experiment(), detail, "ROUGE-L", 9999) == (
-        "Tuning tiny improved ROUGE-L on instructions from 0.12 to 0.61 (+0.49, 95% interval 0.45 "
-        "to 0.53, Holm-adjusted p = 0.0003; 200 examples, 3 seeds with SD 0.011)."
-    )
-
-
-def test_lower_perplexity_is_better_and_in_percent():
-    text = verdict.sentence(
-        perplexity(8.5008, 6.2617, -2.40, -2.08),
-        experiment("novel", "prose", "perplexity"),
-        {"unit": "chapters", "clusters": 12},
-        "Perplexity",
-    )
-    assert "lowered Perplexity on novel from 8.50 to 6.26, and lower is better" in text
-    assert "−2.24 or −26%" in text
-    assert "200 windows in 12 chapters" in text
-    assert "p < 0.001" in text
-
-
-def test_harm_is_called_harm_in_both_directions():
-    down = row(base=0.5, tuned=0.3, ci_low=-0.25, ci_high=-0.15)
-    up = perplexity(8.0, 9.0, 0.8, 1.2)
-    assert outcomes.outcome(down) == outcomes.outcome(up) == "worsened"
-    for one in (down, up):
-        text = verdict.sentence(one, experiment(), {}, "M")
-        assert "which is worse" in text
-        assert "improved" not in text
-        assert "better" not in text
-
-
-def test_no_difference_says_what_could_have_been_seen():
-    one = row(base=0.2525, tuned=0.265, ci_low=-0.017, ci_high=0.044, p_value=0.4, p_holm=0.41)
-    text = verdict.sentence(one, experiment(), {"detectable": 0.042}, "Accuracy")
-    assert text.startswith("No difference in Accuracy on instructions could be shown: 0.253 before")
-    assert text.endswith(
-        "The smallest difference that 200 examples could have shown, with a power of 80%, is "
-        "about 0.042."
-    )
-
-
-def test_correction_that_takes_a_result_away_is_stated():
-    one = row(base=0.1, tuned=0.2, ci_low=0.01, ci_high=0.19, p_value=0.03, p_holm=0.09)
-    assert outcomes.outcome(one) == "undetected"
-    assert "correction for the number of comparisons" in verdict.sentence(one, {}, {}, "M")
-
-
-def test_interval_that_disagrees_with_the_test_is_stated():
-    one = row(base=0.1, tuned=0.2, ci_low=-0.01, ci_high=0.2, p_value=0.01, p_holm=0.02)
-    assert "The interval includes zero" in verdict.sentence(one, {}, {}, "M")
-    assert "includes zero" not in verdict.sentence(row(), {}, {}, "M")
+# ---------------------------------------------------------------------------------------- numbers
 
 
 @pytest.mark.parametrize(
-    ("changed", "expected"),
+    ("value", "is_floor", "expected"),
     [
-        ({"p_holm": np.nan}, "improved"),
-        ({"p_holm": np.nan, "p_value": 0.2}, "undetected"),
-        ({"p_holm": np.nan, "p_value": np.nan}, "improved"),
-        ({"p_holm": np.nan, "p_value": np.nan, "ci_low": -1.0}, "undetected"),
-        ({"p_holm": np.nan, "p_value": np.nan, "ci_low": np.nan}, "unknown"),
-        ({"base": np.nan, "delta": np.nan}, "unknown"),
-        ({"tuned": 0.12, "delta": 0.0}, "undetected"),
-        ({"higher_is_better": "False"}, "worsened"),
-        ({"p_holm": 0.05}, "undetected"),
+        (0.0003, False, "= 0.0003"),
+        (0.0003, True, "≤ 0.0003"),
+        (0.0001, True, "≤ 0.0001"),
+        (0.000121, True, "≤ 0.00013"),
+        (1.2e-7, True, "≤ 0.00000012"),
+        (0.125, True, "≤ 0.13"),
+        (1.0, True, "= 1.00"),
+        (1e-12, False, "< 0.0001"),
+        (0.0234, False, "= 0.023"),
+        (0.0498, False, "= 0.0498"),
+        (0.414, False, "= 0.41"),
+        (1.0, False, "= 1.00"),
+        (None, False, "–"),
     ],
 )
-def test_outcome(changed, expected):
-    assert outcomes.outcome(row(**changed)) == expected
-    assert verdict.sentence(row(**changed), experiment(), {}, "M")
-
-
-def test_level_follows_the_confidence():
-    one = row(p_holm=0.03)
-    assert outcomes.outcome(one, 0.95) == "improved"
-    assert outcomes.outcome(one, 0.99) == "undetected"
-    assert "99% interval" in verdict.sentence(one, {}, {}, "M", confidence=0.99)
-
-
-def test_what_is_missing_is_named():
-    text = verdict.sentence(row(base=np.nan, delta=np.nan), experiment(), {}, "ROUGE-L")
-    assert text == (
-        "Tuning tiny on instructions could not be compared: ROUGE-L has no value for the base "
-        "model."
-    )
-    lone = row(ci_low=np.nan, ci_high=np.nan)
-    assert "interval" not in verdict.sentence(lone, experiment(), {}, "ROUGE-L")
+def test_p_values(value, is_floor, expected):
+    assert numbers.format_p(value, is_floor) == expected
 
 
 @pytest.mark.parametrize(
-    ("value", "resamples", "expected"),
-    [
-        (0.0003, 9999, "0.0003"),
-        (0.0003, None, "< 0.001"),
-        (0.0003, 999, "< 0.001"),
-        (0.001, 999, "0.001"),
-        (0.0, 9999, "< 0.0001"),
-        (0.004, 199, "< 0.005"),
-        (1e-12, 10**9, "< 0.0001"),
-        (0.0234, None, "0.023"),
-        (0.414, None, "0.41"),
-        (1.0, None, "1.00"),
-        (float("nan"), 9999, "–"),
-    ],
+    ("value", "expected"), [(13.44, "×13.4"), (0.4186, "×0.419"), (2000, "×2,000"), (0, "×0")]
 )
-def test_p_values(value, resamples, expected):
-    assert numbers.format_p(value, resamples) == expected
+def test_factors(value, expected):
+    assert numbers.format_factor(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -355,103 +291,75 @@ def test_numbers(value, decimals, plain, signed):
     assert numbers.format_signed(value, decimals) == signed
 
 
-def _verdicts(*outcomes, own=True, task=None):
-    return [
-        verdict.Verdict(
-            *(f"e{place}", task or f"t{place}", "m", one, "", own),
-            harm=place + 2,
-            change=f"m from 1 to {place + 2}",
-        )
-        for place, one in enumerate(outcomes)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("verdicts", "expected"),
-    [
-        (_verdicts(), "No tuned model has been compared with its base yet."),
-        (_verdicts("improved"), "Tuning helped."),
-        (_verdicts("worsened"), "Tuning hurt."),
-        (_verdicts("improved", "improved", "improved"), "Tuning helped on 3 of 3 tasks."),
-        (_verdicts("undetected", "undetected"), "Tuning made no detectable difference on any of 2 "
-         "tasks."),
-        (_verdicts("improved", "worsened", "undetected"), "Tuning helped on 1 of 3 tasks; it hurt "
-         "on one and made no detectable difference on one."),
-        (_verdicts("worsened", "unknown"), "Tuning helped on none of 2 tasks; it hurt on one and "
-         "could not be compared on one."),
-        (_verdicts("improved", "worsened", task="t"), "Tuning helped in 1 of 2 experiments; it "
-         "hurt in one."),
-        (_verdicts("improved") + _verdicts("undetected", own=False), "Tuning helped. Cross-task, "
-         "in 1 comparison on 1 task that it was not tuned for, it made no detectable difference."),
-        (_verdicts("improved") + _verdicts("worsened", "worsened", "improved", own=False, task="t"),
-         "Tuning helped. Cross-task, in 3 comparisons on 1 task that it was not tuned for, it "
-         "helped in one and hurt in two; at worst m from 1 to 3 (e1)."),
-    ],
-)  # fmt: skip
-def test_overall(verdicts, expected):
-    assert verdict.overall(verdicts) == expected
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"base": 63, "tuned": 846, "higher_is_better": False}, 846 / 63),
-        ({"base": 6.0, "tuned": 0.02, "higher_is_better": True}, 300),
-        ({"base": 6.0, "tuned": 0.0, "higher_is_better": True}, math.inf),
-        ({"base": 0.5, "tuned": 0.6, "higher_is_better": True}, 1),
-        ({"base": float("nan"), "tuned": 0.6, "higher_is_better": True}, 1),
-    ],
-)
-def test_harm_is_a_factor_by_the_direction_of_the_metric(changes, expected):
-    assert verdict.harm(row(**changes)) == pytest.approx(expected)
-
-
-def test_summary_takes_main_metrics_and_knows_other_tasks():
-    data = make_data()
-    table = pd.concat(
-        [data.comparison.iloc[::-1], pd.DataFrame([row("news-r8", tuned=0.05, delta=-0.07)])]
-    )
-    data.comparison = table
-    summary = verdict.summarize(data)
-    assert [(one.experiment, one.metric, one.own) for one in summary.verdicts] == [
-        ("news-r8", "accuracy", True),
-        ("novel-r8", "perplexity", True),
-        ("ex", "rouge_l", True),
-        ("news-r8", "rouge_l", False),
-    ]
-    assert summary.overall.startswith("Tuning helped on 2 of 3 tasks; it made no detectable")
-    assert "does not beat a plain baseline in Accuracy: TF-IDF reaches 0.810" in summary.lines[1]
-
-
-def test_baseline_that_is_beaten_is_not_mentioned():
-    assert verdict.beaten_by(row(), "rouge_l", "ROUGE-L", {"x": {"rouge_l": 0.3}}) == ""
-    assert verdict.beaten_by(row(), "rouge_l", "ROUGE-L", {"x": {"accuracy": 0.9}}) == ""
-
-
 # ---------------------------------------------------------------------------------------- results
 
 
 def test_headline_cells():
     data = make_data()
-    data.comparison = data.comparison.iloc[[1, 0, 2, 3]]
+    data.facts = [data.facts[place] for place in (1, 0, 2, 3)]
     frame = results.headline_frame(data)
     main = frame.iloc[0]
     assert (main["metric"], main["main"]) == ("ROUGE-L ★", True)
     assert (main["base"], main["tuned"], main["delta"]) == ("0.12", "0.61", "+0.49")
-    assert (main["interval"], main["p"], main["seed_sd"]) == ("0.45 to 0.53", "0.0003", "0.010")
-    assert frame.iloc[1]["p"] == "0.0001 †"
+    assert (main["interval"], main["p"], main["seed_sd"]) == (
+        "0.42 to 0.56", "two seeds: none", "0.010"
+    )  # fmt: skip
+    assert main["adapters"] == "0.45 to 0.53; p ≤ 0.0003"
+    assert frame.iloc[1]["metric"] == "bleu †"
     assert frame.iloc[2]["metric"] == "perplexity ↓ ★"
     assert frame.iloc[2]["delta"] == "−186 (−23%)"
-    assert frame["outcome"].tolist() == ["improved", "improved", "improved", "undetected"]
-    assert "†" in results.notes(frame)
-    assert "†" not in results.notes(frame.iloc[[0]])
+    against = frame.iloc[4]
+    assert (against["metric"], against["main"]) == ("Accuracy against TF-IDF", False)
+    assert (against["base"], against["tuned"], against["delta"]) == ("0.81", "0.26", "−0.55")
+    assert frame["outcome"].tolist() == [
+        "improved", "improved", "improved", "undetected", "worsened"
+    ]  # fmt: skip
+    notes = results.notes(frame, data)
+    assert "†" in notes and "two seeds" in notes and "against" in notes
+
+
+@pytest.mark.parametrize(
+    ("code", "cell"),
+    [("two_seeds", "two seeds: none"), ("few_clusters two_seeds", "under 5: none"),
+     ("one_cluster", "one text or group: none"), ("not_finite", "not finite: none")],
+)  # fmt: skip
+def test_a_missing_p_value_says_why(code, cell):
+    data = make_data(facts=[row(no_p=code)])
+    assert results.headline_frame(data)["p"].tolist() == [cell]
+
+
+def test_with_one_seed_there_is_one_interval_and_no_spread():
+    one = row(seeds=1, estimand="adapters", seed_sd=None, p_value=0.0001, p_is_floor=True,
+              p_holm=0.0001, no_p="")  # fmt: skip
+    data = ReportData([one], {"ex": experiment(seeds=[1])})
+    frame = results.headline_frame(data)
+    assert frame["p"].tolist() == ["≤ 0.0001"]
+    text = Reader(results.view(data)["table"]).text
+    assert "Of these adapters alone" not in text and "Seed SD" not in text
+    assert "this one adapter" in results.notes(frame, data)
+
+
+def test_the_family_is_named():
+    data = make_data()
+    own = [dataclasses.replace(one, family=3) for one in data.facts]
+    data.facts = own
+    assert results.family(data) == (
+        "Holm's correction counts 3 main comparisons of comparison.csv; secondary rows are "
+        "unadjusted."
+    )
+    data.facts = [*own[:1], row("news-r8", family=2)]
+    assert results.family(data) == (
+        "Holm's correction counts 3 main comparisons of comparison.csv; cross-task pairs are a "
+        "second family of 2."
+    )
+    assert results.family(data) in Reader(page.render(data, TEMPLATE)).text
 
 
 def test_headline_markup_is_escaped_and_has_no_colors_of_its_own():
     data = ReportData(
-        pd.DataFrame([row(experiment=HOSTILE, ci_low=np.nan)]),
+        [row(experiment=HOSTILE, model=HOSTILE, ci_low=None, seed_sd=None)],
         {HOSTILE: {**experiment(), "model": HOSTILE}},
-        {"rouge_l": {"title": HOSTILE}},
+        metrics={"rouge_l": {"title": HOSTILE}},
     )
     table = results.view(data)["table"]
     assert "<script" not in table
@@ -461,8 +369,19 @@ def test_headline_markup_is_escaped_and_has_no_colors_of_its_own():
     reader = Reader(table)
     assert [one["scope"] for tag, one in reader.tags if tag == "th"].count("row") == 1
     assert all("scope" in one for tag, one in reader.tags if tag == "th")
-    styled = [one for tag, one in reader.tags if tag == "td" and "color:" in one.get("style", "")]
-    assert len(styled) == 1
+
+
+def test_how_systems_answer_stands_beside_what_the_answers_are_worth():
+    data = make_data()
+    short = {**BEHAVIOR, "words_median": 1.0, "truncated_share": None, "empty_share": 0.25}
+    data.behavior[("ex", "instructions")]["tuned"] = short
+    (table,) = behavior.view(data)
+    assert [row["cells"][0] for row in table["rows"]] == ["7", "1"]
+    assert [row["cells"][4] for row in table["rows"]] == ["5%", "–"]
+    assert [row["cells"][6] for row in table["rows"]] == ["0.4%", "0.4%"]
+    check = {"label_mass": 3.5e-9, "chance": 0.25, "largest_predicted_share": 1.0}
+    data.label_checks = {("news-r8", "news"): {"base": check, "tuned": check}}
+    assert "news-r8 on news base 3.5e-07% 100% 25%" in Reader(page.render(data, TEMPLATE)).text
 
 
 # --------------------------------------------------------------------------------------- examples
@@ -588,7 +507,7 @@ def test_figures_take_what_is_missing_or_odd():
         a_fact(metric="x", delta=None),
     ]
     picture = embed.to_svg(forest.plot(bare))
-    assert "+0.490" in picture and "no interval: most examples score the same" in picture
+    assert "+0.49" in picture and "no interval: most examples score the same" in picture
     nothing = embed.to_svg(forest.plot(bare[1:]))
     assert "There is no difference to draw." in nothing
     one_seed = pd.DataFrame(
@@ -629,10 +548,10 @@ def test_page_is_whole_and_in_order(html):
     reader = Reader(html)
     sections = [one["id"] for tag, one in reader.tags if tag == "section" and "id" in one]
     assert sections == [
-        "results", "caveats", "differences", "tasks", "examples", "losses", "costs", "data",
+        "results", "limits", "differences", "tasks", "examples", "losses", "costs", "data",
         "provenance", "downloads",
     ]  # fmt: skip
-    assert "Tuning helped on 2 of 3 tasks" in reader.text
+    assert "helped on 2 of 3 tasks" in reader.text
     ids = [one["id"] for _, one in reader.tags if "id" in one]
     assert len(ids) == len(set(ids))
     targets = {one["href"][1:] for tag, one in reader.tags if one.get("href", "")[:1] == "#"}
@@ -684,13 +603,13 @@ def test_hostile_texts_stay_texts():
     data = make_data(count=2, text=HOSTILE)
     data.experiments = {HOSTILE: data.experiments["ex"], **data.experiments}
     data.examples = {HOSTILE: data.examples["ex"]}
-    data.caveats = [Caveat(Code.TINY_MODEL, {"model": HOSTILE})]
+    data.metric_caveats = {(HOSTILE, HOSTILE): {HOSTILE: [HOSTILE]}}
     data.provenance = {HOSTILE: {HOSTILE: [HOSTILE]}}
     data.records = {HOSTILE: {"unusable": {HOSTILE: 1}, HOSTILE: HOSTILE}}
     data.costs = pd.DataFrame([(HOSTILE, HOSTILE, 1, 1, 1)], columns=COSTS)
     data.downloads = {HOSTILE: HOSTILE}
     data.confusions = {"news-r8": {"labels": [HOSTILE], "base": [[1]], "tuned": [[1]]}}
-    data.baselines = {"news": {HOSTILE: {"accuracy": 1.0}}}
+    data.controls = [dataclasses.replace(one, against=HOSTILE) for one in data.controls]
     data.metrics = {"rouge_l": {"title": HOSTILE, "signature": HOSTILE}}
     data.title = HOSTILE
     html = page.render(data, TEMPLATE)
@@ -723,26 +642,25 @@ def test_filter_facts_stand_in_the_order_of_the_examples(html):
 
 @pytest.mark.parametrize(
     "gone",
-    ["details", "losses", "scores", "examples", "continuations", "confusions", "baselines",
-     "records", "costs", "provenance", "caveats", "downloads", "metrics", "final_losses"],
+    ["controls", "behavior", "losses", "scores", "examples", "continuations", "confusions",
+     "records", "costs", "provenance", "downloads", "metrics", "final_losses"],
 )  # fmt: skip
 def test_each_part_may_be_absent(gone, monkeypatch):
     monkeypatch.setattr(embed, "to_svg", lambda *_: "<svg></svg>")
     data = make_data(count=3)
-    default = getattr(ReportData(data.comparison, data.experiments), gone)
+    default = getattr(ReportData(data.facts, data.experiments), gone)
     setattr(data, gone, pd.DataFrame() if isinstance(default, pd.DataFrame) else default)
     reader = Reader(page.render(data, TEMPLATE))
-    assert "Tuning helped on 2 of 3 tasks" in reader.text
+    assert "helped on 2 of 3 tasks" in reader.text
 
 
 def test_nothing_but_a_comparison():
-    one = make_data()
-    data = ReportData(one.comparison.iloc[[0]], {"ex": experiment(seeds=[1])})
+    one = row(seeds=1, estimand="adapters", no_p="", seed_sd=None)
+    data = ReportData([one], {"ex": experiment(seeds=[1])})
     text = Reader(page.render(data, TEMPLATE)).text
-    assert "Tuning helped." in text
-    assert "ex was tuned with one seed" in text
-    empty = ReportData(one.comparison.iloc[:0], {})
-    text = Reader(page.render(empty, TEMPLATE)).text
+    assert "This adapter helped on instructions: rouge_l 0.12 to 0.61." in text
+    assert "With one training seed" in text
+    text = Reader(page.render(ReportData([], {}), TEMPLATE)).text
     assert "No tuned model has been compared" in text
     assert "There are none." in text
 
@@ -794,18 +712,14 @@ def test_published_figures_of_another_task_are_not_ours():
 
 
 def test_unknown_numbers_leave_dashes():
-    gaps = row(ci_low=np.nan, ci_high=np.nan, p_value=np.nan, p_holm=np.nan, n=np.nan)
-    data = ReportData(pd.DataFrame([gaps]), {"ex": experiment()})
+    nothing = dict.fromkeys(
+        ("base", "delta", "ci_low", "ci_high", "adapters_low", "adapters_high", "adapters_p",
+         "adapters_p_holm", "detectable", "seed_sd")
+    )  # fmt: skip
+    data = ReportData([row(**nothing, no_p="not_finite")], {"ex": experiment()})
     text = Reader(page.render(data, TEMPLATE)).text
-    assert "neither a p-value nor an interval" in text
-    assert "nan" not in text.lower().split()
-
-
-def test_missing_column_is_named():
-    data = make_data()
-    data.comparison = data.comparison.drop(columns="p_holm")
-    with pytest.raises(UserError, match="p_holm"):
-        page.render(data, TEMPLATE)
+    assert "has no figure of the base model" in text
+    assert not {"nan", "none.", "None"} & set(text.split())
 
 
 def test_page_stays_light_with_many_long_texts():
@@ -823,18 +737,6 @@ def test_downloads_carry_the_file_or_say_where_it_is():
     assert views[0]["href"] is None
     encoded = views[1]["href"].removeprefix("data:text/csv;charset=utf-8;base64,")
     assert base64.b64decode(encoded).decode() == small
-
-
-def test_caveats_come_from_the_numbers():
-    data = make_data()
-    data.details = data.details.assign(seed_sd=[0.3, 1, 1, 0.001], clusters=[200, 200, 3, 200])
-    data.comparison = data.comparison.assign(n=[200, 200, 200, 12])
-    text = " ".join(caveats.view(data))
-    assert "ex on instructions: ROUGE-L varies over training seeds (SD 0.30)" in text
-    assert "novel was evaluated on 3 chapters only" in text
-    assert "news was evaluated on 12 examples only" in text
-    assert "one seed" not in text
-    assert text.count("varies over") == 1
 
 
 @pytest.mark.parametrize(
@@ -874,93 +776,6 @@ def test_the_page_shows_as_many_examples_as_asked():
         make_data(20, max_examples=6), TEMPLATE
     )
     assert "examples are on this page" not in page.render(make_data(20), TEMPLATE)
-
-
-# ---------------------------------------------------------------------------------------- caveats
-
-
-def test_a_caveat_is_a_sentence_made_of_its_details():
-    details = {"experiment": "ex", "system": "seed 1", "count": 1234, "total": 5678}
-    assert str(Caveat(Code.EMPTY, details)) == "ex, seed 1: 1,234 of 5,678 answers are empty."
-    metric = {"experiment": "ex", "systems": ["base", "seed 1"], "text": "{0} is no field"}
-    assert str(Caveat(Code.METRIC, metric)) == "ex (base, seed 1): {0} is no field."
-
-
-def test_the_report_says_where_base_and_tuned_had_other_batches():
-    manifests = {
-        system: {"batch_size_used": size}
-        for system, size in {"base": 32, "seed 1": 16, "seed 2": 32}.items()
-    }
-    (caveat,) = collect.batch_sizes("news", manifests)
-    assert caveat.code is Code.BATCH_SIZES
-    assert str(caveat).startswith("news: memory ran out")
-    assert "base: 32, seed 1: 16, seed 2: 32" in str(caveat)
-    manifests["seed 1"] = manifests["base"]
-    assert collect.batch_sizes("news", manifests) == []
-
-
-def test_answers_without_fault_have_no_caveat():
-    counts = {"examples": 9, "empty": 0, "unfinished": 2}
-    (caveat,) = collect.answer_faults("ex", "base", counts)
-    assert str(caveat).startswith("ex, base: 2 of 9 answers were cut")
-    assert collect.answer_faults("ex", "base", {"examples": 9}) == []
-
-
-def test_caveats_of_a_metric_name_its_systems(tmp_path):
-    files = [tmp_path / name for name in ("base.json", "seed-1.json")]
-    for path, texts in zip(files, (["rough"], ["rough", "few"]), strict=True):
-        manifest.write(path, metrics={"bleu": {"caveats": texts}, "chrf": {"caveats": texts}})
-    paths = {"base": files[0], "tuned": files[1:]}
-    sentences = [str(one) for one in collect.metric_caveats("ex", ["base", "seed 1"], paths)]
-    assert sentences == ["ex (base, seed 1): rough.", "ex (seed 1): few."]
-
-
-def _split_manifest(threshold, **excluded):
-    settings = {"split": {"near_duplicates": threshold}}
-    return {"settings": settings, "excluded": excluded}
-
-
-def test_no_duplicate_is_claimed_but_of_what_was_tested():
-    """Where near duplicates are not looked for, nothing is said of them."""
-    splits = {
-        "news": _split_manifest(0.85),
-        "prose": _split_manifest(0.85),
-        "tips": _split_manifest(0.5),
-        "talks": _split_manifest(None),
-        "dirty": _split_manifest(0.85, duplicate=1),
-    }
-    assert [str(one) for one in collect.no_duplicates(splits)] == [
-        "Leakage, news, prose: no test or validation record repeats a training record (exact; "
-        "word 3-gram Jaccard ≥ 0.85).",
-        "Leakage, tips: no test or validation record repeats a training record (exact; word "
-        "3-gram Jaccard ≥ 0.5).",
-        "Leakage, talks: no test or validation record repeats a training record (exact alone).",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("threshold", "sentence", "cells"),
-    [
-        (0.85, "3 duplicate and 2 near-duplicate rows were left out of the splits (exact; word "
-               "3-gram Jaccard ≥ 0.85).", {"Near duplicates left out": ["2"]}),
-        (None, "3 duplicate rows were left out of the splits (exact alone).", {}),
-    ],
-)  # fmt: skip
-def test_duplicates_left_out_are_said_with_what_was_tested(tmp_path, threshold, sentence, cells):
-    excluded = {"duplicate": 2, "conflicting_label": 1} | (
-        {"near_duplicate": 2} if threshold else {}
-    )
-    split = _split_manifest(threshold, **excluded) | {"rejected": {}, "leakage": {}}
-    files = {"dataset": tmp_path / "d.json", "split": tmp_path / "s.json"}
-    manifest.write(files["dataset"], rows=99, reasons={})
-    manifest.write(files["split"], **split, train=70, validation=10, test=14)
-    tokens = {"truncated": 0, "dropped": 0, "supervised_tokens": 9, "padding_share": 0.1}
-    manifest.write(tmp_path / "t.json", **tokens)
-    counts = collect.task_counts({"files": {**files, "tokens": {"train": tmp_path / "t.json"}}})
-    data = make_data(records={"news": counts})
-    assert f"Leakage, news: {sentence}" in caveats.view(data)
-    rows = {row["name"]: row["cells"] for row in records.view(data.records)["rows"]}
-    assert {name: rows[name] for name in rows if name == "Near duplicates left out"} == cells
 
 
 # --------------------------------------------------------------------------------------- upstream

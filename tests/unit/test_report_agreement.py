@@ -111,7 +111,6 @@ def make_run(folder: Path, seeds: list[int], count: int = 60) -> ReportData:
         for seed in seeds for split in ("train", "validation")
     ]  # fmt: skip
     return ReportData(
-        comparison=table,
         experiments=experiments,
         facts=fact.from_frame(table),
         metrics={"accuracy": {"title": "Accuracy"}, "rouge_l": {"title": "ROUGE-L F1"}},

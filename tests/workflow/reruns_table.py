@@ -360,9 +360,10 @@ SECTIONS["`experiments`"] = [
         "`cross_task.csv` is kept but no longer shown.",
     ),
     Row(
-        "`published`",
+        "`published`, `chosen_on`",
         ("render_report",),
         {
+            "chosen_on": put(experiments__news__chosen_on="validation"),
             "source": put(experiments__news__published__source="Another"),
             "base": put(experiments__news__published__metrics__accuracy__base=0.6),
             "tuned": put(experiments__news__published__metrics__accuracy__tuned=0.8),
@@ -900,11 +901,12 @@ SECTIONS["Code, template, environments"] = [
         {"style": code("deltatune/report/figures/style.py")},
     ),
     Row(
-        "`report/page.py`, `report/verdict.py`, `report/collect.py`, `report/sections/`",
+        "`report/page.py`, `report/verdict.py`, `report/limits.py`, `report/collect.py`, "
+        "`report/sections/`",
         ("render_report",),
         {
             name: code(f"deltatune/report/{name}.py")
-            for name in ("page", "verdict", "collect", "sections/tasks")
+            for name in ("page", "verdict", "limits", "collect", "sections/tasks")
         },
     ),
     Row(

@@ -351,6 +351,9 @@ class Experiment(Section):
     """Settings of the adapter."""
     training: Training = Training()
     """Settings of the training."""
+    chosen_on: Literal["validation", "test"] | None = None
+    """The split by whose figures these settings were chosen, if they were. With test the report
+    says that the result is optimistic; no result depends on it."""
     published: Published | None = None
     """Published figures to compare with; no result depends on them."""
 

@@ -67,7 +67,7 @@ CONTAINED_SHARE = 0.9
 
 class Leak(StrEnum):
     """What a test record shares with the training data though it is no duplicate; the values stand
-    in manifests, and are those of `report.caveats.Code`."""
+    in manifests, and are ids of `report.limits`."""
 
     REPEATED_PROMPT = "repeated_prompt"
     CONTAINED = "contained"

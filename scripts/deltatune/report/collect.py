@@ -10,13 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from deltatune.compare import table as comparisons
+from deltatune.compare import fact
 from deltatune.core import manifest
 from deltatune.core.paths import ROOT
-from deltatune.data import reasons
 from deltatune.report import reading, record_counts
-from deltatune.report.caveats import ANSWER_FAULTS, LEAKS, Caveat, Code, tested
-from deltatune.report.data import ReportData
+from deltatune.report.data import Pair, ReportData
 
 
 def report_data(
@@ -24,32 +22,48 @@ def report_data(
 ) -> ReportData:
     """Read a run's results.
 
-    tables: comparison.csv, and where there are any cross_task.csv and baselines.csv, which is of
-    tuned systems against plain baselines.
-    plan: what `workflow.report_inputs` lists: experiments, tasks and models with their files.
+    tables: comparison.csv and, where there are such, cross_task.csv and baselines.csv.
+    plan: experiments, pairs, tasks and models with their files: `workflow.report_inputs`.
     options: the sections `report` and `statistics` of the settings.
     """
-    experiments = plan["experiments"]
-    of_bases = [path for path in tables if str(path) != plan["baselines"]]
-    table = pd.concat([comparisons.read(path) for path in of_bases], ignore_index=True)
-    others = plan["cross_task"]
-    paths = [*(e["files"]["comparison"] for e in experiments.values())]
-    paths += [other["comparison"] for other in others]
-    details = pd.concat([comparisons.read(path) for path in paths], ignore_index=True)
-    metrics = [e["files"]["metrics"]["base"] for e in experiments.values()]
-    metrics += [other["metrics"] for other in others]
+    experiments, pairs = plan["experiments"], plan["pairs"]
+    facts = [one for path in tables for one in fact.read(path)]
+    metrics = {_key(pair): _metrics(pair) for pair in pairs}
+    evaluations = {_key(pair): evaluation_manifests(pair, experiments) for pair in pairs}
     data = ReportData(
-        comparison=table,
+        facts=[one for one in facts if one.against == fact.BASE],
+        controls=[one for one in facts if one.against != fact.BASE],
         experiments={
             name: {key: value for key, value in e.items() if key != "files"}
             for name, e in experiments.items()
         },
         metrics={
-            metric: entry
-            for path in metrics
-            for metric, entry in manifest.read(path)["metrics"].items()
+            name: entry
+            for systems in metrics.values()
+            for name, entry in systems[0]["metrics"].items()
         },
-        details=details,
+        baseline_titles={
+            name: title
+            for task in plan["tasks"].values()
+            for name, title in task["baselines"].items()
+        },
+        margins=options["statistics"]["margins"],
+        behavior={
+            pair: means([one["behavior"] for one in systems])
+            for pair, systems in metrics.items()
+            if all("behavior" in one for one in systems)
+        },
+        label_checks={
+            pair: means([{key: one[key] for key in LABEL_CHECKS} for one in systems.values()])
+            for pair, systems in evaluations.items()
+            if all(key in one for one in systems.values() for key in LABEL_CHECKS)
+        },
+        evaluations=evaluations,
+        metric_caveats={
+            pair: metric_caveats(systems, list(evaluations[pair]))
+            for pair, systems in metrics.items()
+        },
+        classes=classes(plan["tasks"]),
         losses=pd.concat(
             reading.losses({name: e["files"]["losses"]}, e["seeds"])
             for name, e in experiments.items()
@@ -68,21 +82,68 @@ def report_data(
             for name, e in experiments.items()
             if "labels" in e["files"]
         },
-        baselines=baselines(plan["tasks"]),
         records={name: record_counts.of_task(task) for name, task in plan["tasks"].items()},
         costs=costs(plan),
         provenance=provenance(plan),
-        caveats=caveats(plan),
         downloads={path.name: path.read_text(encoding="utf-8") for path in tables},
-        resamples=options["statistics"]["resamples"],
         confidence=options["statistics"]["confidence"],
         max_examples=options["report"]["examples"],
         title=options["report"]["title"],
     )
-    details_csv = details.to_csv(index=False, lineterminator="\n")
-    losses_csv = data.losses.to_csv(index=False, lineterminator="\n")
-    data.downloads |= {"comparison_details.csv": details_csv, "losses.csv": losses_csv}
+    data.downloads["losses.csv"] = data.losses.to_csv(index=False, lineterminator="\n")
     return data
+
+
+LABEL_CHECKS = ("label_mass", "chance", "largest_predicted_share", "at_chance_for_format")
+"""Keys of the manifest of score_labels."""
+
+
+def _key(pair: dict[str, Any]) -> Pair:
+    return pair["experiment"], pair["task"]
+
+
+def _metrics(pair: dict[str, Any]) -> list[dict[str, Any]]:
+    """metrics.json of the systems of a pair, the base's first."""
+    files = pair["files"]["metrics"]
+    return [manifest.read(path) for path in (files["base"], *files["tuned"])]
+
+
+def evaluation_manifests(
+    pair: dict[str, Any], experiments: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """{"base" | "seed N": manifest of its evaluation}."""
+    seeds = [f"seed {seed}" for seed in experiments[pair["experiment"]]["seeds"]]
+    files = pair["files"]["evaluations"]
+    paths = zip(["base", *seeds], [files["base"], *files["tuned"]], strict=True)
+    return {system: manifest.read(path) for system, path in paths}
+
+
+def means(systems: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """{"base": the first, "tuned": the mean of the others by key}; None where one has no value."""
+    base, *tuned = systems
+    mean = {}
+    for key in base:
+        values = [one[key] for one in tuned]
+        mean[key] = None if None in values else sum(values) / len(values)
+    return {"base": base, "tuned": mean}
+
+
+def metric_caveats(
+    metrics: Sequence[dict[str, Any]], systems: Sequence[str]
+) -> dict[str, list[str]]:
+    """What metrics say of their own figures -> the systems of which they say it."""
+    systems_of: dict[str, list[str]] = {}
+    for system, one in zip(systems, metrics, strict=True):
+        texts = [text for entry in one["metrics"].values() for text in entry["caveats"]]
+        for text in dict.fromkeys(texts):
+            systems_of.setdefault(text, []).append(system)
+    return systems_of
+
+
+def classes(tasks: dict[str, Any]) -> dict[str, dict[str, dict[str, int]]]:
+    """task -> {split: {label: records}}, of the tasks that have labels."""
+    splits = {name: manifest.read(task["files"]["split"]) for name, task in tasks.items()}
+    return {name: split["classes"] for name, split in splits.items() if "classes" in split}
 
 
 def final_losses(experiments: dict[str, Any]) -> pd.DataFrame:
@@ -111,20 +172,6 @@ def answers(experiment: dict[str, Any]) -> pd.DataFrame:
     return frame
 
 
-def baselines(tasks: dict[str, Any]) -> dict[str, dict]:
-    """task -> {title of a plain baseline: {metric: value}}."""
-    return {
-        name: {
-            task["baselines"][baseline]: {
-                metric: entry["value"] for metric, entry in manifest.read(path)["metrics"].items()
-            }
-            for baseline, path in task["files"]["baselines"].items()
-        }
-        for name, task in tasks.items()
-        if task["baselines"]
-    }
-
-
 def costs(plan: dict[str, Any]) -> pd.DataFrame:
     """stage, name, seconds, peak_memory_gb, tokens_per_second of each job that has a manifest."""
     rows = []
@@ -142,79 +189,6 @@ def costs(plan: dict[str, Any]) -> pd.DataFrame:
             )
     frame = pd.DataFrame(rows)
     return frame.astype({"tokens_per_second": "float64"})
-
-
-def caveats(plan: dict[str, Any]) -> list[Caveat]:
-    """What the manifests know that a reader of the figures must know too."""
-    result: list[Caveat] = []
-    metrics: list[Caveat] = []
-    for name, experiment in plan["experiments"].items():
-        if experiment["built_here"]:
-            result.append(Caveat(Code.TINY_MODEL, {"model": experiment["model"]}))
-        systems = ["base", *(f"seed {seed}" for seed in experiment["seeds"])]
-        manifests = {s: manifest.read(plan["jobs"]["evaluate"][f"{name}, {s}"]) for s in systems}
-        for system, counts in manifests.items():
-            result += answer_faults(name, system, counts)
-        result += batch_sizes(name, manifests)
-        metrics += metric_caveats(name, systems, experiment["files"]["metrics"])
-    splits = {name: manifest.read(t["files"]["split"]) for name, t in plan["tasks"].items()}
-    leakage = no_duplicates(splits)
-    for name, split in splits.items():
-        leakage += leaks(name, split)
-    return [*result, *metrics, *leakage]
-
-
-def no_duplicates(splits: dict[str, dict[str, Any]]) -> list[Caveat]:
-    """The tasks without a duplicate, by what was tested. splits: their manifests."""
-    tasks: dict[str, list[str]] = {}
-    for name, split in splits.items():
-        if not split["excluded"]:
-            tasks.setdefault(tested(record_counts.near_duplicate_threshold(split)), []).append(name)
-    return [
-        Caveat(Code.NO_LEAKAGE, {"tasks": names, "tested": what}) for what, names in tasks.items()
-    ]
-
-
-def leaks(task: str, split: dict[str, Any]) -> list[Caveat]:
-    """What split_dataset counted of test records that stand in the training data."""
-    total = split["test"]
-    shared = {"task": task, "total": total, "least": f"{reasons.CONTAINED_SHARE:.0%}"}
-    return [
-        Caveat(code, {**shared, "count": count, "share": f"{count / total:.1%}"})
-        for code in LEAKS
-        if (count := split["leakage"].get(code))
-    ]
-
-
-def answer_faults(experiment: str, system: str, counts: dict[str, Any]) -> list[Caveat]:
-    """What generate_answers counted of one system; other evaluations count none of it."""
-    where = {"experiment": experiment, "system": system}
-    return [
-        Caveat(code, {**where, "count": counts[code], "total": counts["examples"]})
-        for code in ANSWER_FAULTS
-        if counts.get(code)
-    ]
-
-
-def batch_sizes(experiment: str, manifests: dict[str, dict[str, Any]]) -> list[Caveat]:
-    """Base and tuned are evaluated in the same batches unless memory ran out for one of them."""
-    sizes = {system: record.get("batch_size_used") for system, record in manifests.items()}
-    if len(set(sizes.values())) == 1:
-        return []
-    return [Caveat(Code.BATCH_SIZES, {"experiment": experiment, "sizes": sizes})]
-
-
-def metric_caveats(experiment: str, systems: Sequence[str], files: dict[str, Any]) -> list[Caveat]:
-    """Caveats of the metrics, each with the systems that it applies to."""
-    systems_of: dict[str, list[str]] = {}
-    for system, path in zip(systems, [files["base"], *files["tuned"]], strict=True):
-        metrics = manifest.read(path)["metrics"].values()
-        for text in dict.fromkeys(text for metric in metrics for text in metric["caveats"]):
-            systems_of.setdefault(text, []).append(system)
-    return [
-        Caveat(Code.METRIC, {"experiment": experiment, "systems": names, "text": text})
-        for text, names in systems_of.items()
-    ]
 
 
 def provenance(plan: dict[str, Any]) -> dict[str, Any]:

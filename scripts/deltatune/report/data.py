@@ -6,12 +6,15 @@ import pandas as pd
 
 from deltatune.compare.fact import Fact
 from deltatune.report import numbers, outcomes
-from deltatune.report.caveats import Caveat
-from deltatune.report.outcomes import KEY, Outcome
+from deltatune.report.outcomes import Outcome
 
 LOSSES = ["experiment", "seed", "step", "epoch", "split", "loss"]
 FINAL_LOSSES = ["experiment", "seed", "split", "base", "tuned"]
 COSTS = ["stage", "name", "seconds", "peak_memory_gb", "tokens_per_second"]
+
+
+Pair = tuple[str, str]
+"""(experiment, task)."""
 
 
 def _empty(columns: list[str]) -> pd.DataFrame:
@@ -20,24 +23,20 @@ def _empty(columns: list[str]) -> pd.DataFrame:
 
 @dataclass
 class ReportData:
-    """All that the page shows. Only `comparison` and `experiments` are needed.
+    """All that the page shows. Only `facts` and `experiments` are needed.
 
     What is absent is left out of the page, or named as missing where a reader would look for it.
     """
 
-    comparison: pd.DataFrame
-    """results/comparison.csv: the columns of `compare.table`, one row for each metric of an
-    experiment on a task. delta = tuned - base; tuned = mean over seeds; NaN where a number is not
-    known."""
+    facts: list[Fact]
+    """results/comparison.csv and results/cross_task.csv: one for each metric of an experiment on
+    a task."""
 
     experiments: dict[str, dict]
     """name → {task, kind (in words), outputs, unit, model, quantization, main_metric,
-    settings: {"lora": {…}, "training": {…}} (any nesting), seeds: [int, …], and perhaps
+    settings: {"lora": {…}, "training": {…}} (any nesting), seeds: [int, …], built_here (is the
+    model), chosen_on (the split by which settings were chosen, or None), and perhaps
     published: {source, metrics: {metric: {base, tuned, scale}}, differs: [sentence, …]}}"""
-
-    facts: list[Fact] = field(default_factory=list)
-    """results/comparison.csv and results/cross_task.csv: one for each metric of an experiment on
-    a task."""
 
     controls: list[Fact] = field(default_factory=list)
     """results/baselines.csv: tuned against each plain baseline of its task (`Fact.against`)."""
@@ -45,22 +44,28 @@ class ReportData:
     margins: dict[str, float] = field(default_factory=dict)
     """metric → the difference up to which two figures of it count as equal."""
 
-    behavior: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
-    """experiment → {"base" | "tuned": {words_median, words_mean, tokens_mean, truncated_share,
-    empty_share, repeated_4grams, distinct_share, reference_words_median}} of its generations on
-    its own task; tuned: mean over seeds."""
+    baseline_titles: dict[str, str] = field(default_factory=dict)
+    """name of a plain baseline → its title; one that is absent goes by its name."""
 
-    label_checks: dict[str, dict[str, dict]] = field(default_factory=dict)
-    """experiment → {"base" | "tuned": {label_mass, chance, largest_predicted_share,
-    at_chance_for_format}} on its own task; tuned: mean over seeds."""
+    behavior: dict[Pair, dict[str, dict]] = field(default_factory=dict)
+    """pair → {"base" | "tuned": `behavior` of metrics.json}, where answers are generated; tuned:
+    mean over seeds."""
+
+    label_checks: dict[Pair, dict[str, dict]] = field(default_factory=dict)
+    """pair → {"base" | "tuned": {label_mass, chance, largest_predicted_share,
+    at_chance_for_format}} of the manifests of score_labels; tuned: mean over seeds."""
+
+    evaluations: dict[Pair, dict[str, dict]] = field(default_factory=dict)
+    """pair → {"base" | "seed N": manifest of generate_answers, score_text or score_labels}."""
+
+    metric_caveats: dict[Pair, dict[str, list[str]]] = field(default_factory=dict)
+    """pair → {what a metric says of its own figure: the systems of which it says it}."""
+
+    classes: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
+    """task → {split: {label: records}}."""
 
     metrics: dict[str, dict] = field(default_factory=dict)
     """metric → {title, signature}; a metric that is absent goes by its name."""
-
-    details: pd.DataFrame = field(default_factory=lambda: _empty(KEY))
-    """experiment, task, metric + seeds (how many), seed_sd, detectable (the smallest difference
-    that the test could detect), unit (what was resampled: "examples", "windows", "chapters"),
-    clusters (how many of them), method (the test in words). Any may be NaN."""
 
     losses: pd.DataFrame = field(default_factory=lambda: _empty(LOSSES))
     """split: "train" | "validation"; loss: nats per token, weighted by tokens; step 0: untuned."""
@@ -84,10 +89,6 @@ class ReportData:
     """experiment → {"labels": K names, "base": K×K counts, "tuned": K×K counts}, rows = true;
     tuned: mean over seeds."""
 
-    baselines: dict[str, dict] = field(default_factory=dict)
-    """task → {name of a plain baseline: {metric: value, …, ci_low, ci_high (of the main one)}};
-    what is not a number is not shown."""
-
     records: dict[str, dict] = field(default_factory=dict)
     """task → counts: rows (of a text paragraphs, headings, chunks), unread {reason: n}, records,
     unusable {reason: n}, beyond_max_records, duplicates, near_duplicates and
@@ -103,14 +104,8 @@ class ReportData:
     """Versions, commit, digests, seeds: a dict of values, lists and dicts. A text under "hardware"
     (or "machine") stands at the top of the page too."""
 
-    caveats: list[Caveat] = field(default_factory=list)
-    """What a reader must know; the page adds what follows from the numbers themselves."""
-
     downloads: dict[str, str] = field(default_factory=dict)
     """file name → CSV text, offered as a link; what is too large for the page lies beside it."""
-
-    resamples: int | None = None
-    """Permutations behind each p-value (B): nothing below 1 / (B + 1) is written as a number."""
 
     confidence: float = numbers.CONFIDENCE
     """Of every interval; 1 - confidence is the level at which a difference is significant."""
@@ -134,13 +129,22 @@ class ReportData:
     def cross_task_facts(self) -> list[Fact]:
         return outcomes.cross_task_facts(self.facts, self.experiments)
 
+    def fact(self, experiment: str, task: str, metric: str) -> Fact | None:
+        """The fact of one metric of a pair."""
+        key = experiment, task, metric
+        every = (one for one in self.facts if (one.experiment, one.task, one.metric) == key)
+        return next(every, None)
+
+    def baseline_title(self, name: str) -> str:
+        return self.baseline_titles.get(name, name.replace("_", " "))
+
     def metric_title(self, metric: str) -> str:
         return self.metrics.get(metric, {}).get("title", metric)
 
     def higher_is_better(self, experiment: str) -> bool:
-        """The good direction of an experiment's main metric, from the comparison."""
+        """The good direction of an experiment's main metric, from the facts."""
         metric = self.experiments[experiment].get("main_metric")
-        rows = self.comparison[self.comparison["metric"] == metric]
-        if len(rows):
-            return numbers.is_true(rows["higher_is_better"].iloc[0])
+        for fact in self.facts:
+            if fact.metric == metric:
+                return fact.higher_is_better
         return self.experiments[experiment].get("outputs") != "text"

@@ -1,9 +1,11 @@
 """Figures as text, written the same way in sentences, tables and figures."""
 
 import math
-from collections.abc import Mapping
+
+from deltatune.compare.fact import Fact
 
 CONFIDENCE = 0.95
+SMALLEST_P = 0.0001
 MINUS = "−"
 NOTHING = "–"
 
@@ -16,38 +18,29 @@ def finite(value) -> bool:
         return False
 
 
-def is_true(value) -> bool:
-    """A flag as it comes out of a frame or of a CSV file ("False" is not true)."""
-    if isinstance(value, str):
-        return value.strip().lower() in {"true", "1", "yes"}
-    return bool(value)
-
-
-def _mapping(row) -> Mapping:
-    """Until the last reader of rows takes facts."""
-    return row if isinstance(row, Mapping) else vars(row)
-
-
-def decimals_for(row: Mapping) -> int:
-    """How many decimals a row's numbers deserve: one or two digits of the interval's half-width.
+def decimals_for(fact: Fact) -> int:
+    """How many decimals a fact's numbers deserve: one or two digits of the interval's half-width.
 
     Two where that digit is small (0.012 and 0.014 stay apart) or where the difference itself would
     keep one digit only, one otherwise. Without an interval it goes by the size of the values.
     """
-    row = _mapping(row)
-    values = [abs(float(row[key])) for key in ("base", "tuned") if finite(row.get(key))]
-    size = max(values, default=0.0)
+    size = max((abs(value) for value in (fact.base, fact.tuned) if finite(value)), default=0.0)
     floor = 2 if size < 10 else 1 if size < 100 else 0
-    low, high = row.get("ci_low"), row.get("ci_high")
-    half = (float(high) - float(low)) / 2 if finite(low) and finite(high) else 0.0
+    half = _half_width(fact)
     if half > 0:
         exponent = math.floor(math.log10(half))
-        delta = abs(float(row["delta"])) if finite(row.get("delta")) else math.inf
+        delta = abs(fact.delta) if finite(fact.delta) else math.inf
         two_digits = half / 10**exponent < 3 or delta < 10 * 10**exponent
         needed = -exponent + (1 if two_digits else 0)
     else:
         needed = 3 if size < 1 else floor
     return max(floor, min(needed, 5))
+
+
+def _half_width(fact: Fact) -> float:
+    """Of the interval of the estimand, else of these adapters; 0 where there is none."""
+    intervals = (fact.ci_low, fact.ci_high), (fact.adapters_low, fact.adapters_high)
+    return next(((high - low) / 2 for low, high in intervals if finite(low) and finite(high)), 0.0)
 
 
 def format_number(value, decimals: int = 2) -> str:
@@ -79,28 +72,41 @@ def interval_name(confidence: float = CONFIDENCE) -> str:
     return f"{100 * confidence:.4g}% interval"
 
 
-def format_p(value, resamples: int | None = None) -> str:
-    """A p-value in two digits, or '< limit' below the smallest that the test can give.
+def format_p(value, is_floor: bool = False) -> str:
+    """'= 0.023', '≤ 0.0003' where that is the smallest that the test can give, '< 0.0001' below
+    that, since smaller ones hang on the tails of the model.
 
-    With B resamples that is 1 / (B + 1) (Phipson and Smyth 2010); without B the limit is 0.001. It
-    is never below 0.0001: smaller ones hang on the tails of the model.
+    Two digits, or three near 0.05; those of a floor are rounded up, so that ≤ stays true.
     """
     if not finite(value):
         return NOTHING
-    limit = max(1 / (resamples + 1), 0.0001) if resamples else 0.001
     value = float(value)
-    if value < limit:
-        return f"< {_one_digit_up(limit)}"
+    if is_floor and value < 1:
+        return f"≤ {_digits(_round_up(value))}"
+    if value < SMALLEST_P:
+        return f"< {SMALLEST_P:.4f}"
     if value > 0.995:
-        return "1.00"
-    return f"{value:.2f}" if value >= 0.1 else f"{float(f'{value:.2g}'):.5f}".rstrip("0")
+        return "= 1.00"
+    if value >= 0.1:
+        return f"= {value:.2f}"
+    return f"= {_digits(float(f'{value:.{3 if 0.045 < value < 0.055 else 2}g}'))}"
 
 
-def _one_digit_up(value: float) -> str:
-    """0.000999 → 0.001: one digit, rounded up, so that '< limit' stays true."""
-    exponent = math.floor(math.log10(value))
-    digit = math.ceil(round(value / 10**exponent, 6))
-    return f"{digit * 10.0**exponent:.{max(0, -exponent)}f}"
+def _round_up(value: float) -> float:
+    """0.000121 → 0.00013: two digits, rounded up."""
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return math.ceil(round(value / unit, 6)) * unit
+
+
+def _digits(value: float) -> str:
+    """0.00030000000000000003 → 0.0003."""
+    return f"{value:.10f}".rstrip("0")
+
+
+def format_factor(value: float) -> str:
+    """'×13.4', '×0.42': three digits, without an exponent."""
+    decimals = max(0, 2 - math.floor(math.log10(value))) if value > 0 else 0
+    return f"×{value:,.{decimals}f}"
 
 
 def format_count(value) -> str:
@@ -113,19 +119,15 @@ def plural(count: int, word: str) -> str:
     return f"{count:,} {word[:-1] if count == 1 and word.endswith('s') else word}"
 
 
-def percent_change(row: Mapping) -> str:
+def percent_change(fact: Fact) -> str:
     """'−26%', the relative change of what has no natural ceiling: perplexity and its kin.
 
     A fall from 8 to 6 means something else than one from 800 to 798. Empty for scores between 0
     and 1, where a percentage of a small base would boast.
     """
-    row = _mapping(row)
-    if is_true(row["higher_is_better"]) or not (finite(row["base"]) and finite(row["tuned"])):
+    if fact.higher_is_better or not (finite(fact.base) and finite(fact.tuned)) or fact.base <= 0:
         return ""
-    base = float(row["base"])
-    if base <= 0:
-        return ""
-    percent = 100 * (float(row["tuned"]) - base) / base
+    percent = 100 * (fact.tuned - fact.base) / fact.base
     return f"{format_signed(percent, 0 if abs(percent) >= 1 else 1)}%"
 
 

@@ -13,13 +13,11 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from deltatune.compare.table import COLUMNS
-from deltatune.core.errors import UserError
 from deltatune.core.version import __version__
-from deltatune.report import numbers, verdict
+from deltatune.report import limits, numbers, verdict
 from deltatune.report.data import ReportData
 from deltatune.report.sections import (
-    caveats,
+    behavior,
     costs,
     differences,
     downloads,
@@ -36,14 +34,7 @@ def render(data: ReportData, template: Path) -> str:
     """The report as one HTML text.
 
     template: page.html.j2; style.css lies beside it
-    Raises UserError where the comparison lacks a column.
     """
-    missing = [name for name in COLUMNS if name not in data.comparison.columns]
-    if missing:
-        raise UserError(
-            f"The comparison table lacks the column {', '.join(missing)}: the report cannot be "
-            "made. Delete results/comparison.csv and run again."
-        )
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(template).parent),
         autoescape=True,
@@ -88,7 +79,8 @@ def context(data: ReportData) -> dict:
         "badges": results.BADGES,
         "interval": numbers.interval_name(data.confidence),
         "results": results.view(data),
-        "caveats": caveats.view(data),
+        "behavior": behavior.view(data),
+        "limits": [str(one) for one in limits.shown(data)],
         "differences": differences.view(data),
         "experiments": tasks.view(data),
         "examples": example_views,

@@ -46,14 +46,11 @@ class ReportInputs:
         return {
             "experiments": experiments,
             "tasks": {task: self._task(task) for task in self._selection.tasks},
-            "cross_task": [
-                {
-                    "comparison": self._paths.comparison(name, task),
-                    "metrics": self._paths.evaluated(name, "metrics.json", task)["base"],
-                }
-                for name, task in self._selection.cross_task
+            "pairs": [
+                self._pair(name, task)
+                for own in (True, False)
+                for name, task in self._selection.pairs(own)
             ],
-            "baselines": f"{RESULTS}/baselines.csv" if self._selection.with_baselines else None,
             "models": models,
             "jobs": {stage: files for stage, files in jobs.items() if files},
         }
@@ -64,7 +61,7 @@ class ReportInputs:
         parts = [
             *(experiment["files"] for experiment in plan["experiments"].values()),
             *(task["files"] for task in plan["tasks"].values()),
-            plan["cross_task"],
+            *(pair["files"] for pair in plan["pairs"]),
             plan["models"],
             plan["jobs"],
         ]
@@ -74,8 +71,6 @@ class ReportInputs:
         e = self._selection.experiment(name)
         kind = self._selection.task_kind(e.task)
         files = {
-            "comparison": self._paths.comparison(name, e.task),
-            "metrics": self._paths.evaluated(name, "metrics.json"),
             "losses": self._paths.runs(name, "loss.csv"),
             "runs": self._paths.runs(name, "manifest.json"),
             "scores": self._paths.evaluated(name, "scores.parquet"),
@@ -95,10 +90,21 @@ class ReportInputs:
             "built_here": self._selection.is_pretrained_here(e.model),
             "settings": {"lora": e.lora.model_dump(), "training": e.training.model_dump()},
             "seeds": self._settings.seeds,
+            "chosen_on": e.chosen_on,
             "published": e.published.model_dump() if e.published else None,
             **({"labels": task["labels"]} if "labels" in task else {}),
             "files": dict(sorted(files.items())),
         }
+
+    def _pair(self, experiment: str, task: str) -> dict[str, Any]:
+        """An experiment on its own or another task: the metrics of its systems, and the manifests
+        of their evaluations."""
+        manifest = f"{self._selection.output_type(task)}.json"
+        files = {
+            "metrics": self._paths.evaluated(experiment, "metrics.json", task),
+            "evaluations": self._paths.evaluated(experiment, manifest, task),
+        }
+        return {"experiment": experiment, "task": task, "files": files}
 
     def _evaluation_jobs(self, experiment: str) -> list[tuple[str, str]]:
         """(base or seed, manifest) of the evaluations of an experiment on its own task."""
@@ -129,7 +135,7 @@ class ReportInputs:
         }
         if self._selection.is_text(dataset):
             files["chunks"] = f"{RESULTS}/datasets/{dataset}/chunks.json"
-        return files | {"baselines": self._paths.baselines(task, "metrics.json")}
+        return files
 
 
 def _leaves(node: Any) -> list[str]:

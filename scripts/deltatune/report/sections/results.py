@@ -4,13 +4,15 @@ great_tables builds the structure (row groups, header cells with scope). Its col
 stay out of the page, whose own style sheet speaks to the same class names.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import pandas as pd
 from great_tables import GT, loc, style
 from markupsafe import Markup
 
-from deltatune.report import numbers, outcomes, upstream
+from deltatune.compare.fact import Fact
+from deltatune.compare.reasons import codes
+from deltatune.report import numbers, outcomes, upstream, words
 from deltatune.report.data import ReportData
 from deltatune.report.outcomes import Outcome
 from deltatune.report.text import clean
@@ -18,95 +20,115 @@ from deltatune.report.text import clean
 BADGES = {
     Outcome.IMPROVED: "▲ better",
     Outcome.WORSENED: "▼ worse",
-    Outcome.UNDETECTED: "○ not detected",
+    Outcome.EQUIVALENT: "≈ within margin",
+    Outcome.UNDETECTED: "○ not shown",
+    Outcome.UNTESTED: "– not tested",
     Outcome.UNKNOWN: "? unknown",
 }
 COLORS = {Outcome.IMPROVED: "var(--gain)", Outcome.WORSENED: "var(--loss)"}
 COLUMNS = (
-    *("group", "metric", "base", "tuned", "delta", "interval", "p", "seed_sd", "outcome", "main"),
+    *("group", "metric", "base", "tuned", "delta", "interval", "p", "adapters", "seed_sd"),
+    *("outcome", "main"),
 )
+MAIN, SECONDARY = "★", "†"
 
 
 def view(data: ReportData) -> dict | None:
-    """The table as markup, its notes and methods; None where nothing was compared."""
-    if data.comparison.empty:
+    """The table as markup, its notes, family and methods; None where nothing was compared."""
+    if not data.facts:
         return None
     frame = headline_frame(data)
     return {
-        "table": headline_html(frame, data.confidence),
-        "notes": notes(frame),
+        "table": headline_html(frame, data),
+        "notes": notes(frame, data),
+        "family": family(data),
         "methods": methods(data),
     }
 
 
 def headline_frame(data: ReportData) -> pd.DataFrame:
-    """The cells of the headline table as text, one row for each metric of a pair, main first.
+    """The cells of the headline table as text: one row for each metric of a pair, main first, then
+    one for each plain baseline.
 
-    Columns: COLUMNS; outcome: an Outcome; main: bool. A p-value that no Holm correction covers
-    carries a dagger.
+    Columns: COLUMNS; outcome: an Outcome; main: bool.
     """
+    controls = {pair[0].pair: pair for pair in outcomes.by_pair(data.controls)}
     rows = []
-    for _, pair in data.comparison.groupby(["experiment", "task"], sort=False):
-        main = outcomes.main_metric(pair, data.experiments)
-        ordered = sorted(pair.to_dict("records"), key=lambda row: row["metric"] != main)
-        group = group_label(data, ordered[0])
-        rows += [_cells(data, row, group, row["metric"] == main) for row in ordered]
+    for pair in outcomes.by_pair(data.facts):
+        group = group_label(data, pair[0])
+        rows += [_cells(data, fact, group) for fact in pair]
+        rows += [_baseline_cells(data, one, group) for one in controls.get(pair[0].pair, [])]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _cells(data: ReportData, row: Mapping, group: str, main: bool) -> dict:
-    detail = outcomes.detail_of(data.details, row)
-    decimals = numbers.decimals_for(row)
-    p, holm = outcomes.adjusted_p(row)
-    several_seeds = numbers.finite(detail.get("seeds")) and detail["seeds"] > 1
-    change = numbers.format_signed(row["delta"], decimals)
-    if percent := numbers.percent_change(row):
+def _cells(data: ReportData, fact: Fact, group: str) -> dict:
+    decimals = numbers.decimals_for(fact)
+    change = numbers.format_signed(fact.delta, decimals)
+    if percent := numbers.percent_change(fact):
         change += f" ({percent})"
-    arrow = "" if numbers.is_true(row["higher_is_better"]) else " ↓"
+    title = clean(data.metric_title(fact.metric))
+    direction = "" if fact.higher_is_better else " ↓"
     return {
         "group": group,
-        "metric": clean(data.metric_title(row["metric"])) + arrow + (" ★" if main else ""),
-        "base": numbers.format_number(row["base"], decimals),
-        "tuned": numbers.format_number(row["tuned"], decimals),
+        "metric": f"{title}{direction} {MAIN if fact.main else SECONDARY}",
+        "base": numbers.format_number(fact.base, decimals),
+        "tuned": numbers.format_number(fact.tuned, decimals),
         "delta": change,
-        "interval": numbers.format_interval(row["ci_low"], row["ci_high"], decimals),
-        "p": numbers.format_p(p, data.resamples) + ("" if holm or p is None else " †"),
-        "seed_sd": numbers.format_number(
-            detail.get("seed_sd") if several_seeds else None, decimals + 1
-        ),
-        "outcome": outcomes.outcome(row, data.confidence),
-        "main": main,
+        "interval": numbers.format_interval(fact.ci_low, fact.ci_high, decimals),
+        "p": _p(fact),
+        "adapters": numbers.NOTHING if fact.seeds == 1 else _adapters(fact, decimals),
+        "seed_sd": numbers.format_number(fact.seed_sd, decimals + 1),
+        "outcome": data.outcome(fact),
+        "main": fact.main,
     }
 
 
-def group_label(data: ReportData, row: Mapping) -> str:
-    """'experiment: model on task, 200 examples, 3 seeds'."""
-    experiment = data.experiments.get(row["experiment"], {})
-    detail = outcomes.detail_of(data.details, row)
-    parts = [f"{row['experiment']}: {experiment.get('model', 'tuned')} on {row['task']}"]
-    if numbers.finite(row.get("n")):
-        unit = detail.get("unit") or experiment.get("unit", "examples")
-        if experiment.get("unit") == "windows" and unit == "chapters":
-            unit = "windows"
-        parts.append(numbers.plural(round(float(row["n"])), unit))
-    if numbers.finite(detail.get("seeds")):
-        parts.append(numbers.plural(round(float(detail["seeds"])), "seeds"))
-    return clean(", ".join(parts))
+def _baseline_cells(data: ReportData, fact: Fact, group: str) -> dict:
+    """In the column of the base stands the baseline's figure."""
+    title = clean(f"{data.metric_title(fact.metric)} against {data.baseline_title(fact.against)}")
+    return {**_cells(data, fact, group), "metric": title, "seed_sd": numbers.NOTHING, "main": False}
 
 
-def headline_html(frame: pd.DataFrame, confidence: float) -> Markup:
+def _p(fact: Fact) -> str:
+    """The p-value of the estimand, or in a word why there is none."""
+    if fact.no_p:
+        return words.NO_P[codes(fact.no_p)[0]]
+    p = fact.p_value if fact.p_holm is None else fact.p_holm
+    return numbers.format_p(p, fact.p_is_floor).removeprefix("= ")
+
+
+def _adapters(fact: Fact, decimals: int) -> str:
+    """'0.46 to 0.52; p ≤ 0.0003'."""
+    p = fact.adapters_p if fact.adapters_p_holm is None else fact.adapters_p_holm
+    interval = numbers.format_interval(fact.adapters_low, fact.adapters_high, decimals)
+    if p is None:
+        return interval
+    return f"{interval}; p {numbers.format_p(p, fact.adapters_p_is_floor)}"
+
+
+def group_label(data: ReportData, fact: Fact) -> str:
+    """'experiment: model on task, 200 windows in 5 chapters, mean over 3 seeds'."""
+    seeds = "1 seed" if fact.seeds == 1 else f"mean over {fact.seeds} seeds"
+    return clean(f"{fact.experiment}: {fact.model} on {fact.task}, {words.sample(fact)}, {seeds}")
+
+
+def headline_html(frame: pd.DataFrame, data: ReportData) -> Markup:
     """headline_frame's table as markup without a style sheet of its own; cells are escaped."""
-    codes, main = frame["outcome"], frame["main"]
-    frame = frame.drop(columns="main").assign(outcome=[BADGES[code] for code in codes])
-    if (frame["seed_sd"] == numbers.NOTHING).all():
-        frame = frame.drop(columns="seed_sd")
+    results, main = frame["outcome"], frame["main"]
+    frame = frame.drop(columns="main").assign(outcome=[BADGES[result] for result in results])
+    for column in ("adapters", "seed_sd"):
+        if (frame[column] == numbers.NOTHING).all():
+            frame = frame.drop(columns=column)
     numeric = [name for name in frame.columns if name not in ("group", "metric", "outcome")]
+    interval = numbers.interval_name(data.confidence)
+    seeds = {fact.seeds for fact in data.facts}
     labels = {
         "base": "Base",
         "tuned": "Tuned",
         "delta": "Difference",
-        "interval": numbers.interval_name(confidence),
+        "interval": interval[0].upper() + interval[1:] + (", rough" if seeds == {2} else ""),
         "p": "p (Holm)",
+        "adapters": "Of these adapters alone",
         "seed_sd": "Seed SD",
         "outcome": "Outcome",
     }
@@ -121,37 +143,69 @@ def headline_html(frame: pd.DataFrame, confidence: float) -> Markup:
     if strong:
         bold = style.css("font-weight:600")
         table = table.tab_style(bold, [loc.body(numeric, strong), loc.stub(strong)])
-    for index, (code, flag) in enumerate(zip(codes, main, strict=True)):
-        badge = f"color:{COLORS.get(code, 'inherit')};font-weight:{600 if flag else 400}"
+    for index, (result, flag) in enumerate(zip(results, main, strict=True)):
+        badge = f"color:{COLORS.get(result, 'inherit')};font-weight:{600 if flag else 400}"
         table = table.tab_style(style.css(badge), loc.body("outcome", [index]))
     return Markup(upstream.bare_table(table.as_raw_html()))
 
 
-def notes(frame: pd.DataFrame) -> str:
+def notes(frame: pd.DataFrame, data: ReportData) -> str:
     """What a reader of headline_frame's table needs to know, no more than what it uses."""
-    sentences = ["★ main metric of the task."]
-    if frame["metric"].str.contains("↓").any():
+    seeds = {fact.seeds for fact in data.facts}
+    sentences = [f"{MAIN} main metric of the task."]
+    if frame["metric"].str.endswith(SECONDARY).any():
+        sentences.append(f"{SECONDARY} secondary: p-value and outcome are not adjusted.")
+    if frame["metric"].str.contains(" ↓").any():
         sentences.append("↓ lower is better.")
-    if frame["p"].str.contains("†").any():
-        sentences.append("† not adjusted: outside the family of headline comparisons.")
+    if data.controls:
+        sentences.append(
+            "Rows with “against” compare tuned with a plain baseline, whose figure stands in the "
+            "column Base; each is tested at the full level."
+        )
+    if seeds == {1}:
+        sentences.append("Interval and p are of this one adapter, over other test records.")
+    else:
+        sentences.append(
+            "Interval and p are of the recipe, over other test records and training seeds; beside "
+            "them those of these adapters alone, over other test records."
+        )
+    if 2 in seeds:
+        sentences.append(
+            "With two seeds the recipe has no p-value and its interval is rough: an outcome is of "
+            "these two adapters, and the rough interval must leave out zero as well."
+        )
     if (frame["seed_sd"] != numbers.NOTHING).any():
-        sentences.append("Seed SD: standard deviation of the tuned value over training seeds.")
+        sentences.append("Seed SD: standard deviation of the tuned figure over training seeds.")
     return " ".join(sentences)
+
+
+def family(data: ReportData) -> str:
+    """Which rows are tested together."""
+    own, cross_task = (
+        _family(outcomes.main_facts(facts)) for facts in (data.own_facts(), data.cross_task_facts())
+    )
+    text = f"Holm's correction counts {numbers.plural(own, 'main comparisons')} of comparison.csv"
+    if data.cross_task_facts():
+        text += f"; cross-task pairs are a second family of {cross_task}"
+    if any(not fact.main for fact in data.facts):
+        text += "; secondary rows are unadjusted"
+    return f"{text}."
+
+
+def _family(facts: Sequence[Fact]) -> int:
+    return max((fact.family for fact in facts), default=0)
 
 
 def methods(data: ReportData) -> list[dict]:
     """How each metric is made and how it was tested, each once."""
     result = []
-    for metric in dict.fromkeys(data.comparison["metric"]):
-        tested = []
-        if "method" in data.details:
-            rows = data.details[data.details["metric"] == metric]
-            tested = [text for text in dict.fromkeys(rows["method"]) if isinstance(text, str)]
+    for metric in dict.fromkeys(fact.metric for fact in data.facts):
+        tested = [fact.method for fact in data.facts if fact.metric == metric and fact.method]
         result.append(
             {
                 "title": data.metric_title(metric),
                 "signature": data.metrics.get(metric, {}).get("signature", ""),
-                "tested": tested,
+                "tested": list(dict.fromkeys(tested)),
             }
         )
     return [one for one in result if one["signature"] or one["tested"]]

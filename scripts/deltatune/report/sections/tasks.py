@@ -42,7 +42,6 @@ def experiment_view(data: ReportData, number: int, name: str) -> dict:
         "confusion": confusion_view(data, number, name)
         if matrices and matrices["labels"]
         else None,
-        "baselines": baseline_rows(data, experiment),
         "continuations": [] if continuations is None else continuation_rows(continuations),
         "continued_by": f"seed {seeds[0]}" if seeds else "the first seed",
     }
@@ -193,20 +192,3 @@ def confusion_table(matrices: Mapping, titles: Mapping[str, str]) -> dict | None
         for system in SYSTEMS
     ]
     return {"labels": labels, "systems": systems}
-
-
-def baseline_rows(data: ReportData, experiment: Mapping) -> list[dict]:
-    """Plain baselines of a task beside base and tuned, in the metrics that they have."""
-    return [
-        {
-            "name": name,
-            "scores": [
-                (data.metric_title(key), numbers.format_number(value, 3))
-                for key, value in scores.items()
-                if key not in ("ci_low", "ci_high", "n") and numbers.finite(value)
-            ],
-            "interval": numbers.format_interval(scores.get("ci_low"), scores.get("ci_high"), 3),
-            "metric": data.metric_title(experiment.get("main_metric")),
-        }
-        for name, scores in data.baselines.get(experiment.get("task"), {}).items()
-    ]

@@ -1,0 +1,332 @@
+"""When the limits of `limits` hold: each condition yields the details of its sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from deltatune.compare.fact import Fact
+from deltatune.compare.reasons import Missing, codes
+from deltatune.data import reasons
+from deltatune.report import numbers, outcomes
+from deltatune.report.data import ReportData
+
+Details = Iterator[dict[str, Any]]
+
+FEW_CLUSTERS = 5
+"""Independent units that a test needs."""
+FEW_EXAMPLES = 30
+RARE = 5
+"""Test examples of a class that its share in macro F1 needs."""
+CUT_OFF = 0.1
+REPETITION = 0.1
+
+
+def tested(threshold: float | None) -> str:
+    """What duplicates were looked for. threshold: `split.near_duplicates`."""
+    if threshold is None:
+        return "exact alone"
+    return f"exact; word 3-gram Jaccard ≥ {threshold:g}"
+
+
+# ---------------------------------------------------------------- how settings were chosen
+
+
+def chosen_on_test(data: ReportData) -> Details:
+    names = [name for name, one in data.experiments.items() if one.get("chosen_on") == "test"]
+    if names:
+        yield {"experiments": names}
+
+
+# ---------------------------------------------------------------- records
+
+
+def _leak(code: str) -> Callable[[ReportData], Details]:
+    def condition(data: ReportData) -> Details:
+        for task, counts in data.records.items():
+            if count := counts.get(code):
+                total = counts["splits"]["test"]
+                yield {
+                    "task": task,
+                    "count": count,
+                    "total": total,
+                    "share": f"{count / total:.1%}",
+                    "least": f"{reasons.CONTAINED_SHARE:.0%}",
+                }
+
+    return condition
+
+
+contained = _leak(reasons.Leak.CONTAINED)
+repeated_prompt = _leak(reasons.Leak.REPEATED_PROMPT)
+repeated_answer = _leak(reasons.Leak.REPEATED_ANSWER)
+
+
+def no_leakage(data: ReportData) -> Details:
+    """The tasks without a duplicate, by what was tested."""
+    tasks: dict[str, list[str]] = {}
+    for name, counts in data.records.items():
+        if counts.get("duplicates") == 0 and not counts.get("near_duplicates"):
+            what = tested(counts.get("near_duplicate_threshold"))
+            tasks.setdefault(what, []).append(name)
+    for what, names in tasks.items():
+        yield {"tasks": names, "tested": what}
+
+
+def duplicates(data: ReportData) -> Details:
+    for task, counts in data.records.items():
+        exact, near = counts.get("duplicates") or 0, counts.get("near_duplicates") or 0
+        if not exact and not near:
+            continue
+        threshold = counts.get("near_duplicate_threshold")
+        what = f"{exact:,} duplicate rows"
+        if threshold is not None:
+            what = f"{exact:,} duplicate and {near:,} near-duplicate rows"
+        yield {"task": task, "what": what, "tested": tested(threshold)}
+
+
+def truncated(data: ReportData) -> Details:
+    for task, counts in data.records.items():
+        if counts.get("truncated"):
+            yield {"task": task, "count": counts["truncated"]}
+
+
+def _classes(data: ReportData, least: int, most: int) -> Details:
+    """The tasks with classes of which the test split has from `least` to `most` examples."""
+    for task, splits in data.classes.items():
+        names = dict.fromkeys(label for counts in splits.values() for label in counts)
+        test = splits["test"]
+        some = [str(name) for name in names if least <= test.get(name, 0) <= most]
+        if some:
+            yield {"task": task, "classes": some}
+
+
+def rare_class(data: ReportData) -> Details:
+    yield from _classes(data, 1, RARE - 1)
+
+
+def absent_class(data: ReportData) -> Details:
+    yield from _classes(data, 0, 0)
+
+
+# ---------------------------------------------------------------- the base
+
+
+def base_at_chance(data: ReportData) -> Details:
+    for (experiment, task), systems in data.label_checks.items():
+        base = systems.get("base", {})
+        if base.get("at_chance_for_format"):
+            yield {
+                "experiment": experiment,
+                "task": task,
+                "label_mass": f"{base['label_mass']:.2g}",
+                "largest": f"{base['largest_predicted_share']:.0%}",
+                "chance": f"{base['chance']:.2g}",
+            }
+
+
+def base_cut_off(data: ReportData) -> Details:
+    for where, base, tuned in _behaviors(data):
+        shares = base.get("truncated_share"), tuned.get("truncated_share")
+        if None in shares:
+            continue
+        if shares[0] >= CUT_OFF or abs(shares[0] - shares[1]) >= CUT_OFF:
+            yield {**where, "base": f"{shares[0]:.0%}", "tuned": f"{shares[1]:.0%}"}
+
+
+def copy_beats_base(data: ReportData) -> Details:
+    """The baseline's figure stands as `Fact.base` where a fact is against a baseline."""
+    bases = {fact.pair: fact for fact in outcomes.main_facts(data.facts)}
+    for control in data.controls:
+        fact = bases.get(control.pair)
+        if control.against != "copied_input" or not fact or None in (control.base, fact.base):
+            continue
+        sign = 1 if fact.higher_is_better else -1
+        if sign * (control.base - fact.base) >= 0:
+            decimals = numbers.decimals_for(fact)
+            yield {
+                "task": fact.task,
+                "metric": data.metric_title(fact.metric),
+                "copied": numbers.format_number(control.base, decimals),
+                "base": numbers.format_number(fact.base, decimals),
+            }
+
+
+# ---------------------------------------------------------------- how tuned systems answer
+
+
+def _behaviors(data: ReportData) -> Iterator[tuple[dict[str, str], dict, dict]]:
+    """(experiment and task, behavior of base, behavior of tuned)."""
+    for (experiment, task), systems in data.behavior.items():
+        if systems.get("base") and systems.get("tuned"):
+            yield {"experiment": experiment, "task": task}, systems["base"], systems["tuned"]
+
+
+def length_changed(data: ReportData) -> Details:
+    for where, base, tuned in _behaviors(data):
+        words, reference = tuned["words_median"], tuned["reference_words_median"]
+        others = base["words_median"], reference
+        if any(words < other / 2 or words > 2 * other for other in others):
+            figures = {"tuned": words, "base": base["words_median"], "reference": reference}
+            yield where | {name: f"{value:,.4g}" for name, value in figures.items()}
+
+
+def one_word(data: ReportData) -> Details:
+    for where, _, tuned in _behaviors(data):
+        reference = tuned["reference_words_median"]
+        if tuned["words_median"] <= 1 < reference:
+            yield where | {"reference": f"{reference:,.4g}"}
+
+
+def repetition(data: ReportData) -> Details:
+    for where, base, tuned in _behaviors(data):
+        if tuned["repeated_4grams"] >= max(REPETITION, base["repeated_4grams"]):
+            shares = {"base": base, "tuned": tuned}
+            yield where | {n: f"{one['repeated_4grams']:.0%}" for n, one in shares.items()}
+
+
+def _answer_fault(key: str) -> Callable[[ReportData], Details]:
+    """What generate_answers counted of one system; other evaluations count none of it."""
+
+    def condition(data: ReportData) -> Details:
+        for (experiment, _), manifests in data.evaluations.items():
+            for system, counts in manifests.items():
+                if count := counts.get(key):
+                    total = counts["examples"]
+                    where = {"experiment": experiment, "system": system}
+                    yield where | {"count": count, "total": total}
+
+    return condition
+
+
+empty = _answer_fault("empty")
+unfinished = _answer_fault("unfinished")
+prompts_cut = _answer_fault("prompts_cut")
+
+
+# ---------------------------------------------------------------- seeds
+
+
+def one_seed(data: ReportData) -> Details:
+    if any(fact.seeds == 1 for fact in data.facts):
+        yield {}
+
+
+def two_seeds(data: ReportData) -> Details:
+    if any(fact.seeds == 2 for fact in data.facts):
+        yield {}
+
+
+def seed_spread(data: ReportData) -> Details:
+    for fact in outcomes.main_facts(data.facts):
+        if fact.seed_sd and fact.delta is not None and fact.seed_sd >= abs(fact.delta) / 2:
+            decimals = max(numbers.decimals_for(fact), 2)
+            yield {
+                **_names(data, fact),
+                "seed_sd": numbers.format_number(fact.seed_sd, decimals),
+                "delta": numbers.format_signed(fact.delta, decimals),
+            }
+
+
+# ---------------------------------------------------------------- how much is tested
+
+
+def _names(data: ReportData, fact: Fact) -> dict[str, Any]:
+    title = data.metric_title(fact.metric)
+    return {"experiment": fact.experiment, "task": fact.task, "metric": title}
+
+
+def _cluster_counts(data: ReportData, least: int, below: int) -> Details:
+    for fact in outcomes.main_facts(data.facts):
+        if least <= fact.clusters < below:
+            clusters = numbers.plural(fact.clusters, fact.cluster_unit)
+            yield {"task": fact.task, "clusters": clusters}
+
+
+def few_clusters(data: ReportData) -> Details:
+    yield from _cluster_counts(data, 0, FEW_CLUSTERS)
+
+
+def few_examples(data: ReportData) -> Details:
+    yield from _cluster_counts(data, FEW_CLUSTERS, FEW_EXAMPLES)
+
+
+def few_differing(data: ReportData) -> Details:
+    for fact in outcomes.main_facts(data.facts):
+        if Missing.FEW_DIFFERING in codes(fact.no_interval):
+            n = numbers.plural(fact.n, fact.unit)
+            yield {**_names(data, fact), "differing": fact.differing, "n": n, "unit": fact.unit}
+
+
+def nothing_varies(data: ReportData) -> Details:
+    for fact in outcomes.main_facts(data.facts):
+        if fact.differing == 0 or Missing.CONSTANT in codes(fact.no_interval):
+            yield {
+                **_names(data, fact),
+                "bound": excluded_share(fact.clusters, data.level),
+                "unit": fact.cluster_unit,
+            }
+
+
+def rule_of_three(count: int, level: float = 0.05) -> float:
+    """The largest share that is not excluded by none of `count` at 1 - level: 3 / count at 95%
+    (Hanley and Lippman-Hand 1983), at most 1."""
+    return min(1.0, -math.log(level) / count) if count else 1.0
+
+
+def excluded_share(count: int, level: float) -> str:
+    """'6%', of `rule_of_three`."""
+    percent = 100 * rule_of_three(count, level)
+    return f"{percent:.0f}%" if percent >= 1 else f"{percent:.2g}%"
+
+
+def one_test_split(data: ReportData) -> Details:
+    if data.facts:
+        yield {}
+
+
+def secondary(data: ReportData) -> Details:
+    count = sum(not fact.main for fact in data.facts)
+    if count:
+        yield {
+            "count": count,
+            "level": f"{data.level:.4g}",
+            "expected": f"{count * data.level:.2g}",
+        }
+
+
+# ---------------------------------------------------------------- how it was measured
+
+
+def tiny_model(data: ReportData) -> Details:
+    for experiment in data.experiments.values():
+        if experiment.get("built_here"):
+            yield {"model": experiment["model"]}
+
+
+def metric(data: ReportData) -> Details:
+    for (experiment, task), texts in data.metric_caveats.items():
+        for text, systems in texts.items():
+            yield {"experiment": experiment, "task": task, "systems": systems, "text": text}
+
+
+def batch_sizes(data: ReportData) -> Details:
+    """Base and tuned are evaluated in the same batches unless memory ran out for one of them."""
+    for (experiment, _), manifests in data.evaluations.items():
+        sizes = {system: record.get("batch_size_used") for system, record in manifests.items()}
+        if len(set(sizes.values())) > 1:
+            yield {"experiment": experiment, "sizes": sizes}
+
+
+def windows(data: ReportData) -> Details:
+    for (_, task), manifests in data.evaluations.items():
+        for record in manifests.values():
+            if "windows" in record:
+                yield {"task": task, "context": record["settings"]["evaluation"]["context"]}
+
+
+def gpu(data: ReportData) -> Details:
+    records = (record for manifests in data.evaluations.values() for record in manifests.values())
+    if any(str(record.get("device", "")).startswith("cuda") for record in records):
+        yield {}

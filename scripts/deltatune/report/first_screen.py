@@ -1,0 +1,248 @@
+"""The first words of the page, of verdict.txt and of the terminal: at most 90.
+
+The result on own tasks, the worst harm to other tasks, plain baselines, the strongest limit and the
+cost. Each part has wordings of several lengths; where all is too long, the longest part takes its
+next shorter one, down to counts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from deltatune.compare.fact import Fact
+from deltatune.report import limits, numbers, outcomes, words
+from deltatune.report.data import ReportData
+from deltatune.report.outcomes import Outcome
+
+MOST_WORDS = 90
+
+Wordings = list[str]
+"""The same statement, from the longest to the shortest."""
+
+
+def parts(data: ReportData) -> list[str]:
+    """One to five sentences, with MOST_WORDS words in all."""
+    own = outcomes.main_facts(data.own_facts())
+    if not own:
+        return ["No tuned model has been compared with its base yet."]
+    return _shorten([
+        own_tasks(data, own),
+        cross_task(data, outcomes.main_facts(data.cross_task_facts())),
+        baselines(data),
+        strongest_limit(data),
+        cost(data),
+    ])  # fmt: skip
+
+
+def count_words(text: str) -> int:
+    return len(text.split())
+
+
+def _shorten(wordings: Sequence[Wordings]) -> list[str]:
+    remaining = [list(one) for one in wordings if one]
+    while sum(count_words(one[0]) for one in remaining) > MOST_WORDS:
+        shorter = [one for one in remaining if len(one) > 1]
+        if not shorter:
+            break
+        max(shorter, key=lambda one: count_words(one[0])).pop(0)
+    return [one[0] for one in remaining]
+
+
+# ---------------------------------------------------------------- own tasks
+
+PHRASES = {
+    Outcome.IMPROVED: ("{subject} helped {where}", "helped {where}"),
+    Outcome.WORSENED: ("{subject} hurt {where}", "hurt {where}"),
+    Outcome.EQUIVALENT: ("{subject} changed little {where}", "changed little {where}"),
+    Outcome.UNDETECTED: ("A difference is not shown {where}", "not shown {where}"),
+    Outcome.UNTESTED: ("A difference is not tested {where}", "not tested {where}"),
+    Outcome.UNKNOWN: ("There is no figure {where}", "no figure {where}"),
+}
+"""Outcome -> how the sentence begins with it, and how it goes on with it."""
+
+
+def own_tasks(data: ReportData, facts: Sequence[Fact]) -> Wordings:
+    """How many of the experiments came out how on their own tasks, and their figures."""
+    groups = {
+        result: group
+        for result in Outcome
+        if (group := [fact for fact in facts if data.outcome(fact) is result])
+    }
+    if len(facts) == 1:
+        return [_single(data, facts[0])]
+    return list(dict.fromkeys(_tally(data, facts, groups, most) for most in (None, 1, 0)))
+
+
+def _single(data: ReportData, fact: Fact) -> str:
+    subject = words.subject_of_all([fact.seeds], 1)
+    begin = PHRASES[data.outcome(fact)][0].format(subject=subject, where=f"on {fact.task}")
+    return f"{begin}: {_figures(data, fact)}."
+
+
+def _tally(data: ReportData, facts: Sequence[Fact], groups: dict, most: int | None) -> str:
+    """most: how many of each group are named, None for all."""
+    subject = words.subject_of_all([fact.seeds for fact in facts], len(facts))
+    tasks = {fact.task for fact in facts}
+    by_task = len(tasks) == len(facts)
+    segments = []
+    for place, (result, group) in enumerate(groups.items()):
+        if by_task:
+            where = f"on {len(group)}"
+            of_all = f" of {numbers.plural(len(facts), 'tasks')}"
+        else:
+            where = f"in {len(group)}"
+            of_all = f" of {numbers.plural(len(facts), 'experiments')}"
+            of_all += f" on {numbers.plural(len(tasks), 'tasks')}"
+        where += of_all if place == 0 else ""
+        text = PHRASES[result][place > 0].format(subject=subject, where=where)
+        named = sorted(group, key=_factor, reverse=True)[:1] if most == 1 else group
+        if most != 0:
+            items = [
+                f"{fact.task if by_task else fact.experiment} ({_figures(data, fact)})"
+                for fact in named
+            ]
+            such_as = "such as " if len(named) < len(group) else ""
+            text += f": {such_as}{', '.join(items)}"
+        segments.append(text)
+    return "; ".join(segments) + "."
+
+
+def _figures(data: ReportData, fact: Fact) -> str:
+    """'Accuracy 0.25 to 0.86', with the reason where that is all there is."""
+    result = data.outcome(fact)
+    title = data.metric_title(fact.metric)
+    if result is Outcome.UNKNOWN:
+        return title
+    text = f"{title} {words.change(fact)}"
+    if result is Outcome.EQUIVALENT:
+        sure = f"{100 * data.confidence:.4g}%"
+        return f"{text}, within {data.margins[fact.metric]:g} of the base, {sure} sure"
+    if result is Outcome.UNTESTED and fact.clusters < 5:
+        return f"{text}, {numbers.plural(fact.clusters, fact.cluster_unit)}, for this text only"
+    return text
+
+
+def _factor(fact: Fact) -> float:
+    """How many times one figure is the other, at least 1."""
+    return max(harm(fact), harm(fact, reverse=True))
+
+
+# ---------------------------------------------------------------- other tasks
+
+
+def cross_task(data: ReportData, facts: Sequence[Fact]) -> Wordings:
+    """Harm on tasks that a system was not tuned for; pairs and tasks are counted apart."""
+    if not facts:
+        return ["Other tasks were not evaluated."]
+    pairs = numbers.plural(len(facts), "pairs")
+    tasks = numbers.plural(len({fact.task for fact in facts}), "tasks")
+    harmed = [fact for fact in facts if data.outcome(fact) is Outcome.WORSENED]
+    if not harmed:
+        return [f"Cross-task, harm is not shown in {pairs} on {tasks}."]
+    hurt = numbers.plural(len({fact.task for fact in harmed}), "tasks")
+    begin = f"Cross-task, {len(harmed)} of {pairs} became worse, on {hurt}"
+    worst = max(harmed, key=harm)
+    ratio = factor(worst)
+    changed = words.change(worst)
+    size = f"{ratio} ({changed}" if ratio else f"({changed}"
+    title = data.metric_title(worst.metric)
+    return [
+        f"{begin}, at worst {title} on {worst.task} {size}, {worst.experiment}).",
+        f"{begin}, at worst {worst.task} {ratio or changed}.",
+        f"{begin}.",
+    ]
+
+
+def harm(fact: Fact, reverse: bool = False) -> float:
+    """How many times worse the tuned figure is than the base's: their ratio, by the direction of
+    the metric. 1 where it is not worse or has no ratio; infinite where nothing is left of it.
+
+    reverse: how many times better.
+    """
+    if not (numbers.finite(fact.base) and numbers.finite(fact.tuned)):
+        return 1.0
+    low, high = fact.base, fact.tuned
+    if fact.higher_is_better != reverse:
+        low, high = high, low
+    if low < 0 or high <= low:
+        return 1.0
+    return high / low if low > 0 else math.inf
+
+
+def factor(fact: Fact) -> str:
+    """'×13.4': tuned over base; empty where there is no such ratio."""
+    if fact.base <= 0 or fact.tuned < 0:
+        return ""
+    return numbers.format_factor(fact.tuned / fact.base)
+
+
+# ---------------------------------------------------------------- plain baselines
+
+
+def baselines(data: ReportData) -> Wordings:
+    """Whether tuned beats every plain baseline of its task, and the best of them."""
+    pairs = outcomes.by_pair(outcomes.main_facts(data.controls))
+    if not pairs:
+        return ["No plain baseline was compared."]
+    failing = [pair for pair in pairs if not outcomes.beats_all(pair, data.level)]
+    if not failing:
+        best = [_against(data, _best(pair)) for pair in pairs]
+        if len(pairs) == 1:
+            return [f"The tuned model beats every plain baseline, the best being {best[0]}."]
+        every = f"Every plain baseline is beaten on {_count(pairs)}"
+        closest = min(pairs, key=lambda pair: harm(_best(pair), reverse=True))
+        return [
+            f"{every}; the best: {', '.join(best)}.",
+            f"{every}; closest: {_against(data, _best(closest))}.",
+            f"{every}.",
+        ]
+    open_ones = [
+        [one for one in pair if data.outcome(one) is not Outcome.IMPROVED] for pair in failing
+    ]
+    named = [_against(data, _best(pair)) for pair in open_ones]
+    if len(pairs) == 1:
+        return [f"The tuned model does not beat {named[0]}."]
+    beaten = len(pairs) - len(failing)
+    begin = f"Every plain baseline is beaten on {beaten or 'none'} of {_count(pairs)}"
+    return [
+        f"{begin}, not {', '.join(named)}.",
+        f"{begin}, not {named[0]}{', among others' if len(named) > 1 else ''}.",
+        f"{begin}.",
+    ]
+
+
+def _count(pairs: Sequence[Sequence[Fact]]) -> str:
+    by_task = len({pair[0].task for pair in pairs}) == len(pairs)
+    return numbers.plural(len(pairs), "tasks" if by_task else "experiments")
+
+
+def _best(controls: Sequence[Fact]) -> Fact:
+    """The baseline with the best figure, which is `Fact.base` here."""
+    known = [fact for fact in controls if numbers.finite(fact.base)] or list(controls)
+    sign = 1 if known[0].higher_is_better else -1
+    return max(known, key=lambda fact: sign * fact.base if numbers.finite(fact.base) else 0)
+
+
+def _against(data: ReportData, fact: Fact) -> str:
+    """'TF-IDF on news, 0.92 against 0.86'."""
+    decimals = numbers.decimals_for(fact)
+    theirs, ours = (numbers.format_number(value, decimals) for value in (fact.base, fact.tuned))
+    return f"{data.baseline_title(fact.against)} on {fact.task} ({theirs} against {ours})"
+
+
+# ---------------------------------------------------------------- limit and cost
+
+
+def strongest_limit(data: ReportData) -> Wordings:
+    one = limits.strongest(data)
+    return [f"Strongest limit: {one.short}."] if one else []
+
+
+def cost(data: ReportData) -> Wordings:
+    if data.costs.empty:
+        return []
+    seconds = numbers.format_seconds(data.costs["seconds"].sum())
+    memory = data.costs["peak_memory_gb"].max()
+    peak = f", peak memory {numbers.format_number(memory, 2)} GB" if numbers.finite(memory) else ""
+    return [f"Cost: {seconds} of computing{peak}."]

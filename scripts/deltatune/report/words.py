@@ -1,0 +1,86 @@
+"""Facts in words: the parts that the page's sentences and tables share."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from deltatune.compare.fact import Fact
+from deltatune.compare.reasons import Missing, codes
+from deltatune.report import numbers, outcomes
+
+NO_P = {
+    Missing.NOT_FINITE: "not finite: none",
+    Missing.ONE_CLUSTER: "one text or group: none",
+    Missing.FEW_CLUSTERS: "under 5: none",
+    Missing.FEW_DIFFERING: "few differ: none",
+    Missing.RARE_CLASS: "rare class: none",
+    Missing.CONSTANT: "nothing varies: none",
+    Missing.TWO_SEEDS: "two seeds: none",
+}
+"""Code -> what stands in the place of a p-value."""
+
+
+def subject(seeds: int) -> str:
+    """Of what a single result is stated."""
+    return {1: "This adapter", 2: "These two adapters"}.get(seeds, "Tuning")
+
+
+def subject_of_all(seeds: Collection[int], experiments: int) -> str:
+    """Of what the results of several experiments are stated, with the aggregation over seeds.
+
+    seeds: the numbers of seeds that occur.
+    """
+    every = set(seeds)
+    if len(every) > 1:
+        return "These adapters (their means)"
+    (count,) = every
+    if count >= 3:
+        return f"Tuning (mean of {count} seeds)"
+    if experiments == 1:
+        return subject(count) + (" (their mean)" if count == 2 else "")
+    return "These adapters " + (
+        "(one for each experiment)" if count == 1 else "(mean of 2 for each experiment)"
+    )
+
+
+def these_adapters(seeds: int) -> str:
+    return {1: "this adapter", 2: "these two adapters"}.get(seeds, f"these {seeds} adapters")
+
+
+def change(fact: Fact) -> str:
+    """'0.12 to 0.61'."""
+    decimals = numbers.decimals_for(fact)
+    base, tuned = (numbers.format_number(value, decimals) for value in (fact.base, fact.tuned))
+    return f"{base} to {tuned}"
+
+
+def sample(fact: Fact) -> str:
+    """'200 examples', or '200 windows in 5 chapters' where whole clusters are independent."""
+    count = numbers.plural(fact.n, fact.unit)
+    if fact.clusters == fact.n:
+        return count
+    return f"{count} in {numbers.plural(fact.clusters, fact.cluster_unit)}"
+
+
+def aggregation(fact: Fact) -> str:
+    """'1 seed', 'mean over 3 seeds with SD 0.011'."""
+    if fact.seeds == 1:
+        return "1 seed"
+    text = f"mean over {fact.seeds} seeds"
+    if fact.seed_sd is not None:
+        text += f" with SD {numbers.format_number(fact.seed_sd, numbers.decimals_for(fact) + 1)}"
+    return text
+
+
+def p_value(fact: Fact) -> str:
+    """'Holm-adjusted p ≤ 0.0003' of what decides; empty where there is none."""
+    p = outcomes.deciding_p(fact)
+    if p is None:
+        return ""
+    holm = "Holm-adjusted " if outcomes.is_adjusted(fact) else ""
+    return f"{holm}p {numbers.format_p(p, fact.p_floor)}"
+
+
+def why_missing(text: str) -> str:
+    """The codes in a cell of a table, in words."""
+    return "; ".join(code.words for code in codes(text))
