@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-TIMES = {"seconds", "training_seconds", "tokens_per_second", "peak_memory_gb"}
+TIMES = {"seconds", "training_seconds", "tokens_per_second", "peak_memory_gb", "job"}
+"""Keys of manifests with times, memory and the place that a job ran at."""
 UNEQUAL = ("logs/", "benchmarks/", "checksums/", "report.html")
 """Results that state times, or hashes of files that do."""
 

@@ -15,7 +15,7 @@ import sys
 sys.path.insert(0, {scripts!r})
 from types import SimpleNamespace
 snakemake = SimpleNamespace(
-    rule="make_it", wildcards=["news", "train"], log=[{log!r}], input=[], output=[]
+    rule="make_it", wildcards=["news", "train"], log=[{log!r}], input=[], output=[], threads=1
 )
 from deltatune.core import stage
 from deltatune.core.errors import UserError

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 import reruns_table
+import yaml
 from conftest import make_once, run_snakemake
 from deltatune.config.model import Settings
 from deltatune.tasks.registry import available_kinds, load_kind
+from deltatune.workflow.flow import Flow
 from dry_runs import Plan
 from pydantic import BaseModel
 from reruns_project import TARGETS, build, build_under_conda, planned, under_conda
@@ -66,6 +68,25 @@ def test_an_edit_runs_exactly_what_the_table_says(finished, project, case):
     edit.change(project)
     plan = planned(project, *edit.arguments, **dict(edit.environment))
     compare(plan, row, finished[1])
+
+
+def test_the_costs_are_of_every_job_that_leaves_a_manifest(finished, monkeypatch):
+    project, made = finished
+    monkeypatch.chdir(project)
+    flow = Flow(yaml.safe_load((project / "config.yaml").read_text()))
+    listed = {rule: sorted(files.values()) for rule, files in flow.report.plan()["jobs"].items()}
+    manifests: dict[str, list[list[str]]] = {}
+    for job, files in made.items():
+        if not job.startswith("merge_adapter") and any(f.endswith(".json") for f in files):
+            manifests.setdefault(job.split(" ")[0], []).append(files)
+    assert set(listed) == set(manifests)
+    for rule, jobs_of_rule in manifests.items():
+        assert len(listed[rule]) == len(jobs_of_rule), rule
+        assert all(set(files) & set(listed[rule]) for files in jobs_of_rule), rule
+    # The last of the manifests of a job has all of its seconds.
+    for rule in ("fit_label_baselines", "fit_answer_baselines"):
+        last = {[f for f in files if f.endswith("/metrics.json")][-1] for files in manifests[rule]}
+        assert set(listed[rule]) == last
 
 
 def test_under_conda_an_edit_runs_exactly_what_the_table_says(finished, tmp_path):

@@ -56,22 +56,24 @@ def results(flow: Flow) -> list[str]:
             for path in flow.paths.runs(name, file)
         ]
     files += [f"{RESULTS}/figures/confusion/{name}.svg" for name in flow.of_outputs("labels")]
-    for name, task in _evaluated(flow):
-        names = ("metrics.json", "metrics.csv", "scores.parquet", *_outputs(flow, name, task))
-        for file in names:
-            paths = flow.paths.evaluated(name, file, task)
-            files += [paths["base"], *paths["tuned"]]
-        files.append(f"{RESULTS}/comparisons/{name}/{task}.csv")
+    for own in (True, False):
+        for name, task in flow.pairs(own):
+            outputs = flow.evaluations(task, own).values()
+            made = [f"{kind}{suffix}" for kind in outputs for suffix in (".parquet", ".json")]
+            for file in ("metrics.json", "metrics.csv", "scores.parquet", *made):
+                paths = flow.paths.evaluated(name, file, task)
+                files += [paths["base"], *paths["tuned"]]
+            files.append(flow.paths.comparison(name, task))
     for task in flow.tasks:
         outputs = flow.output_type(task)
         for file in ("metrics.json", "metrics.csv", "scores.parquet"):
             files += flow.paths.baselines(task, file).values()
         for suffix in (".parquet", ".json"):
             files += flow.paths.baselines(task, f"{outputs}{suffix}").values()
-    for task in _tasks(flow):
+    for task in flow.all_tasks:
         folder = f"{RESULTS}/tasks/{task}"
         files += [f"{folder}/manifest.json", f"{folder}/excluded.csv"]
-    for dataset in datasets(flow):
+    for dataset in flow.datasets:
         folder = f"{RESULTS}/datasets/{dataset}"
         files += [f"{folder}/manifest.json", f"{folder}/rejects.csv"]
         if flow.is_text(dataset):
@@ -105,13 +107,8 @@ def workflow() -> list[str]:
 
 def sources(flow: Flow) -> list[str]:
     """The files of this machine that the run reads, those of data/sample apart."""
-    chosen = (flow.settings.datasets[name] for name in datasets(flow))
+    chosen = (flow.settings.datasets[name] for name in flow.datasets)
     return [one.path for one in chosen if isinstance(one, FileDataset)]
-
-
-def datasets(flow: Flow) -> list[str]:
-    """The datasets of the run, each once."""
-    return list(dict.fromkeys(flow.settings.tasks[task].dataset for task in _tasks(flow)))
 
 
 def settings(flow: Flow, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,7 +122,7 @@ def settings(flow: Flow, config: Mapping[str, Any]) -> dict[str, Any]:
         "moved": paths,
         "inputs": {
             f"datasets.{name}": _input(flow.settings.datasets[name], paths)
-            for name in datasets(flow)
+            for name in flow.datasets
         }
         | {
             f"models.{name}": _input(flow.settings.models[name], paths)
@@ -166,30 +163,6 @@ def _is_inside(path: str) -> bool:
     return not Path(path).is_absolute() and ".." not in parts and parts[0] not in (RESULTS, "run")
 
 
-def _tasks(flow: Flow) -> list[str]:
-    """Tasks of the chosen experiments, of their cross-task evaluations, and of corpora."""
-    tasks = [task for _, task in _evaluated(flow)]
-    for experiment in flow.experiments.values():
-        model = flow.settings.models[experiment.model]
-        tasks += model.corpus if isinstance(model, PretrainModel) else []
-        if experiment.quantization == "gptq":
-            tasks.append(model.gptq.calibration)
-    return list(dict.fromkeys(tasks))
-
-
-def _evaluated(flow: Flow) -> list[tuple[str, str]]:
-    """(experiment, task) of all comparisons, own and cross-task."""
-    return [*flow.pairs(own=True), *flow.pairs(own=False)]
-
-
-def _outputs(flow: Flow, experiment: str, task: str) -> list[str]:
-    """The files of answers or likelihoods. Prose is continued on its own task alone."""
-    outputs = [PurePosixPath(flow.paths.outputs(task, "base")).stem]
-    if outputs == ["text"] and task == flow.experiment(experiment).task:
-        outputs.append("answers")
-    return [f"{kind}{suffix}" for kind in outputs for suffix in (".parquet", ".json")]
-
-
 def _input(chosen: Any, paths: Mapping[str, str]) -> dict[str, Any]:
     """Where a dataset or a model comes from: a file of the archive, an address, or neither."""
     if isinstance(chosen, HubDataset | HubModel):
@@ -211,9 +184,9 @@ def _used(flow: Flow, config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of the mapping that the chosen experiments read, in its own order."""
     models = {e.model for e in flow.experiments.values()}
     names = {
-        "datasets": set(datasets(flow)),
+        "datasets": set(flow.datasets),
         "models": models,
-        "tasks": set(_tasks(flow)),
+        "tasks": set(flow.all_tasks),
         "experiments": set(flow.experiments),
     }
     return {

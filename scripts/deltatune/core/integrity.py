@@ -29,17 +29,19 @@ def record(outputs: Iterable[str]) -> None:
             file.write_text(f"{hashing.file_hash(path)}  {path.as_posix()}\n", encoding="utf-8")
 
 
-def check(inputs: Iterable[str]) -> None:
+def check(inputs: Iterable[str]) -> dict[str, str]:
     """Raise UserError where an input is not what was made, and say what to delete.
 
     Of a `.sha256` among the inputs, the files that it lists are looked at too: the weights that
-    are about to be loaded.
+    are about to be loaded. Returns path -> sha256 of the inputs that a stage made.
     """
     expected: dict[Path, tuple[str, Path]] = {}
+    made_inputs: dict[str, str] = {}
     for path in dict.fromkeys(map(Path, inputs)):
         file = _checksum_file(path)
         if file and file.is_file() and path.is_file():
             expected[path] = file.read_text(encoding="utf-8").split()[0], path
+            made_inputs[path.as_posix()] = expected[path][0]
         if path.suffix == ".sha256" and path.is_file():
             for name, value in hashing.read_hashes(path).items():
                 expected[path.parent / name] = value, path
@@ -53,6 +55,7 @@ def check(inputs: Iterable[str]) -> None:
             raise UserError(
                 f"{path} {what}. It is not used. Delete {made} and run again: it is made again."
             )
+    return made_inputs
 
 
 def _hash(path: Path) -> str | None:

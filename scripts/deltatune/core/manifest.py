@@ -18,13 +18,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from deltatune.core import provenance
+
 _START = time.monotonic()
 
 
 def write(
     path: str | Path, packages: Iterable[str] = (), earlier: dict | None = None, **content: Any
 ) -> None:
-    """Write manifest.json with the content and what has been used until now, see `used`.
+    """Write manifest.json with the content, what has been used until now, see `used`, and where the
+    job ran, see `provenance.record`.
 
     packages: distributions whose versions belong to the record.
     """
@@ -33,6 +36,7 @@ def write(
         **used(earlier),
         "versions": {"python": platform.python_version(), **versions(packages)},
         "machine": f"{platform.system()} {platform.machine()}",
+        **provenance.record(),
     }
     text = json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     Path(path).write_text(text, encoding="utf-8")

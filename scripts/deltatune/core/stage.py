@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from deltatune.core import disk, integrity, signals
+from deltatune.core import disk, integrity, provenance, signals
 from deltatune.core.errors import UserError
 from deltatune.core.text import printable
 from deltatune.core.upstream import leave_snakemakes_environment
@@ -81,7 +81,7 @@ def stage(snakemake: Any) -> Iterator[Terminal]:
     terminal = Terminal(saved[1], name)
     status = 0
     try:
-        integrity.check(snakemake.input)
+        provenance.begin(integrity.check(snakemake.input), snakemake.threads)
         yield terminal
         integrity.record(snakemake.output)
     except UserError as error:

@@ -55,7 +55,7 @@ def write(
         per_example = pd.concat([per_example, behavior.per_example(outputs)], axis=1)
         beside["behavior"] = behavior.summary(outputs)
     per_example.to_parquet(scores, index=False)
-    manifest.write(metrics, packages=["evaluate"], metrics=figures, **beside)
+    manifest.write(metrics, packages=["evaluate"], settings=task, metrics=figures, **beside)
     pd.DataFrame.from_dict(figures, orient="index").rename_axis("metric").to_csv(
         table, lineterminator="\n"
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +10,9 @@ import pandas as pd
 
 from deltatune.compare import fact
 from deltatune.core import manifest
-from deltatune.core.paths import ROOT
 from deltatune.report import reading, record_counts
 from deltatune.report.data import Pair, ReportData
+from deltatune.report.provenance import provenance
 
 
 def report_data(
@@ -189,49 +187,3 @@ def costs(plan: dict[str, Any]) -> pd.DataFrame:
             )
     frame = pd.DataFrame(rows)
     return frame.astype({"tokens_per_second": "float64"})
-
-
-def provenance(plan: dict[str, Any]) -> dict[str, Any]:
-    """Versions, commit, machine, and the hashes of models and adapters."""
-    records = [manifest.read(path) for jobs in plan["jobs"].values() for path in jobs.values()]
-    versions: dict[str, set[str]] = {}
-    for record in records:
-        for package, version in record["versions"].items():
-            versions.setdefault(package, set()).add(version)
-    return {
-        "versions": {
-            name: ", ".join(sorted(several)) for name, several in sorted(versions.items())
-        },
-        "commit": _commit(),
-        "machine": ", ".join(sorted({record["machine"] for record in records})),
-        "devices": ", ".join(sorted({r["device"] for r in records if "device" in r})),
-        "processor": platform.processor() or platform.machine(),
-        "models": {name: _weights(path) for name, path in plan["models"].items()},
-        "adapters": {
-            f"{name}, seed {seed}": _weights(path)
-            for name, e in plan["experiments"].items()
-            for seed, path in zip(e["seeds"], e["files"]["runs"], strict=True)
-        },
-    }
-
-
-def _weights(path: str) -> str:
-    """The hash of the weights, in short, from a manifest."""
-    hashes = manifest.read(path)["hashes"]
-    return ", ".join(value[:16] for name, value in hashes.items() if name.endswith(".safetensors"))
-
-
-def _commit() -> str:
-    """The commit of the pipeline; the word modified is added if files differ from it."""
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty=, modified"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return "not in a git checkout"
-    return done.stdout.strip()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from deltatune.core.paths import RESULTS
@@ -21,28 +21,6 @@ class ReportInputs:
         chosen = self._selection.experiments
         experiments = {name: self._experiment(name) for name in chosen}
         models = {e.model: f"{RESULTS}/models/{e.model}/manifest.json" for e in chosen.values()}
-        jobs = {
-            "pretrain_model": {
-                model: path
-                for model, path in models.items()
-                if self._selection.is_pretrained_here(model)
-            },
-            "quantize_model": {
-                e.model: f"{self._paths.base_dir(e.model, 'gptq')}/manifest.json"
-                for e in chosen.values()
-                if e.quantization == "gptq"
-            },
-            "train_adapter": {
-                f"{name}, seed {seed}": path
-                for name, e in experiments.items()
-                for seed, path in zip(e["seeds"], e["files"]["runs"], strict=True)
-            },
-            "evaluate": {
-                f"{name}, {system}": path
-                for name in experiments
-                for system, path in self._evaluation_jobs(name)
-            },
-        }
         return {
             "experiments": experiments,
             "tasks": {task: self._task(task) for task in self._selection.tasks},
@@ -52,7 +30,7 @@ class ReportInputs:
                 for name, task in self._selection.pairs(own)
             ],
             "models": models,
-            "jobs": {stage: files for stage, files in jobs.items() if files},
+            "jobs": self._jobs(),
         }
 
     def files(self) -> list[str]:
@@ -75,8 +53,7 @@ class ReportInputs:
             "runs": self._paths.runs(name, "manifest.json"),
             "scores": self._paths.evaluated(name, "scores.parquet"),
         }
-        # Prose is measured by its likelihood, and continued from fixed prompts beside that.
-        for outputs in {"text", "answers"} if kind.OUTPUTS == "text" else {kind.OUTPUTS}:
+        for outputs in self._selection.evaluations(e.task, own=True).values():
             files[outputs] = self._paths.evaluated(name, f"{outputs}.parquet")
         task = self._params.task(e.task, "labels")
         return {
@@ -106,12 +83,58 @@ class ReportInputs:
         }
         return {"experiment": experiment, "task": task, "files": files}
 
-    def _evaluation_jobs(self, experiment: str) -> list[tuple[str, str]]:
-        """(base or seed, manifest) of the evaluations of an experiment on its own task."""
-        task = self._selection.experiment(experiment).task
-        paths = self._paths.evaluated(experiment, f"{self._selection.output_type(task)}.json")
-        seeds = [f"seed {seed}" for seed in self._settings.seeds]
-        return [("base", paths["base"]), *zip(seeds, paths["tuned"], strict=True)]
+    # ------------------------------------------------------------ jobs
+
+    def _jobs(self) -> dict[str, dict[str, str]]:
+        """Rule -> job -> its manifest, of every job of the run that leaves one: all but those that
+        compare, draw and render, which take seconds."""
+        jobs: dict[str, dict[str, str]] = {}
+        for rule, name, path in [*self._data_jobs(), *self._model_jobs(), *self._evaluation_jobs()]:
+            jobs.setdefault(rule, {})[name] = f"{RESULTS}/{path}"
+        return jobs
+
+    def _data_jobs(self) -> Iterator[tuple[str, str, str]]:
+        for dataset in self._selection.datasets:
+            yield "fetch_dataset", dataset, f"datasets/{dataset}/manifest.json"
+            if self._selection.is_text(dataset):
+                yield "chunk_text", dataset, f"datasets/{dataset}/chunks.json"
+        for task in self._selection.all_tasks:
+            yield "split_dataset", task, f"tasks/{task}/manifest.json"
+
+    def _model_jobs(self) -> Iterator[tuple[str, str, str]]:
+        chosen = self._selection.experiments
+        for model in dict.fromkeys(e.model for e in chosen.values()):
+            here = self._selection.is_pretrained_here(model)
+            rule = "pretrain_model" if here else "fetch_model"
+            yield rule, model, f"models/{model}/manifest.json"
+        for name, e in chosen.items():
+            tokens = [(e.task, "train"), (e.task, "validation")]
+            gptq = self._settings.models[e.model].gptq
+            if e.quantization == "gptq" and gptq is not None:
+                tokens.append((gptq.calibration, "train"))
+                folder = f"models/{e.model}/gptq-{gptq.calibration}"
+                yield "quantize_model", e.model, f"{folder}/manifest.json"
+            for task, split in tokens:
+                where = f"{task}, {split}, {e.model}"
+                yield "tokenize_split", where, f"tokens/{task}/{e.model}/{split}.json"
+            for seed in self._settings.seeds:
+                path = f"experiments/{name}/seed-{seed}/manifest.json"
+                yield "train_adapter", f"{name}, seed {seed}", path
+
+    def _evaluation_jobs(self) -> Iterator[tuple[str, str, str]]:
+        selection = self._selection
+        for own in (True, False):
+            for name, task in selection.pairs(own):
+                for system in (selection.base(name), *selection.tuned(name)):
+                    folder, where = f"evaluations/{task}/{system}", f"{system} on {task}"
+                    for rule, outputs in selection.evaluations(task, own).items():
+                        yield rule, where, f"{folder}/{outputs}.json"
+                    yield "compute_metrics", where, f"{folder}/metrics.json"
+        for task in selection.tasks:
+            # One job for all of a task: the last file that it writes has all of its seconds.
+            for name in list(selection.baselines(task))[-1:]:
+                rule = f"fit_{selection.output_type(task).removesuffix('s')}_baselines"
+                yield rule, task, f"evaluations/{task}/baseline/{name}/metrics.json"
 
     def _task(self, task: str) -> dict[str, Any]:
         baselines = self._selection.baselines(task)

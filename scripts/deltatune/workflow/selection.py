@@ -24,6 +24,8 @@ from deltatune.tasks.registry import load_kind
 #: Name of a sample dataset -> its file in data/sample.
 SAMPLES = {"instructions": "instructions.json", "prose": "prose.txt", "news": "news.csv"}
 SPLITS = ("train", "validation", "test")
+#: Outputs of a system -> the rule that makes them.
+EVALUATED_BY = {"answers": "generate_answers", "text": "score_text", "labels": "score_labels"}
 
 #: Names may hold dots and dashes, so wildcards are bounded by what config.yaml allows.
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
@@ -62,6 +64,22 @@ class Selection:
             return [(name, e.task) for name, e in self.experiments.items()]
         return self.cross_task
 
+    @cached_property
+    def all_tasks(self) -> list[str]:
+        """Tasks that are evaluated, that a model is pretrained on, or that GPTQ calibrates with."""
+        tasks = [task for own in (True, False) for _, task in self.pairs(own)]
+        for experiment in self.experiments.values():
+            model = self.settings.models[experiment.model]
+            tasks += model.corpus if isinstance(model, PretrainModel) else []
+            if experiment.quantization == "gptq":
+                tasks.append(model.gptq.calibration)
+        return list(dict.fromkeys(tasks))
+
+    @property
+    def datasets(self) -> list[str]:
+        """The datasets of these tasks, each once."""
+        return list(dict.fromkeys(self.settings.tasks[task].dataset for task in self.all_tasks))
+
     def kind(self, task: str) -> str:
         return self.settings.tasks[task].kind
 
@@ -71,6 +89,13 @@ class Selection:
     def output_type(self, task: str) -> str:
         """What a system gives on a task: answers, text or labels."""
         return self.task_kind(task).OUTPUTS
+
+    def evaluations(self, task: str, own: bool) -> dict[str, str]:
+        """Rule -> outputs of the evaluation of a system on a task. Prose is measured by its
+        likelihood; an experiment that was tuned on it also continues it from fixed prompts."""
+        outputs = self.output_type(task)
+        names = [outputs, "answers"] if outputs == "text" and own else [outputs]
+        return {EVALUATED_BY[name]: name for name in names}
 
     def of_outputs(self, output_type: str) -> list[str]:
         """Chosen experiments whose own task yields answers, text or labels."""
