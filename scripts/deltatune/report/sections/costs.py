@@ -35,9 +35,9 @@ def _note(costs: pd.DataFrame) -> str:
     """What the total is of."""
     without = int(costs["seconds"].isna().sum())
     note = (
-        f"The total is the time of the {numbers.plural(len(costs), 'jobs')} listed here, added up "
-        "whether or not they ran at once; other stages are not in it. Memory is the largest of any "
-        "job."
+        f"The total is the time of {numbers.plural(len(costs), 'jobs')}, all of the run from its "
+        "data to its metrics, added up whether or not they ran at once. Comparing, drawing and "
+        "rendering, which take seconds, are not in it. Memory is the largest of any job."
     )
     if costs["tokens_per_second"].notna().any():
         note += " Tokens per second of a stage are the mean over its jobs."
