@@ -28,7 +28,7 @@ def test_the_total_says_of_how_many_jobs_it_is():
         "score_labels": ("2 jobs", "5.0 s", "–"),
     }
     assert (view["total"], view["count"], len(view["jobs"])) == ("2 min 05 s", "4 jobs", 4)
-    assert view["note"].startswith("The total is the time of 4 jobs, all of the run from its data to")
+    assert view["note"].startswith("The total is the time of 4 jobs, all of the run from its data")
     assert "1 job without a known time" in view["note"]
     assert "Tokens per second of a stage are the mean over its jobs." in view["note"]
 
