@@ -203,6 +203,8 @@ def test_each_figure_of_a_metric_is_the_same_text_everywhere(run):
         assert f"{name}, {title} {delta}" in plain(forest), "the words of the figure"
         assert f">{delta}</text>" in forest or f"{delta} </text>" in forest, "the figure"
         assert f"{title} 0.1 0.2 {base} {tuned}" in text, "beside published figures"
+        assert f"({title} {base} to {tuned})" in text, "the first screen"
+        assert re.search(rf"{base} to {tuned} \({re.escape(delta)}[;,]", text), "pair by pair"
         assert f"Dashed: the mean, {delta}." in text, "the differences, example by example"
 
 

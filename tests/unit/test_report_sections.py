@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from deltatune.report import examples
+from deltatune.report import examples, words
 from deltatune.report.data import COSTS
 from deltatune.report.figures import embed, forest, losses
-from deltatune.report.sections import costs, differences
+from deltatune.report.sections import costs
 from deltatune.report.sections import losses as losses_section
 from test_compare_fact import a_fact
 
@@ -65,7 +65,7 @@ def test_a_mean_of_losses_is_of_all_seeds_or_none():
     ],
 )  # fmt: skip
 def test_a_figure_says_what_was_scored_and_what_is_independent(changes, expected):
-    assert differences.sample(a_fact(**changes)) == expected
+    assert words.sample(a_fact(**changes)) == expected
 
 
 def test_one_adapter_has_one_interval_and_a_recipe_two():

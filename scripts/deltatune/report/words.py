@@ -57,7 +57,7 @@ def change(fact: Fact) -> str:
 def sample(fact: Fact) -> str:
     """'200 examples', or '200 windows in 5 chapters' where whole clusters are independent."""
     count = numbers.plural(fact.n, fact.unit)
-    if fact.clusters == fact.n:
+    if (fact.clusters, fact.cluster_unit) == (fact.n, fact.unit):
         return count
     return f"{count} in {numbers.plural(fact.clusters, fact.cluster_unit)}"
 

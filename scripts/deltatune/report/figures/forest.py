@@ -6,9 +6,8 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from deltatune.compare import reasons
 from deltatune.compare.fact import Fact
-from deltatune.report import numbers, outcomes
+from deltatune.report import numbers, outcomes, words
 from deltatune.report.figures.style import (
     BASE,
     INK,
@@ -148,5 +147,5 @@ def _note(fact: Fact) -> str:
     """Why a difference has no interval; empty where it has one."""
     if numbers.finite(fact.ci_low) and numbers.finite(fact.ci_high):
         return ""
-    words = [reason.words for reason in reasons.codes(fact.no_interval)]
-    return label(f"no interval: {'; '.join(words)}" if words else "no interval", 74)
+    why = words.why_missing(fact.no_interval)
+    return label(f"no interval: {why}" if why else "no interval", 74)

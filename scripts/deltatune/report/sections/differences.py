@@ -1,7 +1,7 @@
 """A forest plot for each task."""
 
 from deltatune.compare.fact import Fact
-from deltatune.report import numbers
+from deltatune.report import numbers, words
 from deltatune.report.data import ReportData
 from deltatune.report.figures import embed, forest
 from deltatune.report.seeds import aggregation
@@ -40,20 +40,12 @@ def caption(data: ReportData, facts: list[Fact]) -> str:
     for fact in facts:
         seeds = data.experiments.get(fact.experiment, {}).get("seeds", [])
         of = aggregation(seeds) if len(seeds) < 2 else f"the {aggregation(seeds)}"
-        names = parts.setdefault(f"{sample(fact)}; tuned is {of}", [])
+        names = parts.setdefault(f"{words.sample(fact)}; tuned is {of}", [])
         if fact.experiment not in names:
             names.append(fact.experiment)
     if len(parts) == 1:
         return f"{next(iter(parts))}."
     return " ".join(f"{', '.join(names)}: {text}." for text, names in parts.items())
-
-
-def sample(fact: Fact) -> str:
-    """'200 examples', or '200 windows in 5 chapters' where whole clusters are independent."""
-    text = numbers.plural(fact.n, fact.unit)
-    if (fact.clusters, fact.cluster_unit) == (fact.n, fact.unit):
-        return text
-    return f"{text} in {numbers.plural(fact.clusters, fact.cluster_unit)}"
 
 
 def note(data: ReportData) -> str:

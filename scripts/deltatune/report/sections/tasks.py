@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 
 from deltatune.compare.fact import Fact
-from deltatune.report import examples, markup, numbers
+from deltatune.report import examples, markup, numbers, words
 from deltatune.report.data import ReportData
 from deltatune.report.figures import confusion, differences, embed
-from deltatune.report.sections.differences import sample
 from deltatune.report.seeds import aggregation, listed
 
 SYSTEMS = ("base", "tuned")
@@ -60,7 +59,7 @@ def spread_view(data: ReportData, number: int, name: str) -> dict:
     fact = own_fact(data, name, data.experiments[name].get("main_metric", ""))
     scored = numbers.plural(total, unit)
     if fact is not None and fact.n == total:
-        scored = sample(fact)
+        scored = words.sample(fact)
     alt = f"Differences of {title} over {scored}, {tuned}: {counts}."
     caption = f"How far {scored} moved; {tuned}. Gray: unchanged. {_dashed(fact, scores, unit)}"
     if not differences.few_levels(scores):
