@@ -531,8 +531,9 @@ SECTIONS["`tasks`"] = [
     ),
     Row(
         "`main_metric`",
-        ("plot_differences answers", "render_report"),
+        rescored("answers", "questions"),
         {"bleu": put(tasks__questions__main_metric="bleu")},
+        "Nothing is evaluated again.",
     ),
     Row(
         "`prompt`",
