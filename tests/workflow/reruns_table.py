@@ -998,7 +998,8 @@ SECTIONS["Results"] = [
         "a result removed, with all that depend on it",
         (
             *("score_labels news tuned/news/seed-2", "compute_metrics news tuned/news/seed-2"),
-            *("compare_systems news news", "plot_differences news", *PAGE, *BASELINES),
+            *("compare_systems news news", "plot_differences news", "plot_confusion news"),
+            *(*PAGE, *BASELINES),
         ),
         {
             "labels": remove(
