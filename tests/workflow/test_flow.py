@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
+from deltatune.evaluate.baselines.registry import BASELINES
 from deltatune.workflow.flow import Flow
 from deltatune.workflow.selection import NAME, SYSTEM
 
@@ -234,6 +235,28 @@ def test_the_way_of_the_data(flow):
         "base": f"results/evaluations/news/{BASE}/metrics.json",
         "tuned": [f"results/evaluations/news/{system}/metrics.json" for system in NEWS],
     }
+
+
+def test_a_baseline_is_compared_on_the_records_that_models_are_asked(make, flow, monkeypatch):
+    """What only a model is run with changes no baseline, and a new one is compared by its name."""
+    news = {"tasks.news.evaluation": {"max_examples": 50}}
+    assert flow.params.baselines("news")["evaluation"] == {"max_examples": None}
+    assert make(**news).params.baselines("news")["evaluation"] == {"max_examples": 50}
+    batches = make(**{"tasks.news.evaluation": {"batch_size": 3}})
+    assert batches.params.baselines("news") == flow.params.baselines("news")
+    monkeypatch.setitem(BASELINES["labels"], "mine", BASELINES["labels"]["tfidf"])
+    compared = {one["settings"]["experiment"]: one for one in flow.params.baseline_comparisons()}
+    assert set(compared) == {"instructions-qlora", "news-qlora"}
+    assert list(compared["news-qlora"]["baselines"]) == ["tfidf", "most_frequent_label", "mine"]
+    path = "results/evaluations/news/baseline/mine/scores.parquet"
+    assert compared["news-qlora"]["baselines"]["mine"] == path
+    assert compared["news-qlora"]["settings"]["metrics"] == ["accuracy"]
+
+
+def test_a_run_without_baselines_has_no_table_of_them(make, flow):
+    table = "results/baselines.csv"
+    assert table in flow.paths.tables()
+    assert table not in make(run=["prose-qlora"]).paths.tables()
 
 
 def test_a_system_is_made_of_its_weights(flow):
