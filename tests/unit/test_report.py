@@ -310,7 +310,7 @@ def test_headline_cells():
     assert frame.iloc[2]["delta"] == "−186 (−23%)"
     against = frame.iloc[4]
     assert (against["metric"], against["main"]) == ("Accuracy against TF-IDF", False)
-    assert (against["base"], against["tuned"], against["delta"]) == ("0.81", "0.26", "−0.55")
+    assert (against["base"], against["tuned"], against["delta"]) == ("0.810", "0.260", "−0.550")
     assert frame["outcome"].tolist() == [
         "improved", "improved", "improved", "undetected", "worsened"
     ]  # fmt: skip

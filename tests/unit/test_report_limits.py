@@ -140,7 +140,7 @@ CASES = {
     ),
     "nothing_varies": (
         fact(differing=0, clusters=50),
-        "examples that do otherwise, up to 6% of all, cannot be excluded (rule of three)",
+        "Up to 6% of examples that do otherwise cannot be excluded (rule of three)",
         fact(differing=1),
     ),
     "rare_class": (

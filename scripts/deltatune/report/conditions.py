@@ -220,7 +220,8 @@ def two_seeds(data: ReportData) -> Details:
 
 def seed_spread(data: ReportData) -> Details:
     for fact in outcomes.main_facts(data.facts):
-        if fact.seed_sd and fact.delta is not None and fact.seed_sd >= abs(fact.delta) / 2:
+        shown = data.outcome(fact) in outcomes.DECIDED
+        if shown and fact.seed_sd is not None and fact.seed_sd >= abs(fact.delta) / 2:
             decimals = max(numbers.decimals_for(fact), 2)
             yield {
                 **_names(data, fact),

@@ -135,6 +135,11 @@ class ReportData:
         every = (one for one in self.facts if (one.experiment, one.task, one.metric) == key)
         return next(every, None)
 
+    def decimals(self, fact: Fact) -> int:
+        """Those of the fact against the base, so that a tuned figure is the same text beside a
+        baseline's."""
+        return numbers.decimals_for(self.fact(*fact.pair, fact.metric) or fact)
+
     def baseline_title(self, name: str) -> str:
         return self.baseline_titles.get(name, name.replace("_", " "))
 

@@ -1,12 +1,13 @@
 """The first words of the page, of verdict.txt and of the terminal: at most 90.
 
 The result on own tasks, the worst harm to other tasks, plain baselines, the strongest limit and the
-cost. Each part has wordings of several lengths; where all is too long, the longest part takes its
-next shorter one, down to counts.
+cost. Some parts have wordings of several lengths, down to counts; where all is too long, they take
+shorter ones by turns.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -16,6 +17,8 @@ from deltatune.report.data import ReportData
 from deltatune.report.outcomes import Outcome
 
 MOST_WORDS = 90
+MOST_WORDS_OF_OWN = 45
+"""More of them about own tasks would leave too little for harm and baselines."""
 
 Wordings = list[str]
 """The same statement, from the longest to the shortest."""
@@ -23,30 +26,31 @@ Wordings = list[str]
 
 def parts(data: ReportData) -> list[str]:
     """One to five sentences, with MOST_WORDS words in all."""
-    own = outcomes.main_facts(data.own_facts())
-    if not own:
+    facts = outcomes.main_facts(data.own_facts())
+    if not facts:
         return ["No tuned model has been compared with its base yet."]
-    return _shorten([
-        own_tasks(data, own),
-        cross_task(data, outcomes.main_facts(data.cross_task_facts())),
-        baselines(data),
-        strongest_limit(data),
-        cost(data),
-    ])  # fmt: skip
+    own = own_tasks(data, facts)
+    while len(own) > 1 and count_words(own[0]) > MOST_WORDS_OF_OWN:
+        own = own[1:]
+    cross = cross_task(data, outcomes.main_facts(data.cross_task_facts()))
+    wordings = [own, cross, baselines(data), strongest_limit(data), cost(data)]
+    return _shorten([list(one) for one in wordings if one])
 
 
 def count_words(text: str) -> int:
     return len(text.split())
 
 
-def _shorten(wordings: Sequence[Wordings]) -> list[str]:
-    remaining = [list(one) for one in wordings if one]
-    while sum(count_words(one[0]) for one in remaining) > MOST_WORDS:
-        shorter = [one for one in remaining if len(one) > 1]
-        if not shorter:
+def _shorten(wordings: list[Wordings]) -> list[str]:
+    """The longest wordings that fit; the last parts take their shorter ones first."""
+    turns = itertools.cycle(reversed(wordings))
+    while sum(count_words(one[0]) for one in wordings) > MOST_WORDS:
+        if all(len(one) == 1 for one in wordings):
             break
-        max(shorter, key=lambda one: count_words(one[0])).pop(0)
-    return [one[0] for one in remaining]
+        shorter = next(turns)
+        if len(shorter) > 1:
+            shorter.pop(0)
+    return [one[0] for one in wordings]
 
 
 # ---------------------------------------------------------------- own tasks
@@ -102,8 +106,8 @@ def _tally(data: ReportData, facts: Sequence[Fact], groups: dict, most: int | No
                 f"{fact.task if by_task else fact.experiment} ({_figures(data, fact)})"
                 for fact in named
             ]
-            such_as = "such as " if len(named) < len(group) else ""
-            text += f": {such_as}{', '.join(items)}"
+            text += ", such as " if len(named) < len(group) else ": "
+            text += ", ".join(items)
         segments.append(text)
     return "; ".join(segments) + "."
 
@@ -225,10 +229,11 @@ def _best(controls: Sequence[Fact]) -> Fact:
 
 
 def _against(data: ReportData, fact: Fact) -> str:
-    """'TF-IDF on news, 0.92 against 0.86'."""
-    decimals = numbers.decimals_for(fact)
+    """'TF-IDF on news (0.92 against 0.86)'."""
+    decimals = data.decimals(fact)
     theirs, ours = (numbers.format_number(value, decimals) for value in (fact.base, fact.tuned))
-    return f"{data.baseline_title(fact.against)} on {fact.task} ({theirs} against {ours})"
+    title = words.in_a_sentence(data.baseline_title(fact.against))
+    return f"{title} on {fact.task} ({theirs} against {ours})"
 
 
 # ---------------------------------------------------------------- limit and cost
@@ -244,5 +249,9 @@ def cost(data: ReportData) -> Wordings:
         return []
     seconds = numbers.format_seconds(data.costs["seconds"].sum())
     memory = data.costs["peak_memory_gb"].max()
-    peak = f", peak memory {numbers.format_number(memory, 2)} GB" if numbers.finite(memory) else ""
-    return [f"Cost: {seconds} of computing{peak}."]
+    peak = (
+        f", at most {numbers.format_number(memory, 2)} GB of memory"
+        if numbers.finite(memory)
+        else ""
+    )
+    return [f"Computing: {seconds}{peak}."]

@@ -61,7 +61,7 @@ LIMITS = (
         "{experiments}: the settings were chosen by figures of the test split. Intervals and "
         "p-values do not account for that choice, so they are optimistic. Choose your own settings "
         "by the validation split.",
-        "settings were chosen on the test split, so figures are optimistic",
+        "settings were chosen on the test split (optimistic)",
         conditions.chosen_on_test,
     ),
     # ------------------------------------------------------------ leaks
@@ -203,7 +203,7 @@ LIMITS = (
     Limit(
         "seed_spread",
         62,
-        "the standard deviation over seeds is half of the difference or more",
+        "a difference is shown, and the standard deviation over seeds is half of it or more",
         "{experiment} on {task}: {metric} varies over training seeds (SD {seed_sd}) by half of "
         "the difference or more ({delta}).",
         "seeds differ much in {experiment} on {task}",
@@ -240,9 +240,10 @@ LIMITS = (
         "nothing_varies",
         44,
         "no example differs between base and tuned, or all by the same amount",
-        "{experiment} on {task}, {metric}: nothing varies between base and tuned. {unit} that do "
-        "otherwise, up to {bound} of all, cannot be excluded (rule of three).",
-        "nothing varies between base and tuned on {task}",
+        "{experiment} on {task}, {metric}: no {unit} differ between base and tuned, or all by the "
+        "same amount. Up to {bound} of {unit} that do otherwise cannot be excluded (rule of "
+        "three).",
+        "{unit} of {task} differ all alike or not at all",
         conditions.nothing_varies,
     ),
     Limit(

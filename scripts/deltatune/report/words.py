@@ -38,9 +38,7 @@ def subject_of_all(seeds: Collection[int], experiments: int) -> str:
         return f"Tuning (mean of {count} seeds)"
     if experiments == 1:
         return subject(count) + (" (their mean)" if count == 2 else "")
-    return "These adapters " + (
-        "(one for each experiment)" if count == 1 else "(mean of 2 for each experiment)"
-    )
+    return "These adapters " + ("(one each)" if count == 1 else "(mean of 2 each)")
 
 
 def these_adapters(seeds: int) -> str:
@@ -84,3 +82,8 @@ def p_value(fact: Fact) -> str:
 def why_missing(text: str) -> str:
     """The codes in a cell of a table, in words."""
     return "; ".join(code.words for code in codes(text))
+
+
+def in_a_sentence(title: str) -> str:
+    """'nearest training example', but 'TF-IDF'."""
+    return title[:1].lower() + title[1:] if title[1:2].islower() else title

@@ -62,7 +62,7 @@ def headline_frame(data: ReportData) -> pd.DataFrame:
 
 
 def _cells(data: ReportData, fact: Fact, group: str) -> dict:
-    decimals = numbers.decimals_for(fact)
+    decimals = data.decimals(fact)
     change = numbers.format_signed(fact.delta, decimals)
     if percent := numbers.percent_change(fact):
         change += f" ({percent})"
