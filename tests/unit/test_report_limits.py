@@ -118,9 +118,9 @@ CASES = {
         "1% of the base's",
         behavior(base={"repeated_4grams": 0.5}, tuned={"repeated_4grams": 0.4}),
     ),
-    "empty": (manifests(empty=7), "x, base: 7 of 100 answers are empty.", manifests(empty=0)),
-    "unfinished": (manifests(unfinished=7), "x, base: 7 of 100 answers were cut", data()),
-    "prompts_cut": (manifests(prompts_cut=7), "x, base: 7 of 100 prompts did not fit", data()),
+    "empty": (manifests(empty=7), "x on t, base: 7 of 100 answers are empty.", manifests(empty=0)),
+    "unfinished": (manifests(unfinished=7), "x on t, base: 7 of 100 answers were cut", data()),
+    "prompts_cut": (manifests(prompts_cut=7), "x on t, base: 7 of 100 prompts did not fit", data()),
     "one_seed": (fact(seeds=1), "all that is stated is of this adapter", fact(seeds=2)),
     "two_seeds": (fact(seeds=2), "there is no test of the recipe", fact(seeds=3)),
     "seed_spread": (
@@ -168,7 +168,8 @@ CASES = {
         data(metric_caveats={PAIR: {}}),
     ),
     "batch_sizes": (
-        manifests(batch_size_used=16), "sizes (base: 16, seed 1: 32)", manifests()
+        manifests(batch_size_used=16), "x on t: memory ran out, so base and tuned were evaluated with different batch sizes "
+        "(base: 16, seed 1: 32)", manifests()
     ),
     "windows": (
         manifests(windows=40, settings={"evaluation": {"context": 256}}),
@@ -224,6 +225,22 @@ def test_the_strongest_is_the_heaviest_that_holds():
     assert [one.limit.id for one in limits.shown(run)][:2] == ["one_seed", "few_clusters"]
     assert limits.strongest(run).short == "one training seed, so this says nothing of the recipe"
     assert limits.strongest(data(facts=[], experiments={}, records={})) is None
+
+
+def test_what_several_experiments_share_is_stated_once():
+    """A base is evaluated once for all of them."""
+    run = data(
+        evaluations={
+            ("x", "t"): {"base": MANIFEST | {"empty": 7}, "seed 1": MANIFEST},
+            ("y", "t"): {"base": MANIFEST | {"empty": 7}, "seed 1": MANIFEST | {"empty": 1}},
+        },
+        metric_caveats={("x", "t"): {"rough": ["base"]}, ("y", "t"): {"rough": ["base"]}},
+    )
+    assert [str(one) for one in limits.shown(run) if one.limit.id in ("empty", "metric")] == [
+        "x, y on t (base): rough.",
+        "x, y on t, base: 7 of 100 answers are empty.",
+        "y on t, seed 1: 1 of 100 answers are empty.",
+    ]
 
 
 def test_a_sentence_stands_once():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from deltatune.compare.fact import Fact
@@ -28,6 +28,17 @@ def tested(threshold: float | None) -> str:
     if threshold is None:
         return "exact alone"
     return f"exact; word 3-gram Jaccard ≥ {threshold:g}"
+
+
+def _by_experiments(every: Iterable[tuple[str, dict[str, Any]]]) -> Details:
+    """(experiment, details) -> details with `experiments`, those that have them alike: a base is
+    that of several."""
+    groups: dict[str, tuple[list[str], dict[str, Any]]] = {}
+    for experiment, details in every:
+        names, _ = groups.setdefault(repr(details), ([], details))
+        names.append(experiment)
+    for names, details in groups.values():
+        yield {"experiments": names, **details}
 
 
 # ---------------------------------------------------------------- how settings were chosen
@@ -114,16 +125,19 @@ def absent_class(data: ReportData) -> Details:
 
 
 def base_at_chance(data: ReportData) -> Details:
-    for (experiment, task), systems in data.label_checks.items():
-        base = systems.get("base", {})
-        if base.get("at_chance_for_format"):
-            yield {
-                "experiment": experiment,
+    yield from _by_experiments(
+        (
+            experiment,
+            {
                 "task": task,
                 "label_mass": f"{base['label_mass']:.2g}",
                 "largest": f"{base['largest_predicted_share']:.0%}",
                 "chance": f"{base['chance']:.2g}",
-            }
+            },
+        )
+        for (experiment, task), systems in data.label_checks.items()
+        if (base := systems["base"]).get("at_chance_for_format")
+    )
 
 
 def base_cut_off(data: ReportData) -> Details:
@@ -190,12 +204,20 @@ def _answer_fault(key: str) -> Callable[[ReportData], Details]:
     """What generate_answers counted of one system; other evaluations count none of it."""
 
     def condition(data: ReportData) -> Details:
-        for (experiment, _), manifests in data.evaluations.items():
-            for system, counts in manifests.items():
-                if count := counts.get(key):
-                    total = counts["examples"]
-                    where = {"experiment": experiment, "system": system}
-                    yield where | {"count": count, "total": total}
+        yield from _by_experiments(
+            (
+                experiment,
+                {
+                    "task": task,
+                    "system": system,
+                    "count": counts[key],
+                    "total": counts["examples"],
+                },
+            )
+            for (experiment, task), manifests in data.evaluations.items()
+            for system, counts in manifests.items()
+            if counts.get(key)
+        )
 
     return condition
 
@@ -307,17 +329,19 @@ def tiny_model(data: ReportData) -> Details:
 
 
 def metric(data: ReportData) -> Details:
-    for (experiment, task), texts in data.metric_caveats.items():
-        for text, systems in texts.items():
-            yield {"experiment": experiment, "task": task, "systems": systems, "text": text}
+    yield from _by_experiments(
+        (experiment, {"task": task, "systems": systems, "text": text})
+        for (experiment, task), texts in data.metric_caveats.items()
+        for text, systems in texts.items()
+    )
 
 
 def batch_sizes(data: ReportData) -> Details:
     """Base and tuned are evaluated in the same batches unless memory ran out for one of them."""
-    for (experiment, _), manifests in data.evaluations.items():
+    for (experiment, task), manifests in data.evaluations.items():
         sizes = {system: record.get("batch_size_used") for system, record in manifests.items()}
         if len(set(sizes.values())) > 1:
-            yield {"experiment": experiment, "sizes": sizes}
+            yield {"experiment": experiment, "task": task, "sizes": sizes}
 
 
 def windows(data: ReportData) -> Details:

@@ -98,7 +98,7 @@ LIMITS = (
         "base_at_chance",
         92,
         "the base hardly ever writes a label and is no better than chance (`at_chance_for_format`)",
-        "{experiment}: the median probability that the base writes any label of {task} is "
+        "{experiments}: the median probability that the base writes any label of {task} is "
         "{label_mass}, and {largest} of its predictions are one label. It does not know the "
         "format, so its figure is one of chance ({chance}), and a gain over it can be the format "
         "alone.",
@@ -158,26 +158,26 @@ LIMITS = (
         "empty",
         60,
         "answers were empty",
-        "{experiment}, {system}: {count} of {total} answers are empty.",
-        "some answers of {experiment} are empty",
+        "{experiments} on {task}, {system}: {count} of {total} answers are empty.",
+        "some answers on {task} are empty",
         conditions.empty,
     ),
     Limit(
         "unfinished",
         40,
         "answers were cut",
-        "{experiment}, {system}: {count} of {total} answers were cut at max_new_tokens before "
-        "they ended.",
-        "some answers of {experiment} were cut off",
+        "{experiments} on {task}, {system}: {count} of {total} answers were cut at "
+        "max_new_tokens before they ended.",
+        "some answers on {task} were cut off",
         conditions.unfinished,
     ),
     Limit(
         "prompts_cut",
         58,
         "prompts were cut",
-        "{experiment}, {system}: {count} of {total} prompts did not fit the context and lost "
-        "their beginning.",
-        "some prompts of {experiment} were cut",
+        "{experiments} on {task}, {system}: {count} of {total} prompts did not fit the context "
+        "and lost their beginning.",
+        "some prompts on {task} were cut",
         conditions.prompts_cut,
     ),
     # ------------------------------------------------------------ seeds
@@ -296,7 +296,7 @@ LIMITS = (
         "metric",
         66,
         "a metric reports it",
-        "{experiment} on {task} ({systems}): {text}.",
+        "{experiments} on {task} ({systems}): {text}.",
         "a metric does not fit the texts of {task}",
         conditions.metric,
     ),
@@ -304,8 +304,8 @@ LIMITS = (
         "batch_sizes",
         52,
         "memory ran out for one of the systems",
-        "{experiment}: memory ran out, so base and tuned were evaluated with different batch "
-        "sizes ({sizes}). In 4-bit or 16-bit precision that alone can change an answer; set the "
+        "{experiment} on {task}: memory ran out, so base and tuned were evaluated with different "
+        "batch sizes ({sizes}). In 4-bit or 16-bit precision that alone can change an answer; set the "
         "task's evaluation.batch_size to the smallest of them to rule it out.",
         "base and tuned had different batch sizes in {experiment}",
         conditions.batch_sizes,
