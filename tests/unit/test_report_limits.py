@@ -168,8 +168,8 @@ CASES = {
         data(metric_caveats={PAIR: {}}),
     ),
     "batch_sizes": (
-        manifests(batch_size_used=16), "x on t: memory ran out, so base and tuned were evaluated with different batch sizes "
-        "(base: 16, seed 1: 32)", manifests()
+        manifests(batch_size_used=16), "x on t: memory ran out, so base and tuned were "
+        "evaluated with different batch sizes (base: 16, seed 1: 32)", manifests()
     ),
     "windows": (
         manifests(windows=40, settings={"evaluation": {"context": 256}}),

@@ -305,8 +305,8 @@ LIMITS = (
         52,
         "memory ran out for one of the systems",
         "{experiment} on {task}: memory ran out, so base and tuned were evaluated with different "
-        "batch sizes ({sizes}). In 4-bit or 16-bit precision that alone can change an answer; set the "
-        "task's evaluation.batch_size to the smallest of them to rule it out.",
+        "batch sizes ({sizes}). In 4-bit or 16-bit precision that alone can change an answer; set "
+        "the task's evaluation.batch_size to the smallest of them to rule it out.",
         "base and tuned had different batch sizes in {experiment}",
         conditions.batch_sizes,
     ),
