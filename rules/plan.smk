@@ -9,7 +9,7 @@ rule plan:
     log:
         "results/logs/plan.log",
     conda:
-        "../envs/train.yaml"
+        "../envs/evaluate.yaml"
     params:
         settings=lambda w: flow.params.plan(),
     message:

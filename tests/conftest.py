@@ -79,14 +79,12 @@ def run_snakemake(
 
     What is set for the hub, by a person or by a package that a test has imported (tokenicer, below
     gptqmodel, names a cache for all), is left out: two stand-in hubs would share their files.
-    Torch's compiler, which nothing uses on a CPU, is left out too: loading it for bitsandbytes
-    takes each job a second.
     """
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGINGFACE_"))}
     return subprocess.run(
         [sys.executable, "-m", "snakemake", *arguments],
         cwd=folder,
-        env={**inherited, "HF_HUB_OFFLINE": "1", "TORCHDYNAMO_DISABLE": "1", **environment},
+        env={**inherited, "HF_HUB_OFFLINE": "1", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

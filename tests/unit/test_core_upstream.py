@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -74,3 +75,28 @@ def test_snakemake_puts_its_own_packages_on_the_path_of_a_script():
     from snakemake import script
 
     assert "sys.path.extend({repr(searchpaths)})" in Path(script.__file__).read_text()
+
+
+COMPILER = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "scripts")!r})
+from deltatune.core import upstream
+if sys.argv[1] == "without":
+    upstream.leave_out_torch_compiler()
+import bitsandbytes
+print("torch._inductor.compile_fx" in sys.modules)
+"""
+
+
+def test_bitsandbytes_still_loads_the_compiler_of_torch_and_no_job_does():
+    environment = {k: v for k, v in os.environ.items() if k != "TORCHDYNAMO_DISABLE"}
+    asked = [
+        subprocess.Popen(
+            [sys.executable, "-c", COMPILER, how],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for how in ("with", "without")
+    ]
+    assert [process.communicate()[0].strip() for process in asked] == ["True", "False"]

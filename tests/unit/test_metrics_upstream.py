@@ -6,6 +6,7 @@ import sys
 
 import datasets
 import pytest
+from deltatune.core.paths import SCRIPTS
 from deltatune.metrics import upstream
 
 IMPORT = """
@@ -13,7 +14,7 @@ import importlib.abc, os, sys
 
 class Seen(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
-        if name.startswith("transformers.pipelines"):
+        if name.startswith(sys.argv[1]):
             os._exit(3)
 
 sys.meta_path.insert(0, Seen())
@@ -21,8 +22,19 @@ import evaluate
 """
 
 
-def test_evaluate_imports_the_pipelines_of_transformers():
-    assert subprocess.run([sys.executable, "-c", IMPORT]).returncode == 3
+@pytest.mark.parametrize("package", ["transformers.pipelines", "scipy.stats"])
+def test_evaluate_imports_packages_that_no_metric_needs(package):
+    assert subprocess.run([sys.executable, "-c", IMPORT, package]).returncode == 3
+
+
+def test_a_metric_is_loaded_without_them_and_they_can_be_loaded_later():
+    code = (
+        f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); import deltatune.metrics.base; "
+        "print(sorted({'transformers', 'scipy.stats'} & set(sys.modules))); "
+        "from scipy import stats; print(round(stats.norm.cdf(0), 1))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == ["[]", "0.5"]
 
 
 def test_evaluate_makes_a_folder_where_all_stays_in_memory(tmp_path):

@@ -18,7 +18,7 @@ from typing import Any
 from deltatune.core import disk, integrity, provenance, signals
 from deltatune.core.errors import UserError
 from deltatune.core.text import printable
-from deltatune.core.upstream import leave_snakemakes_environment
+from deltatune.core.upstream import leave_out_torch_compiler, leave_snakemakes_environment
 
 
 class Terminal:
@@ -62,6 +62,7 @@ def stage(snakemake: Any) -> Iterator[Terminal]:
     terminal.
     """
     leave_snakemakes_environment()
+    leave_out_torch_compiler()
     signals.end_with_parent()
     path = Path(snakemake.log[0])
     sys.stdout.flush()

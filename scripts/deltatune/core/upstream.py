@@ -1,10 +1,5 @@
-"""A workaround for Snakemake: a script sees the packages of its own environment, and of no other.
-
-Snakemake puts the folders that its own packages lie in at the end of a script's path, for the
-objects that it hands over (snakemake/snakemake#840, seen in 9.27). Under `--use-conda` they are
-another environment's: what a library finds there and uses if it can (rich, psutil, sklearn) would
-make a result depend on what happens to be installed beside snakemake.
-"""
+"""Workarounds for what each script meets before its work begins, each with the version that it was
+seen in. A test in tests/unit/test_core_upstream.py fails when one can go."""
 
 from __future__ import annotations
 
@@ -17,7 +12,11 @@ from pathlib import Path
 def leave_snakemakes_environment() -> None:
     """Take the folders of snakemake's packages off the path, unless they are this environment's.
 
-    What has been imported from there stays. A folder that PYTHONPATH names stays too.
+    Snakemake puts them at the end of a script's path, for the objects that it hands over
+    (snakemake/snakemake#840, seen in 9.27). Under `--use-conda` they are another environment's:
+    what a library finds there and uses if it can (rich, psutil, sklearn) would make a result depend
+    on what happens to be installed beside snakemake. What has been imported from there stays. A
+    folder that PYTHONPATH names stays too.
     """
     snakemake = getattr(sys.modules.get("snakemake"), "__file__", None)
     if snakemake is None:
@@ -31,3 +30,13 @@ def leave_snakemakes_environment() -> None:
         return path in kept or (path != left and path.name != "site-packages")
 
     sys.path[:] = [path for path in sys.path if stays(Path(path).resolve())]
+
+
+def leave_out_torch_compiler() -> None:
+    """Say that nothing will be compiled, before torch is loaded.
+
+    bitsandbytes 0.50.2 marks functions for torch's compiler and loads all of it for that at import,
+    a second in each job (benchmarks/README.md). Nothing that runs here is compiled, so the results
+    are the same.
+    """
+    os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")

@@ -7,8 +7,10 @@ showing it the format alone.
 
 from __future__ import annotations
 
+import math
+from statistics import NormalDist
+
 import pandas as pd
-from statsmodels.stats.proportion import proportion_confint
 
 #: A system whose median probability of writing one of the labels is lower does not know the format.
 LEAST_MASS = 0.01
@@ -31,7 +33,7 @@ def label_figures(outputs: pd.DataFrame) -> dict[str, float | bool]:
                              below LEAST_MASS
     """
     correct = int((outputs["predicted"] == outputs["label"]).sum())
-    low, _ = proportion_confint(correct, len(outputs), method="wilson")
+    low = wilson_low(correct, len(outputs))
     mass = float(outputs["label_mass"].median())
     chance = float(outputs["label"].value_counts(normalize=True).iloc[0])
     largest = float(outputs["predicted"].value_counts(normalize=True).iloc[0])
@@ -42,3 +44,14 @@ def label_figures(outputs: pd.DataFrame) -> dict[str, float | bool]:
         "largest_predicted_share": largest,
         "at_chance_for_format": bool(mass < LEAST_MASS and (low <= chance or largest >= ONE_LABEL)),
     }
+
+
+def wilson_low(count: int, total: int, confidence: float = 0.95) -> float:
+    """Lower end of the Wilson score interval of a proportion (Wilson 1927).
+
+    statsmodels has it too, but importing that takes longer than scoring the sample's labels.
+    """
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share = count / total
+    spread = z * math.sqrt(share * (1 - share) / total + (z / total) ** 2 / 4)
+    return (share + z**2 / (2 * total) - spread) / (1 + z**2 / total)

@@ -21,7 +21,9 @@ from deltatune.models.batch import Batch
 from deltatune.models.dimensions import ModelDimensions, model_dimensions
 from deltatune.models.gpus import Gpu
 from deltatune.models.memory import Memory, Setup
+from deltatune.plan import power as power_model
 from deltatune.plan.model import download_bytes, model_config
+from deltatune.plan.power import Power
 from deltatune.plan.work import Work, work
 
 # ---------------------------------------------------------------- the machine
@@ -75,15 +77,20 @@ class Row:
     """Rows of one forward pass that fit; None where there is no GPU to fit into."""
     verdict: str
     advice: tuple[str, ...]
+    power: Power
 
 
 def row(
-    experiment: Mapping[str, Any], gpu: Gpu | None, known: Mapping[str, Any], shipped: Path
+    experiment: Mapping[str, Any],
+    gpu: Gpu | None,
+    known: Mapping[str, Any],
+    shipped: Path,
+    statistics: Mapping[str, Any],
 ) -> Row:
     """Plan one experiment.
 
-    experiment: see `workflow.Flow.plan`. gpu: what to fit into, or None. known: sizes of public
-    data sets. shipped: folder with configs of public models.
+    experiment, statistics: see `workflow.Params.plan`. gpu: what to fit into, or None. known: sizes
+    of public data sets. shipped: folder with configs of public models.
     """
     where = f"experiments.{experiment['experiment']}"
     config, origin, exact = model_config(
@@ -126,7 +133,17 @@ def row(
         largest_batch=largest,
         verdict=verdict,
         advice=(*advice, *_remarks(sizes, setup, experiment["lora"])),
+        power=_power(experiment, amount, statistics),
     )
+
+
+def _power(experiment: Mapping[str, Any], amount: Work, statistics: Mapping[str, Any]) -> Power:
+    """What the comparison can show. Prose is measured in windows, which are not known before."""
+    evaluation = experiment["task"]["evaluation"]
+    examples = amount.test_records if "max_examples" in evaluation else None
+    if examples is not None and evaluation["max_examples"] is not None:
+        examples = min(examples, evaluation["max_examples"])
+    return power_model.power(experiment, examples, statistics, Path(statistics["pilot"]))
 
 
 def _fit(
@@ -251,6 +268,8 @@ def render(rows: list[Row], gpu: Gpu | None, how: str) -> str:
             *notes,
             *sorted(estimated),
             "~ is an estimate. So is the peak, with a tolerance of a fifth.",
+            "",
+            power_model.render([row.power for row in rows]),
         ]
     )
 
@@ -286,6 +305,9 @@ def frame(rows: list[Row]) -> pd.DataFrame:
             "largest_batch": row.largest_batch,
             "verdict": row.verdict,
             "advice": "; ".join(row.advice),
+            "metric": row.power.metric,
+            "test_units": row.power.units,
+            "detectable": row.power.detectable,
         }
         for row in rows
     )
@@ -299,11 +321,12 @@ def make(
 ) -> pd.DataFrame:
     """Plan all experiments, print the table, and return it as numbers.
 
-    settings: of `workflow.Flow.plan`. presets: the folder with configs/.
+    settings: of `workflow.Params.plan`. presets: the folder with configs/.
     """
     configs = presets / "configs"
     known = json.loads((configs / "datasets.json").read_text(encoding="utf-8"))
     gpu, how = machine(settings["hardware"], gpu_here())
-    rows = [row(experiment, gpu, known, configs) for experiment in settings["experiments"]]
+    statistics = settings["statistics"]
+    rows = [row(one, gpu, known, configs, statistics) for one in settings["experiments"]]
     say(render(rows, gpu, how))
     return frame(rows)

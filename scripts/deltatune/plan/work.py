@@ -42,6 +42,8 @@ class Work:
     """exact, estimated, at most, or unknown."""
     source: str
     """What it was taken from."""
+    test_records: int | None = None
+    """Records of the test split."""
 
     def steps(self, training: Mapping[str, Any]) -> int | None:
         """Optimizer steps of a training run; training: its settings."""
@@ -61,14 +63,18 @@ def work(experiment: Mapping[str, Any], known: Mapping[str, Any]) -> Work:
     packed = _manifest(experiment["files"]["tokens"])
     if packed and _same(packed["settings"], task):
         rows, row_length = packed["rows"], packed["row_length"]
-        return Work(packed["tokens"], rows, row_length, "exact", "the packed rows")
+        test = _test_records(experiment, None)
+        return Work(packed["tokens"], rows, row_length, "exact", "the packed rows", test)
     lengths = _lengths(experiment, known)
     if lengths is None:
         most = task["split"]["max_records"]
         if most is None:
-            return Work(None, None, length, "unknown", "the data set is not here yet")
+            test = _test_records(experiment, None)
+            return Work(None, None, length, "unknown", "the data set is not here yet", test)
         count = _training_records(most, task["split"])
-        return Work(count * length, count, length, "at most", "split.max_records × max_length")
+        test = _test_records(experiment, count)
+        source = "split.max_records × max_length"
+        return Work(count * length, count, length, "at most", source, test)
     documents, characters, source = lengths
     tokens = documents * (characters / CHARACTERS + 2)  # with what begins and ends a document
     if load_kind(task["kind"]).OVERFLOW != "split":
@@ -76,7 +82,8 @@ def work(experiment: Mapping[str, Any], known: Mapping[str, Any]) -> Work:
     rows = max(1, math.ceil(tokens / (1 - PADDING) / length))
     # One row is no longer than what it holds.
     row_length = min(length, math.ceil(tokens / rows)) if rows == 1 else length
-    return Work(round(tokens), rows, row_length, "estimated", source)
+    test = _test_records(experiment, documents)
+    return Work(round(tokens), rows, row_length, "estimated", source, test)
 
 
 def _manifest(path: str) -> dict[str, Any] | None:
@@ -195,6 +202,22 @@ def _length(document: Any) -> int:
     if not isinstance(prompt, str):
         prompt = "".join(text for _, text in prompt)
     return len(prompt) + len(document.completion)
+
+
+def _test_records(experiment: Mapping[str, Any], training: int | None) -> int | None:
+    """From the split, if there is one; otherwise from the number of training records."""
+    task = experiment["task"]
+    split = _manifest(experiment["files"]["split"])
+    if split and _same(split["settings"], task):
+        return split["test"]
+    sizes = task["split"]
+    if sizes["test"] >= 1:
+        return int(sizes["test"])
+    if training is None:
+        return None
+    number = sizes["validation"] if sizes["validation"] >= 1 else 0
+    share = sizes["test"] + (0 if number else sizes["validation"])
+    return round((training + number) / (1 - share) * sizes["test"]) if share < 1 else None
 
 
 def _training_records(used: int, split: Mapping[str, Any]) -> int:

@@ -248,6 +248,11 @@ class Params:
         return {
             "experiments": [self._planned(name) for name in self._selection.experiments],
             "hardware": self.section("hardware"),
+            "statistics": {
+                "confidence": self.section("statistics")["confidence"],
+                "family": len(self._selection.pairs(own=True)),
+                "pilot": f"{RESULTS}/comparison.csv",
+            },
             "presets": str(ROOT / "presets"),
         }
 
@@ -263,6 +268,7 @@ class Params:
             "text": self._selection.is_text(dataset),
             "path": self._paths.source(dataset) or None,
             "seeds": len(self._settings.seeds),
+            "unit": self._selection.task_kind(task).UNIT,
             **{key: chosen[key] for key in ("quantization", "lora", "training")},
             "files": {
                 "model": f"{RESULTS}/models/{model}/model",
