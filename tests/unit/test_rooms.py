@@ -266,8 +266,13 @@ def test_the_version_is_that_of_pyproject():
     assert f"\nversion: {__version__}\n" in citation
 
 
-#: Requirements of a feature: what is imported of these is imported in functions alone.
-FEATURES = {"gradio": "requirements-web.txt", "gptqmodel": "requirements-gptq.txt"}
+#: Requirements of a feature or a benchmark: in the library what is imported of these is imported in
+#: functions alone.
+FEATURES = {
+    "gradio": "requirements-web.txt",
+    "gptqmodel": "requirements-gptq.txt",
+    "lm_eval": "requirements-lm-eval.txt",
+}
 
 
 @cache

@@ -121,15 +121,15 @@ def score_windows(
         ids = torch.tensor([parts[i].ids + [pad] * (width - len(parts[i].ids)) for i in batch])
         # Nothing is predicted from the last token.
         inputs = ids[:, :-1].to(model.device)
-        logits = model(input_ids=inputs, use_cache=False).logits.float()
+        logits = model(input_ids=inputs, use_cache=False).logits
         for row, i in enumerate(batch):
             stop = len(parts[i].ids)
             start = stop - parts[i].scored
             target = ids[row, start:stop].to(logits.device)
-            nll = torch.nn.functional.cross_entropy(
-                logits[row, start - 1 : stop - 1], target, reduction="none"
-            )
-            totals[i] = nll.double().sum().item()
+            # A row at a time in float64: what rounding adds to each token adds up over a text.
+            predicted = logits[row, start - 1 : stop - 1].double()
+            nll = torch.nn.functional.cross_entropy(predicted, target, reduction="sum")
+            totals[i] = nll.item()
         done += len(batch)
         progress(f"{done}/{len(parts)} windows")
     return totals
