@@ -51,13 +51,6 @@ def test_chance_and_format_make_the_flag(right, mass, flag):
     assert label_figures(outputs(labels, predicted, [mass] * 100))["at_chance_for_format"] is flag
 
 
-@pytest.mark.parametrize("total", [1, 20, 100, 300])
-def test_wilsons_interval_is_that_of_statsmodels(total):
-    for count in range(total + 1):
-        low, _ = proportion_confint(count, total, method="wilson")
-        assert wilson_low(count, total) == pytest.approx(low, abs=1e-12)
-
-
 def test_the_mass_is_the_median_and_the_shares_are_of_what_is_there():
     figures = label_figures(outputs("aab", "bbb", [1e-6, 0.5, 0.9]))
     assert figures["label_mass"] == 0.5 and not figures["at_chance_for_format"]
