@@ -284,7 +284,7 @@ def check_cross_task(text: str, table: list[dict[str, str]]) -> None:
         assert is_written(parsed["tuned"], number(row, "tuned"))
 
 
-AGAINST = re.compile(rf"(tfidf|nearest) on (\w+) \(({NUMBER}|–) against ({NUMBER})\)")
+AGAINST = re.compile(rf"(tfidf|nearest) on (\w+) \((?:no figure|({NUMBER}) against ({NUMBER}))\)")
 BEATEN = re.compile(
     r"Every plain baseline is beaten on (?:(?P<beaten>\d+|none) of )?(?P<total>\d+) "
     r"(?P<what>task|experiment)s?(?P<how>; the best: |; closest: |, not |)(?P<named>.*?)"
@@ -306,9 +306,15 @@ def check_baselines(text: str, table: list[dict[str, str]]) -> None:
     failing = {name: group for name, group in open_ones.items() if group}
     if len(pairs) == 1:
         (group,) = pairs.values()
-        begin = "does not beat" if failing else "beats every plain baseline, the best being"
+        begin = "beats every plain baseline, the best being"
+        if failing:
+            (group,) = failing.values()
+            against = AGAINST.search(text)[1]
+            (named,) = [row for row in group if row["against"] == against]
+            worse = outcome(named) == "worsened"
+            begin = "does not beat" if worse else "is not shown to beat"
         assert text.startswith(f"The tuned model {begin} ")
-        check_best(text, [(failing and next(iter(failing.values()))) or group])
+        check_best(text, [group])
         return
     parsed = BEATEN.fullmatch(text)
     assert parsed, text
@@ -341,8 +347,13 @@ def check_best(text: str, groups: list[list[dict[str, str]]]) -> int:
             candidates += [row for row in known if sign * (number(row, "base") or 0) == best]
         assert any(
             (row["against"], row["task"]) == (against, task)
-            and (theirs == "–" if not row["base"] else is_written(theirs, number(row, "base")))
-            and is_written(ours, number(row, "tuned"))
+            and (
+                outcome(row) == "unknown"
+                if not theirs
+                else outcome(row) != "unknown"
+                and is_written(theirs, number(row, "base"))
+                and is_written(ours, number(row, "tuned"))
+            )
             for row in candidates
         ), text
     return len(named)

@@ -377,7 +377,11 @@ NOT_BEATEN = {"base": 0.92, "delta": -0.07, "ci_low": -0.1, "ci_high": -0.02}
         ),
         (
             [control(**BEATEN | {"p_value": 0.2})],
-            "The tuned model does not beat TF-IDF on t (0.72 against 0.85).",
+            "The tuned model is not shown to beat TF-IDF on t (0.72 against 0.85).",
+        ),
+        (
+            [control(base=None, delta=None)],
+            "The tuned model is not shown to beat TF-IDF on t (no figure).",
         ),
     ],
 )

@@ -206,7 +206,9 @@ def baselines(data: ReportData) -> Wordings:
     ]
     named = [_against(data, _best(pair)) for pair in open_ones]
     if len(pairs) == 1:
-        return [f"The tuned model does not beat {named[0]}."]
+        worse = data.outcome(_best(open_ones[0])) is Outcome.WORSENED
+        verb = "does not beat" if worse else "is not shown to beat"
+        return [f"The tuned model {verb} {named[0]}."]
     beaten = len(pairs) - len(failing)
     begin = f"Every plain baseline is beaten on {beaten or 'none'} of {_count(pairs)}"
     return [
@@ -230,9 +232,11 @@ def _best(controls: Sequence[Fact]) -> Fact:
 
 def _against(data: ReportData, fact: Fact) -> str:
     """'TF-IDF on news (0.92 against 0.86)'."""
+    title = words.in_a_sentence(data.baseline_title(fact.against))
+    if data.outcome(fact) is Outcome.UNKNOWN:
+        return f"{title} on {fact.task} (no figure)"
     decimals = data.decimals(fact)
     theirs, ours = (numbers.format_number(value, decimals) for value in (fact.base, fact.tuned))
-    title = words.in_a_sentence(data.baseline_title(fact.against))
     return f"{title} on {fact.task} ({theirs} against {ours})"
 
 
