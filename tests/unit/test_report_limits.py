@@ -159,6 +159,11 @@ CASES = {
         "4 rows of other metrics are unadjusted and marked †: of so many, about 0.2 would be",
         data(),
     ),
+    "left_out_pairs": (
+        data(left_out={("x", "u"): "512 is more than the context of models.m (256)"}),
+        "x was not evaluated on u: 512 is more than the context of models.m (256).",
+        data(),
+    ),
     "tiny_model": (
         experiment(built_here=True), "m is a tiny model", experiment(built_here=False)
     ),

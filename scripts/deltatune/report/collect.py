@@ -45,6 +45,7 @@ def report_data(
             for task in plan["tasks"].values()
             for name, title in task["baselines"].items()
         },
+        left_out={_key(one): one["reason"] for one in plan["left_out"]},
         margins=options["statistics"]["margins"],
         behavior={
             pair: means([one["behavior"] for one in systems])

@@ -319,6 +319,11 @@ def secondary(data: ReportData) -> Details:
         }
 
 
+def left_out_pairs(data: ReportData) -> Details:
+    for (experiment, task), reason in data.left_out.items():
+        yield {"experiment": experiment, "task": task, "reason": reason}
+
+
 # ---------------------------------------------------------------- how it was measured
 
 

@@ -41,6 +41,9 @@ class ReportData:
     controls: list[Fact] = field(default_factory=list)
     """results/baselines.csv: tuned against each plain baseline of its task (`Fact.against`)."""
 
+    left_out: dict[Pair, str] = field(default_factory=dict)
+    """pair that is not evaluated → why, see `config.cross_task`"""
+
     margins: dict[str, float] = field(default_factory=dict)
     """metric → the difference up to which two figures of it count as equal."""
 

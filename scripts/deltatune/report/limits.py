@@ -282,6 +282,14 @@ LIMITS = (
         "other metrics are not corrected for their number",
         conditions.secondary,
     ),
+    Limit(
+        "left_out_pairs",
+        0,
+        "`cross_task` left out a pair that cannot be evaluated fairly",
+        "{experiment} was not evaluated on {task}: {reason}.",
+        "",
+        conditions.left_out_pairs,
+    ),
     # ------------------------------------------------------------ how it was measured
     Limit(
         "tiny_model",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from deltatune.config import cross_task
 from deltatune.core.paths import RESULTS
 from deltatune.workflow.params import Params
 from deltatune.workflow.paths import Paths
@@ -28,6 +29,10 @@ class ReportInputs:
                 self._pair(name, task)
                 for own in (True, False)
                 for name, task in self._selection.pairs(own)
+            ],
+            "left_out": [
+                {"experiment": name, "task": task, "reason": problem.message}
+                for (name, task), problem in cross_task.left_out(self._settings).items()
             ],
             "models": models,
             "jobs": self._jobs(),
