@@ -135,7 +135,7 @@ def test_without_a_pilot_accuracy_is_assumed_and_other_metrics_are_not_known(tmp
     assert "news, accuracy: at least 0.22 with 100 examples and 3 seeds" in text
     rouge = power.power(experiment(task={"main_metric": "rouge_l"}), 100, STATISTICS, missing)
     assert rouge.detectable is None
-    assert "news, rouge_l: not known: no earlier run" in power.render([rouge])
+    assert "news, rouge_l: not known: no earlier run has its variance" in power.render([rouge])
 
 
 def test_a_table_of_another_version_is_no_pilot(tmp_path):

@@ -163,7 +163,7 @@ def power(
     task, metric = experiment["task"]["task"], experiment["task"]["main_metric"]
     row = pilot(path, experiment["experiment"], task, metric)
     unit, units, spread = experiment["unit"], examples, None
-    source = "no earlier run has this metric on this task, and its variance cannot be assumed"
+    source = "no earlier run has its variance"
     if row is not None:
         spread, source = spread_of(row), f"variances of {row.experiment} in {path}"
         unit = row.cluster_unit
