@@ -55,3 +55,10 @@ def test_the_mass_is_the_median_and_the_shares_are_of_what_is_there():
     figures = label_figures(outputs("aab", "bbb", [1e-6, 0.5, 0.9]))
     assert figures["label_mass"] == 0.5 and not figures["at_chance_for_format"]
     assert figures["chance"] == pytest.approx(2 / 3) and figures["largest_predicted_share"] == 1
+
+
+@pytest.mark.parametrize(("count", "total"), [(0, 10), (1, 3), (25, 100), (100, 100), (7, 2800)])
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+def test_the_wilson_interval_is_that_of_statsmodels(count, total, confidence):
+    low, _ = proportion_confint(count, total, alpha=1 - confidence, method="wilson")
+    assert wilson_low(count, total, confidence) == pytest.approx(low, abs=1e-12)
