@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from datasets import Dataset  # noqa: E402
-from deltatune.evaluate import likelihood  # noqa: E402
+from deltatune.evaluate import label_likelihood, likelihood  # noqa: E402
 from deltatune.metrics.registry import load_metric  # noqa: E402
 from deltatune.models import device  # noqa: E402
 from deltatune.models.load import load_system  # noqa: E402
@@ -70,7 +70,7 @@ def agree_on_labels(model: Any, tokenizer: Any, max_length: int) -> bool:
     task = kind.Settings(kind="classify", dataset="news", labels=LABELS).model_dump()
     questions = kind.questions(rows, task)
     scores, empty = [
-        likelihood.score_completions(
+        label_likelihood.score_completions(
             model,
             tokenizer,
             prompts,
@@ -81,7 +81,7 @@ def agree_on_labels(model: Any, tokenizer: Any, max_length: int) -> bool:
         )
         for prompts in (questions["prompt"].tolist(), kind.empty_prompts(task))
     ]
-    outputs = likelihood.choose(questions, scores, empty, LABELS)
+    outputs = label_likelihood.choose(questions, scores, empty, LABELS)
     # As here, bos stands before the prompt: by the tokenizer itself, or as text that it parses.
     by_itself = tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id
     bos = "" if by_itself else tokenizer.bos_token or ""

@@ -9,7 +9,7 @@ with stage.stage(snakemake) as terminal:
     from deltatune.models import oom
     from deltatune.models.load import PACKAGES
     from deltatune.tasks.registry import load_kind
-    from deltatune.tokens.ids import readable
+    from deltatune.tokens.answer_ids import readable
 
     settings = snakemake.params.settings
     machine, model, tokenizer = systems.load(snakemake.input, settings["quantization"])

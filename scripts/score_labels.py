@@ -5,7 +5,7 @@ from deltatune.core import stage
 with stage.stage(snakemake) as terminal:
     import pandas as pd
     from deltatune.core import manifest
-    from deltatune.evaluate import handicap, likelihood, systems
+    from deltatune.evaluate import handicap, label_likelihood, systems
     from deltatune.models import oom
     from deltatune.models.load import PACKAGES
     from deltatune.tasks.registry import load_kind
@@ -21,7 +21,7 @@ with stage.stage(snakemake) as terminal:
     def score(batch_size):
         """Log-likelihoods after the texts, and after prompts without content."""
         return [
-            likelihood.score_completions(
+            label_likelihood.score_completions(
                 model,
                 tokenizer,
                 prompts,
@@ -39,7 +39,7 @@ with stage.stage(snakemake) as terminal:
         where=f"tasks.{settings['task']}.evaluation.batch_size",
         say=terminal.say,
     )
-    table = likelihood.choose(questions, scores, empty, names)
+    table = label_likelihood.choose(questions, scores, empty, names)
     table.to_parquet(snakemake.output.labels, index=False)
     manifest.write(
         snakemake.output.manifest,

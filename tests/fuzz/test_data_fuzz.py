@@ -20,6 +20,7 @@ from deltatune.data import chunking, prepare
 from deltatune.data.readers import read as reading
 from deltatune.evaluate import likelihood
 from deltatune.tasks.registry import load_kind
+from deltatune.tokens import answer_ids as answers
 from deltatune.tokens import encode, prompts
 from deltatune.tokens import ids as tokenizing
 from fuzzing import fuzz
@@ -257,8 +258,8 @@ def test_a_chat_has_the_control_tokens_of_its_template_and_no_other(user, answer
     tokenizer = tiny.tokenizer()
     tokenizer.chat_template = CHAT
     try:
-        (ids,) = tokenizing.prompt_ids([prompts.conversation(user, None)], tokenizer)
-        (answered,) = tokenizing.answer_ids([prompts.conversation(user, None)], [answer], tokenizer)
+        (ids,) = answers.prompt_ids([prompts.conversation(user, None)], tokenizer)
+        (answered,) = answers.answer_ids([prompts.conversation(user, None)], [answer], tokenizer)
         control = set(tokenizer.all_special_ids)
         assert [i for i in ids if i in control] == [tokenizer.bos_token_id]
         assert [i for i in answered if i in control] == [tokenizer.eos_token_id]

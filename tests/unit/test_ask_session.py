@@ -13,7 +13,7 @@ import torch
 from deltatune.ask import session
 from deltatune.core.errors import UserError
 from deltatune.evaluate.generate import answer
-from deltatune.evaluate.likelihood import score_completions
+from deltatune.evaluate.label_likelihood import score_completions
 from deltatune.models.device import Compute
 from deltatune.models.load import load_base, load_system
 from deltatune.tokens.tokenizer import load_tokenizer

@@ -18,6 +18,7 @@ snakemake = SimpleNamespace(
     rule="make_it", wildcards=["news", "train"], log=[{log!r}], input=[], output=[], threads=1
 )
 from deltatune.core import stage
+from deltatune.core import terminal as terminal_module
 from deltatune.core.errors import UserError
 """
 
@@ -146,7 +147,7 @@ def test_progress_is_throttled_on_the_terminal_and_whole_in_the_log(script):
     status, shown, log = script("""
         with stage.stage(snakemake) as terminal:
             clock = [100.0]
-            stage.time = SimpleNamespace(monotonic=lambda: clock[0])
+            terminal_module.time = SimpleNamespace(monotonic=lambda: clock[0])
             for second in range(25):
                 terminal.progress(f"step {second}")
                 clock[0] += 1

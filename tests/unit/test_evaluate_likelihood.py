@@ -6,13 +6,8 @@ import pytest
 import tiny
 import torch
 from deltatune.core.errors import UserError
-from deltatune.evaluate.likelihood import (
-    LabelScores,
-    choose,
-    score_completions,
-    score_windows,
-    windows,
-)
+from deltatune.evaluate.label_likelihood import LabelScores, choose, score_completions
+from deltatune.evaluate.likelihood import score_windows, windows
 from deltatune.tokens.encode import IGNORED, encode
 from deltatune.tokens.ids import bos_ids, continuation_ids, text_ids
 from deltatune.tokens.prompts import Document

@@ -8,7 +8,7 @@ import tiny
 import torch
 from deltatune.config.model import Lora, Training
 from deltatune.core.errors import UserError
-from deltatune.evaluate import generate, likelihood
+from deltatune.evaluate import generate, label_likelihood, likelihood
 from deltatune.models import device, oom, quantization
 from deltatune.models.load import load_base, load_system
 from deltatune.train import train as training
@@ -206,7 +206,7 @@ def test_an_evaluation_that_does_not_fit_is_that_with_half_the_batch(folder, how
                 model, tokenizer, parts, batch_size=size, **quiet
             ).tolist()
         labels = [" one", " two of them"]
-        return likelihood.score_completions(
+        return label_likelihood.score_completions(
             model, tokenizer, tiny.TEXTS, labels, max_length=40, batch_size=size, **quiet
         ).ended.tolist()
 

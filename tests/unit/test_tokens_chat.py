@@ -9,8 +9,9 @@ from deltatune.core.errors import UserError
 from deltatune.evaluate.generate import answer
 from deltatune.tasks import instruct
 from deltatune.tokens import chat as chat_template
+from deltatune.tokens.answer_ids import answer_ids, prompt_ids, readable, stop_id
 from deltatune.tokens.encode import encode
-from deltatune.tokens.ids import answer_ids, prompt_ids, readable, stop_id, text_ids
+from deltatune.tokens.ids import text_ids
 from deltatune.tokens.prompts import Document, conversation
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

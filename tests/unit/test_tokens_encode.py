@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from deltatune.core.errors import UserError
+from deltatune.tokens.answer_ids import prompt_ids
 from deltatune.tokens.encode import NO_ROOM, NO_TEXT, encode, pack, summary
-from deltatune.tokens.ids import continuation_ids, pad_id, prompt_ids, text_ids
+from deltatune.tokens.ids import continuation_ids, pad_id, text_ids
 from deltatune.tokens.prompts import Document, render
 from deltatune.tokens.shards import Collator, read_shards, write_shards
 from hypothesis import HealthCheck, given, settings

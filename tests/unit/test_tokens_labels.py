@@ -1,6 +1,7 @@
 import pytest
 import tiny
 from deltatune.core.errors import UserError
+from deltatune.tokens.answer_ids import answer_ids
 from deltatune.tokens.ids import continuation_ids
 from deltatune.tokens.labels import check_distinct, label_ids, nested
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
@@ -24,6 +25,8 @@ def test_the_end_is_a_token_of_its_own_whatever_the_label_is():
     completions = [" bug", " bug report", " </s>", " bug</s>"]
     plain = continuation_ids(completions, tokenizer)
     assert label_ids(completions, tokenizer) == [[*ids, tokenizer.eos_token_id] for ids in plain]
+    # As in training, behind whatever prompt.
+    assert label_ids(completions, tokenizer) == answer_ids(["text"] * 4, completions, tokenizer)
     # A label that spells the end is ordinary text.
     assert all(tokenizer.eos_token_id not in ids for ids in plain)
 

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from deltatune.tokens.answer_ids import answer_ids, prompt_ids
 from deltatune.tokens.chat import readable
 from deltatune.tokens.encode import encode, pack
-from deltatune.tokens.ids import answer_ids, prompt_ids
 from deltatune.tokens.prompts import Document, conversation, render
 from deltatune.tokens.tokenizer import load_tokenizer
 

@@ -20,13 +20,19 @@ def copy(tmp_path, monkeypatch):
     folder = tmp_path / "scripts"
     shutil.copytree(SCRIPTS, folder, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(digest, "LIBRARY", folder / "deltatune")
-    return folder
+    yield folder
+    forget()
+
+
+def forget() -> None:
+    """Files are read anew, as by another call of snakemake."""
+    for cached in (digest.code_digest, digest._file, digest._imports, digest._text):
+        cached.cache_clear()
 
 
 def digests(folder: Path, plugins: tuple[str, ...] = ()) -> dict[str, str]:
-    """Script of a rule -> digest, read anew as by another call of snakemake."""
-    for cached in (digest.code_digest, digest._file, digest._imports, digest._text):
-        cached.cache_clear()
+    """Script of a rule -> digest, read anew."""
+    forget()
     scripts = [path for path in sorted(folder.glob("*.py")) if path.stem not in COMMANDS]
     return {path.stem: digest.code_digest(path, plugins) for path in scripts}
 
@@ -51,7 +57,8 @@ REACH = {
     "data/readers/read.py": {"fetch_dataset"},
     "fetch/model.py": {"fetch_model"},
     "models/pretrain.py": {"pretrain_model"},
-    "evaluate/likelihood.py": {"score_text", "score_labels"},
+    "evaluate/likelihood.py": {"score_text"},
+    "evaluate/label_likelihood.py": {"score_labels"},
     "evaluate/generate.py": {"generate_answers"},
     "evaluate/batches.py": {"generate_answers", "score_text", "score_labels"},
     "evaluate/scores.py": {"compute_metrics", "fit_answer_baselines", "fit_label_baselines"},
@@ -240,6 +247,94 @@ def test_empty_fields_of_a_newer_version_are_not_seen(monkeypatch):
     assert digest._parsed.__wrapped__(text) == before
     tree.body[0].news = [ast.Pass()]
     assert digest._parsed.__wrapped__(text) != before
+
+
+SAME = {
+    "a message": ("raise UserError('a')", "raise UserError('b')"),
+    "an f-string": ("raise UserError(f'a {x} b')", "raise UserError(f'c {x}')"),
+    "of a module": ("raise errors.UserError('a')", "raise errors.UserError('b')"),
+    "joined": ("raise UserError('a' + x + 'b')", "raise UserError('c' + x + 'd')"),
+    "filled": ("raise ValueError('a %s' % x)", "raise ValueError('b %s' % x)"),
+    "chosen": ("raise UserError('a' if x else 'b')", "raise UserError('c' if x else 'd')"),
+    "in place of nothing": ("raise UserError(x or 'a')", "raise UserError(x or 'b')"),
+    "a plural": ("say(f'{x} row{\"s\" if x else y}')", "say(f'{x} line{\"es\" if x else y}')"),
+    "listed": ("say(', '.join(x))", "say('; '.join(x))"),
+    "returned": ("def f(): return UserError('a')", "def f(): return UserError('b')"),
+    "on the terminal": ("terminal.say('a')", "terminal.say('b')"),
+    "in the log": ("print('a', flush=True)", "print('b', flush=True)"),
+    "for types": ("if TYPE_CHECKING:\n  import a\nx", "if TYPE_CHECKING:\n  import b\nx"),
+}
+COMPUTED = {
+    "a value of a message": ("raise UserError(f'a {x}')", "raise UserError(f'a {y}')"),
+    "its format": ("raise UserError(f'{x:.1f}')", "raise UserError(f'{x:.2f}')"),
+    "an index": ("raise UserError(x['a'])", "raise UserError(x['b'])"),
+    "of another call": ("raise UserError(f('a'))", "raise UserError(f('b'))"),
+    "of another call, chosen": ("say(f('a') if x else 'b')", "say(f('c') if x else 'b')"),
+    "a condition": ("say('a' if x == 'b' else 'c')", "say('a' if x == 'd' else 'c')"),
+    "a list": ("say(', '.join(['a']))", "say(', '.join(['b']))"),
+    "a number": ("raise UserError(1)", "raise UserError(2)"),
+    "bytes": ("raise UserError(b'a')", "raise UserError(b'b')"),
+    "whether it is raised": ("raise UserError('a')", "UserError('a')"),
+    "the class": ("raise UserError('a')", "raise ValueError('a')"),
+    "the cause": ("raise UserError('a') from x", "raise UserError('a') from None"),
+    "what may be a code": ("raise Rejected('a')", "raise Rejected('b')"),
+    "a named argument": ("progress(x, kind='a')", "progress(x, kind='b')"),
+    "into a file": ("print('a', file=x)", "print('b', file=x)"),
+    "a number of messages": ("say('a')", "say('a')\nsay('a')"),
+    "not for types": ("if not TYPE_CHECKING:\n  x", "if not TYPE_CHECKING:\n  y"),
+    "otherwise": ("if TYPE_CHECKING: a\nelse: x", "if TYPE_CHECKING: a\nelse: y"),
+}
+
+
+@pytest.mark.parametrize("what", SAME)
+def test_words_of_messages_are_not_seen(what):
+    one, other = SAME[what]
+    assert digest.tree_hash(one) == digest.tree_hash(other)
+
+
+@pytest.mark.parametrize("what", COMPUTED)
+def test_what_is_computed_beside_the_words_is_seen(what):
+    one, other = COMPUTED[what]
+    assert digest.tree_hash(one) != digest.tree_hash(other)
+
+
+def test_an_import_for_types_is_not_followed():
+    names, _ = digest._parsed("if TYPE_CHECKING:\n  import deltatune.a\nimport deltatune.b")
+    assert names == {"deltatune.b"}
+
+
+def test_a_message_is_not_seen_by_what_trains(copy):
+    before = digests(copy)
+    for module, old in {
+        "models/quantization.py": "UserError(",
+        "train/job.py": "UserError(",
+        "tokens/ids.py": "so a model could not be trained",
+    }.items():
+        file = copy / "deltatune" / module
+        text = file.read_text(encoding="utf-8")
+        assert old in text
+        new = old + '"Other words. "' if old.endswith("(") else "in other words"
+        file.write_text(text.replace(old, new), encoding="utf-8")
+    assert changed(before, digests(copy)) == set()
+
+
+@pytest.mark.parametrize("module", digest.OUTSIDE)
+def test_of_a_module_outside_the_version_alone_is_seen(copy, monkeypatch, module):
+    before = digests(copy)
+    append(copy / "deltatune" / module, "\nEDITED = 1\n")
+    assert changed(before, digests(copy)) == set()
+    monkeypatch.setitem(digest.OUTSIDE, module, digest.Outside(2, "a test"))
+    scripts = changed(before, digests(copy))
+    file = copy / "deltatune" / module
+    assert scripts == {name for name in before if file in digest.reached(copy / f"{name}.py")}
+    assert {"train_adapter", "fetch_dataset", "render_report"} <= scripts
+
+
+def test_what_a_module_outside_imports_is_seen(copy):
+    append(copy / "deltatune" / "core/text.py", "\nimport deltatune.core.version\n")
+    before = digests(copy)
+    append(copy / "deltatune" / "core/version.py", "\nEDITED = 1\n")
+    assert changed(before, digests(copy)) == set(before)
 
 
 def test_what_is_written_in_another_way_and_means_something_else_is_seen():

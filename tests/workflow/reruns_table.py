@@ -16,10 +16,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).parents[1])]
+    sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "scripts")]
 
 import reruns_project
 from conftest import ROOT
+from deltatune.workflow import digest
 from reruns_project import (
     TARGETS,
     Edit,
@@ -862,9 +863,34 @@ SECTIONS["Code, template, environments"] = [
         {"training": code("deltatune/train/train.py")},
     ),
     Row(
-        "`compare/statistics.py`",
+        "packing: `tokens/packing.py`, `tokens/cutting.py`",
+        (
+            *("tokenize_split *", "quantize_model *", "train_adapter *", *MERGED),
+            *("* tuned/*", "* base/tiny/gptq", "compare_systems *", "plot_*"),
+            *(*PAGE, *CROSS_TASK, *BASELINES),
+        ),
+        {name: code(f"deltatune/tokens/{name}.py") for name in ("packing", "cutting")},
+        "Of bases only the GPTQ one is evaluated again: it is calibrated on packed rows.",
+    ),
+    Row(
+        "chat templates: `tokens/chat.py`",
+        (
+            *("tokenize_split *", "quantize_model *", "train_adapter *", *MERGED),
+            *("* tuned/*", "* base/tiny/gptq", "generate_answers *"),
+            *("compute_metrics questions *", "compute_metrics talks *"),
+            *("compare_systems *", "plot_*", *PAGE, *CROSS_TASK, *BASELINES),
+        ),
+        {"chat": code("deltatune/tokens/chat.py")},
+        "No model is pre-trained again, and no base's likelihoods are computed again.",
+    ),
+    Row(
+        "the statistics: `compare/statistics.py`, `compare/permutation.py`, `compare/intervals.py`",
         ("compare_systems *", *PAGE, *CROSS_TASK, *BASELINES),
-        {"statistics": code("deltatune/compare/statistics.py")},
+        {
+            name: code(f"deltatune/compare/{name}.py")
+            for name in ("statistics", "permutation", "intervals")
+        },
+        "No metric is computed again.",
     ),
     Row(
         "`metrics/answers/bleu.py`",
@@ -903,11 +929,16 @@ SECTIONS["Code, template, environments"] = [
     ),
     Row(
         "`report/page.py`, `report/verdict.py`, `report/limits.py`, `report/collect.py`, "
-        "`report/sections/`",
+        "`report/sections/`, and the page's words in `report/words.py`, `report/sentences.py`",
         ("render_report",),
         {
-            name: code(f"deltatune/report/{name}.py")
-            for name in ("page", "verdict", "limits", "collect", "sections/tasks")
+            **{
+                name: code(f"deltatune/report/{name}.py")
+                for name in ("page", "verdict", "limits", "collect", "sections/tasks", "words")
+            },
+            "wording": replace(
+                "scripts/deltatune/report/sentences.py", "is not shown: ", "was not shown: "
+            ),
         },
     ),
     Row(
@@ -932,7 +963,34 @@ SECTIONS["Code, template, environments"] = [
         {
             "comment": append("scripts/deltatune/train/train.py", "\n\n# A comment.\n"),
             "docstring": replace("scripts/deltatune/core/stage.py", '"""What', '"""So what'),
+            "of a function": replace(
+                "scripts/deltatune/models/load.py", "The untuned model, ", "An untuned model, "
+            ),
         },
+    ),
+    Row(
+        "the words of a message: of an error, on the terminal, in a log",
+        NOTHING,
+        {
+            "error": replace(
+                "scripts/deltatune/models/load.py",
+                "cannot be read as safetensors",
+                "cannot be read",
+            ),
+            "of every stage": replace(
+                "scripts/deltatune/core/integrity.py", "It is not used.", "So it is not used."
+            ),
+            "terminal": replace("scripts/quantize_model.py", "rows of ", "lines of "),
+            "log": replace("scripts/deltatune/models/device.py", 'f"compute: ', 'f"device: '),
+        },
+        "What is computed for a message counts.",
+    ),
+    Row(
+        "modules outside of the digest: " + ", ".join(f"`{name}`" for name in digest.OUTSIDE),
+        NOTHING,
+        {name: code(f"deltatune/{name}") for name in digest.OUTSIDE},
+        "A test asks the author whether a result depends on the edit, and so whether to raise the "
+        "module's version.",
     ),
     Row(
         "the template or style of the report",
@@ -1099,9 +1157,15 @@ FOOT = """
   table or page shows them. Added back unchanged, it is not made again.
 - **Swapped values are detected.** Snakemake stores params as a set of values without names; here
   each stage has one dictionary.
-- **Code** is compared by its digest, without comments, docstrings and formatting, which is the same
-  for every minor version of Python from 3.11. It covers the script of a stage and all modules that
-  the script imports, directly or not. There are no shell commands.
+- **A stage depends on exactly what changes its result**: its own settings, its inputs, and its
+  code. Code is compared by its digest, which is the same for every minor version of Python from
+  3.11. It covers the script of a stage and all modules that the script imports, directly or not;
+  what each stage must not reach is listed in `tests/unit/test_workflow_digest_reach.py`. Left out
+  are comments, docstrings, formatting, imports for types alone, and the words of messages: of
+  `UserError` and `ValueError`, and what is printed. Modules for messages, text for people and
+  signals stand outside of it, `OUTSIDE` in `workflow/digest.py`, each with a version: a test fails
+  when one of them changes until its author raises the version, which runs again what reaches the
+  module, or records that no result depends on the edit. There are no shell commands.
 - **Local data files and models** are compared by content up to 64 MiB, larger ones by size and
   modification time: there, touch is an edit. Intermediate results up to 1 MB are compared by
   checksum, larger ones by modification time.

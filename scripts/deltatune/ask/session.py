@@ -22,7 +22,8 @@ from deltatune.core.errors import UserError
 from deltatune.core.paths import RESULTS
 from deltatune.core.text import did_you_mean
 from deltatune.tasks.registry import load_kind
-from deltatune.tokens.ids import bos_ids, eos_id, pad_id, prompt_ids, stop_id
+from deltatune.tokens.answer_ids import prompt_ids, stop_id
+from deltatune.tokens.ids import bos_ids, eos_id, pad_id
 from deltatune.tokens.prompts import Prompt
 from deltatune.workflow.flow import Flow
 
@@ -252,12 +253,12 @@ class Pair:
     def labels(self, question: Prompt) -> dict[str, np.ndarray]:
         """Log-likelihood of each label and its end after a text, for each side: float64 [labels],
         nats."""
-        from deltatune.evaluate import likelihood
+        from deltatune.evaluate import label_likelihood
 
         log_likelihoods = {}
         for side in SIDES:
             with self._turn, self._side(side):
-                scores = likelihood.score_completions(
+                scores = label_likelihood.score_completions(
                     self._model,
                     self._tokenizer,
                     [question],

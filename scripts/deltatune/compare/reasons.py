@@ -31,3 +31,8 @@ class Missing(StrEnum):
 def codes(text: str) -> list[Missing]:
     """The codes in a cell of a table, joined by blanks."""
     return [Missing(code) for code in text.split()]
+
+
+def why_missing(text: str) -> str:
+    """The codes in a cell of a table, in words."""
+    return "; ".join(code.words for code in codes(text))

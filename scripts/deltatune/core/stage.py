@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,40 +16,8 @@ from typing import Any
 
 from deltatune.core import disk, integrity, provenance, signals
 from deltatune.core.errors import UserError
-from deltatune.core.text import printable
+from deltatune.core.terminal import Terminal
 from deltatune.core.upstream import leave_out_torch_compiler, leave_snakemakes_environment
-
-
-class Terminal:
-    """The terminal that the script was started from, while its output goes to the log."""
-
-    def __init__(self, descriptor: int, stage: str) -> None:
-        self._descriptor = descriptor
-        self._stage = stage
-        self._last = 0.0
-
-    def say(self, text: str) -> None:
-        """Print to the terminal and to the log."""
-        self._log(text)
-        self._show(text.rstrip("\n"))
-
-    def progress(self, text: str, every: float = 10.0) -> None:
-        """Print to the log always, to the terminal at most once in `every` seconds."""
-        self._log(text)
-        now = time.monotonic()
-        if now - self._last >= every:
-            self._last = now
-            self._show(f"  {self._stage}: {text}")
-
-    def _log(self, text: str) -> None:
-        # Where the disk is full, what fails is the work and not the line about it.
-        with suppress(OSError):
-            print(printable(text), flush=True)
-
-    def _show(self, text: str) -> None:
-        # A terminal that has been closed is no reason to lose hours of work.
-        with suppress(OSError):
-            os.write(self._descriptor, f"{printable(text)}\n".encode())
 
 
 @contextmanager
@@ -92,11 +59,13 @@ def stage(snakemake: Any) -> Iterator[Terminal]:
         with suppress(OSError):
             traceback.print_exc()
             sys.stderr.flush()
-        message = disk.unwritable(error) or (
-            f"failed unexpectedly ({type(error).__name__}: {str(error)[:300]}). "
-            f"The details are in {path}."
-        )
-        terminal.say(f"\ndeltatune: {name} {message}\n")
+        if message := disk.unwritable(error):
+            terminal.say(f"\ndeltatune: {name} {message}\n")
+        else:
+            terminal.say(
+                f"\ndeltatune: {name} failed unexpectedly "
+                f"({type(error).__name__}: {str(error)[:300]}). The details are in {path}.\n"
+            )
         status = 1
     finally:
         for stream in (sys.stdout, sys.stderr):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from deltatune.evaluate.batches import batches_by_length
-from deltatune.tokens.ids import bos_ids, eos_id, pad_id, prompt_ids, stop_id
+from deltatune.tokens.answer_ids import prompt_ids, stop_id
+from deltatune.tokens.ids import bos_ids, eos_id, pad_id
 from deltatune.tokens.prompts import Prompt
 
 

@@ -16,8 +16,9 @@ from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 from deltatune.core.errors import UserError
 from deltatune.models.device import Compute
 from deltatune.models.load import load_base
+from deltatune.tokens.answer_ids import stop_id
 from deltatune.tokens.encode import encode
-from deltatune.tokens.ids import eos_id, pad_id, stop_id
+from deltatune.tokens.ids import eos_id, pad_id
 from deltatune.tokens.prompts import Prompt
 from deltatune.tokens.tokenizer import load_tokenizer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deltatune.compare.fact import Fact
-from deltatune.compare.reasons import Missing, codes
+from deltatune.compare.reasons import Missing, codes, why_missing
 from deltatune.report import numbers, outcomes, words
 from deltatune.report.conditions import excluded_share
 from deltatune.report.data import ReportData
@@ -106,7 +106,7 @@ def _facts(fact: Fact, confidence: float) -> str:
         of_these = f"of {words.these_adapters(fact.seeds)} alone {adapters}"
         tests.append(of_these if adapters else "")
     if fact.no_interval and not (adapters or recipe):
-        tests.append(f"no interval, since {words.why_missing(fact.no_interval)}")
+        tests.append(f"no interval, since {why_missing(fact.no_interval)}")
     sample = f"{words.sample(fact)}, {words.aggregation(fact)}"
     return "; ".join(filter(None, [difference, *tests, sample]))
 

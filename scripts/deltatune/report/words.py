@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from deltatune.compare.fact import Fact
-from deltatune.compare.reasons import Missing, codes
+from deltatune.compare.reasons import Missing
 from deltatune.report import numbers, outcomes
 
 NO_P = {
@@ -77,11 +77,6 @@ def p_value(fact: Fact) -> str:
         return ""
     holm = "Holm-adjusted " if outcomes.is_adjusted(fact) else ""
     return f"{holm}p {numbers.format_p(p, fact.p_floor)}"
-
-
-def why_missing(text: str) -> str:
-    """The codes in a cell of a table, in words."""
-    return "; ".join(code.words for code in codes(text))
 
 
 def in_a_sentence(title: str) -> str:

@@ -10,8 +10,9 @@ from typing import Any, Literal
 import numpy as np
 
 from deltatune.core.errors import UserError
+from deltatune.tokens.answer_ids import answer_ids, prompt_ids
 from deltatune.tokens.cutting import cut_texts
-from deltatune.tokens.ids import answer_ids, bos_ids, pad_id, prompt_ids
+from deltatune.tokens.ids import bos_ids, pad_id
 from deltatune.tokens.packing import pack_rows
 from deltatune.tokens.prompts import Document
 

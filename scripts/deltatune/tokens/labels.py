@@ -6,10 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from deltatune.core.errors import UserError
-from deltatune.tokens.ids import answer_ids
-
-# Behind a prompt, whatever it is, an answer has the same ids.
-_PROMPT = "text"
+from deltatune.tokens.ids import continuation_ids, eos_id
 
 
 def label_ids(completions: Sequence[str], tokenizer: Any) -> list[list[int]]:
@@ -17,7 +14,7 @@ def label_ids(completions: Sequence[str], tokenizer: Any) -> list[list[int]]:
 
     With their ends no label begins another, so they are outcomes that exclude each other.
     """
-    return answer_ids([_PROMPT] * len(completions), completions, tokenizer)
+    return [[*ids, eos_id(tokenizer)] for ids in continuation_ids(completions, tokenizer)]
 
 
 def nested(ids: Sequence[Sequence[int]]) -> list[bool]:

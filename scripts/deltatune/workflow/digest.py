@@ -2,8 +2,9 @@
 
 Snakemake's own `code` trigger sees the mtime of the script alone, so a fresh checkout re-trains
 and an edit in an imported module goes unseen. Here a stage's digest covers its script and
-every module of the library that it imports, directly or not, and only what they mean: comments,
-layout and docstrings are left out, those of attributes too.
+every module of the library that it imports, directly or not, and only what decides a result. Left
+out are comments, layout, docstrings (those of attributes too), what is imported for types alone,
+and the words of messages, see `MESSAGES`. Of the modules in `OUTSIDE` only a version counts.
 """
 
 from __future__ import annotations
@@ -11,15 +12,44 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from deltatune.core.paths import LIBRARY
 
+MESSAGES = frozenset({"UserError", "ValueError", "say", "progress", "print"})
+"""What takes a text that is shown or logged, and stands in no result. Exceptions of other classes
+may carry a code, so their text counts."""
+
+
+@dataclass(frozen=True)
+class Outside:
+    version: int
+    """To be raised with an edit that changes a result: what reaches the module runs again."""
+    reason: str
+
+
+OUTSIDE = {
+    "core/disk.py": Outside(1, "the message about a disk that cannot be written to"),
+    "core/signals.py": Outside(1, "when a job stops, not what it makes"),
+    "core/terminal.py": Outside(1, "messages of a running job"),
+    "core/text.py": Outside(1, "text for people: excerpts, near matches, sizes of files"),
+}
+"""Modules that nearly every stage reaches and that decide no result, or only how one is written
+down. What they import counts. `tests/unit/test_workflow_digest_outside.py` fails when one of them
+changes, until its author has decided whether a result depends on it."""
+
 
 @cache
 def code_digest(script: Path, plugins: tuple[str, ...] = ()) -> str:
-    """sha256 over a script and all library modules that it reaches.
+    """sha256 over a script and all library modules that it reaches, see `reached`."""
+    lines = sorted(_line(file) for file in reached(script, plugins))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def reached(script: Path, plugins: tuple[str, ...] = ()) -> set[Path]:
+    """The script and all files of the library that it imports, directly or not.
 
     plugins: modules that are found by name at run time ("deltatune.tasks.prose"), which no
     import statement shows. Raises ValueError for a plugin that is not there.
@@ -27,20 +57,27 @@ def code_digest(script: Path, plugins: tuple[str, ...] = ()) -> str:
     for plugin in plugins:
         if _file(plugin) is None:
             raise ValueError(f"there is no module {plugin}")
-    files = {script.resolve(): None}
+    files = {script.resolve()}
     todo = [*_imports(script.resolve()), *_files(plugins)]
     while todo:
         file = todo.pop()
         if file not in files:
-            files[file] = None
+            files.add(file)
             todo += _imports(file)
-    lines = sorted(f"{_label(file)} {_parsed(_text(file))[1]}" for file in files)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+    return files
 
 
-def _label(file: Path) -> str:
+def _line(file: Path) -> str:
+    """What a digest holds of a file."""
     root = LIBRARY.parent
-    return str(file.relative_to(root)) if file.is_relative_to(root) else file.name
+    label = file.relative_to(root).as_posix() if file.is_relative_to(root) else file.name
+    outside = OUTSIDE.get(label.removeprefix(f"{LIBRARY.name}/"))
+    return f"{label} version {outside.version}" if outside else f"{label} {tree_hash(_text(file))}"
+
+
+def tree_hash(text: str) -> str:
+    """sha256 of a module's syntax tree, without what decides no result."""
+    return _parsed(text)[1]
 
 
 @cache
@@ -74,15 +111,18 @@ def _text(file: Path) -> str:
 
 @cache
 def _parsed(text: str) -> tuple[frozenset[str], str]:
-    """(what a module imports, anywhere in it; sha256 of its syntax tree without docstrings)."""
+    """(what a module imports when it runs, anywhere in it; `tree_hash`)."""
     names: set[str] = set()
     written: list[str] = []
     _write(ast.parse(text), names, written)
     return frozenset(names), hashlib.sha256("".join(written).encode()).hexdigest()
 
 
-def _write(node: object, names: set[str], written: list[str]) -> None:
+def _write(node: object, names: set[str], written: list[str], is_text: bool = False) -> None:
     """Append a syntax tree as text to `written`, and to `names` what it imports.
+
+    is_text: the value of the node is the text of a message, or a part of it, so that the words in
+    it are left out. What is computed for the message counts.
 
     `ast.dump` would give other words under another minor version of Python: each adds fields to
     its nodes, which are empty wherever the syntax is the old, 3.12 puts empty strings into
@@ -96,30 +136,62 @@ def _write(node: object, names: set[str], written: list[str]) -> None:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
         written.append(f"{type(node).__name__}(")
-        for field in node._fields:
+        text_fields = _text_fields(node, is_text)
+        for field in () if is_text and _is_string(node) else node._fields:
             value = getattr(node, field, None)
-            # A string that stands alone does nothing, below a field of a class as little as at
-            # the top.
-            if field == "body" and isinstance(value, list):
-                value = [line for line in value if not _is_docstring(line)]
-            if isinstance(node, ast.JoinedStr):
-                value = [part for part in value if getattr(part, "value", None) != ""]
+            if isinstance(value, list):
+                value = [item for item in value if not _is_left_out(item, node, is_text)]
             if isinstance(node, ast.Constant) or value not in (None, []):
                 written.append(f"{field}=")
-                _write(value, names, written)
+                _write(value, names, written, field in text_fields)
         written.append(")")
     elif isinstance(node, list):
         written.append("[")
         for item in node:
-            _write(item, names, written)
+            _write(item, names, written, is_text)
         written.append("]")
     else:
         written.append(f"{node!a},")
 
 
-def _is_docstring(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
+def _text_fields(node: ast.AST, is_text: bool) -> tuple[str, ...]:
+    """The fields of a node that are the text of a message, where the node is one or sends one."""
+    if isinstance(node, ast.Call):
+        if _name(node.func) in MESSAGES:
+            # `print(..., file=...)` may write a result.
+            return () if any(k.arg in ("file", None) for k in node.keywords) else ("args",)
+        return ("func",) if is_text and _name(node.func) in ("join", "format") else ()
+    if not is_text:
+        return ()
+    if isinstance(node, ast.BinOp):
+        return ("left", "right") if isinstance(node.op, ast.Add | ast.Mod) else ()
+    return _PARTS_OF_TEXT.get(type(node), ())
+
+
+_PARTS_OF_TEXT: dict[type[ast.AST], tuple[str, ...]] = {
+    ast.JoinedStr: ("values",),
+    ast.FormattedValue: ("value",),
+    ast.IfExp: ("body", "orelse"),
+    ast.BoolOp: ("values",),
+    ast.Attribute: ("value",),
+}
+"""Fields whose value becomes text of the message as it is."""
+
+
+def _name(function: ast.expr) -> str | None:
+    """`f` of `f(...)` and of `a.f(...)`."""
+    return getattr(function, "attr", getattr(function, "id", None))
+
+
+def _is_string(node: object) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _is_left_out(item: object, node: ast.AST, is_text: bool) -> bool:
+    """Whether an item of a list of a node does not count."""
+    if isinstance(node, ast.JoinedStr):
+        return _is_string(item) and (is_text or item.value == "")
+    if isinstance(item, ast.If):
+        return _name(item.test) == "TYPE_CHECKING" and not item.orelse
+    # A string that stands alone does nothing, below a field of a class as little as at the top.
+    return isinstance(item, ast.Expr) and _is_string(item.value)

@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from deltatune.compare.fact import Fact
-from deltatune.report import numbers, outcomes, words
+from deltatune.compare.reasons import why_missing
+from deltatune.report import numbers, outcomes
 from deltatune.report.figures.style import (
     BASE,
     INK,
@@ -147,5 +148,5 @@ def _note(fact: Fact) -> str:
     """Why a difference has no interval; empty where it has one."""
     if numbers.finite(fact.ci_low) and numbers.finite(fact.ci_high):
         return ""
-    why = words.why_missing(fact.no_interval)
+    why = why_missing(fact.no_interval)
     return label(f"no interval: {why}" if why else "no interval", 74)

@@ -1,0 +1,153 @@
+"""Log-likelihoods of labels under a system, and the label that it chooses."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from deltatune.core.errors import UserError
+from deltatune.evaluate.batches import batches_by_length
+from deltatune.tokens.ids import bos_ids, eos_id, pad_id, text_ids
+from deltatune.tokens.labels import label_ids, nested
+
+
+@dataclass(frozen=True)
+class LabelScores:
+    """Log-likelihoods of labels after prompts, in nats."""
+
+    ended: np.ndarray
+    """float64 [prompts, labels]: of the label and the token that ends it, as it is trained."""
+    label: np.ndarray
+    """float64 [prompts, labels]: of the label's own tokens, whatever follows them."""
+    nested: np.ndarray
+    """bool [labels]: the label begins with all tokens of another one."""
+
+
+@torch.inference_mode()
+def score_completions(
+    model,
+    tokenizer,
+    prompts: list[str],
+    completions: list[str],
+    *,
+    max_length: int,
+    batch_size: int,
+    progress: Callable[[str], None] = print,
+) -> LabelScores:
+    """Log-likelihood of every completion after every prompt.
+
+    A completion is scored with the token that ends it, as training has it. Without the end a label
+    whose tokens begin another label ("1" and "10") would be at least as likely as that one whatever
+    the text, and a model that was tuned on both could never choose the longer one.
+
+    The prompt is computed once and its key-value cache shared by all completions. A prompt longer
+    than the room that max_length leaves loses its first tokens, as in training. Raises UserError
+    where the longest completion leaves no room for a token of the prompt.
+    """
+    bos = bos_ids(tokenizer)
+    ends = label_ids(completions, tokenizer)
+    longest = max(map(len, ends))
+    room = max_length - len(bos) - longest
+    if room < 1:
+        raise UserError(
+            f"max_length: {max_length} tokens leave no room for a text beside the label "
+            f"'{completions[ends.index(max(ends, key=len))].strip()}' ({longest} tokens with its "
+            "end); raise it or shorten the label."
+        )
+    encoded = [bos + ids[-room:] for ids in text_ids(prompts, tokenizer)]
+    # A prompt without content may be empty. Without a bos, eos stands before a document.
+    encoded = [ids or [eos_id(tokenizer)] for ids in encoded]
+    pad = pad_id(tokenizer)
+    end_ids = torch.tensor([e + [pad] * (longest - len(e)) for e in ends]).to(model.device)
+    lengths = torch.tensor([len(e) for e in ends]).to(model.device)
+    scores = np.zeros((2, len(prompts), len(completions)))
+    done = 0
+    for batch in batches_by_length([len(ids) for ids in encoded], batch_size):
+        scores[:, batch] = _score_batch(model, [encoded[i] for i in batch], end_ids, lengths, pad)
+        done += len(batch)
+        progress(f"{done}/{len(prompts)} texts")
+    return LabelScores(ended=scores[0], label=scores[1], nested=np.array(nested(ends)))
+
+
+def _score_batch(model, rows: list[list[int]], end_ids, lengths, pad: int) -> np.ndarray:
+    """[2, rows, completions]: with the end and without.
+
+    Prompts are padded on the left, completions on the right. end_ids: [completions, longest];
+    lengths: [completions], ends included.
+    """
+    count, longest = end_ids.shape
+    width = max(map(len, rows))
+    ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows]).to(model.device)
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+    mask = mask.to(model.device)
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    out = model(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=positions,
+        use_cache=True,
+        **_last_logits(model),
+    )
+    first_logs = out.logits[:, -1].float().log_softmax(-1)[:, end_ids[:, 0]].double()
+    cache = out.past_key_values
+    cache.batch_repeat_interleave(count)
+    places = torch.arange(longest, device=model.device)
+    end_mask = (places < lengths[:, None]).long()
+    ends = end_ids.repeat(len(rows), 1)
+    next_position = positions[:, -1:].repeat_interleave(count, 0) + 1
+    # What the last token of a completion predicts is not scored.
+    inputs_mask = end_mask[:, :-1].repeat(len(rows), 1)
+    logits = model(
+        input_ids=ends[:, :-1],
+        attention_mask=torch.cat([mask.repeat_interleave(count, 0), inputs_mask], dim=1),
+        position_ids=next_position + places[:-1],
+        past_key_values=cache,
+        use_cache=True,
+    ).logits.float()
+    rest = logits.log_softmax(-1).gather(2, ends[:, 1:, None]).squeeze(2).double()
+    logs = torch.cat([first_logs[..., None], rest.view(len(rows), count, longest - 1)], dim=2)
+    stops = lengths[:, None]
+    scores = [logs.masked_fill(places >= stop, 0).sum(2) for stop in (stops, stops - 1)]
+    return torch.stack(scores).cpu().numpy()
+
+
+def _last_logits(model) -> dict[str, int]:
+    """The argument for logits of the last position only, where the model has one."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    parameters = inspect.signature(inner.forward).parameters
+    return {"logits_to_keep": 1} if "logits_to_keep" in parameters else {}
+
+
+def choose(
+    questions: pd.DataFrame, scores: LabelScores, empty: LabelScores, labels: list[str]
+) -> pd.DataFrame:
+    """The likeliest label of each text, uncalibrated and calibrated.
+
+    questions: id, prompt, text, label; all its columns but the prompt stay. scores: after the
+    texts; empty: after prompts without content; contextual calibration divides by their mean
+    probability, the system's bias towards a label (Zhao et al. 2021, "Calibrate Before Use"). Both
+    count the end of a label.
+
+    logprobs and logprobs_label are lists in the order of the labels, with and without their ends.
+    label_mass is the probability that one of the labels follows and ends, label_mass_without_end
+    that the system's answer begins with one.
+    """
+    # In logarithms: a long label can be too unlikely for a float. The constant of the mean is left
+    # out, since it is the same for all labels.
+    prior = np.logaddexp.reduce(empty.ended, axis=0)
+    names = np.array(labels, dtype=object)
+    # An answer that begins with a nested label begins with the shorter one too: counted once.
+    begins = scores.label[:, ~scores.nested]
+    return questions.loc[:, questions.columns != "prompt"].assign(
+        predicted=names[scores.ended.argmax(axis=1)],
+        predicted_calibrated=names[(scores.ended - prior).argmax(axis=1)],
+        logprobs=list(scores.ended),
+        logprobs_label=list(scores.label),
+        label_mass=np.exp(scores.ended).sum(axis=1),
+        label_mass_without_end=np.exp(begins).sum(axis=1),
+    )

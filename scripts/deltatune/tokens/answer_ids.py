@@ -1,0 +1,98 @@
+"""Prompts and answers, conversations among them, to token ids.
+
+Apart from `ids`, so that what tokenizes text alone does not depend on chat templates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from deltatune.tokens import chat
+from deltatune.tokens.ids import bos_ids, continuation_ids, eos_id, text_ids
+from deltatune.tokens.prompts import Prompt
+
+
+def prompt_ids(prompts: Sequence[Prompt], tokenizer: Any) -> list[list[int]]:
+    """Ids of prompts with the beginning-of-sequence token first, if the tokenizer has one.
+
+    It stands there once, whether or not a chat template writes it.
+    """
+    bos = bos_ids(tokenizer)
+    chats = [i for i, prompt in enumerate(prompts) if not isinstance(prompt, str)]
+    texts = [prompt if isinstance(prompt, str) else "" for prompt in prompts]
+    prompt_rows = [bos + ids for ids in text_ids(texts, tokenizer)]
+    chat_rows = _chat_ids([chat.pieces(prompts[i], tokenizer) for i in chats], tokenizer)
+    for i, ids in zip(chats, chat_rows, strict=True):
+        prompt_rows[i] = ids if ids[: len(bos)] == bos else bos + ids
+    return prompt_rows
+
+
+def answer_ids(
+    prompts: Sequence[Prompt], answers: Sequence[str], tokenizer: Any
+) -> list[list[int]]:
+    """Ids of the answer to each prompt, with the token that ends it.
+
+    Prompt and answer make one sequence of ids. Without a prompt the answer is a document of its
+    own.
+    """
+    rows: list[list[int]] = [[] for _ in answers]
+    encoders = [_answer_encoder(prompt) for prompt in prompts]
+    for encoder in dict.fromkeys(encoders):
+        places = [i for i, each in enumerate(encoders) if each is encoder]
+        for i, ids in zip(places, encoder([answers[i] for i in places], tokenizer), strict=True):
+            rows[i] = [*ids, stop_id(prompts[i], tokenizer)]
+    return rows
+
+
+def _answer_encoder(prompt: Prompt) -> Callable[[Sequence[str], Any], list[list[int]]]:
+    if not isinstance(prompt, str):
+        return _chat_answer_ids
+    return continuation_ids if prompt else text_ids
+
+
+def stop_id(prompt: Prompt, tokenizer: Any) -> int:
+    """The id that ends an answer: of a turn where the chat template has one, or of a document."""
+    token = None if isinstance(prompt, str) else chat.ending(tokenizer).stop
+    return eos_id(tokenizer) if token is None else token
+
+
+def readable(prompt: Prompt, tokenizer: Any) -> str:
+    """The prompt as a person reads it, special tokens of a chat template written out."""
+    return prompt if isinstance(prompt, str) else chat.readable(prompt, tokenizer)
+
+
+def _chat_ids(conversations: Sequence[chat.Pieces], tokenizer: Any) -> list[list[int]]:
+    """Ids of conversations: special tokens by id, each text between them tokenized at once."""
+    openings = [c[0] if c and isinstance(c[0], str) else "" for c in conversations]
+    texts = [piece for c in conversations for piece in c[1:] if isinstance(piece, str)]
+    opening_ids = iter(text_ids(openings, tokenizer))
+    following_ids = iter(_ids_after_special(texts, tokenizer))
+    rows = []
+    for pieces in conversations:
+        ids = list(next(opening_ids))
+        for place, piece in enumerate(pieces):
+            if not isinstance(piece, str):
+                ids.append(piece)
+            elif place:
+                ids += next(following_ids)
+        rows.append(ids)
+    return rows
+
+
+def _chat_answer_ids(answers: Sequence[str], tokenizer: Any) -> list[list[int]]:
+    if not answers:
+        return []
+    ending = chat.ending(tokenizer)
+    prompt = chat.pieces((("user", "a"),), tokenizer)
+    encode = continuation_ids if isinstance(prompt[-1], str) else _ids_after_special
+    return encode([f"{ending.before}{text}{ending.after}" for text in answers], tokenizer)
+
+
+def _ids_after_special(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
+    """Ids of texts that follow a special token; some tokenizers begin them as they begin a
+    document, others do not."""
+    special = tokenizer.convert_ids_to_tokens(eos_id(tokenizer))
+    whole = tokenizer(f"{special}a", add_special_tokens=False)["input_ids"]
+    as_document = whole[1:] == text_ids(["a"], tokenizer)[0]
+    return (text_ids if as_document else continuation_ids)(texts, tokenizer)
