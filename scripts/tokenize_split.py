@@ -9,7 +9,7 @@ with stage.stage(snakemake) as terminal:
     from deltatune.core import manifest
     from deltatune.data import records
     from deltatune.tasks.registry import load_kind
-    from deltatune.tokens import encode, labels, shards
+    from deltatune.tokens import encode, labels, writer
     from deltatune.tokens import tokenizer as tokenizer_files
 
     settings = snakemake.params.settings
@@ -23,7 +23,7 @@ with stage.stage(snakemake) as terminal:
     encoded = encode.encode(documents, tokenizer, settings["max_length"], kind.OVERFLOW)
     columns = encode.pack(encoded, settings["max_length"])
     folder = Path(snakemake.output.shards)
-    shards.write_shards(columns, folder, shard_rows=4096)
+    writer.write_shards(columns, folder, shard_rows=4096)
     figures = encode.summary(encoded, columns)
     if figures["dropped"] or figures["truncated"]:
         terminal.say(

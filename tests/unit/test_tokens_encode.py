@@ -11,7 +11,8 @@ from deltatune.tokens.answer_ids import prompt_ids
 from deltatune.tokens.encode import NO_ROOM, NO_TEXT, encode, pack, summary
 from deltatune.tokens.ids import continuation_ids, pad_id, text_ids
 from deltatune.tokens.prompts import Document, render
-from deltatune.tokens.shards import Collator, read_shards, write_shards
+from deltatune.tokens.shards import Collator, read_shards
+from deltatune.tokens.writer import write_shards
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -314,7 +315,7 @@ def test_the_same_rows_are_the_same_bytes_in_another_process(tmp_path):
     columns = {name: np.arange(12).reshape(4, 3) + n for n, name in enumerate(COLUMN_NAMES)}
     write_shards(columns, tmp_path / "here", 2)
     code = (
-        "import sys, numpy as np; from deltatune.tokens.shards import write_shards;"
+        "import sys, numpy as np; from deltatune.tokens.writer import write_shards;"
         "write_shards({n: np.arange(12).reshape(4, 3) + i for i, n in enumerate("
         f"{COLUMN_NAMES})}}, sys.argv[1], 2)"
     )

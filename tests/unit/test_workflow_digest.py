@@ -52,6 +52,8 @@ REACH = {
     "models/quantization.py": {"train_adapter", "generate_answers", "score_text", "score_labels"},
     "tokens/packing.py": {"tokenize_split"},
     "tokens/shards.py": {"tokenize_split", "train_adapter"},
+    "tokens/writer.py": {"tokenize_split"},
+    "tokens/answer_ids.py": {"tokenize_split", "generate_answers", "merge_adapter"},
     "data/splits.py": {"split_dataset"},
     "data/chunking.py": {"chunk_text"},
     "data/readers/read.py": {"fetch_dataset"},

@@ -21,9 +21,9 @@ AROUND = ("config", "plan", "workflow", "archive", "ask")
 #: The way of text to token ids.
 TEXT = (
     *("tokens/answer_ids", "tokens/chat", "tokens/cutting", "tokens/encode", "tokens/labels"),
-    *("tokens/packing", "tokens/prompts"),
+    *("tokens/packing", "tokens/prompts", "tokens/writer"),
 )
-PACKING = ("tokens/cutting", "tokens/encode", "tokens/packing", "tokens/shards")
+PACKING = ("tokens/cutting", "tokens/encode", "tokens/packing", "tokens/shards", "tokens/writer")
 LEARNING = ("models", "train")
 JUDGING = ("metrics", "compare", "evaluate", "report")
 

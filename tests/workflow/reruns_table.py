@@ -863,13 +863,13 @@ SECTIONS["Code, template, environments"] = [
         {"training": code("deltatune/train/train.py")},
     ),
     Row(
-        "packing: `tokens/packing.py`, `tokens/cutting.py`",
+        "packing: `tokens/packing.py`, `tokens/cutting.py`, `tokens/writer.py`",
         (
             *("tokenize_split *", "quantize_model *", "train_adapter *", *MERGED),
             *("* tuned/*", "* base/tiny/gptq", "compare_systems *", "plot_*"),
             *(*PAGE, *CROSS_TASK, *BASELINES),
         ),
-        {name: code(f"deltatune/tokens/{name}.py") for name in ("packing", "cutting")},
+        {name: code(f"deltatune/tokens/{name}.py") for name in ("packing", "cutting", "writer")},
         "Of bases only the GPTQ one is evaluated again: it is calibrated on packed rows.",
     ),
     Row(

@@ -1,0 +1,55 @@
+"""Packed rows to disk. Apart from `shards`, so that what trains on rows does not depend on how they
+were written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from deltatune.tokens.shards import COLUMNS
+
+
+def write_shards(columns: Mapping[str, np.ndarray], folder: Path, shard_rows: int) -> None:
+    """Save packed rows as Arrow files of at most `shard_rows` rows, for `shards.read_shards`.
+
+    columns: int32 [rows, row_length] each. The same rows give the same bytes in every file: the
+    data set's fingerprint, which `datasets` may draw at random, is a hash of the rows. Raises
+    ValueError for shard_rows below 1, FileExistsError if the folder holds anything.
+    """
+    import datasets
+    import pyarrow as pa
+    from datasets.table import InMemoryTable
+
+    if shard_rows < 1:
+        raise ValueError(f"shard_rows must be 1 or more, not {shard_rows}")
+    folder = Path(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty: old shards would mix with new ones")
+    digest = hashlib.sha256()
+    arrays = {}
+    for name in COLUMNS:
+        rows = np.ascontiguousarray(columns[name], dtype=np.int32)
+        digest.update(f"{name} {rows.shape} ".encode() + rows.tobytes())
+        count, length = rows.shape
+        # Large offsets are not needed: a row is short and a shard has few of them, but one column
+        # of a big data set has more than 2**31 tokens, so it is a chunked array.
+        arrays[name] = pa.chunked_array(
+            [
+                pa.ListArray.from_arrays(
+                    np.arange(len(part) + 1, dtype=np.int32) * np.int32(length),
+                    part.reshape(-1),
+                )
+                for part in (rows[i : i + shard_rows] for i in range(0, count, shard_rows))
+            ],
+            type=pa.list_(pa.int32()),
+        )
+    count = len(columns[COLUMNS[0]])
+    features = datasets.Features({n: datasets.List(datasets.Value("int32")) for n in COLUMNS})
+    datasets.Dataset(
+        InMemoryTable(pa.table(arrays)),
+        info=datasets.DatasetInfo(features=features),
+        fingerprint=digest.hexdigest()[:16],
+    ).save_to_disk(folder, num_shards=max(1, -(-count // shard_rows)))
