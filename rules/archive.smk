@@ -24,11 +24,10 @@ rule archive_run:
     conda:
         "../envs/report.yaml"
     resources:
-        mem_mb=lambda w, attempt: 2000 * attempt,
-        runtime=lambda w, attempt: flow.resources.minutes(60, attempt),
+        **flow.resources.growing(mem_mb=2000, minutes=60),
     params:
         settings=lambda w: contents.settings(flow, config),
-        code=flow.params.code("archive_run"),
+        code=flow.code.of("archive_run"),
     message:
         "Archiving the run, its configuration and the project"
     script:

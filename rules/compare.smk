@@ -10,12 +10,7 @@ localrules:
 
 rule compare_systems:
     input:
-        base=lambda w: flow.paths.evaluated(w.experiment, "scores.parquet", w.task)[
-            "base"
-        ],
-        tuned=lambda w: flow.paths.evaluated(w.experiment, "scores.parquet", w.task)[
-            "tuned"
-        ],
+        unpack(flow.inputs.compare_systems),
     output:
         comparison="results/comparisons/{experiment}/{task}.csv",
     log:
@@ -28,8 +23,8 @@ rule compare_systems:
         mem_mb=2000,
         runtime=60,
     params:
-        settings=lambda w: flow.params.comparison(w.experiment, w.task),
-        code=lambda w: flow.params.metrics_code("compare_systems", w.task),
+        settings=flow.params.compare_systems,
+        code=flow.code.with_metrics("compare_systems"),
     message:
         "Comparing {wildcards.experiment} with its base on {wildcards.task}"
     script:
@@ -38,7 +33,7 @@ rule compare_systems:
 
 rule join_comparisons:
     input:
-        comparisons=lambda w: flow.paths.comparisons(w.table),
+        comparisons=flow.inputs.join_comparisons,
     output:
         comparison=report(
             "results/{table}.csv",
@@ -56,10 +51,8 @@ rule join_comparisons:
         mem_mb=1000,
         runtime=10,
     params:
-        settings={"confidence": flow.params.section("statistics")["confidence"]},
-        # Snakemake compares inputs as a set; here their order is that of the rows.
-        order=lambda w: flow.paths.comparisons(w.table),
-        code=flow.params.code("join_comparisons"),
+        settings=flow.params.join_comparisons,
+        code=flow.code.of("join_comparisons"),
     message:
         "Joining {wildcards.table}.csv and adjusting its p-values"
     script:
@@ -68,11 +61,7 @@ rule join_comparisons:
 
 rule compare_baselines:
     input:
-        scores=[
-            path
-            for one in flow.params.baseline_comparisons()
-            for path in [*one["baselines"].values(), *one["tuned"]]
-        ],
+        unpack(flow.inputs.compare_baselines),
     output:
         comparison=report(
             "results/baselines.csv",
@@ -90,8 +79,8 @@ rule compare_baselines:
         mem_mb=2000,
         runtime=60,
     params:
-        settings=flow.params.baseline_comparisons(),
-        code=flow.params.main_metrics_code("compare_baselines"),
+        settings=flow.params.compare_baselines,
+        code=flow.code.with_main_metrics("compare_baselines"),
     message:
         "Comparing tuned systems with plain baselines"
     script:

@@ -9,7 +9,7 @@ localrules:
 rule fetch_dataset:
     input:
         # Its content is a param; its modification time does not matter.
-        source=lambda w: ancient(flow.paths.source(w.dataset)),
+        source=ancient(flow.inputs.fetch_dataset),
     output:
         records="results/datasets/{dataset}/records.parquet",
         rejects="results/datasets/{dataset}/rejects.csv",
@@ -26,9 +26,9 @@ rule fetch_dataset:
         mem_mb=2000,
         runtime=240,
     params:
-        settings=lambda w: flow.params.dataset(w.dataset),
-        content=lambda w: flow.params.content(flow.paths.source(w.dataset)),
-        code=flow.params.code("fetch_dataset"),
+        settings=flow.params.fetch_dataset,
+        content=flow.params.dataset_content,
+        code=flow.code.of("fetch_dataset"),
     message:
         "Fetching dataset {wildcards.dataset}"
     script:
@@ -50,11 +50,10 @@ rule chunk_text:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=lambda w, attempt: 2000 * attempt,
-        runtime=lambda w, attempt: flow.resources.minutes(30, attempt),
+        **flow.resources.growing(mem_mb=2000, minutes=30),
     params:
-        settings=lambda w: flow.params.section("datasets")[w.dataset]["chunks"],
-        code=flow.params.code("chunk_text"),
+        settings=flow.params.chunk_text,
+        code=flow.code.of("chunk_text"),
     message:
         "Chunking the text of {wildcards.dataset}"
     script:
@@ -63,7 +62,7 @@ rule chunk_text:
 
 rule split_dataset:
     input:
-        records=lambda w: flow.paths.records(w.task),
+        records=flow.inputs.split_dataset,
     output:
         train="results/tasks/{task}/train.parquet",
         validation="results/tasks/{task}/validation.parquet",
@@ -83,11 +82,10 @@ rule split_dataset:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=lambda w, attempt: 4000 * attempt,
-        runtime=lambda w, attempt: flow.resources.minutes(60, attempt),
+        **flow.resources.growing(mem_mb=4000, minutes=60),
     params:
-        settings=lambda w: flow.params.raw_task(w.task, "labels", "split"),
-        code=lambda w: flow.params.kind_code("split_dataset", w.task),
+        settings=flow.params.split_dataset,
+        code=flow.code.with_kind("split_dataset"),
     message:
         "Splitting the records of task {wildcards.task}"
     script:

@@ -1,14 +1,12 @@
 # Answers and log-likelihoods of a system on a task's test split, base and tuned alike, and those of
 # plain baselines on the same records.
 
-from deltatune.evaluate.baselines.registry import BASELINES
-
 
 rule generate_answers:
     input:
-        unpack(lambda w: flow.paths.system_hashes(w.system)),
+        unpack(flow.inputs.system),
         test="results/tasks/{task}/test.parquet",
-        model=lambda w: ancient(flow.paths.model_dir(w.system)),
+        model=ancient(flow.inputs.base_model),
     output:
         answers="results/evaluations/{task}/{system}/answers.parquet",
         manifest="results/evaluations/{task}/{system}/answers.json",
@@ -17,33 +15,20 @@ rule generate_answers:
     benchmark:
         "results/benchmarks/generate_answers/{task}/{system}.tsv"
     conda:
-        lambda w: flow.resources.environment("evaluate", flow.base_of(w.system)[1])
+        flow.resources.environment("evaluate")
     resources:
-        mem_mb=lambda w, attempt: flow.resources.memory(
-            flow.base_of(w.system)[0], attempt
-        ),
-        runtime=lambda w, attempt: flow.resources.minutes(
-            240, attempt, flow.base_of(w.system)[0]
-        ),
-        gpu=lambda w: flow.resources.needs_gpu(flow.base_of(w.system)[0]),
-        gpu_model=lambda w: flow.resources.gpu_type(flow.base_of(w.system)[0]),
-        slurm_partition=lambda w: flow.resources.partition(flow.base_of(w.system)[0]),
+        **flow.resources.with_model(minutes=240),
     params:
-        settings=lambda w: flow.params.evaluation(
-            "generate_answers", w.task, w.system, "labels", "prompt", "chat"
-        ),
-        code=lambda w: flow.params.kind_code("generate_answers", w.task),
+        script="generate_answers",
+        settings=flow.params.generate_answers,
+        code=flow.code.with_kind("generate_answers"),
     message:
         "Generating answers of {wildcards.system} on {wildcards.task}"
     script:
-        "../scripts/generate_answers.py"
+        "../scripts/{params.script}.py"
 
 
-rule score_text:
-    input:
-        unpack(lambda w: flow.paths.system_hashes(w.system)),
-        test="results/tasks/{task}/test.parquet",
-        model=lambda w: ancient(flow.paths.model_dir(w.system)),
+use rule generate_answers as score_text with:
     output:
         text="results/evaluations/{task}/{system}/text.parquet",
         manifest="results/evaluations/{task}/{system}/text.json",
@@ -51,32 +36,15 @@ rule score_text:
         "results/logs/score_text/{task}/{system}.log",
     benchmark:
         "results/benchmarks/score_text/{task}/{system}.tsv"
-    conda:
-        lambda w: flow.resources.environment("evaluate", flow.base_of(w.system)[1])
-    resources:
-        mem_mb=lambda w, attempt: flow.resources.memory(
-            flow.base_of(w.system)[0], attempt
-        ),
-        runtime=lambda w, attempt: flow.resources.minutes(
-            240, attempt, flow.base_of(w.system)[0]
-        ),
-        gpu=lambda w: flow.resources.needs_gpu(flow.base_of(w.system)[0]),
-        gpu_model=lambda w: flow.resources.gpu_type(flow.base_of(w.system)[0]),
-        slurm_partition=lambda w: flow.resources.partition(flow.base_of(w.system)[0]),
     params:
-        settings=lambda w: flow.params.evaluation("score_text", w.task, w.system),
-        code=lambda w: flow.params.kind_code("score_text", w.task),
+        script="score_text",
+        settings=flow.params.score_text,
+        code=flow.code.with_kind("score_text"),
     message:
         "Computing log-likelihoods of the text of {wildcards.task} under {wildcards.system}"
-    script:
-        "../scripts/score_text.py"
 
 
-rule score_labels:
-    input:
-        unpack(lambda w: flow.paths.system_hashes(w.system)),
-        test="results/tasks/{task}/test.parquet",
-        model=lambda w: ancient(flow.paths.model_dir(w.system)),
+use rule generate_answers as score_labels with:
     output:
         labels="results/evaluations/{task}/{system}/labels.parquet",
         manifest="results/evaluations/{task}/{system}/labels.json",
@@ -84,32 +52,17 @@ rule score_labels:
         "results/logs/score_labels/{task}/{system}.log",
     benchmark:
         "results/benchmarks/score_labels/{task}/{system}.tsv"
-    conda:
-        lambda w: flow.resources.environment("evaluate", flow.base_of(w.system)[1])
-    resources:
-        mem_mb=lambda w, attempt: flow.resources.memory(
-            flow.base_of(w.system)[0], attempt
-        ),
-        runtime=lambda w, attempt: flow.resources.minutes(
-            240, attempt, flow.base_of(w.system)[0]
-        ),
-        gpu=lambda w: flow.resources.needs_gpu(flow.base_of(w.system)[0]),
-        gpu_model=lambda w: flow.resources.gpu_type(flow.base_of(w.system)[0]),
-        slurm_partition=lambda w: flow.resources.partition(flow.base_of(w.system)[0]),
     params:
-        settings=lambda w: flow.params.evaluation(
-            "score_labels", w.task, w.system, "labels", "prompt", "max_length"
-        ),
-        code=lambda w: flow.params.kind_code("score_labels", w.task),
+        script="score_labels",
+        settings=flow.params.score_labels,
+        code=flow.code.with_kind("score_labels"),
     message:
         "Computing log-likelihoods of the labels of {wildcards.task} under {wildcards.system}"
-    script:
-        "../scripts/score_labels.py"
 
 
 rule compute_metrics:
     input:
-        outputs=lambda w: flow.paths.outputs(w.task, w.system),
+        outputs=flow.inputs.compute_metrics,
     output:
         scores="results/evaluations/{task}/{system}/scores.parquet",
         metrics="results/evaluations/{task}/{system}/metrics.json",
@@ -121,11 +74,10 @@ rule compute_metrics:
     conda:
         "../envs/evaluate.yaml"
     resources:
-        mem_mb=lambda w, attempt: 3000 * attempt,
-        runtime=lambda w, attempt: flow.resources.minutes(120, attempt),
+        **flow.resources.growing(mem_mb=3000, minutes=120),
     params:
-        settings=lambda w: flow.params.task(w.task, "labels", "language", "metrics"),
-        code=lambda w: flow.params.metrics_code("compute_metrics", w.task),
+        settings=flow.params.compute_metrics,
+        code=flow.code.with_metrics("compute_metrics"),
     message:
         "Computing the metrics of {wildcards.system} on {wildcards.task}"
     script:
@@ -137,26 +89,7 @@ rule fit_answer_baselines:
         train="results/tasks/{task}/train.parquet",
         test="results/tasks/{task}/test.parquet",
     output:
-        outputs=expand(
-            "results/evaluations/{{task}}/baseline/{name}/answers.parquet",
-            name=BASELINES["answers"],
-        ),
-        manifests=expand(
-            "results/evaluations/{{task}}/baseline/{name}/answers.json",
-            name=BASELINES["answers"],
-        ),
-        scores=expand(
-            "results/evaluations/{{task}}/baseline/{name}/scores.parquet",
-            name=BASELINES["answers"],
-        ),
-        metrics=expand(
-            "results/evaluations/{{task}}/baseline/{name}/metrics.json",
-            name=BASELINES["answers"],
-        ),
-        tables=expand(
-            "results/evaluations/{{task}}/baseline/{name}/metrics.csv",
-            name=BASELINES["answers"],
-        ),
+        **flow.paths.baseline_outputs("answers"),
     log:
         "results/logs/fit_answer_baselines/{task}.log",
     benchmark:
@@ -164,55 +97,27 @@ rule fit_answer_baselines:
     conda:
         "../envs/evaluate.yaml"
     resources:
-        mem_mb=lambda w, attempt: 4000 * attempt,
-        runtime=lambda w, attempt: flow.resources.minutes(120, attempt),
+        **flow.resources.growing(mem_mb=4000, minutes=120),
     params:
-        settings=lambda w: flow.params.baselines(w.task),
-        code=lambda w: flow.params.baselines_code("fit_answer_baselines", w.task),
+        script="fit_answer_baselines",
+        settings=flow.params.fit_baselines,
+        code=flow.code.with_kind_and_metrics("fit_answer_baselines"),
     message:
         "Answering {wildcards.task} by plain baselines"
     script:
-        "../scripts/fit_answer_baselines.py"
+        "../scripts/{params.script}.py"
 
 
-rule fit_label_baselines:
-    input:
-        train="results/tasks/{task}/train.parquet",
-        test="results/tasks/{task}/test.parquet",
+use rule fit_answer_baselines as fit_label_baselines with:
     output:
-        outputs=expand(
-            "results/evaluations/{{task}}/baseline/{name}/labels.parquet",
-            name=BASELINES["labels"],
-        ),
-        manifests=expand(
-            "results/evaluations/{{task}}/baseline/{name}/labels.json",
-            name=BASELINES["labels"],
-        ),
-        scores=expand(
-            "results/evaluations/{{task}}/baseline/{name}/scores.parquet",
-            name=BASELINES["labels"],
-        ),
-        metrics=expand(
-            "results/evaluations/{{task}}/baseline/{name}/metrics.json",
-            name=BASELINES["labels"],
-        ),
-        tables=expand(
-            "results/evaluations/{{task}}/baseline/{name}/metrics.csv",
-            name=BASELINES["labels"],
-        ),
+        **flow.paths.baseline_outputs("labels"),
     log:
         "results/logs/fit_label_baselines/{task}.log",
     benchmark:
         "results/benchmarks/fit_label_baselines/{task}.tsv"
-    conda:
-        "../envs/evaluate.yaml"
-    resources:
-        mem_mb=lambda w, attempt: 4000 * attempt,
-        runtime=lambda w, attempt: flow.resources.minutes(120, attempt),
     params:
-        settings=lambda w: flow.params.baselines(w.task),
-        code=lambda w: flow.params.baselines_code("fit_label_baselines", w.task),
+        script="fit_label_baselines",
+        settings=flow.params.fit_baselines,
+        code=flow.code.with_kind_and_metrics("fit_label_baselines"),
     message:
         "Labeling {wildcards.task} by plain baselines"
-    script:
-        "../scripts/fit_label_baselines.py"

@@ -14,8 +14,8 @@ rule merge:
 rule merge_adapter:
     input:
         # What cannot be merged has no inputs, so it is refused before anything is trained for it.
-        unpack(lambda w: flow.paths.merge_inputs(w.experiment, w.seed)),
-        model=lambda w: ancient(flow.paths.merge_model(w.experiment)),
+        unpack(flow.inputs.merge_adapter),
+        model=ancient(flow.inputs.merged_model),
     output:
         model=directory("results/merged/{experiment}/seed-{seed}/model"),
         hashes="results/merged/{experiment}/seed-{seed}/merged.sha256",
@@ -28,22 +28,10 @@ rule merge_adapter:
         "../envs/train.yaml"
     resources:
         # The 16-bit model stands in main memory, and is written from there.
-        mem_mb=lambda w, attempt: flow.resources.memory(
-            flow.experiment(w.experiment).model, attempt, whole=True
-        ),
-        runtime=lambda w, attempt: flow.resources.minutes(
-            120, attempt, flow.experiment(w.experiment).model
-        ),
-        gpu=lambda w: flow.resources.needs_gpu(flow.experiment(w.experiment).model),
-        gpu_model=lambda w: flow.resources.gpu_type(flow.experiment(w.experiment).model),
-        slurm_partition=lambda w: flow.resources.partition(
-            flow.experiment(w.experiment).model
-        ),
+        **flow.resources.with_model(minutes=120, whole=True),
     params:
-        settings=lambda w: flow.params.merging(w.experiment),
-        code=lambda w: flow.params.kind_code(
-            "merge_adapter", flow.experiment(w.experiment).task
-        ),
+        settings=flow.params.merge_adapter,
+        code=flow.code.with_kind("merge_adapter"),
     message:
         "Merging {wildcards.experiment}, seed {wildcards.seed}, into one model"
     script:

@@ -8,7 +8,7 @@ localrules:
 
 rule pretrain_model:
     input:
-        corpus=lambda w: flow.paths.corpus(w.model),
+        corpus=flow.inputs.pretrain_model,
     output:
         model=directory("results/models/{model}/model"),
         weights="results/models/{model}/weights.sha256",
@@ -23,13 +23,12 @@ rule pretrain_model:
     priority: 50
     conda:
         "../envs/train.yaml"
-    threads: lambda w: flow.params.section("models")[w.model]["threads"]
+    threads: flow.resources.pretrain_threads
     resources:
-        mem_mb=lambda w, attempt: 3000 * attempt,
-        runtime=lambda w, attempt: flow.resources.minutes(60, attempt),
+        **flow.resources.growing(mem_mb=3000, minutes=60),
     params:
-        settings=lambda w: flow.params.model(w.model),
-        code=lambda w: flow.params.model_code("pretrain_model", w.model),
+        settings=flow.params.pretrain_model,
+        code=flow.code.with_corpus("pretrain_model"),
     message:
         "Pre-training the base model {wildcards.model}"
     script:
@@ -39,7 +38,7 @@ rule pretrain_model:
 rule fetch_model:
     input:
         # Of a model on this machine; its content is a param.
-        source=lambda w: ancient(flow.paths.model_source(w.model)),
+        source=ancient(flow.inputs.fetch_model),
     output:
         model=directory("results/models/{model}/model"),
         weights="results/models/{model}/weights.sha256",
@@ -58,9 +57,9 @@ rule fetch_model:
         mem_mb=2000,
         runtime=240,
     params:
-        settings=lambda w: flow.params.model(w.model),
-        content=lambda w: flow.params.content(flow.paths.model_source(w.model)),
-        code=lambda w: flow.params.model_code("fetch_model", w.model),
+        settings=flow.params.fetch_model,
+        content=flow.params.model_content,
+        code=flow.code.of("fetch_model"),
     message:
         "Fetching the base model {wildcards.model}"
     script:
@@ -87,14 +86,10 @@ rule quantize_model:
     threads: 2
     resources:
         # gptqmodel takes the whole model into main memory, in 16 bits.
-        mem_mb=lambda w, attempt: flow.resources.memory(w.model, attempt, whole=True),
-        runtime=lambda w, attempt: flow.resources.minutes(480, attempt, w.model),
-        gpu=lambda w: flow.resources.needs_gpu(w.model),
-        gpu_model=lambda w: flow.resources.gpu_type(w.model),
-        slurm_partition=lambda w: flow.resources.partition(w.model),
+        **flow.resources.with_model(minutes=480, whole=True),
     params:
-        settings=lambda w: flow.params.gptq(w.model),
-        code=flow.params.code("quantize_model"),
+        settings=flow.params.quantize_model,
+        code=flow.code.of("quantize_model"),
     message:
         "Quantizing {wildcards.model} with GPTQ on the training text of {wildcards.task}"
     script:

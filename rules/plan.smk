@@ -11,7 +11,7 @@ rule plan:
     conda:
         "../envs/evaluate.yaml"
     params:
-        settings=lambda w: flow.params.plan(),
+        settings=flow.params.print_plan,
     message:
         "Estimating tokens, steps, memory and disk of the experiments"
     script:

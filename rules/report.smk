@@ -30,8 +30,8 @@ rule plot_forest:
         mem_mb=1000,
         runtime=10,
     params:
-        settings=flow.params.forest(),
-        code=flow.params.code("plot_forest"),
+        settings=flow.params.plot_forest,
+        code=flow.code.of("plot_forest"),
     message:
         "Plotting all differences"
     script:
@@ -40,7 +40,7 @@ rule plot_forest:
 
 rule plot_losses:
     input:
-        losses=lambda w: flow.paths.runs(w.experiment, "loss.csv"),
+        losses=flow.inputs.plot_losses,
     output:
         figure=report(
             "results/figures/losses/{experiment}.svg",
@@ -58,8 +58,8 @@ rule plot_losses:
         mem_mb=1000,
         runtime=10,
     params:
-        settings=lambda w: {"experiment": w.experiment, "seeds": flow.settings.seeds},
-        code=flow.params.code("plot_losses"),
+        settings=flow.params.plot_losses,
+        code=flow.code.of("plot_losses"),
     message:
         "Plotting the losses of {wildcards.experiment}"
     script:
@@ -68,8 +68,7 @@ rule plot_losses:
 
 rule plot_differences:
     input:
-        base=lambda w: flow.paths.evaluated(w.experiment, "scores.parquet")["base"],
-        tuned=lambda w: flow.paths.evaluated(w.experiment, "scores.parquet")["tuned"],
+        unpack(flow.inputs.plot_differences),
     output:
         figure=report(
             "results/figures/differences/{experiment}.svg",
@@ -87,8 +86,8 @@ rule plot_differences:
         mem_mb=1000,
         runtime=10,
     params:
-        settings=lambda w: flow.params.differences(w.experiment),
-        code=flow.params.code("plot_differences"),
+        settings=flow.params.plot_differences,
+        code=flow.code.of("plot_differences"),
     message:
         "Plotting the differences of {wildcards.experiment}"
     script:
@@ -97,8 +96,7 @@ rule plot_differences:
 
 rule plot_confusion:
     input:
-        base=lambda w: flow.paths.evaluated(w.experiment, "labels.parquet")["base"],
-        tuned=lambda w: flow.paths.evaluated(w.experiment, "labels.parquet")["tuned"],
+        unpack(flow.inputs.plot_confusion),
     output:
         figure=report(
             "results/figures/confusion/{experiment}.svg",
@@ -116,8 +114,8 @@ rule plot_confusion:
         mem_mb=1000,
         runtime=10,
     params:
-        settings=lambda w: flow.params.confusion(w.experiment),
-        code=flow.params.code("plot_confusion"),
+        settings=flow.params.plot_confusion,
+        code=flow.code.of("plot_confusion"),
     message:
         "Plotting the confusion matrices of {wildcards.experiment}"
     script:
@@ -127,7 +125,7 @@ rule plot_confusion:
 rule render_report:
     input:
         tables=flow.paths.tables(),
-        files=flow.report.files(),
+        files=flow.report.files,
         # Their content is a param; their modification times do not matter.
         template=ancient("report/page.html.j2"),
         style=ancient("report/style.css"),
@@ -149,10 +147,10 @@ rule render_report:
         mem_mb=2000,
         runtime=10,
     params:
-        settings={name: flow.params.section(name) for name in ("report", "statistics")},
-        plan=flow.report.plan(),
-        content=flow.params.content(["report/page.html.j2", "report/style.css"]),
-        code=flow.params.code("render_report"),
+        settings=flow.params.render_report,
+        plan=flow.report.plan,
+        content=flow.params.content("report/page.html.j2", "report/style.css"),
+        code=flow.code.of("render_report"),
     message:
         "Writing the report"
     script:

@@ -17,13 +17,10 @@ rule tokenize_split:
     conda:
         "../envs/train.yaml"
     resources:
-        mem_mb=lambda w, attempt: 4000 * attempt,
-        runtime=lambda w, attempt: flow.resources.minutes(120, attempt),
+        **flow.resources.growing(mem_mb=4000, minutes=120),
     params:
-        settings=lambda w: flow.params.task(
-            w.task, "labels", "prompt", "chat", "max_length"
-        ),
-        code=lambda w: flow.params.kind_code("tokenize_split", w.task),
+        settings=flow.params.tokenize_split,
+        code=flow.code.with_kind("tokenize_split"),
     message:
         "Tokenizing {wildcards.split} of {wildcards.task} for {wildcards.model}"
     script:

@@ -7,16 +7,13 @@ with stage.stage(snakemake):
     from deltatune.compare import family, paired
 
     comparisons = snakemake.params.settings
-    rows = [
-        paired.compare(
-            pd.read_parquet(baseline),
-            [pd.read_parquet(tuned) for tuned in one["tuned"]],
-            one["settings"],
-            against=name,
-        )
-        for one in comparisons
-        for name, baseline in one["baselines"].items()
-    ]
-    family.independent(rows, comparisons[0]["settings"]["statistics"]["confidence"]).to_csv(
+    baselines, tuned = iter(snakemake.input.baselines), iter(snakemake.input.tuned)
+    rows = []
+    for settings in comparisons:
+        runs = [pd.read_parquet(next(tuned)) for _ in settings["seeds"]]
+        for name in settings["baselines"]:
+            baseline = pd.read_parquet(next(baselines))
+            rows.append(paired.compare(baseline, runs, settings, against=name))
+    family.independent(rows, comparisons[0]["statistics"]["confidence"]).to_csv(
         snakemake.output.comparison, index=False, lineterminator="\n"
     )

@@ -15,7 +15,8 @@ with stage.stage(snakemake) as terminal:
         Path(source) if source else None,
         write=Path(snakemake.output.records),
         rejects=Path(snakemake.output.rejects),
-        downloads=Path("results/downloads"),
+        # Beside the folders of all datasets: what is fetched is known by where it came from.
+        downloads=Path(snakemake.output.manifest).parents[2] / "downloads",
         progress=terminal.progress,
     )
     if facts["rejected"]:

@@ -5,11 +5,11 @@ from deltatune.core import stage
 with stage.stage(snakemake) as terminal:
     from pathlib import Path
 
-    from deltatune.report import collect, page, verdict
+    from deltatune.report import collect, page, places, verdict
 
     data = collect.report_data(
         [Path(table) for table in snakemake.input.tables],
-        snakemake.params.plan,
+        places.exchange(snakemake.params.plan, lambda place: snakemake.input.files[place]),
         snakemake.params.settings,
     )
     html = page.render(data, Path(snakemake.input.template))

@@ -30,10 +30,11 @@ from deltatune.workflow.flow import Flow
 flow, rule, name = Flow(asked["config"]), asked["rule"], asked["name"]
 if rule == "fetch_dataset":
     folder, files = Path("results/datasets") / name, ["records.parquet", "rejects.csv"]
-    settings, source = flow.params.dataset(name), flow.paths.source(name)
+    job = types.SimpleNamespace(dataset=name)
+    settings, source = flow.params.fetch_dataset(job), flow.inputs.fetch_dataset(job)
 else:
     folder, files = Path("results/models") / name, ["model", "weights.sha256", "tokenizer.sha256"]
-    settings, source = flow.params.model(name), []
+    settings, source = flow.params.fetch_model(types.SimpleNamespace(model=name)), []
 shutil.rmtree(folder, ignore_errors=True)
 folder.mkdir(parents=True)
 outputs = {Path(file).stem: str(folder / file) for file in [*files, "manifest.json"]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import PurePosixPath
+from types import SimpleNamespace as Wildcards
 
 import pytest
 import yaml
@@ -37,30 +38,36 @@ def ask_everything(flow: Flow) -> list[str]:
     """What the rules ask of a Flow, for every name; returns all paths of results that it gave."""
     paths = [
         *flow.paths.tables(),
-        *flow.paths.comparisons("comparison"),
-        *flow.paths.comparisons("cross_task"),
+        *flow.inputs.join_comparisons(Wildcards(table="comparison")),
+        *flow.inputs.join_comparisons(Wildcards(table="cross_task")),
     ]
     for name in flow.settings.datasets:
-        flow.params.dataset(name), flow.paths.source(name), flow.is_text(name)
+        job = Wildcards(dataset=name)
+        flow.params.fetch_dataset(job), flow.inputs.fetch_dataset(job), flow.is_text(name)
     for name in flow.settings.tasks:
         paths.append(flow.paths.records(name))
-        flow.params.raw_task(name, "labels", "split"), flow.params.task(name, "labels", "metrics")
+        job = Wildcards(task=name)
+        flow.params.split_dataset(job), flow.params.compute_metrics(job)
     for name in flow.settings.models:
-        flow.params.model(name), flow.params.base_name(name)
+        job = Wildcards(model=name)
+        flow.params.fetch_model(job), flow.params.base_name(name)
         if flow.is_pretrained_here(name):
-            paths += flow.paths.corpus(name)
+            flow.params.pretrain_model(job)
+            paths += flow.inputs.pretrain_model(job)
     for name, experiment in flow.experiments.items():
-        flow.params.differences(name), flow.params.confusion(name)
+        job = Wildcards(experiment=name)
+        flow.params.plot_differences(job), flow.params.plot_confusion(job)
         for seed in flow.settings.seeds:
-            flow.params.training(name, str(seed))
+            flow.params.train_adapter(Wildcards(experiment=name, seed=str(seed)))
         for task in (experiment.task, *(t for n, t in flow.cross_task if n == name)):
-            flow.params.comparison(name, task)
+            flow.params.compare_systems(Wildcards(experiment=name, task=task))
             for system in (flow.base(name), *flow.tuned(name)):
                 paths += [
                     flow.paths.outputs(task, system),
                     *flow.paths.system_hashes(system).values(),
                 ]
-                flow.params.evaluation("score_text", task, system, "labels", "prompt")
+                for rule in flow.evaluations(task, own=True):
+                    getattr(flow.params, rule)(Wildcards(task=task, system=system))
         paths += [flow.paths.tokens(name, "train"), *flow.paths.runs(name, "loss.csv")]
     json.dumps(flow.report.plan(), default=str)
     return paths

@@ -6,6 +6,7 @@ import hashlib
 import os
 import urllib.error
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -32,7 +33,7 @@ def get(tmp_path):
         assert flow.paths.source("x") == []
         records = tmp_path / "records.parquet"
         facts = dataset.records(
-            flow.params.dataset("x"),
+            flow.params.fetch_dataset(SimpleNamespace(dataset="x")),
             None,
             write=records,
             rejects=tmp_path / "rejects.csv",

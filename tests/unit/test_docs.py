@@ -55,7 +55,9 @@ WITH_VALUE = {"--cores", "--configfile", "--workflow-profile", "--report", "--jo
 RULES = {
     name
     for path in (ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk"))
-    for name in re.findall(r"^rule (\w+):", path.read_text(encoding="utf-8"), re.MULTILINE)
+    for name in re.findall(
+        r"^(?:use rule \w+ as|rule) (\w+)", path.read_text("utf-8"), re.MULTILINE
+    )
 }
 RULE = re.compile(rf"(?:{'|'.join(sorted({name.split('_')[0] for name in RULES}))})_[a-z*]+")
 SOURCES = "\n".join(

@@ -466,7 +466,7 @@ def test_config_of_a_model_that_is_built_here_counts_as_the_model():
 
 
 def experiment(tmp_path: Path, **changes) -> dict:
-    """An experiment as `workflow.params.Params.plan` gives it."""
+    """An experiment as `plan.make` gives it."""
     task = {
         "task": "news",
         "kind": "classify",
@@ -582,7 +582,11 @@ def test_presets_are_planned_with_nothing_but_the_project(preset, tmp_path, monk
     messages: list[str] = []
     for here in (None, gpus.KNOWN["T4"]):
         table = planning.make(
-            flow.params.plan(), CONFIGS.parent, messages.append, lambda here=here: here
+            flow.params.print_plan(None),
+            CONFIGS.parent,
+            tmp_path / "results",
+            messages.append,
+            lambda here=here: here,
         )
         assert len(table) == len(flow.experiments)
         assert (table.parameters == 7_241_732_096).all()

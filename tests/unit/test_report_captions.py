@@ -42,6 +42,7 @@ def flow(seeds=(1, 2), **split) -> Flow:
 
 
 EXPERIMENTS = {"news-r8_": "news", "book": "book"}
+NEWS, BOOK = (SimpleNamespace(experiment=name) for name in EXPERIMENTS)
 
 
 def caption(name: str, settings=None, config=None, records="records.parquet", **wildcards) -> str:
@@ -79,9 +80,17 @@ def test_a_metric_without_a_plain_title_is_refused(tmp_path, monkeypatch):
 def test_each_figure_says_its_seeds_and_how_they_are_aggregated(seeds):
     params = flow(seeds).params
     texts = [
-        caption("forest", params.forest()),
-        caption("differences", params.differences("book"), experiment="book"),
-        caption("confusion", params.confusion("news-r8_"), experiment="news-r8_"),
+        caption("forest", params.plot_forest(SimpleNamespace())),
+        caption(
+            "differences",
+            params.plot_differences(BOOK),
+            experiment="book",
+        ),
+        caption(
+            "confusion",
+            params.plot_confusion(NEWS),
+            experiment="news-r8_",
+        ),
         caption("losses", {"seeds": list(seeds)}, experiment="book"),
     ]
     named = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
@@ -93,7 +102,7 @@ def test_each_figure_says_its_seeds_and_how_they_are_aggregated(seeds):
 
 
 def test_the_forest_names_the_better_side_of_each_metric():
-    settings = flow().params.forest()
+    settings = flow().params.plot_forest(SimpleNamespace())
     text = caption("forest", settings)
     right = re.search(r"Right of zero is better for ([^.]*)\.", text).group(1)
     left = re.search(r"Left of zero is better for ([^.]*)\.", text).group(1)
@@ -114,7 +123,7 @@ def test_the_forest_names_the_better_side_of_each_metric():
     ],
 )
 def test_the_forest_says_what_its_intervals_are_of(seeds, expected, absent):
-    text = caption("forest", flow(seeds).params.forest())
+    text = caption("forest", flow(seeds).params.plot_forest(SimpleNamespace()))
     assert expected in text
     assert absent not in text
     assert "Holm-adjusted over 2 tests, one for each experiment" in text
@@ -123,8 +132,12 @@ def test_the_forest_says_what_its_intervals_are_of(seeds, expected, absent):
 
 def test_differences_say_the_direction_of_their_metric():
     params = flow().params
-    book = caption("differences", params.differences("book"), experiment="book")
-    news = caption("differences", params.differences("news-r8_"), experiment="news-r8_")
+    book = caption(
+        "differences",
+        params.plot_differences(BOOK),
+        experiment="book",
+    )
+    news = caption("differences", params.plot_differences(NEWS), experiment="news-r8_")
     assert "Perplexity for each of the test windows" in book and "lower is better" in book
     assert "Accuracy for each of the test examples" in news and "higher is better" in news
 
@@ -135,11 +148,14 @@ def test_differences_say_the_direction_of_their_metric():
 )
 def test_excluded_records_are_of_the_duplicates_that_were_looked_for(threshold, expected):
     params = flow(near_duplicates=threshold).params
-    text = caption("excluded", params.raw_task("news", "labels", "split"), task="news")
+    text = caption("excluded", params.split_dataset(SimpleNamespace(task="news")), task="news")
     assert expected in text
     assert "row in the source" in text
     chunks = caption(
-        "excluded", params.raw_task("book", "split"), records="d/prose_chunks.csv", task="book"
+        "excluded",
+        params.split_dataset(SimpleNamespace(task="book")),
+        records="d/prose_chunks.csv",
+        task="book",
     )
     assert "number of its chunk" in chunks and "row in the source" not in chunks
 

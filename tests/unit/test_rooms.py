@@ -196,7 +196,7 @@ def test_what_the_map_names_exists():
         assert (LIBRARY / f"{name}.py").is_file(), name
     rules = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "rules").glob("*.smk"))
     for name in re.findall(r"`((?:fetch|split|train|score|compute|join)_[a-z]+)`", text):
-        assert f"\nrule {name}:" in rules, name
+        assert re.search(rf"^(?:use rule \w+ as|rule) {name}\b", rules, re.MULTILINE), name
 
 
 # ---------------------------------------------------------------- one home for each helper

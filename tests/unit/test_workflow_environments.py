@@ -158,16 +158,20 @@ def test_what_is_required_is_constrained_to_one_version(name):
 def of_rules() -> list[tuple[str, str, str]]:
     """(rule, environment, script) as the rules' files say; both of one that a setting chooses."""
     rows = []
+    names: dict[str, list[str]] = {}
     for file in RULES:
-        for text in re.split(r"^(?:rule|checkpoint) ", file.read_text(), flags=re.M)[1:]:
-            name = text.split(":")[0]
-            script = re.search(r'script:\s+"\.\./scripts/(\w+)\.py"', text)
+        for text in re.split(r"^(?=(?:use )?rule )", file.read_text(), flags=re.M)[1:]:
+            made_of = re.match(r"use rule (\w+) as (\w+)", text)
+            name = made_of[2] if made_of else re.match(r"rule (\w+)", text)[1]
+            script = re.search(r'"\.\./scripts/(\w+)\.py"|^        script="(\w+)"', text, re.M)
             if script:
                 fixed = re.findall(r'"\.\./envs/(\w+)\.yaml"', text)
                 chosen = re.findall(r'\.environment\(\s*"(\w+)"', text)
-                assert len(fixed + chosen) == 1, f"rule {name} has a script and no environment"
-                names = fixed or [*chosen, "gptq"]
-                rows += [(name, environment, script[1]) for environment in names]
+                if not made_of:
+                    assert len(fixed + chosen) == 1, f"rule {name} has a script, no environment"
+                    names[name] = fixed or [*chosen, "gptq"]
+                for environment in names[made_of[1] if made_of else name]:
+                    rows.append((name, environment, script[1] or script[2]))
     return rows
 
 

@@ -772,7 +772,7 @@ SECTIONS["`statistics`, `report`, the machine"] = [
         "`threads`, `resources`, `message` or a comment of a rule; the profile",
         NOTHING,
         {
-            "resources": replace("rules/train.smk", "runtime=", "tasks=1,\n        runtime="),
+            "resources": replace("rules/train.smk", "**flow.res", "tasks=1,\n        **flow.res"),
             "message": replace("rules/data.smk", '"Fetching dataset', '"Getting dataset'),
             "comment": append("rules/train.smk", "\n# A comment.\n"),
             "profile": append("profiles/default/config.yaml", "\nkeep-going: true\n"),

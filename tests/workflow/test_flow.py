@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from conftest import ROOT
 from deltatune.evaluate.baselines.registry import BASELINES
+from deltatune.report.places import exchange
 from deltatune.workflow.flow import Flow
 from deltatune.workflow.selection import NAME, SYSTEM
 
@@ -47,32 +48,43 @@ def flow(make):
     return make()
 
 
+def wildcards(**values: str) -> SimpleNamespace:
+    return SimpleNamespace(**values)
+
+
+def rule_texts() -> list[tuple[str, str]]:
+    """(rule, its source) of all rules, and of those that are made of another by `use rule`."""
+    texts = []
+    for file in sorted((ROOT / "rules").glob("*.smk")):
+        for text in re.split(r"^(?:use rule \w+ as|rule) ", file.read_text(), flags=re.M)[1:]:
+            texts.append((re.match(r"\w+", text)[0], text))
+    return texts
+
+
 def rule_params() -> dict[str, str]:
     """Rule -> the source of its `params`, apart from `code`."""
     sources = {}
-    for file in sorted((ROOT / "rules").glob("*.smk")):
-        for text in re.split(r"^rule ", file.read_text(), flags=re.M)[1:]:
-            name = text.split(":")[0]
-            params = re.search(r"^    params:\n(.*?)^    \w+:", text, flags=re.M | re.S)
-            if params:
-                sources[name] = re.split(r"^        code=", params[1], flags=re.M)[0]
+    for name, text in rule_texts():
+        params = re.search(r"^    params:\n(.*?)^    \w+:", text, flags=re.M | re.S)
+        if params:
+            sources[name] = re.split(r"^        code=", params[1], flags=re.M)[0]
     return sources
 
 
 PARAMS = rule_params()
 
 
-def evaluate(flow: Flow, rule: str, wildcards: SimpleNamespace) -> dict:
+def evaluate(flow: Flow, rule: str, **values: str) -> dict:
     params = eval(f"dict({PARAMS[rule]})", {"flow": flow})
-    return {k: v(wildcards) if callable(v) else v for k, v in params.items()}
+    return {k: v(wildcards(**values)) if callable(v) else v for k, v in params.items()}
 
 
 def jobs(flow: Flow) -> dict[str, dict]:
     """`rule target` -> params, of every job behind the default target."""
     params = {}
 
-    def job(rule, target="", **wildcards):
-        params[f"{rule} {target}".strip()] = evaluate(flow, rule, SimpleNamespace(**wildcards))
+    def job(rule, target="", **values):
+        params[f"{rule} {target}".strip()] = evaluate(flow, rule, **values)
 
     for name in flow.settings.datasets:
         job("fetch_dataset", name, dataset=name)
@@ -173,7 +185,7 @@ def test_a_label_s_spelling_in_the_data_is_known_to_the_split_alone(make, flow):
     assert rules(changed(flow, other)) == {"split_dataset"}
 
 
-def test_params_are_plain_data_without_paths_of_this_machine(flow):
+def test_params_are_plain_data_without_paths_of_results_or_of_this_machine(flow):
     """Snakemake compares their reprs, and leaves objects that it does not know out."""
 
     def plain(value):
@@ -186,31 +198,49 @@ def test_params_are_plain_data_without_paths_of_this_machine(flow):
     for name, params in jobs(flow).items():
         assert plain(params), name
         assert str(ROOT) not in repr(params), name
+        # Paths reach a script through its inputs, outputs and log. What an adapter calls a base
+        # that has no name on the hub is no path that is read.
+        base = params["settings"].pop("base", {}) if name.startswith("train_adapter") else {}
+        assert "results/" not in repr(params), name
+        assert base.get("name", "results/").startswith("results/")
 
 
 def test_every_rule_that_makes_a_file_by_a_script_has_its_code_in_its_params():
     """Snakemake itself sees the date of the script and nothing else."""
     seen = 0
-    for file in (ROOT / "rules").glob("*.smk"):
-        for text in re.split(r"^rule ", file.read_text(), flags=re.M)[1:]:
-            script = re.search(r'"\.\./scripts/(\w+)\.py"', text)
-            if script and "    output:" in text:
-                assert re.search(rf'^        code=.*code\(\s*"{script[1]}"', text, flags=re.M), text
-                seen += 1
-    assert seen > 15
+    for name, text in rule_texts():
+        script = re.search(r'"\.\./scripts/(\w+)\.py"|^        script="(\w+)"', text, flags=re.M)
+        if script and "    output:" in text:
+            assert name == script[1] or name == script[2]
+            assert re.search(rf'^        code=flow\.code\.\w+\("{name}"', text, flags=re.M), text
+            seen += 1
+    assert seen == 24
+
+
+def test_rules_refer_to_the_library_instead_of_computing():
+    """What a job reads, depends on and needs is in the library, where it is tested."""
+    texts = [file.read_text() for file in [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]]
+    assert sum(text.count("lambda") for text in texts) < 20
+
+
+def test_no_script_names_a_folder_of_results():
+    for file in (ROOT / "scripts").glob("*.py"):
+        assert "results/" not in file.read_text(encoding="utf-8"), file.name
 
 
 def test_a_comparison_knows_its_family_and_no_margin(make, flow):
     """The draws grow with the family; a margin changes words alone."""
-    params = flow.params.comparison("news-qlora", "news")
+    news = wildcards(experiment="news-qlora", task="news")
+    params = flow.params.compare_systems(news)
     assert params["family"] == 3
     assert params["main_metric"] == "accuracy"
     with_margin = make(**{"statistics": {"margins": {"accuracy": 0.02}}})
     assert rules(changed(flow, with_margin)) == {"render_report"}
     alone = make(run=["news-qlora"])
-    assert alone.params.comparison("news-qlora", "news")["family"] == 1
-    (pair, *others) = flow.cross_task
-    assert flow.params.comparison(*pair)["family"] == 1 + len(others)
+    assert alone.params.compare_systems(news)["family"] == 1
+    ((experiment, task), *others) = flow.cross_task
+    other = wildcards(experiment=experiment, task=task)
+    assert flow.params.compare_systems(other)["family"] == 1 + len(others)
 
 
 # ---------------------------------------------------------------- paths
@@ -220,7 +250,7 @@ def test_the_way_of_the_data(flow):
     assert flow.paths.source("news") == "data/sample/news.csv"
     assert flow.paths.records("news") == "results/datasets/news/records.parquet"
     assert flow.paths.records("prose") == "results/datasets/prose/prose_chunks.csv"
-    assert flow.paths.corpus("tiny-mistral") == [
+    assert flow.inputs.pretrain_model(wildcards(model="tiny-mistral")) == [
         f"results/tasks/{task}/train.parquet" for task in ("instructions", "prose", "news")
     ]
     assert (
@@ -240,17 +270,29 @@ def test_the_way_of_the_data(flow):
 def test_a_baseline_is_compared_on_the_records_that_models_are_asked(make, flow, monkeypatch):
     """What only a model is run with changes no baseline, and a new one is compared by its name."""
     news = {"tasks.news.evaluation": {"max_examples": 50}}
-    assert flow.params.baselines("news")["evaluation"] == {"max_examples": None}
-    assert make(**news).params.baselines("news")["evaluation"] == {"max_examples": 50}
+    task = wildcards(task="news")
+    before = flow.params.fit_baselines(task)
+    assert before["evaluation"] == {"max_examples": None}
+    assert make(**news).params.fit_baselines(task)["evaluation"] == {"max_examples": 50}
     batches = make(**{"tasks.news.evaluation": {"batch_size": 3}})
-    assert batches.params.baselines("news") == flow.params.baselines("news")
+    assert batches.params.fit_baselines(task) == before
     monkeypatch.setitem(BASELINES["labels"], "mine", BASELINES["labels"]["tfidf"])
-    compared = {one["settings"]["experiment"]: one for one in flow.params.baseline_comparisons()}
-    assert set(compared) == {"instructions-qlora", "news-qlora"}
-    assert list(compared["news-qlora"]["baselines"]) == ["tfidf", "most_frequent_label", "mine"]
-    path = "results/evaluations/news/baseline/mine/scores.parquet"
-    assert compared["news-qlora"]["baselines"]["mine"] == path
-    assert compared["news-qlora"]["settings"]["metrics"] == ["accuracy"]
+    compared = {one["experiment"]: one for one in flow.params.compare_baselines(wildcards())}
+    assert list(compared) == ["instructions-qlora", "news-qlora"]
+    names = ["tfidf", "most_frequent_label", "mine"]
+    assert compared["news-qlora"]["baselines"] == names
+    assert compared["news-qlora"]["metrics"] == ["accuracy"]
+    # The scores are read one after the other, in the order of the params.
+    inputs = flow.inputs.compare_baselines(wildcards())
+    ones = compared["instructions-qlora"]["baselines"]
+    assert inputs["baselines"] == [
+        f"results/evaluations/{task}/baseline/{name}/scores.parquet"
+        for task, names in (("instructions", ones), ("news", names))
+        for name in names
+    ]
+    seeds = flow.settings.seeds
+    assert len(inputs["tuned"]) == len(compared) * len(seeds)
+    assert all(one["seeds"] == seeds for one in compared.values())
 
 
 def test_a_run_without_baselines_has_no_table_of_them(make, flow):
@@ -267,8 +309,9 @@ def test_a_system_is_made_of_its_weights(flow):
         "adapter": "results/experiments/news-qlora/seed-2/adapter.sha256",
     }
     for system in (BASE, *NEWS):
-        assert flow.base_of(system) == ("tiny-mistral", "nf4")
-        assert flow.paths.model_dir(system) == "results/models/tiny-mistral/model"
+        assert flow.base_of(wildcards(system=system)) == ("tiny-mistral", "nf4")
+        model = flow.inputs.base_model(wildcards(system=system))
+        assert model == "results/models/tiny-mistral/model"
 
 
 def test_the_wildcards_take_what_the_settings_allow():
@@ -312,7 +355,7 @@ def test_what_is_a_text(make, config, tmp_path, path, format, text):
     assert flow.is_text("other") is text
     assert flow.paths.source("other") == dataset["path"]
     # The path is an input; as a param, a moved file would be read again for nothing.
-    assert dataset["path"] not in repr(flow.params.dataset("other"))
+    assert dataset["path"] not in repr(flow.params.fetch_dataset(wildcards(dataset="other")))
 
 
 def test_the_files_of_a_model_of_this_machine_are_inputs(make, config, tmp_path):
@@ -324,9 +367,9 @@ def test_the_files_of_a_model_of_this_machine_are_inputs(make, config, tmp_path)
     flow = make()
     taken = ["config.json", "model.safetensors", "tokenizer.json"]
     assert flow.paths.model_source("mine") == [f"{tmp_path}/{name}" for name in taken]
-    assert list(flow.params.content(flow.paths.model_source("mine"))) == taken
+    assert list(flow.params.model_content(wildcards(model="mine"))) == taken
     assert flow.paths.model_source("tiny-mistral") == []
-    assert flow.params.content([]) == {}
+    assert flow.params.model_content(wildcards(model="tiny-mistral")) == {}
 
 
 def test_the_report_reads_results_alone_and_each_once(flow):
@@ -337,6 +380,10 @@ def test_the_report_reads_results_alone_and_each_once(flow):
     plan = flow.report.plan()
     assert list(plan["experiments"]) == list(flow.experiments)
     assert list(plan["tasks"]) == flow.tasks
+    # The plan names each file by its place.
+    losses = plan["experiments"]["news-qlora"]["files"]["losses"]
+    assert [files[place] for place in losses] == flow.paths.runs("news-qlora", "loss.csv")
+    assert exchange(exchange(plan, files.__getitem__), files.index) == plan
 
 
 def test_a_model_that_is_made_here_needs_no_gpu(flow):

@@ -96,7 +96,7 @@ def find(flow: Flow, experiment: str, seed: int | None, snakemake: str) -> Subje
     chosen = flow.experiment(experiment)
     seed = flow.settings.seeds[0] if seed is None else seed
     folder = Path(RESULTS) / "experiments" / experiment / f"seed-{seed}"
-    model = Path(flow.paths.model_dir(flow.base(experiment)))
+    model = Path(flow.paths.model_dir(chosen.model, chosen.quantization))
     if not (folder / "adapter.sha256").is_file() or not (model / "config.json").is_file():
         trained = sorted(
             int(path.parent.name.removeprefix("seed-"))

@@ -89,7 +89,8 @@ def row(
 ) -> Row:
     """Plan one experiment.
 
-    experiment, statistics: see `workflow.Params.plan`. gpu: what to fit into, or None. known: sizes
+    experiment, statistics: see `workflow.Params.print_plan`; `files` and
+    `pilot` as paths. gpu: what to fit into, or None. known: sizes
     of public data sets. shipped: folder with configs of public models.
     """
     where = f"experiments.{experiment['experiment']}"
@@ -316,17 +317,23 @@ def frame(rows: list[Row]) -> pd.DataFrame:
 def make(
     settings: Mapping[str, Any],
     presets: Path,
+    results: Path,
     say: Callable[[str], None],
     gpu_here: Callable[[], Gpu | None] = present,
 ) -> pd.DataFrame:
     """Plan all experiments, print the table, and return it as numbers.
 
-    settings: of `workflow.Params.plan`. presets: the folder with configs/.
+    settings: of `workflow.Params.print_plan`. presets: the folder with configs/. results: the
+    folder that its files, and the table of an earlier run, lie in if they are there.
     """
     configs = presets / "configs"
     known = json.loads((configs / "datasets.json").read_text(encoding="utf-8"))
     gpu, how = machine(settings["hardware"], gpu_here())
-    statistics = settings["statistics"]
-    rows = [row(one, gpu, known, configs, statistics) for one in settings["experiments"]]
+    statistics = settings["statistics"] | {"pilot": str(results / "comparison.csv")}
+    experiments = [
+        one | {"files": {name: str(results / file) for name, file in one["files"].items()}}
+        for one in settings["experiments"]
+    ]
+    rows = [row(one, gpu, known, configs, statistics) for one in experiments]
     say(render(rows, gpu, how))
     return frame(rows)

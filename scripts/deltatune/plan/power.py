@@ -155,7 +155,7 @@ class Power:
 def power(
     experiment: Mapping[str, Any], examples: int | None, statistics: Mapping[str, Any], path: Path
 ) -> Power:
-    """Of an experiment of `workflow.Params.plan`.
+    """Of an experiment of `workflow.Params.print_plan`.
 
     examples: test examples that will be evaluated; None: not known, or measured in windows.
     statistics: {"confidence", "family"}. path: of an earlier comparison.csv.

@@ -56,7 +56,7 @@ class Work:
 def work(experiment: Mapping[str, Any], known: Mapping[str, Any]) -> Work:
     """Tokens and packed rows of an experiment.
 
-    experiment: see `workflow.Flow.plan`. known: sizes of public data sets, by hub id or address.
+    experiment: see `plan.row`. known: sizes of public data sets, by hub id or address.
     """
     task = experiment["task"]
     length = task["max_length"]

@@ -1,7 +1,7 @@
-"""What each stage depends on: its own part of the settings, and the digest of its code.
+"""What each stage depends on: its own part of the settings.
 
 The rules ask here instead of reaching into the config, so that a stage's params hold exactly what
-changes its result.
+changes its result. Most methods have the name of their rule.
 """
 
 from __future__ import annotations
@@ -10,82 +10,42 @@ from pathlib import Path
 from typing import Any
 
 from deltatune.config.model import HubModel
-from deltatune.core.paths import RESULTS, ROOT, SCRIPTS
+from deltatune.core.paths import RESULTS, ROOT
 from deltatune.data.records import group_columns
 from deltatune.metrics.metadata import metadata
 from deltatune.tasks.registry import load_kind
-from deltatune.workflow import digest, user_files
+from deltatune.workflow import user_files
 from deltatune.workflow.paths import Paths
-from deltatune.workflow.selection import Selection
-
-#: Stage -> the keys of a task's `evaluation` that it does not read.
-NOT_READ = {
-    "generate_answers": ("context", "windows"),
-    "score_text": ("continuations", "max_new_tokens"),
-}
+from deltatune.workflow.selection import Selection, Wildcards
 
 #: The keys of `evaluation` that only a model is run with: baselines read which records, no more.
 OF_MODELS = ("batch_size", "max_new_tokens")
 
 
 class Params:
-    """Plain data: Snakemake compares the reprs of params."""
+    """Functions of wildcards to plain data: Snakemake compares the reprs of params."""
 
     def __init__(self, selection: Selection, paths: Paths) -> None:
         self._selection, self._paths = selection, paths
         self._settings = selection.settings
         self._plain = selection.settings.model_dump(mode="json")
 
-    def section(self, name: str) -> dict:
-        return self._plain[name]
-
-    # ------------------------------------------------------------ code
-
-    def code(self, script: str, *plugins: str) -> str:
-        """The digest of a script and of all it imports, see `digest`."""
-        return digest.code_digest(SCRIPTS / f"{script}.py", plugins)
-
-    def kind_code(self, script: str, task: str) -> str:
-        """The same, with the kind of a task."""
-        return self.code(script, f"deltatune.tasks.{self._selection.kind(task)}")
-
-    def metrics_code(self, script: str, task: str) -> str:
-        """The same, with the metrics of a task."""
-        return self.code(script, *self._metric_modules(task))
-
-    def baselines_code(self, script: str, task: str) -> str:
-        """The same, with the kind and the metrics of a task."""
-        kind = f"deltatune.tasks.{self._selection.kind(task)}"
-        return self.code(script, kind, *self._metric_modules(task))
-
-    def main_metrics_code(self, script: str) -> str:
-        """The same, with the main metrics of the tasks that have plain baselines."""
-        tasks = [self._selection.experiment(name).task for name in self._selection.with_baselines]
-        modules = [
-            self._metric_module(task, self._settings.tasks[task].main_metric) for task in tasks
-        ]
-        return self.code(script, *sorted(set(modules)))
-
-    def _metric_modules(self, task: str) -> list[str]:
-        return [self._metric_module(task, name) for name in self._settings.tasks[task].metrics]
-
-    def _metric_module(self, task: str, metric: str) -> str:
-        return f"deltatune.metrics.{self._selection.output_type(task)}.{metric}"
-
-    def model_code(self, script: str, model: str) -> str:
-        """The same, with the kinds of the tasks that a model is pretrained on."""
-        kinds = dict.fromkeys(self.model(model).get("corpus", {}).values())
-        return self.code(script, *(f"deltatune.tasks.{kind}" for kind in kinds))
-
     # ------------------------------------------------------------ data
 
-    def content(self, paths: str | list[str]) -> dict[str, str]:
+    def content(self, *paths: str) -> dict[str, str]:
         """What files that no rule makes hold, by their names, see `user_files`."""
-        paths = [paths] if isinstance(paths, str) else paths
         return {Path(path).name: user_files.fingerprint(path) for path in paths}
 
-    def dataset(self, name: str) -> dict:
-        """What fetch_dataset depends on, the file's content apart."""
+    def dataset_content(self, wildcards: Wildcards) -> dict[str, str]:
+        source = self._paths.source(wildcards.dataset)
+        return self.content(*([source] if isinstance(source, str) else source))
+
+    def model_content(self, wildcards: Wildcards) -> dict[str, str]:
+        return self.content(*self._paths.model_source(wildcards.model))
+
+    def fetch_dataset(self, wildcards: Wildcards) -> dict:
+        """The settings of a dataset, the file's content apart."""
+        name = wildcards.dataset
         chosen = self._plain["datasets"][name]
         # A file's content is a param of its own; what is fetched is known by these settings alone.
         apart = ("chunks", "path", "name")
@@ -104,7 +64,13 @@ class Params:
         columns = {column for task in tasks for column in group_columns(task.split.group)}
         return sorted(columns - set(self._settings.datasets[dataset].columns))
 
-    def raw_task(self, name: str, *keys: str) -> dict:
+    def chunk_text(self, wildcards: Wildcards) -> dict:
+        return self._plain["datasets"][wildcards.dataset]["chunks"]
+
+    def split_dataset(self, wildcards: Wildcards) -> dict:
+        return self._raw_task(wildcards.task, "labels", "split")
+
+    def _raw_task(self, name: str, *keys: str) -> dict:
         """The named keys of a task, where its kind has them, as config.yaml has them."""
         task = self._plain["tasks"][name]
         chosen = {"task": name} | {key: task[key] for key in ("kind", *keys) if key in task}
@@ -114,26 +80,34 @@ class Params:
 
     def task(self, name: str, *keys: str) -> dict:
         """The same behind the split, where labels are names whatever stands in the data."""
-        task = self.raw_task(name, *keys)
+        task = self._raw_task(name, *keys)
         if "labels" in task:
             task["labels"] = load_kind(task["kind"]).label_names(task["labels"])
         return task
 
+    def tokenize_split(self, wildcards: Wildcards) -> dict:
+        return self.task(wildcards.task, "labels", "prompt", "chat", "max_length")
+
     # ------------------------------------------------------------ models
 
-    def model(self, name: str) -> dict:
+    def pretrain_model(self, wildcards: Wildcards) -> dict:
         """What making a model depends on, the kinds of its corpus's tasks included."""
-        chosen = {"model": name, **self._plain["models"][name]}
+        chosen = self.fetch_model(wildcards)
+        return chosen | {"corpus": {task: self._selection.kind(task) for task in chosen["corpus"]}}
+
+    def fetch_model(self, wildcards: Wildcards) -> dict:
+        chosen = {"model": wildcards.model, **self._plain["models"][wildcards.model]}
         # What is done with it once it is there.
         del chosen["gptq"]
-        if self._selection.is_pretrained_here(name):
-            chosen["corpus"] = {task: self._selection.kind(task) for task in chosen["corpus"]}
         return chosen
 
-    def gptq(self, model: str) -> dict:
-        """What quantizing a model depends on, its weights and the calibration text apart."""
-        chosen = self._plain["models"][model]["gptq"]
-        return {"model": model} | {key: chosen[key] for key in chosen if key != "calibration"}
+    def quantize_model(self, wildcards: Wildcards) -> dict:
+        """Its weights and the calibration text apart."""
+        chosen = self._plain["models"][wildcards.model]["gptq"]
+        return {"model": wildcards.model} | {k: chosen[k] for k in chosen if k != "calibration"}
+
+    def train_adapter(self, wildcards: Wildcards) -> dict:
+        return self.training(wildcards.experiment, wildcards.seed)
 
     def training(self, experiment: str, seed: str) -> dict:
         chosen = self._plain["experiments"][experiment]
@@ -148,33 +122,58 @@ class Params:
             return {"name": chosen.id, "revision": chosen.revision}
         return {"name": f"{RESULTS}/models/{model}/model", "revision": None}
 
-    def merging(self, experiment: str) -> dict:
+    def merge_adapter(self, wildcards: Wildcards) -> dict:
         """What a merged model and the text that it is checked on depend on, the weights apart."""
-        chosen = self._selection.experiment(experiment)
+        chosen = self._selection.experiment(wildcards.experiment)
         keys = ("labels", "prompt", "chat", "max_length")
         return self.task(chosen.task, *keys) | {"quantization": chosen.quantization}
 
     # ------------------------------------------------------------ evaluations
 
-    def evaluation(self, stage: str, task: str, system: str, *keys: str) -> dict:
+    def generate_answers(self, wildcards: Wildcards) -> dict:
+        without = ("context", "windows")
+        return self._evaluation(wildcards, "labels", "prompt", "chat", without=without)
+
+    def score_text(self, wildcards: Wildcards) -> dict:
+        return self._evaluation(wildcards, without=("continuations", "max_new_tokens"))
+
+    def score_labels(self, wildcards: Wildcards) -> dict:
+        return self._evaluation(wildcards, "labels", "prompt", "max_length")
+
+    def _evaluation(self, wildcards: Wildcards, *keys: str, without: tuple[str, ...] = ()) -> dict:
         """What an evaluation depends on: the same for a base and for what was tuned from it.
 
-        Prose is evaluated by two stages, which share a section of the settings and read each its
-        own part of it.
+        without: prose is evaluated by two stages, which share a section of the settings and read
+        each its own part of it; the keys that this stage does not read.
         """
-        _, quantization = self._selection.base_of(system)
-        chosen = self.task(task, *keys, "evaluation")
-        read = {k: v for k, v in chosen["evaluation"].items() if k not in NOT_READ.get(stage, ())}
+        _, quantization = self._selection.base_of(wildcards)
+        chosen = self.task(wildcards.task, *keys, "evaluation")
+        read = {k: v for k, v in chosen["evaluation"].items() if k not in without}
         if "context" in read:
             # The window of the likelihood, whichever key it comes from.
-            read["context"] = read["context"] or self._settings.tasks[task].max_length
+            read["context"] = read["context"] or self._settings.tasks[wildcards.task].max_length
         return chosen | {"evaluation": read, "quantization": quantization}
 
-    def comparison(self, experiment: str, task: str) -> dict:
+    def compute_metrics(self, wildcards: Wildcards) -> dict:
+        return self.task(wildcards.task, "labels", "language", "metrics")
+
+    def fit_baselines(self, wildcards: Wildcards) -> dict:
+        """What the plain baselines of a task, and their scores, depend on."""
+        keys = ("labels", "language", "metrics", "prompt", "chat", "evaluation")
+        chosen = self.task(wildcards.task, *keys)
+        read = {k: v for k, v in chosen["evaluation"].items() if k not in OF_MODELS}
+        return chosen | {"evaluation": read}
+
+    # ------------------------------------------------------------ comparisons
+
+    def compare_systems(self, wildcards: Wildcards) -> dict:
+        return self._comparison(wildcards.experiment, wildcards.task)
+
+    def _comparison(self, experiment: str, task: str) -> dict:
         """What a comparison depends on. family: how many main tests its table adjusts for, as the
         draws grow with it. `statistics.margins` is read by the report alone."""
         chosen = self._selection.experiment(experiment)
-        statistics = self.section("statistics")
+        statistics = self._plain["statistics"]
         return {
             "experiment": experiment,
             "model": chosen.model,
@@ -188,30 +187,35 @@ class Params:
             **self.task(task, "labels", "metrics"),
         }
 
-    def baselines(self, task: str) -> dict:
-        """What the plain baselines of a task, and their scores, depend on."""
-        keys = ("labels", "language", "metrics", "prompt", "chat", "evaluation")
-        chosen = self.task(task, *keys)
-        read = {k: v for k, v in chosen["evaluation"].items() if k not in OF_MODELS}
-        return chosen | {"evaluation": read}
+    def join_comparisons(self, wildcards: Wildcards) -> dict:
+        """order: Snakemake compares inputs as a set; here their order is that of the rows."""
+        pairs = self._selection.pairs(own=wildcards.table == "comparison")
+        return {
+            "confidence": self._plain["statistics"]["confidence"],
+            "order": [list(pair) for pair in pairs],
+        }
 
-    def baseline_comparisons(self) -> list[dict]:
-        """What the comparisons with plain baselines depend on, with their files: one for each
-        experiment that has some, by the main metric of its task."""
+    def compare_baselines(self, wildcards: Wildcards) -> list[dict]:
+        """What the comparisons with plain baselines depend on: one for each experiment that has
+        some, by the main metric of its task. The scores are inputs in the same order."""
         comparisons = []
         for name in self._selection.with_baselines:
-            settings = self.comparison(name, self._selection.experiment(name).task)
+            task = self._selection.experiment(name).task
+            settings = self._comparison(name, task)
             settings["metrics"] = [settings["main_metric"]]
             # Each is a test by itself, see `family.independent`.
             settings["family"] = 1
-            comparisons.append({"settings": settings, **self._paths.against_baselines(name)})
+            comparisons.append(settings | {"baselines": list(self._selection.baselines(task))})
         return comparisons
 
-    # ------------------------------------------------------------ figures
+    # ------------------------------------------------------------ figures and report
 
-    def differences(self, experiment: str) -> dict:
+    def plot_losses(self, wildcards: Wildcards) -> dict:
+        return {"experiment": wildcards.experiment, "seeds": self._settings.seeds}
+
+    def plot_differences(self, wildcards: Wildcards) -> dict:
         """What a plot of the main metric, example by example, depends on."""
-        task = self._selection.experiment(experiment).task
+        task = self._selection.task_of(wildcards)
         name = self._settings.tasks[task].main_metric
         metric = metadata(self._selection.output_type(task), name)
         return {
@@ -222,11 +226,11 @@ class Params:
             "seeds": self._settings.seeds,
         }
 
-    def confusion(self, experiment: str) -> dict:
-        task = self._selection.experiment(experiment).task
+    def plot_confusion(self, wildcards: Wildcards) -> dict:
+        task = self._selection.task_of(wildcards)
         return self.task(task, "labels") | {"seeds": self._settings.seeds}
 
-    def forest(self) -> dict:
+    def plot_forest(self, wildcards: Wildcards) -> dict:
         """What the plot of all differences depends on, its table apart."""
         metrics = {
             name: metadata(self._selection.output_type(task), name)
@@ -238,20 +242,23 @@ class Params:
             "higher_is_better": {name: m.higher_is_better for name, m in metrics.items()},
             "seeds": self._settings.seeds,
             "tests": len(self._selection.pairs(own=True)),
-            "confidence": self.section("statistics")["confidence"],
+            "confidence": self._plain["statistics"]["confidence"],
         }
+
+    def render_report(self, wildcards: Wildcards) -> dict:
+        return {name: self._plain[name] for name in ("report", "statistics")}
 
     # ------------------------------------------------------------ snakemake plan
 
-    def plan(self) -> dict[str, Any]:
-        """What `snakemake plan` estimates, and the files that it reads if they are there."""
+    def print_plan(self, wildcards: Wildcards) -> dict[str, Any]:
+        """What `snakemake plan` estimates. Results that are there already are read, but are no
+        inputs, or they would be made for it: they are named as they lie below results/."""
         return {
             "experiments": [self._planned(name) for name in self._selection.experiments],
-            "hardware": self.section("hardware"),
+            "hardware": self._plain["hardware"],
             "statistics": {
-                "confidence": self.section("statistics")["confidence"],
+                "confidence": self._plain["statistics"]["confidence"],
                 "family": len(self._selection.pairs(own=True)),
-                "pilot": f"{RESULTS}/comparison.csv",
             },
             "presets": str(ROOT / "presets"),
         }
@@ -271,10 +278,10 @@ class Params:
             "unit": self._selection.task_kind(task).UNIT,
             **{key: chosen[key] for key in ("quantization", "lora", "training")},
             "files": {
-                "model": f"{RESULTS}/models/{model}/model",
-                "tokens": f"{RESULTS}/tokens/{task}/{model}/train.json",
-                "split": f"{RESULTS}/tasks/{task}/manifest.json",
-                "train": f"{RESULTS}/tasks/{task}/train.parquet",
-                "records": self._paths.records(task),
+                "model": f"models/{model}/model",
+                "tokens": f"tokens/{task}/{model}/train.json",
+                "split": f"tasks/{task}/manifest.json",
+                "train": f"tasks/{task}/train.parquet",
+                "records": self._paths.records(task).removeprefix(f"{RESULTS}/"),
             },
         }

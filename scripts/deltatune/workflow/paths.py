@@ -7,6 +7,7 @@ from typing import Any
 
 from deltatune.config.model import HubDataset, LocalModel, SampleDataset, UrlDataset
 from deltatune.core.paths import RESULTS, ROOT
+from deltatune.evaluate.baselines.registry import BASELINES
 from deltatune.fetch import model as model_files
 from deltatune.workflow.selection import SAMPLES, Selection
 
@@ -45,10 +46,9 @@ class Paths:
         file = f"{name}_chunks.csv" if is_text else "records.parquet"
         return f"{RESULTS}/datasets/{name}/{file}"
 
-    def corpus(self, model: str) -> list[str]:
-        """The training splits that a model is pretrained on."""
-        tasks = self._settings.models[model].corpus
-        return [f"{RESULTS}/tasks/{task}/train.parquet" for task in tasks]
+    def split(self, task: str, split: str) -> str:
+        """The records of one split of a task."""
+        return f"{RESULTS}/tasks/{task}/{split}.parquet"
 
     def tokens(self, experiment: str, split: str) -> str:
         """The hash file of the packed rows that an experiment reads."""
@@ -68,13 +68,13 @@ class Paths:
         """The hash file of the weights of a base."""
         return f"{self.base_dir(model, quantization)}/weights.sha256"
 
-    def model_dir(self, system: str) -> str:
-        """The Hugging Face folder of the base under a system."""
-        return f"{self.base_dir(*self._selection.base_of(system))}/model"
+    def model_dir(self, model: str, quantization: str) -> str:
+        """The Hugging Face folder of a base."""
+        return f"{self.base_dir(model, quantization)}/model"
 
     def system_hashes(self, system: str) -> dict[str, str]:
         """The hash files of all weights of a system: {"weights", and if tuned "adapter"}."""
-        files = {"weights": self.weights(*self._selection.base_of(system))}
+        files = {"weights": self.weights(*self._selection.under(system))}
         kind, name, rest = system.split("/")
         if kind == "tuned":
             files["adapter"] = f"{RESULTS}/experiments/{name}/{rest}/adapter.sha256"
@@ -104,24 +104,24 @@ class Paths:
     def comparison(self, experiment: str, task: str) -> str:
         return f"{RESULTS}/comparisons/{experiment}/{task}.csv"
 
-    def comparisons(self, table: str) -> list[str]:
-        """The comparisons of a table: `comparison`, each experiment on its own task, or
-        `cross_task`, on other tasks."""
-        pairs = self._selection.pairs(own=table == "comparison")
-        return [self.comparison(name, task) for name, task in pairs]
-
     def baselines(self, task: str, file: str) -> dict[str, str]:
         """Name of each plain baseline of a task -> one file of its evaluation."""
         folder = f"{RESULTS}/evaluations/{task}/baseline"
         return {name: f"{folder}/{name}/{file}" for name in self._selection.baselines(task)}
 
-    def against_baselines(self, experiment: str) -> dict[str, Any]:
-        """{"baselines": {name: path}, "tuned": [paths]}: the scores that an experiment is compared
-        with, and its own."""
-        task = self._selection.experiment(experiment).task
+    def baseline_outputs(self, outputs: str) -> dict[str, list[str]]:
+        """The files of all plain baselines with these outputs, as patterns with {task}."""
+        files = {
+            "outputs": f"{outputs}.parquet",
+            "manifests": f"{outputs}.json",
+            "scores": "scores.parquet",
+            "metrics": "metrics.json",
+            "tables": "metrics.csv",
+        }
+        folder = f"{RESULTS}/evaluations/{{task}}/baseline"
         return {
-            "baselines": self.baselines(task, "scores.parquet"),
-            "tuned": self.evaluated(experiment, "scores.parquet")["tuned"],
+            key: [f"{folder}/{name}/{file}" for name in BASELINES[outputs]]
+            for key, file in files.items()
         }
 
     def tables(self) -> list[str]:
@@ -129,18 +129,3 @@ class Paths:
         names = ["comparison", *(["cross_task"] if self._selection.cross_task else [])]
         names += ["baselines"] if self._selection.with_baselines else []
         return [f"{RESULTS}/{name}.csv" for name in names]
-
-    # ------------------------------------------------------------ merging
-
-    def merge_inputs(self, experiment: str, seed: str) -> dict[str, str]:
-        """Hash files and test text; nothing for GPTQ, which is refused (see `merge.check`)."""
-        chosen = self._selection.experiment(experiment)
-        if chosen.quantization == "gptq":
-            return {}
-        test = f"{RESULTS}/tasks/{chosen.task}/test.parquet"
-        return {**self.system_hashes(f"tuned/{experiment}/seed-{seed}"), "test": test}
-
-    def merge_model(self, experiment: str) -> str | list[str]:
-        if self._selection.experiment(experiment).quantization == "gptq":
-            return []
-        return self.model_dir(self._selection.base(experiment))

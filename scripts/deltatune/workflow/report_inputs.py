@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from deltatune.config import cross_task
 from deltatune.core.paths import RESULTS
+from deltatune.report.places import exchange
 from deltatune.workflow.params import Params
 from deltatune.workflow.paths import Paths
-from deltatune.workflow.selection import Selection
+from deltatune.workflow.selection import Selection, Wildcards
 
 
 class ReportInputs:
@@ -17,13 +18,20 @@ class ReportInputs:
         self._selection, self._paths, self._params = selection, paths, params
         self._settings = selection.settings
 
-    def plan(self) -> dict[str, Any]:
-        """Experiments, tasks, models and jobs of the report, with their files."""
+    def plan(self, wildcards: Wildcards = None) -> dict[str, Any]:
+        """Experiments, tasks, models and jobs of the report, with the places of their files among
+        `files`: a param of render_report."""
+        return self._planned()[0]
+
+    def files(self, wildcards: Wildcards = None) -> list[str]:
+        """All files of the plan, each once: an input of render_report."""
+        return self._planned()[1]
+
+    def _planned(self) -> tuple[dict[str, Any], list[str]]:
         chosen = self._selection.experiments
-        experiments = {name: self._experiment(name) for name in chosen}
         models = {e.model: f"{RESULTS}/models/{e.model}/manifest.json" for e in chosen.values()}
-        return {
-            "experiments": experiments,
+        plan = {
+            "experiments": {name: self._experiment(name) for name in chosen},
             "tasks": {task: self._task(task) for task in self._selection.tasks},
             "pairs": [
                 self._pair(name, task)
@@ -37,18 +45,9 @@ class ReportInputs:
             "models": models,
             "jobs": self._jobs(),
         }
-
-    def files(self) -> list[str]:
-        """All files of the plan, each once."""
-        plan = self.plan()
-        parts = [
-            *(experiment["files"] for experiment in plan["experiments"].values()),
-            *(task["files"] for task in plan["tasks"].values()),
-            *(pair["files"] for pair in plan["pairs"]),
-            plan["models"],
-            plan["jobs"],
-        ]
-        return list(dict.fromkeys(_leaves(parts)))
+        places: dict[str, int] = {}
+        plan = exchange(plan, lambda path: places.setdefault(path, len(places)))
+        return plan, list(places)
 
     def _experiment(self, name: str) -> dict[str, Any]:
         e = self._selection.experiment(name)
@@ -164,9 +163,3 @@ class ReportInputs:
         if self._selection.is_text(dataset):
             files["chunks"] = f"{RESULTS}/datasets/{dataset}/chunks.json"
         return files
-
-
-def _leaves(node: Any) -> list[str]:
-    if isinstance(node, Mapping):
-        return _leaves(list(node.values()))
-    return [leaf for part in node for leaf in _leaves(part)] if isinstance(node, list) else [node]

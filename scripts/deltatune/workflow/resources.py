@@ -3,19 +3,73 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from deltatune.core.paths import RESULTS
-from deltatune.workflow.selection import Selection
+from deltatune.workflow.selection import Selection, Wildcards
 
 #: Weights of Mistral-7B in 16 bits, in 10^9 bytes.
 SEVEN_BILLION = 14.5
+
+
+Needs = dict[str, Callable[..., Any]]
+"""The `resources` of a rule: name -> function of its wildcards and of how often it was tried."""
 
 
 class Resources:
     def __init__(self, selection: Selection) -> None:
         self._selection = selection
         self._cluster = selection.settings.cluster
+
+    # ------------------------------------------------------------ what the rules ask
+
+    def growing(self, mem_mb: int, minutes: int) -> Needs:
+        """A job that loads no model: more each time that it is tried again."""
+        return {
+            "mem_mb": lambda wildcards, attempt: mem_mb * attempt,
+            "runtime": lambda wildcards, attempt: self.minutes(minutes, attempt),
+        }
+
+    def with_model(self, minutes: int, whole: bool = False) -> Needs:
+        """A job that loads the model of its wildcards. minutes, whole: see the methods below."""
+        model_of = self._selection.model_of
+        return {
+            "mem_mb": lambda wildcards, attempt: self.memory(model_of(wildcards), attempt, whole),
+            "runtime": lambda wildcards, attempt: self.minutes(
+                minutes, attempt, model_of(wildcards)
+            ),
+            "gpu": lambda wildcards: self.needs_gpu(model_of(wildcards)),
+            "gpu_model": lambda wildcards: self.gpu_type(model_of(wildcards)),
+            "slurm_partition": lambda wildcards: self.partition(model_of(wildcards)),
+        }
+
+    def for_training(self, minutes: int) -> Needs:
+        """The same of a training job, whose GPUs are all on one machine."""
+        return self.with_model(minutes) | {
+            "mem_mb": lambda wildcards, attempt: self.train_memory(wildcards.experiment, attempt),
+            "gpu": lambda wildcards: self.train_gpus(wildcards.experiment),
+        }
+
+    def pretrain_threads(self, wildcards: Wildcards) -> int:
+        return self._selection.settings.models[wildcards.model].threads
+
+    def train_threads(self, wildcards: Wildcards) -> int:
+        """CPU cores of a training job: one process for each GPU, or on the CPU in place of one."""
+        training = self._selection.experiment(wildcards.experiment).training
+        return training.threads * training.gpus
+
+    def environment(self, usual: str) -> Callable[[Wildcards], str]:
+        """The conda environment of a stage that loads a base, as a path from rules/."""
+
+        def path(wildcards: Wildcards) -> str:
+            _, quantization = self._selection.base_of(wildcards)
+            return f"../envs/{'gptq' if quantization == 'gptq' else usual}.yaml"
+
+        return path
+
+    # ------------------------------------------------------------ what a model needs
 
     def memory(self, model: str, attempt: int = 1, whole: bool = False) -> int:
         """MB of main memory for a job that loads a model; more each time that it is tried again.
@@ -59,11 +113,6 @@ class Resources:
             each += round(size / 4 if chosen.quantization == "nf4" else size) * attempt
         return each * chosen.training.gpus
 
-    def train_threads(self, experiment: str) -> int:
-        """CPU cores of a training job: one process for each GPU, or on the CPU in place of one."""
-        training = self._selection.experiment(experiment).training
-        return training.threads * training.gpus
-
     def gpu_type(self, model: str) -> str | None:
         """Which GPU a cluster is asked for; none where a job needs none, or where any will do."""
         return self._cluster.gpu_type if self.needs_gpu(model) else None
@@ -71,10 +120,6 @@ class Resources:
     def partition(self, model: str) -> str | None:
         """The partition of a cluster for a job that loads a model; none for the cluster's own."""
         return (self.needs_gpu(model) and self._cluster.gpu_partition) or self._cluster.partition
-
-    def environment(self, usual: str, quantization: str) -> str:
-        """The conda environment of a stage that loads a model, as a path from rules/."""
-        return f"../envs/{'gptq' if quantization == 'gptq' else usual}.yaml"
 
     def _gigabytes(self, model: str) -> float:
         """Size of a real model in 16 bits (10^9 bytes); that of Mistral-7B until it is fetched."""

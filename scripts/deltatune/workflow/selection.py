@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from deltatune.config import cross_task
 from deltatune.config.model import (
@@ -30,6 +31,9 @@ EVALUATED_BY = {"answers": "generate_answers", "text": "score_text", "labels": "
 #: Names may hold dots and dashes, so wildcards are bounded by what config.yaml allows.
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 SYSTEM = rf"base/{NAME}/[a-z0-9]+|tuned/{NAME}/seed-\d+"
+
+Wildcards = Any
+"""The wildcards of a job, each an attribute: dataset, task, model, experiment, system, seed, ..."""
 
 
 class Selection:
@@ -121,13 +125,32 @@ class Selection:
         """The tuned systems of an experiment, one for each seed."""
         return [f"tuned/{experiment}/seed-{seed}" for seed in self.settings.seeds]
 
-    def base_of(self, system: str) -> tuple[str, str]:
+    def under(self, system: str) -> tuple[str, str]:
         """Model and quantization under a system."""
         kind, name, rest = system.split("/")
         if kind == "base":
             return name, rest
         experiment = self.experiment(name)
         return experiment.model, experiment.quantization
+
+    # ------------------------------------------------------------ what a job is about
+
+    def task_of(self, wildcards: Wildcards) -> str:
+        """The task of a job, or that of its experiment."""
+        if hasattr(wildcards, "task"):
+            return wildcards.task
+        return self.experiment(wildcards.experiment).task
+
+    def base_of(self, wildcards: Wildcards) -> tuple[str, str]:
+        """Model and quantization of the base under the system, or the experiment, of a job."""
+        if hasattr(wildcards, "system"):
+            return self.under(wildcards.system)
+        chosen = self.experiment(wildcards.experiment)
+        return chosen.model, chosen.quantization
+
+    def model_of(self, wildcards: Wildcards) -> str:
+        """The model that a job loads."""
+        return wildcards.model if hasattr(wildcards, "model") else self.base_of(wildcards)[0]
 
     # ------------------------------------------------------------ models and datasets
 

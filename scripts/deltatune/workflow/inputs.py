@@ -1,0 +1,106 @@
+"""What the rules read where a pattern does not say it: most methods have the name of their rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deltatune.workflow.paths import Paths
+from deltatune.workflow.selection import Selection, Wildcards
+
+
+class Inputs:
+    """Input functions of Snakemake: wildcards -> paths, alone or by name."""
+
+    def __init__(self, selection: Selection, paths: Paths) -> None:
+        self._selection, self._paths = selection, paths
+
+    # ------------------------------------------------------------ data and models
+
+    def fetch_dataset(self, wildcards: Wildcards) -> str | list[str]:
+        return self._paths.source(wildcards.dataset)
+
+    def split_dataset(self, wildcards: Wildcards) -> str:
+        return self._paths.records(wildcards.task)
+
+    def pretrain_model(self, wildcards: Wildcards) -> list[str]:
+        """The training splits that a model is pretrained on."""
+        tasks = self._selection.settings.models[wildcards.model].corpus
+        return [self._paths.split(task, "train") for task in tasks]
+
+    def fetch_model(self, wildcards: Wildcards) -> list[str]:
+        return self._paths.model_source(wildcards.model)
+
+    # ------------------------------------------------------------ systems
+
+    def base_model(self, wildcards: Wildcards) -> str:
+        """The Hugging Face folder of the base under a system, or that an experiment tunes."""
+        return self._paths.model_dir(*self._selection.base_of(wildcards))
+
+    def train_adapter(self, wildcards: Wildcards) -> dict[str, str]:
+        """Hash files of the base's weights and of the packed rows."""
+        chosen = self._selection.experiment(wildcards.experiment)
+        return {
+            "weights": self._paths.weights(chosen.model, chosen.quantization),
+            **{
+                split: self._paths.tokens(wildcards.experiment, split)
+                for split in ("train", "validation")
+            },
+        }
+
+    def system(self, wildcards: Wildcards) -> dict[str, str]:
+        """The hash files of all weights of a system."""
+        return self._paths.system_hashes(wildcards.system)
+
+    def merge_adapter(self, wildcards: Wildcards) -> dict[str, str]:
+        """Hash files and test text; nothing for GPTQ, which is refused (see `merge.check`)."""
+        chosen = self._selection.experiment(wildcards.experiment)
+        if chosen.quantization == "gptq":
+            return {}
+        system = f"tuned/{wildcards.experiment}/seed-{wildcards.seed}"
+        test = self._paths.split(chosen.task, "test")
+        return {**self._paths.system_hashes(system), "test": test}
+
+    def merged_model(self, wildcards: Wildcards) -> str | list[str]:
+        """The base that an adapter is merged into; again nothing for GPTQ."""
+        model, quantization = self._selection.base_of(wildcards)
+        return [] if quantization == "gptq" else self._paths.model_dir(model, quantization)
+
+    # ------------------------------------------------------------ evaluations and comparisons
+
+    def compute_metrics(self, wildcards: Wildcards) -> str:
+        return self._paths.outputs(wildcards.task, wildcards.system)
+
+    def compare_systems(self, wildcards: Wildcards) -> dict[str, Any]:
+        return self._paths.evaluated(wildcards.experiment, "scores.parquet", wildcards.task)
+
+    def join_comparisons(self, wildcards: Wildcards) -> list[str]:
+        pairs = self._selection.pairs(own=wildcards.table == "comparison")
+        return [self._paths.comparison(name, task) for name, task in pairs]
+
+    def compare_baselines(self, wildcards: Wildcards) -> dict[str, list[str]]:
+        """Scores of baselines, and of the tuned systems that are compared with them: experiment by
+        experiment, as in `Params.compare_baselines`."""
+        names = self._selection.with_baselines
+        return {
+            "baselines": [
+                path
+                for name in names
+                for path in self._paths.baselines(
+                    self._selection.experiment(name).task, "scores.parquet"
+                ).values()
+            ],
+            "tuned": [
+                path
+                for name in names
+                for path in self._paths.evaluated(name, "scores.parquet")["tuned"]
+            ],
+        }
+
+    def plot_losses(self, wildcards: Wildcards) -> list[str]:
+        return self._paths.runs(wildcards.experiment, "loss.csv")
+
+    def plot_differences(self, wildcards: Wildcards) -> dict[str, Any]:
+        return self._paths.evaluated(wildcards.experiment, "scores.parquet")
+
+    def plot_confusion(self, wildcards: Wildcards) -> dict[str, Any]:
+        return self._paths.evaluated(wildcards.experiment, "labels.parquet")
