@@ -14,7 +14,7 @@ rule archive_run:
         adapters=lambda w: [ancient(path) for path in contents.adapters(flow)],
         workflow=lambda w: contents.workflow(),
         sources=lambda w: contents.sources(flow),
-        template="report/crate.html.j2",
+        template=flow.paths.project("report/crate.html.j2"),
     output:
         archive="results/archive.zip",
     log:

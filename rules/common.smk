@@ -2,26 +2,29 @@
 
 import os
 import sys
+from pathlib import Path
 
 from deltatune.config import cross_task
 from deltatune.config.problems import ConfigError
-from deltatune.core.paths import RESULTS
+from deltatune.core.paths import RESULTS, ROOT
 from deltatune.core.text import printable
 from deltatune.workflow.flow import Flow
 from deltatune.workflow.selection import NAME, SPLITS, SYSTEM
+from deltatune.workflow.upstream import Refused
 
 try:
     flow = Flow(config)
 except ConfigError as error:
     # Beside the file, settings may have come from the command line.
     lines = {} if workflow.config_settings.config else config_lines
-    print(f"\ndeltatune: {printable(error.message(lines))}\n", file=sys.stderr)
-    sys.exit(1)
+    raise Refused(error.message(lines)) from None
 
 # exec: a script replaces the shell that starts it. Between snakemake and the script, bash before
 # 5.1 would end by a stop signal before the script has handled it, and would hide from the script
-# that snakemake has ended.
-shell.prefix("set -euo pipefail; exec ")
+# that snakemake has ended. Not in a workflow that imports this one: its own commands, which may be
+# several in a line, would get the prefix too.
+if Path(workflow.basedir).resolve() == ROOT:
+    shell.prefix("set -euo pipefail; exec ")
 
 
 onstart:
@@ -29,11 +32,9 @@ onstart:
         print(f"\ndeltatune: {printable(notice)}\n", file=sys.stderr)
     # Snakemake would stop with a traceback at the first result that it cannot replace.
     if os.path.isdir(RESULTS) and not os.access(RESULTS, os.W_OK):
-        print(
-            f"\ndeltatune: {RESULTS}/ can only be read. Make it writable and run again.\n",
-            file=sys.stderr,
+        raise Refused(
+            f"{RESULTS}/ can only be read. Make it writable and run again."
         )
-        sys.exit(1)
 
 
 wildcard_constraints:

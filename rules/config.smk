@@ -4,17 +4,17 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+# Beside this file, whichever workflow includes it.
+here = workflow.current_basedir.get_path_or_uri(secret_free=False)
+sys.path.insert(0, str(Path(here).parent / "scripts"))
 
 from deltatune.config import file as config_file
 from deltatune.core.errors import UserError
-from deltatune.core.text import printable
+from deltatune.workflow.upstream import Refused
 
 try:
     config_lines = config_file.read_all(
         workflow.config_settings.configfiles or ["config.yaml"]
     )
 except UserError as error:
-    # One message for the person, not a traceback through Snakemake.
-    print(f"\ndeltatune: {printable(str(error))}\n", file=sys.stderr)
-    sys.exit(1)
+    raise Refused(str(error)) from None

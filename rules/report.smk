@@ -127,8 +127,8 @@ rule render_report:
         tables=flow.paths.tables(),
         files=flow.report.files,
         # Their content is a param; their modification times do not matter.
-        template=ancient("report/page.html.j2"),
-        style=ancient("report/style.css"),
+        template=ancient(flow.paths.project("report/page.html.j2")),
+        style=ancient(flow.paths.project("report/style.css")),
     output:
         page=report(
             "results/report.html",
@@ -149,7 +149,7 @@ rule render_report:
     params:
         settings=flow.params.render_report,
         plan=flow.report.plan,
-        content=flow.params.content("report/page.html.j2", "report/style.css"),
+        content=flow.params.page_content,
         code=flow.code.of("render_report"),
     message:
         "Writing the report"

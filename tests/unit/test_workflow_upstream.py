@@ -1,5 +1,5 @@
-"""What packages ask for and the conda environments do not give them. Where one of these fails, its
-entry in workflow/upstream.py can go."""
+"""Behavior of packages that the workflow works around. Where one of these fails, its entry in
+workflow/upstream.py can go."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from conftest import ROOT
 from deltatune.workflow import environments, upstream
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from snakemake.exceptions import WorkflowError, format_exception_to_string
 
 
 @pytest.fixture
@@ -18,6 +19,18 @@ def gptqmodel():
     if "gptqmodel" not in packages:
         pytest.skip("the packages for GPTQ are not installed")
     return dict(environments.requirements(packages["gptqmodel"]))
+
+
+@pytest.mark.parametrize(
+    ("error", "shows_lines"), [(WorkflowError, True), (upstream.Refused, False)]
+)
+def test_snakemake_shows_where_an_error_was_raised_but_not_a_refusal(error, shows_lines):
+    with pytest.raises(WorkflowError) as raised:
+        raise error("No.\x1b[2J")
+    text = format_exception_to_string(raised.value, {})
+    assert "No." in text
+    assert ('  File "' in text) is shows_lines
+    assert ("\x1b" in text) is shows_lines
 
 
 def test_the_cpu_build_of_torch_asks_for_nothing_of_cuda_s():

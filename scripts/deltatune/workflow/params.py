@@ -245,6 +245,10 @@ class Params:
             "confidence": self._plain["statistics"]["confidence"],
         }
 
+    def page_content(self, wildcards: Wildcards) -> dict[str, str]:
+        files = ("report/page.html.j2", "report/style.css")
+        return self.content(*map(self._paths.project, files))
+
     def render_report(self, wildcards: Wildcards) -> dict:
         return {name: self._plain[name] for name in ("report", "statistics")}
 

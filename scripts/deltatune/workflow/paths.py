@@ -19,16 +19,18 @@ class Paths:
 
     # ------------------------------------------------------------ data and models
 
+    def project(self, file: str) -> str:
+        """A file of the project, which need not be the folder that snakemake runs in."""
+        path = ROOT / file
+        return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
     def source(self, dataset: str) -> str | list[str]:
         """The file that a dataset comes from; [] where it is fetched."""
         chosen = self._settings.datasets[dataset]
         if isinstance(chosen, HubDataset | UrlDataset):
             return []
         if isinstance(chosen, SampleDataset):
-            path = ROOT / "data" / "sample" / SAMPLES[chosen.name]
-            return (
-                str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-            )
+            return self.project(f"data/sample/{SAMPLES[chosen.name]}")
         return chosen.path
 
     def model_source(self, model: str) -> list[str]:
