@@ -15,6 +15,7 @@ import reruns_table
 import yaml
 from conftest import make_once, run_snakemake
 from deltatune.config.model import Settings
+from deltatune.report.places import exchange
 from deltatune.tasks.registry import available_kinds, load_kind
 from deltatune.workflow.flow import Flow
 from dry_runs import Plan
@@ -74,7 +75,8 @@ def test_the_costs_are_of_every_job_that_leaves_a_manifest(finished, monkeypatch
     project, made = finished
     monkeypatch.chdir(project)
     flow = Flow(yaml.safe_load((project / "config.yaml").read_text()))
-    listed = {rule: sorted(files.values()) for rule, files in flow.report.plan()["jobs"].items()}
+    plan = exchange(flow.report.plan(), flow.report.files().__getitem__)
+    listed = {rule: sorted(files.values()) for rule, files in plan["jobs"].items()}
     manifests: dict[str, list[list[str]]] = {}
     for job, files in made.items():
         if not job.startswith("merge_adapter") and any(f.endswith(".json") for f in files):
