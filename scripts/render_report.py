@@ -14,7 +14,6 @@ with stage.stage(snakemake) as terminal:
     )
     html = page.render(data, Path(snakemake.input.template))
     Path(snakemake.output.page).write_text(html, encoding="utf-8")
-    summary = verdict.summarize(data)
-    text = "\n".join(summary.lines) + "\n"
+    text = verdict.summarize(data).text
     Path(snakemake.output.verdict).write_text(text, encoding="utf-8")
-    terminal.say(f"{summary.overall} The report is {snakemake.output.page}")
+    terminal.say(f"{text}The report is {snakemake.output.page}")

@@ -7,9 +7,11 @@ takes some minutes, later runs find them beside the tests' own packages.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
+from html import unescape
 from pathlib import Path
 
 import pandas as pd
@@ -140,7 +142,13 @@ def test_no_job_needs_more_than_three_gigabytes(default_run):
     assert pd.Series(peaks).max() < 3000, peaks
 
 
-def test_the_verdict_names_every_experiment(default_run):
+def test_the_verdict_is_the_first_screen_and_the_page_names_every_experiment(default_run):
     verdict = (default_run / "results/verdict.txt").read_text()
+    html = (default_run / "results/report.html").read_text()
+    assert len(verdict.split()) <= 90
+    first_screen = re.search(r'<div class="overall">(.*?)</div>', html, re.DOTALL)[1]
+    sentences = re.findall(r"<p>(.*?)</p>", first_screen)
+    assert verdict.splitlines() == [unescape(one) for one in sentences]
+    pairs = html[html.index("Pair by pair") :]
     for experiment in ("instructions-qlora", "prose-qlora", "news-qlora"):
-        assert experiment in verdict
+        assert pairs.count(f'<span class="who">{experiment}') == 3

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
-from deltatune.compare import statistics
+from deltatune.compare import family, statistics
 from deltatune.core.errors import UserError
 from deltatune.metrics.registry import available_metrics, load_metric
 from deltatune.report import page
@@ -72,7 +72,7 @@ def test_a_comparison_of_any_scores_is_finite_or_says_nothing(given, confidence)
         [np.column_stack([one, ones]) for one in tuned],
         lambda totals: totals[..., 0] / totals[..., 1],
         clusters=pd.factorize(np.array(clusters))[0],
-        resamples=99,
+        resamples=999,
         confidence=confidence,
         seed=0,
     )
@@ -87,7 +87,7 @@ def test_a_comparison_of_any_scores_is_finite_or_says_nothing(given, confidence)
 
 @fuzz(30, values=st.lists(st.floats(0, 1) | st.just(math.nan), max_size=9))
 def test_adjusted_p_values_stay_probabilities_in_order(values):
-    adjusted = np.asarray(statistics.holm(values))
+    adjusted = np.asarray(family.holm(values))
     known = [(p, q) for p, q in zip(values, adjusted, strict=True) if not math.isnan(p)]
     assert all(p <= q + 1e-12 and q <= 1 for p, q in known)
     assert [q for _, q in sorted(known)] == sorted(q for _, q in known)
@@ -136,7 +136,7 @@ def test_scores_that_are_not_finite_stop_or_leave_dashes(value):
             [tuned],
             lambda totals: totals[..., 0] / totals[..., 1],
             clusters=np.arange(3),
-            resamples=99,
+            resamples=999,
             confidence=0.95,
             seed=0,
         )

@@ -225,7 +225,8 @@ def test_the_bytes_do_not_depend_on_when_they_are_written(run, tmp_path):
     assert f"https://huggingface.co/some/model/tree/{REVISION}" in {
         e["@id"] for e in run_["object"]
     }
-    assert "&lt;b&gt;helped" in preview and "<b>helped" not in preview
+    assert "&lt;b&gt;helped&lt;/b&gt;. More. What was run" in preview
+    assert "<b>helped" not in preview
     assert "data/local/here/a%20%26%20b.csv" in preview and "models/mine" in preview
 
 

@@ -9,7 +9,8 @@ from conftest import ROOT
 from deltatune.data import duplicates
 from deltatune.data.prepare import prepare
 from deltatune.data.reasons import Leak
-from deltatune.report import caveats, collect
+from deltatune.report import limits
+from deltatune.report.data import ReportData
 from deltatune.tasks.registry import load_kind
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -40,10 +41,17 @@ def leaks_of(records, kind="instruct", **changes):
     return counts["leakage"], split
 
 
+def shown_of(counts):
+    """The limits of a report with these counts that speak of leaks."""
+    records = {"questions": {"splits": {"test": 80}, **counts}}
+    shown = limits.shown(ReportData(facts=[], experiments={}, records=records))
+    return [one for one in shown if one.limit.id in set(Leak)]
+
+
 def test_a_clean_data_set_flags_nothing():
     counts, _ = leaks_of(questions())
     assert counts == {"repeated_prompt": 0, "contained": 0, "repeated_answer": 0}
-    assert collect.leaks("t", {"test": 80, "leakage": counts}) == []
+    assert shown_of(counts) == []
 
 
 @pytest.mark.parametrize("leak", Leak)
@@ -64,9 +72,9 @@ def test_a_planted_leak_of_each_kind_is_found_and_no_other(leak):
     counts, after = leaks_of(records)
     assert after.test["id"].tolist() == split.test["id"].tolist()
     assert counts == {**dict.fromkeys(map(str, Leak), 0), str(leak): 7}
-    (caveat,) = collect.leaks("questions", {"test": 80, "leakage": counts})
-    assert caveat.code == leak
-    assert str(caveat).startswith("Leakage, questions: 7 of 80 test ") and "(8.8%)" in str(caveat)
+    (one,) = shown_of(counts)
+    assert one.limit.id == leak
+    assert str(one).startswith("Leakage, questions: 7 of 80 test ") and "(8.8%)" in str(one)
 
 
 def test_group_takes_the_leak_of_prompts_away():
@@ -127,8 +135,8 @@ def test_a_template_does_not_make_every_pair_a_candidate(monkeypatch):
     assert len(looked_up) <= 2 * len(texts) + len(others) + 100
 
 
-def test_the_report_has_a_caveat_for_every_kind_of_leak():
-    assert [code.value for code in caveats.LEAKS] == [leak.value for leak in Leak]
+def test_the_report_has_a_limit_for_every_kind_of_leak():
+    assert {leak.value for leak in Leak} <= {limit.id for limit in limits.LIMITS}
 
 
 def test_the_sample_s_references_stand_in_its_training_outputs():

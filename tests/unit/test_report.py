@@ -269,10 +269,19 @@ def test_p_values(value, is_floor, expected):
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [(13.44, "×13.4"), (0.4186, "×0.419"), (2000, "×2,000"), (0, "×0")]
-)
+    ("value", "expected"),
+    [(13.44, "13.4 times"), (1.4186, "1.42 times"), (141.7, "142 times"), (999.6, "1,000 times"),
+     (2000, "more than 1,000 times"), (float("inf"), "more than 1,000 times")],
+)  # fmt: skip
 def test_factors(value, expected):
-    assert numbers.format_factor(value) == expected
+    assert numbers.format_times(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(9.424, "9.4"), (9.0, "9"), (0.494, "0.5"), (1234.56, "1,234.6")]
+)
+def test_means_of_counts(value, expected):
+    assert numbers.format_count_mean(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -379,9 +388,50 @@ def test_how_systems_answer_stands_beside_what_the_answers_are_worth():
     assert [row["cells"][0] for row in table["rows"]] == ["7", "1"]
     assert [row["cells"][4] for row in table["rows"]] == ["5%", "–"]
     assert [row["cells"][6] for row in table["rows"]] == ["0.4%", "0.4%"]
-    check = {"label_mass": 3.5e-9, "chance": 0.25, "largest_predicted_share": 1.0}
-    data.label_checks = {("news-r8", "news"): {"base": check, "tuned": check}}
-    assert "news-r8 on news base 3.5e-07% 100% 25%" in Reader(page.render(data, TEMPLATE)).text
+    check = {"label_mass": 3.5e-16, "chance": 0.25, "largest_predicted_share": 1.0}
+    knows = check | {"label_mass": 0.0035}
+    data.label_checks = {("news-r8", "news"): {"base": check, "tuned": knows}}
+    assert (
+        "news base 3.5e-16 100% 25% news tuned, news-r8 0.35% 100% 25%"
+        in Reader(page.render(data, TEMPLATE)).text
+    )
+
+
+def test_a_base_answers_once_on_each_task():
+    data = make_data()
+    long = BEHAVIOR | {"words_mean": 9.4235}
+    own, other = {"base": BEHAVIOR, "tuned": long}, {"base": BEHAVIOR, "tuned": BEHAVIOR}
+    data.behavior = {("ex", "instructions"): own, ("news-r8", "instructions"): other}
+    (table,) = behavior.view(data)
+    assert [(row["task"], row["system"]) for row in table["rows"]] == [
+        ("instructions", "base"), ("instructions", "tuned, ex"), ("instructions", "tuned, news-r8")
+    ]  # fmt: skip
+    assert table["rows"][1]["cells"][1] == "9.4"
+    data.experiments["news-r8"]["model"] = "other"
+    (table,) = behavior.view(data)
+    assert [row["system"] for row in table["rows"]] == [
+        "base, tiny", "tuned, ex", "base, other", "tuned, news-r8"
+    ]  # fmt: skip
+
+
+def test_the_outcome_stands_beside_the_difference_and_a_column_without_p_values_is_left_out():
+    def header(data: ReportData) -> list[str]:
+        head = re.search(r"<thead>.*?</thead>", str(results.view(data)["table"]), re.DOTALL)[0]
+        return [
+            " ".join(Reader(cell).words) for cell in re.findall(r"<th .*?</th>", head, re.DOTALL)
+        ]
+
+    two = [row(), row(main=False, metric="bleu")]
+    data = ReportData(two, {"ex": experiment()})
+    assert [one.p_value for one in two] == [None, None]
+    begin = ["Metric", "Base", "Tuned", "Difference", "Outcome", "95% interval, rough"]
+    assert header(data) == [*begin, "Of these adapters alone", "Seed SD"]
+    assert "The interval is of the recipe" in results.view(data)["notes"]
+    few = ReportData([row(no_p="few_clusters two_seeds")], {"ex": experiment()})
+    assert "No row has a p-value: fewer than 5 independent units" in results.view(few)["notes"]
+    data = ReportData([row(seeds=3, p_value=0.01, p_holm=0.02, no_p="")], {"ex": experiment()})
+    assert header(data)[4:7] == ["Outcome", "95% interval", "p (Holm)"]
+    assert "Interval and p are of the recipe" in results.view(data)["notes"]
 
 
 # --------------------------------------------------------------------------------------- examples

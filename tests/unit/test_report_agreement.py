@@ -18,6 +18,7 @@ from deltatune.report.data import ReportData
 from deltatune.report.figures import confusion
 from deltatune.report.sections import tasks
 from deltatune.report.seeds import aggregation
+from test_compare_fact import a_fact
 
 TEMPLATE = Path(__file__).parents[2] / "report" / "page.html.j2"
 LABELS = ["World", "Sport", "Business"]
@@ -206,6 +207,47 @@ def test_each_figure_of_a_metric_is_the_same_text_everywhere(run):
         assert f"({title} {base} to {tuned})" in text, "the first screen"
         assert re.search(rf"{base} to {tuned} \({re.escape(delta)}[;,]", text), "pair by pair"
         assert f"Dashed: the mean, {delta}." in text, "the differences, example by example"
+
+
+def test_the_figure_of_a_base_is_the_same_text_in_own_and_cross_task_rows():
+    """Intervals whose widths deserve from no decimals to three."""
+    common = {"metric": "perplexity", "higher_is_better": False, "base": 72.648, "seeds": 3}
+    worse = {"ci_low": 951.0, "ci_high": 1200.0, "adapters_low": 971.0, "adapters_high": 1179.0}
+    close = {"ci_low": -0.014, "ci_high": -0.012, "p_holm": 0.001}
+    facts = [
+        a_fact(experiment="own", task="prose", **common, tuned=67.083, delta=-5.565,
+               ci_low=-7.47, ci_high=-3.66, adapters_low=-6.82, adapters_high=-4.31),
+        a_fact(experiment="other", task="prose", **common, tuned=1147.96, delta=1075.31, **worse),
+        a_fact(experiment="third", task="prose", **common, tuned=73.0, delta=0.352, p_holm=0.8,
+               adapters_p_holm=0.8, ci_low=-80.0, ci_high=80.0, detectable=90.0),
+        a_fact(experiment="other", task="news"),
+        a_fact(experiment="third", task="news", tuned=0.237, delta=-0.013, **close),
+        a_fact(experiment="large", task="prose", model="large", **common | {"base": 8.25},
+               tuned=7.75, delta=-0.5, ci_low=-0.7, ci_high=-0.3),
+    ]  # fmt: skip
+    tuned_on = {"own": "prose", "other": "news", "third": "news", "large": "prose"}
+    data = ReportData(
+        facts,
+        {name: {"task": task, "main_metric": "", "model": "m"} for name, task in tuned_on.items()},
+        controls=[a_fact(experiment="own", task="prose", against="tfidf", **common | {
+            "base": 90.0}, tuned=67.083, delta=-22.9)],
+        metrics={"perplexity": {"title": "Perplexity"}, "accuracy": {"title": "Accuracy"}},
+    )  # fmt: skip
+    html = page.render(data, TEMPLATE)
+    rows = [
+        [plain(cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL)]
+        for row in re.findall(r"<tr.*?</tr>", html[: html.index("</table>")], re.DOTALL)
+    ]
+    bases = [cells[1] for cells in rows if "★" in cells[0]]
+    assert bases == ["72.6", "72.6", "72.6", "0.2500", "0.2500", "8.25"]
+    text = plain(html)
+    assert {*re.findall(r"Perplexity on prose (?:from|is not shown:) (\S+) to", text)} == {
+        "72.6", "8.25"
+    }  # fmt: skip
+    assert {*re.findall(r"Accuracy on news from (\S+) to", text)} == {"0.2500"}
+    assert "Perplexity on prose, 15.8 times higher (72.6 to 1,148.0, other)." in text
+    assert "(90.0 against 67.1)" in text
+    assert {*re.findall(r"73(?:\.\d+)?\b", text)} == {"73.0"}
 
 
 def test_every_section_names_the_seeds(run):

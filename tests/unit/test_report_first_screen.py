@@ -246,8 +246,10 @@ def check_own_tasks(text: str, table: list[dict[str, str]]) -> None:
 
 WORSE = re.compile(
     rf"Cross-task, (?P<worse>\d+) of (?P<pairs>\d+) pairs? became worse, on (?P<hurt>\d+) tasks?"
-    rf"(?:, at worst (?:(?P<title>{TITLE}) on )?(?P<task>\w+)(?: ×(?P<factor>{NUMBER}))?"
-    rf"(?: \(?(?P<base>{NUMBER}) to (?P<tuned>{NUMBER})(?:, (?P<experiment>\w+)\))?)?)?\."
+    rf"(?:, at worst (?:(?P<title>{TITLE}) on )?(?P<task>\w+)"
+    rf"(?:, (?P<more>more than )?(?P<times>{NUMBER}) times (?P<side>lower|higher))?"
+    r"(?P<nothing>, which fell to 0)?"
+    rf"(?:,? \(?(?P<base>{NUMBER}) to (?P<tuned>{NUMBER}))?(?:(?:, | \()(?P<experiment>\w+)\))?)?\."
 )
 NO_HARM = re.compile(r"Cross-task, harm is not shown in (\d+) pairs? on (\d+) tasks?\.")
 
@@ -278,18 +280,33 @@ def check_cross_task(text: str, table: list[dict[str, str]]) -> None:
     row = worst[0]
     if parsed["title"]:
         assert parsed["title"] == TITLES[row["metric"]]
-    if parsed["factor"]:
-        assert is_written(parsed["factor"], number(row, "tuned") / number(row, "base"))
+    if parsed["times"]:
+        assert _float(parsed["times"]) > 1
+        higher_is_better = row["higher_is_better"] == "True"
+        assert parsed["side"] == ("lower" if higher_is_better else "higher")
+        if parsed["more"]:
+            assert worse_by(row) > _float(parsed["times"])
+        else:
+            assert is_written(parsed["times"], worse_by(row))
+    elif parsed["nothing"]:
+        assert (number(row, "tuned"), row["higher_is_better"]) == (0, "True")
+    elif parsed["task"]:
+        assert parsed["base"], "nothing says how much"
     if parsed["base"]:
         assert is_written(parsed["base"], number(row, "base"))
         assert is_written(parsed["tuned"], number(row, "tuned"))
 
 
-AGAINST = re.compile(rf"(tfidf|nearest) on (\w+) \((?:no figure|({NUMBER}) against ({NUMBER}))\)")
+AGAINST = re.compile(
+    rf"(tfidf|nearest) on (\w+)(?: \((no figure)?(?:({NUMBER}) against ({NUMBER}))?\))?"
+)
 BEATEN = re.compile(
-    r"Every plain baseline is beaten on (?:(?P<beaten>\d+|none) of )?(?P<total>\d+) "
-    r"(?P<what>task|experiment)s?(?P<how>; the best: |; closest: |, not |)(?P<named>.*?)"
-    r"(?P<more>, among others)?\."
+    r"Every plain baseline is beaten on (?P<total>\d+) (?P<what>task|experiment)s?"
+    r"(?P<how>; the best: |; closest: |)(?P<named>.*)\."
+)
+NOT_BEATEN = re.compile(
+    r"(?P<how>better|not shown to be beaten) on (?P<count>\d+)"
+    r"(?: of (?P<total>\d+) (?P<what>task|experiment)s?)?(?:(?P<such>: |, such as )(?P<named>.+))?"
 )
 
 
@@ -300,46 +317,50 @@ def check_baselines(text: str, table: list[dict[str, str]]) -> None:
     if not pairs:
         assert text == "No plain baseline was compared."
         return
-    tasks = {row["task"] for row in table}
-    open_ones = {
-        name: [row for row in group if outcome(row) != "improved"] for name, group in pairs.items()
-    }
-    failing = {name: group for name, group in open_ones.items() if group}
+    better, undecided = [], []
+    for group in pairs.values():
+        won = [row for row in group if outcome(row) == "worsened"]
+        open_ones = [row for row in group if outcome(row) != "improved"]
+        if open_ones:
+            (better if won else undecided).append(won or open_ones)
     if len(pairs) == 1:
-        (group,) = pairs.values()
         begin = "beats every plain baseline, the best being"
-        if failing:
-            (group,) = failing.values()
-            against = AGAINST.search(text)[1]
-            (named,) = [row for row in group if row["against"] == against]
-            worse = outcome(named) == "worsened"
-            begin = "does not beat" if worse else "is not shown to beat"
+        if better or undecided:
+            begin = "does not beat" if better else "is not shown to beat"
         assert text.startswith(f"The tuned model {begin} ")
-        check_best(text, [group])
+        check_best(text, [*better, *undecided] or list(pairs.values()))
         return
-    parsed = BEATEN.fullmatch(text)
-    assert parsed, text
-    assert int(parsed["total"]) == len(pairs)
-    assert parsed["what"] == ("task" if len(tasks) == len(pairs) else "experiment")
-    assert parsed["beaten"] == (str(len(pairs) - len(failing)) if failing else None) or (
-        parsed["beaten"] == "none" and len(failing) == len(pairs)
-    )
-    if not parsed["how"]:
+    what = "task" if len({row["task"] for row in table}) == len(pairs) else "experiment"
+    if not better and not undecided:
+        parsed = BEATEN.fullmatch(text)
+        assert parsed, text
+        assert (int(parsed["total"]), parsed["what"]) == (len(pairs), what)
+        if parsed["how"]:
+            named = check_best(parsed["named"], list(pairs.values()))
+            assert named == (1 if parsed["how"] == "; closest: " else len(pairs))
         return
-    if failing:
-        assert parsed["how"] == ", not "
-        named = check_best(parsed["named"], list(failing.values()))
-        assert bool(parsed["more"]) == (named < len(failing))
-    else:
-        named = check_best(parsed["named"], list(pairs.values()))
-        assert named == (1 if parsed["how"] == "; closest: " else len(pairs))
+    counted = {}
+    begin = "Plain baselines are "
+    assert text.startswith(begin)
+    for place, segment in enumerate(text.removeprefix(begin).removesuffix(".").split("; ")):
+        parsed = NOT_BEATEN.fullmatch(segment)
+        assert parsed, segment
+        group = better if parsed["how"] == "better" else undecided
+        counted[parsed["how"]] = int(parsed["count"])
+        assert int(parsed["count"]) == len(group)
+        if place == 0:
+            assert (int(parsed["total"]), parsed["what"]) == (len(pairs), what)
+        if parsed["such"]:
+            named = check_best(parsed["named"], group)
+            assert (named == len(group)) == (parsed["such"] == ": ")
+    assert sum(counted.values()) == len(better) + len(undecided)
 
 
 def check_best(text: str, groups: list[list[dict[str, str]]]) -> int:
     """Each baseline that is named is the best of one of the groups; how many are named."""
     named = AGAINST.findall(text)
     assert named, text
-    for against, task, theirs, ours in named:
+    for against, task, unknown, theirs, ours in named:
         candidates = []
         for group in groups:
             known = [row for row in group if row["base"]] or group
@@ -348,12 +369,14 @@ def check_best(text: str, groups: list[list[dict[str, str]]]) -> int:
             candidates += [row for row in known if sign * (number(row, "base") or 0) == best]
         assert any(
             (row["against"], row["task"]) == (against, task)
+            and (not unknown or outcome(row) == "unknown")
             and (
-                outcome(row) == "unknown"
-                if not theirs
-                else outcome(row) != "unknown"
-                and is_written(theirs, number(row, "base"))
-                and is_written(ours, number(row, "tuned"))
+                not theirs
+                or (
+                    outcome(row) != "unknown"
+                    and is_written(theirs, number(row, "base"))
+                    and is_written(ours, number(row, "tuned"))
+                )
             )
             for row in candidates
         ), text
@@ -385,7 +408,7 @@ TIME = re.compile(
 
 
 def check_cost(text: str, costs: list[float]) -> None:
-    parsed = re.fullmatch(r"Computing: (.+), at most ([\d.]+) GB of memory\.", text)
+    parsed = re.fullmatch(r"Computing: (.+), peak memory ([\d.]+) GB\.", text)
     assert parsed, text
     time = {
         name: float(value or 0) for name, value in TIME.fullmatch(parsed[1]).groupdict().items()
@@ -400,7 +423,7 @@ def check_cost(text: str, costs: list[float]) -> None:
 
 
 @settings(
-    max_examples=150,
+    max_examples=100,
     deadline=None,
     derandomize=True,
     database=None,
@@ -457,15 +480,19 @@ def test_the_check_sees_a_wrong_word(right, wrong):
 @pytest.mark.parametrize(
     ("figures", "is_right"),
     [
-        ("×13.4 (63 to 846, x)", True),
-        ("×13.5 (63 to 846, x)", False),
-        ("×13.4 (63 to 845, x)", False),
+        ("13.4 times higher (63 to 846, x)", True),
+        ("13.4 times higher", True),
+        ("13.5 times higher (63 to 846, x)", False),
+        ("13.4 times lower (63 to 846, x)", False),
+        ("13.4 times higher (63 to 845, x)", False),
+        ("more than 1,000 times higher (x)", False),
+        ("which fell to 0 (63 to 846, x)", False),
     ],
 )
 def test_the_check_sees_a_wrong_factor(figures, is_right):
     harm = {"metric": "perplexity", "higher_is_better": False, "base": 63.0, "tuned": 846.0}
     table = read(_csv([harm | {"delta": 783.0, "task": "u"}]))
-    text = f"Cross-task, 1 of 1 pair became worse, on 1 task, at worst Perplexity on u {figures}."
+    text = f"Cross-task, 1 of 1 pair became worse, on 1 task, at worst Perplexity on u, {figures}."
     if is_right:
         check_cross_task(text, table)
     else:

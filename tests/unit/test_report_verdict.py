@@ -318,8 +318,8 @@ def test_harm_is_counted_by_pairs_and_tasks_and_named_as_a_factor():
         a_fact(experiment="a-lora", task="b", p_holm=0.5, adapters_p_holm=0.5),
     ]
     assert parts(*own, *other, tasks=tuned_on(own))[1] == (
-        "Cross-task, 2 of 3 pairs became worse, on 1 task, at worst Perplexity on a ×13.4 (63 to "
-        "846, b-lora)."
+        "Cross-task, 2 of 3 pairs became worse, on 1 task, at worst Perplexity on a, 13.4 times "
+        "higher (63 to 846, b-lora)."
     )
     assert parts(*own, other[2], tasks=tuned_on(own))[1] == (
         "Cross-task, harm is not shown in 1 pair on 1 task."
@@ -330,8 +330,23 @@ def test_harm_is_counted_by_pairs_and_tasks_and_named_as_a_factor():
 @pytest.mark.parametrize(
     ("changes", "size"),
     [
-        ({"base": 0.6, "tuned": 0.0, "delta": -0.6}, "Accuracy on u ×0 (0.60 to 0.00, x)"),
-        ({"base": 0.8, "tuned": 0.2, "delta": -0.6}, "Accuracy on u ×0.250 (0.80 to 0.20, x)"),
+        (
+            {"base": 0.6, "tuned": 0.0, "delta": -0.6},
+            "Accuracy on u, which fell to 0 (0.60 to 0.00, x)",
+        ),
+        (
+            {"base": 0.8, "tuned": 0.2, "delta": -0.6},
+            "Accuracy on u, 4.00 times lower (0.80 to 0.20, x)",
+        ),
+        (
+            {"base": 0.08336, "tuned": 0.00059, "delta": -0.0828},
+            "Accuracy on u, 141 times lower (x)",
+        ),
+        (
+            {"base": 0.6, "tuned": 1e-9, "delta": -0.6},
+            "Accuracy on u, more than 1,000 times lower (x)",
+        ),
+        ({"base": 0.6, "tuned": 0.599, "delta": -0.001}, "Accuracy on u (0.60 to 0.60, x)"),
         ({"base": -0.2, "tuned": -0.8, "delta": -0.6}, "Accuracy on u (−0.20 to −0.80, x)"),
         (
             {"base": 0.0, "tuned": 0.6, "higher_is_better": False},
@@ -339,7 +354,7 @@ def test_harm_is_counted_by_pairs_and_tasks_and_named_as_a_factor():
         ),
     ],
 )
-def test_harm_without_a_ratio_is_named_by_its_figures(changes, size):
+def test_harm_is_a_factor_of_at_least_one_or_named_by_its_figures(changes, size):
     other = a_fact(task="u", **changes)
     assert parts(a_fact(), other)[1].endswith(f"at worst {size}.")
 
@@ -399,8 +414,8 @@ def test_plain_baselines_of_several_tasks():
     titles = {"tfidf": "Nearest training example"}
     shared = {"tasks": tuned_on(facts), "baseline_titles": titles}
     assert parts(*facts, controls=controls, **shared)[2] == (
-        "Every plain baseline is beaten on 2 of 3 tasks, not nearest training example on b (0.92 "
-        "against 0.85)."
+        "Plain baselines are better on 1 of 3 tasks: nearest training example on b (0.92 against "
+        "0.85)."
     )
     assert parts(*facts, controls=controls[:1] + controls[2:], **shared)[2] == (
         "Every plain baseline is beaten on 2 tasks; the best: nearest training example on a (0.72 "
@@ -413,7 +428,7 @@ def test_the_strongest_limit_and_the_cost_end_the_first_screen():
                          columns=COSTS)  # fmt: skip
     assert parts(a_fact(seeds=1), costs=costs)[3:] == [
         "Strongest limit: one training seed, so this says nothing of the recipe.",
-        "Computing: 29 min 26 s, at most 1.60 GB of memory.",
+        "Computing: 29 min 26 s, peak memory 1.60 GB.",
     ]
 
 
@@ -424,19 +439,52 @@ def test_the_words_stay_few_with_many_experiments():
     other = [a_fact(experiment=f"e{n}", task="t0", **PROSE | HARM) for n in range(1, 40)]
     controls = [control(experiment=f"e{n}", task=f"t{n}", **BEATEN) for n in range(40)]
     summary = verdict.summarize(run(*own, *other, tasks=tuned_on(own), controls=controls))
-    assert len(summary.overall.split()) <= first_screen.MOST_WORDS
+    assert len(summary.text.split()) <= first_screen.MOST_WORDS
     assert summary.parts[:3] == [
         "Tuning (mean of 3 seeds) helped on 40 of 40 tasks, such as t3 (Accuracy 0.01 to 0.85).",
-        "Cross-task, 39 of 39 pairs became worse, on 1 task, at worst Perplexity on t0 ×13.4 (63 "
-        "to 846, e1).",
+        "Cross-task, 39 of 39 pairs became worse, on 1 task, at worst Perplexity on t0, 13.4 times "
+        "higher (63 to 846, e1).",
         "Every plain baseline is beaten on 40 tasks; closest: tfidf on t0 (0.72 against 0.85).",
     ]
     assert len(summary.pairs) == 79
 
 
-def test_the_text_file_begins_with_the_first_screen_and_has_a_line_for_each_pair():
+def test_baselines_that_win_are_told_from_those_that_are_not_shown_to_be_beaten():
+    facts = three_tasks()
+    titles = {"tfidf": "TF-IDF", "nearest": "Nearest training example"}
+    shared = {"tasks": tuned_on(facts), "baseline_titles": titles}
+    undecided = control(experiment="a-lora", task="a", **BEATEN | {"p_value": 0.2})
+    wins = control("nearest", experiment="b-lora", task="b", **NOT_BEATEN)
+    higher = control(experiment="b-lora", task="b", base=0.99, delta=-0.14, p_value=0.3)
+    beaten = control(experiment="c-lora", task="c", **BEATEN)
+    assert parts(*facts, controls=[undecided, wins, higher, beaten], **shared)[2] == (
+        "Plain baselines are better on 1 of 3 tasks: nearest training example on b (0.92 against "
+        "0.85); not shown to be beaten on 1: TF-IDF on a (0.72 against 0.85)."
+    )
+    assert parts(*facts, controls=[undecided, beaten], **shared)[2] == (
+        "Plain baselines are not shown to be beaten on 1 of 2 tasks: TF-IDF on a (0.72 against "
+        "0.85)."
+    )
+
+
+def test_wordings_on_baselines_grow_shorter():
+    facts = three_tasks()
+    lost = [control(experiment=f"{task}-lora", task=task, **NOT_BEATEN) for task in "abc"]
+    titles = {"tfidf": "TF-IDF"}
+    data = run(*facts, tasks=tuned_on(facts), controls=lost, baseline_titles=titles)
+    begin = "Plain baselines are better on 3 of 3 tasks"
+    figures = "(0.92 against 0.85)"
+    assert first_screen.baselines(data) == [
+        f"{begin}: TF-IDF on a {figures}, TF-IDF on b {figures}, TF-IDF on c {figures}.",
+        f"{begin}: TF-IDF on a, TF-IDF on b, TF-IDF on c.",
+        f"{begin}, such as TF-IDF on a.",
+        f"{begin}.",
+    ]
+
+
+def test_the_text_file_is_the_first_screen_one_sentence_a_line():
     data = run(a_fact(), a_fact(metric="rouge_l", main=False), a_fact(task="u"))
     summary = verdict.summarize(data)
-    assert summary.lines[0] == " ".join(summary.parts)
-    assert [line.split(" ")[1] for line in summary.lines[1:]] == ["x:", "x:"]
+    assert summary.text.splitlines() == summary.parts == first_screen.parts(data)
+    assert summary.text.endswith(".\n")
     assert [(one.task, one.own) for one in summary.pairs] == [("t", True), ("u", False)]

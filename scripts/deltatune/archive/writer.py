@@ -135,7 +135,7 @@ def _manifests(members: Mapping[str, Content]) -> Iterable[tuple[str, dict[str, 
 
 
 def _verdict(members: Mapping[str, Content]) -> str:
-    return _bytes(members[f"{crate.RUN}/verdict.txt"]).decode().split("\n", 1)[0]
+    return " ".join(_bytes(members[f"{crate.RUN}/verdict.txt"]).decode().splitlines())
 
 
 def _posix(path: str | Path) -> str:

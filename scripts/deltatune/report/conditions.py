@@ -158,7 +158,7 @@ def copy_beats_base(data: ReportData) -> Details:
             continue
         sign = 1 if fact.higher_is_better else -1
         if sign * (control.base - fact.base) >= 0:
-            decimals = numbers.decimals_for(fact)
+            decimals = data.decimals(fact)
             yield {
                 "task": fact.task,
                 "metric": data.metric_title(fact.metric),
@@ -183,14 +183,16 @@ def length_changed(data: ReportData) -> Details:
         others = base["words_median"], reference
         if any(words < other / 2 or words > 2 * other for other in others):
             figures = {"tuned": words, "base": base["words_median"], "reference": reference}
-            yield where | {name: f"{value:,.4g}" for name, value in figures.items()}
+            yield where | {
+                name: numbers.format_count_mean(value) for name, value in figures.items()
+            }
 
 
 def one_word(data: ReportData) -> Details:
     for where, _, tuned in _behaviors(data):
         reference = tuned["reference_words_median"]
         if tuned["words_median"] <= 1 < reference:
-            yield where | {"reference": f"{reference:,.4g}"}
+            yield where | {"reference": numbers.format_count_mean(reference)}
 
 
 def repetition(data: ReportData) -> Details:
@@ -244,7 +246,7 @@ def seed_spread(data: ReportData) -> Details:
     for fact in outcomes.main_facts(data.facts):
         shown = data.outcome(fact) in outcomes.DECIDED
         if shown and fact.seed_sd is not None and fact.seed_sd >= abs(fact.delta) / 2:
-            decimals = max(numbers.decimals_for(fact), 2)
+            decimals = max(data.decimals(fact), 2)
             yield {
                 **_names(data, fact),
                 "seed_sd": numbers.format_number(fact.seed_sd, decimals),

@@ -1,6 +1,7 @@
 """What the page shows, as plain data: `collect` fills it, the sections read it."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import pandas as pd
 
@@ -15,6 +16,11 @@ COSTS = ["stage", "name", "seconds", "peak_memory_gb", "tokens_per_second"]
 
 Pair = tuple[str, str]
 """(experiment, task)."""
+
+
+def _figure(fact: Fact) -> tuple[str, str, str]:
+    """What a base's figure is of."""
+    return fact.task, fact.metric, fact.model
 
 
 def _empty(columns: list[str]) -> pd.DataFrame:
@@ -132,16 +138,18 @@ class ReportData:
     def cross_task_facts(self) -> list[Fact]:
         return outcomes.cross_task_facts(self.facts, self.experiments)
 
-    def fact(self, experiment: str, task: str, metric: str) -> Fact | None:
-        """The fact of one metric of a pair."""
-        key = experiment, task, metric
-        every = (one for one in self.facts if (one.experiment, one.task, one.metric) == key)
-        return next(every, None)
-
     def decimals(self, fact: Fact) -> int:
-        """Those of the fact against the base, so that a tuned figure is the same text beside a
-        baseline's."""
-        return numbers.decimals_for(self.fact(*fact.pair, fact.metric) or fact)
+        """Those of every figure of its task, metric and model, so that the base's figure is the
+        same text wherever it stands, and a tuned one beside a baseline's."""
+        return self._decimals.get(_figure(fact), numbers.decimals_for(fact))
+
+    @cached_property
+    def _decimals(self) -> dict[tuple[str, str, str], int]:
+        """(task, metric, model) → the most decimals that one of its facts deserves."""
+        most: dict[tuple[str, str, str], int] = {}
+        for fact in self.facts:
+            most[_figure(fact)] = max(most.get(_figure(fact), 0), numbers.decimals_for(fact))
+        return most
 
     def baseline_title(self, name: str) -> str:
         return self.baseline_titles.get(name, name.replace("_", " "))

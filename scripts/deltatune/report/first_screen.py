@@ -7,9 +7,11 @@ shorter ones by turns.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
+from enum import Enum
 
 from deltatune.compare.fact import Fact
 from deltatune.report import limits, numbers, outcomes, words
@@ -19,6 +21,9 @@ from deltatune.report.outcomes import Outcome
 MOST_WORDS = 90
 MOST_WORDS_OF_OWN = 45
 """More of them about own tasks would leave too little for harm and baselines."""
+
+LEAST_TIMES = 1.005
+"""Below, a factor would be written as 1.00."""
 
 Wordings = list[str]
 """The same statement, from the longest to the shortest."""
@@ -118,7 +123,7 @@ def _figures(data: ReportData, fact: Fact) -> str:
     title = data.metric_title(fact.metric)
     if result is Outcome.UNKNOWN:
         return title
-    text = f"{title} {words.change(fact)}"
+    text = f"{title} {words.change(fact, data.decimals(fact))}"
     if result is Outcome.EQUIVALENT:
         sure = f"{100 * data.confidence:.4g}%"
         return f"{text}, within {data.margins[fact.metric]:g} of the base, {sure} sure"
@@ -147,15 +152,12 @@ def cross_task(data: ReportData, facts: Sequence[Fact]) -> Wordings:
     hurt = numbers.plural(len({fact.task for fact in harmed}), "tasks")
     begin = f"Cross-task, {len(harmed)} of {pairs} became worse, on {hurt}"
     worst = max(harmed, key=harm)
-    ratio = factor(worst)
-    changed = words.change(worst)
-    size = f"{ratio} ({changed}" if ratio else f"({changed}"
-    title = data.metric_title(worst.metric)
-    return [
-        f"{begin}, at worst {title} on {worst.task} {size}, {worst.experiment}).",
-        f"{begin}, at worst {worst.task} {ratio or changed}.",
-        f"{begin}.",
-    ]
+    at_worst = f"{begin}, at worst {data.metric_title(worst.metric)} on {worst.task}"
+    change = words.change(worst, data.decimals(worst))
+    size = how_much(worst)
+    figures = f"{change}, " if not size or _is_in_figures(data, worst) else ""
+    full = f"{at_worst}{size and f', {size}'} ({figures}{worst.experiment})."
+    return [full, f"{at_worst}, {size or change}.", f"{begin}."]
 
 
 def harm(fact: Fact, reverse: bool = False) -> float:
@@ -174,11 +176,22 @@ def harm(fact: Fact, reverse: bool = False) -> float:
     return high / low if low > 0 else math.inf
 
 
-def factor(fact: Fact) -> str:
-    """'×13.4': tuned over base; empty where there is no such ratio."""
-    if fact.base <= 0 or fact.tuned < 0:
-        return ""
-    return numbers.format_factor(fact.tuned / fact.base)
+def how_much(fact: Fact) -> str:
+    """'142 times lower', 'which fell to 0': the size of a harm; empty where there is no such ratio,
+    or one that is written as 1."""
+    side = "lower" if fact.higher_is_better else "higher"
+    times = harm(fact)
+    if math.isinf(times):
+        return "which fell to 0" if fact.higher_is_better else ""
+    return f"{numbers.format_times(times)} {side}" if times >= LEAST_TIMES else ""
+
+
+def _is_in_figures(data: ReportData, fact: Fact) -> bool:
+    """Whether a reader who divides the written figures gets the factor: '0.083 to 0.001' does not
+    show 142 times."""
+    decimals = data.decimals(fact)
+    written = {name: round(getattr(fact, name), decimals) for name in ("base", "tuned")}
+    return math.isclose(harm(dataclasses.replace(fact, **written)), harm(fact), rel_tol=0.05)
 
 
 # ---------------------------------------------------------------- plain baselines
@@ -201,21 +214,46 @@ def baselines(data: ReportData) -> Wordings:
             f"{every}; closest: {_against(data, _best(closest))}.",
             f"{every}.",
         ]
-    open_ones = [
-        [one for one in pair if data.outcome(one) is not Outcome.IMPROVED] for pair in failing
-    ]
-    named = [_against(data, _best(pair)) for pair in open_ones]
+    better, undecided = [], []
+    for pair in failing:
+        won = [one for one in pair if data.outcome(one) is Outcome.WORSENED]
+        if won:
+            better.append(_best(won))
+        else:
+            not_beaten = [one for one in pair if data.outcome(one) is not Outcome.IMPROVED]
+            undecided.append(_best(not_beaten))
     if len(pairs) == 1:
-        worse = data.outcome(_best(open_ones[0])) is Outcome.WORSENED
-        verb = "does not beat" if worse else "is not shown to beat"
-        return [f"The tuned model {verb} {named[0]}."]
-    beaten = len(pairs) - len(failing)
-    begin = f"Every plain baseline is beaten on {beaten or 'none'} of {_count(pairs)}"
-    return [
-        f"{begin}, not {', '.join(named)}.",
-        f"{begin}, not {named[0]}{', among others' if len(named) > 1 else ''}.",
-        f"{begin}.",
-    ]
+        verb = "does not beat" if better else "is not shown to beat"
+        return [f"The tuned model {verb} {_against(data, [*better, *undecided][0])}."]
+    groups = {"better": better, "not shown to be beaten": undecided}
+    wordings = [_not_beaten(data, groups, _count(pairs), naming) for naming in Naming]
+    return list(dict.fromkeys(wordings))
+
+
+class Naming(Enum):
+    """What is named of each group of baselines, from the longest to the shortest."""
+
+    FIGURES = "each with its figures"
+    EACH = "each"
+    ONE = "the first"
+    NONE = "none"
+
+
+def _not_beaten(data: ReportData, groups: dict[str, list[Fact]], total: str, naming: Naming) -> str:
+    """'Plain baselines are better on 1 of 3 tasks: TF-IDF on news; not shown to be beaten on 1'."""
+    segments = []
+    for how, facts in groups.items():
+        if not facts:
+            continue
+        text = f"{how} on {len(facts)}" + ("" if segments else f" of {total}")
+        if naming is Naming.FIGURES:
+            text += ": " + ", ".join(_against(data, fact) for fact in facts)
+        elif naming is Naming.EACH or (naming is Naming.ONE and len(facts) == 1):
+            text += ": " + ", ".join(_where(data, fact) for fact in facts)
+        elif naming is Naming.ONE:
+            text += f", such as {_where(data, facts[0])}"
+        segments.append(text)
+    return f"Plain baselines are {'; '.join(segments)}."
 
 
 def _count(pairs: Sequence[Sequence[Fact]]) -> str:
@@ -232,12 +270,17 @@ def _best(controls: Sequence[Fact]) -> Fact:
 
 def _against(data: ReportData, fact: Fact) -> str:
     """'TF-IDF on news (0.92 against 0.86)'."""
-    title = words.in_a_sentence(data.baseline_title(fact.against))
+    where = _where(data, fact)
     if data.outcome(fact) is Outcome.UNKNOWN:
-        return f"{title} on {fact.task} (no figure)"
+        return f"{where} (no figure)"
     decimals = data.decimals(fact)
     theirs, ours = (numbers.format_number(value, decimals) for value in (fact.base, fact.tuned))
-    return f"{title} on {fact.task} ({theirs} against {ours})"
+    return f"{where} ({theirs} against {ours})"
+
+
+def _where(data: ReportData, fact: Fact) -> str:
+    """'TF-IDF on news'."""
+    return f"{words.in_a_sentence(data.baseline_title(fact.against))} on {fact.task}"
 
 
 # ---------------------------------------------------------------- limit and cost
@@ -253,9 +296,5 @@ def cost(data: ReportData) -> Wordings:
         return []
     seconds = numbers.format_seconds(data.costs["seconds"].sum())
     memory = data.costs["peak_memory_gb"].max()
-    peak = (
-        f", at most {numbers.format_number(memory, 2)} GB of memory"
-        if numbers.finite(memory)
-        else ""
-    )
+    peak = f", peak memory {numbers.format_number(memory, 2)} GB" if numbers.finite(memory) else ""
     return [f"Computing: {seconds}{peak}."]

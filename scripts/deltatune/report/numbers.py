@@ -103,15 +103,24 @@ def _digits(value: float) -> str:
     return f"{value:.10f}".rstrip("0")
 
 
-def format_factor(value: float) -> str:
-    """'×13.4', '×0.42': three digits, without an exponent."""
-    decimals = max(0, 2 - math.floor(math.log10(value))) if value > 0 else 0
-    return f"×{value:,.{decimals}f}"
+MOST_TIMES = 1000
+
+
+def format_times(value: float) -> str:
+    """'13.4 times', 'more than 1,000 times': a factor of 1 or more, in three digits."""
+    if value > MOST_TIMES:
+        return f"more than {MOST_TIMES:,} times"
+    return f"{value:,.{max(0, 2 - math.floor(math.log10(value)))}f} times"
 
 
 def format_count(value) -> str:
     """'1,235'."""
     return f"{round(float(value)):,}" if finite(value) else NOTHING
+
+
+def format_count_mean(value: float) -> str:
+    """'9', '9.4': a mean or median of counts."""
+    return format_number(value, 1).removesuffix(".0")
 
 
 def plural(count: int, word: str) -> str:

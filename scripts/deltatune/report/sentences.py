@@ -51,31 +51,33 @@ def sentence(data: ReportData, fact: Fact) -> str:
     if result is Outcome.UNTESTED:
         return _untested(data, fact, title)
     if result in outcomes.DECIDED:
-        return _decided(fact, title, result, data.confidence)
-    facts = _facts(fact, data.confidence)
+        return _decided(data, fact, title, result)
+    facts = _facts(data, fact)
+    change = words.change(fact, data.decimals(fact))
     if result is Outcome.EQUIVALENT:
         margin = f"{data.margins[fact.metric]:g}"
         subject = words.subject(fact.seeds)
         text = (
             f"{subject} left {title} on {fact.task} within {margin} of the base, "
-            f"{_percent(data.confidence)} sure: {words.change(fact)} ({facts})."
+            f"{_percent(data.confidence)} sure: {change} ({facts})."
         )
         return text
-    text = f"A difference in {title} on {fact.task} is not shown: {words.change(fact)} ({facts})."
-    return text + _why_not_shown(fact, data.level) + _not_excluded(fact, data.level)
+    text = f"A difference in {title} on {fact.task} is not shown: {change} ({facts})."
+    return text + _why_not_shown(fact, data.level) + _not_excluded(data, fact)
 
 
-def _decided(fact: Fact, title: str, result: Outcome, confidence: float) -> str:
+def _decided(data: ReportData, fact: Fact, title: str, result: Outcome) -> str:
     improved = result is Outcome.IMPROVED
     verb = "raised" if fact.delta > 0 else "lowered"
     if improved and fact.higher_is_better:
         verb = "improved"
-    text = f"{words.subject(fact.seeds)} {verb} {title} on {fact.task} from {words.change(fact)}"
+    change = words.change(fact, data.decimals(fact))
+    text = f"{words.subject(fact.seeds)} {verb} {title} on {fact.task} from {change}"
     if not improved:
         text += ", which is worse"
     elif not fact.higher_is_better:
         text += ", and lower is better"
-    return f"{text} ({_facts(fact, confidence)})." + _care(fact)
+    return f"{text} ({_facts(data, fact)})." + _care(fact)
 
 
 def _care(fact: Fact) -> str:
@@ -85,13 +87,13 @@ def _care(fact: Fact) -> str:
     return " The interval includes zero, so take this with care."
 
 
-def _facts(fact: Fact, confidence: float) -> str:
+def _facts(data: ReportData, fact: Fact) -> str:
     """'+0.49; 95% interval 0.45 to 0.53, Holm-adjusted p ≤ 0.0003; 200 examples, 1 seed'."""
-    decimals = numbers.decimals_for(fact)
+    decimals = data.decimals(fact)
     difference = numbers.format_signed(fact.delta, decimals)
     if percent := numbers.percent_change(fact):
         difference += f" or {percent}"
-    name = numbers.interval_name(confidence)
+    name = numbers.interval_name(data.confidence)
     adapters = _interval(fact.adapters_low, fact.adapters_high, decimals)
     recipe = _interval(fact.ci_low, fact.ci_high, decimals)
     p = words.p_value(fact)
@@ -107,7 +109,7 @@ def _facts(fact: Fact, confidence: float) -> str:
         tests.append(of_these if adapters else "")
     if fact.no_interval and not (adapters or recipe):
         tests.append(f"no interval, since {why_missing(fact.no_interval)}")
-    sample = f"{words.sample(fact)}, {words.aggregation(fact)}"
+    sample = f"{words.sample(fact)}, {words.aggregation(fact, decimals)}"
     return "; ".join(filter(None, [difference, *tests, sample]))
 
 
@@ -140,17 +142,17 @@ def _why_not_shown(fact: Fact, level: float) -> str:
     return ""
 
 
-def _not_excluded(fact: Fact, level: float) -> str:
+def _not_excluded(data: ReportData, fact: Fact) -> str:
     """What an undetected difference does not rule out."""
     if fact.differing == 0:
-        share = excluded_share(fact.clusters, level)
+        share = excluded_share(fact.clusters, data.level)
         return (
             f" None of {numbers.plural(fact.clusters, fact.cluster_unit)} differs: a difference in "
             f"up to {share} of {fact.cluster_unit} cannot be excluded."
         )
     if fact.detectable is None:
         return ""
-    smallest = numbers.format_number(fact.detectable, max(numbers.decimals_for(fact), 2))
+    smallest = numbers.format_number(fact.detectable, max(data.decimals(fact), 2))
     return (
         f" The smallest difference that {words.sample(fact)} and "
         f"{numbers.plural(fact.seeds, 'seeds')} show with a power of 80%, at the level of "
@@ -162,7 +164,8 @@ def _untested(data: ReportData, fact: Fact, title: str) -> str:
     """Figures without a test: what they are, and why no more is stated."""
     because = [code for code in codes(fact.no_p) if code is not Missing.TWO_SEEDS]
     reason = "; ".join(code.words for code in because) or "the table has no p-value"
+    change = words.change(fact, data.decimals(fact))
     return (
-        f"{title} on {fact.task} went from {words.change(fact)} "
-        f"({_facts(fact, data.confidence)}). This is not tested: {reason}."
+        f"{title} on {fact.task} went from {change} "
+        f"({_facts(data, fact)}). This is not tested: {reason}."
     )

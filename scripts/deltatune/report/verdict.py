@@ -19,14 +19,9 @@ class Summary:
     pairs: list[PairSentence]
 
     @property
-    def overall(self) -> str:
-        """The first screen in one line, at most `first_screen.MOST_WORDS` words."""
-        return " ".join(self.parts)
-
-    @property
-    def lines(self) -> list[str]:
-        """results/verdict.txt."""
-        return [self.overall, *(f"- {one.experiment}: {one.text}" for one in self.pairs)]
+    def text(self) -> str:
+        """results/verdict.txt: the first screen alone, one sentence a line."""
+        return "".join(f"{one}\n" for one in self.parts)
 
 
 def summarize(data: ReportData) -> Summary:

@@ -45,9 +45,8 @@ def these_adapters(seeds: int) -> str:
     return {1: "this adapter", 2: "these two adapters"}.get(seeds, f"these {seeds} adapters")
 
 
-def change(fact: Fact) -> str:
+def change(fact: Fact, decimals: int) -> str:
     """'0.12 to 0.61'."""
-    decimals = numbers.decimals_for(fact)
     base, tuned = (numbers.format_number(value, decimals) for value in (fact.base, fact.tuned))
     return f"{base} to {tuned}"
 
@@ -60,13 +59,13 @@ def sample(fact: Fact) -> str:
     return f"{count} in {numbers.plural(fact.clusters, fact.cluster_unit)}"
 
 
-def aggregation(fact: Fact) -> str:
+def aggregation(fact: Fact, decimals: int) -> str:
     """'1 seed', 'mean over 3 seeds with SD 0.011'."""
     if fact.seeds == 1:
         return "1 seed"
     text = f"mean over {fact.seeds} seeds"
     if fact.seed_sd is not None:
-        text += f" with SD {numbers.format_number(fact.seed_sd, numbers.decimals_for(fact) + 1)}"
+        text += f" with SD {numbers.format_number(fact.seed_sd, decimals + 1)}"
     return text
 
 

@@ -57,5 +57,5 @@ def nearest_example(train: pd.DataFrame, test: pd.DataFrame, kind: TaskKind) -> 
 BASELINES = {
     "copied_input": Baseline("Copied input", copied_input),
     "most_frequent_output": Baseline("Most frequent training output", most_frequent_output),
-    "nearest_example": Baseline("Output of the nearest training example", nearest_example),
+    "nearest_example": Baseline("Nearest training example", nearest_example),
 }

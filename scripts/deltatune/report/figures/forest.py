@@ -1,6 +1,6 @@
 """Differences with their intervals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -35,6 +35,7 @@ def plot(
     facts: Sequence[Fact],
     titles: Mapping[str, str] | None = None,
     confidence: float = numbers.CONFIDENCE,
+    decimals: Callable[[Fact], int] = numbers.decimals_for,
 ) -> Figure:
     """Differences with their intervals: one small panel for each metric of a task, in its units.
 
@@ -46,6 +47,7 @@ def plot(
     is the interval of these adapters. Where there is no interval the reason stands below.
 
     titles: metric → its title; the name stands in for a missing one
+    decimals: those of a fact's difference
     """
     titles = titles or {}
     panels: dict[tuple[str, str], list[Fact]] = {}
@@ -69,11 +71,13 @@ def plot(
             if len(order) > 1:
                 title = f"{label(rows[0].task, 20)}: {title}"
             results = [outcomes.outcome(fact, level) for fact in rows]
-            _panel(axis, rows, results, title)
+            _panel(axis, rows, results, title, decimals)
     return figure
 
 
-def _panel(axis, rows: list[Fact], results: list[Outcome], title: str) -> None:
+def _panel(
+    axis, rows: list[Fact], results: list[Outcome], title: str, decimals: Callable[[Fact], int]
+) -> None:
     ends, places = [0.0], []
     place = 0.0
     for fact, result in zip(rows, results, strict=True):
@@ -92,7 +96,7 @@ def _panel(axis, rows: list[Fact], results: list[Outcome], title: str) -> None:
             markeredgewidth=1.6,
         )
         axis.annotate(
-            numbers.format_signed(fact.delta, numbers.decimals_for(fact)),
+            numbers.format_signed(fact.delta, decimals(fact)),
             (1.02, place),
             xycoords=("axes fraction", "data"),
             va="center",

@@ -7,7 +7,7 @@ from deltatune.report.data import Pair, ReportData
 
 
 def _count(value: float | None) -> str:
-    return numbers.NOTHING if value is None else f"{value:,.4g}"
+    return numbers.NOTHING if value is None else numbers.format_count_mean(value)
 
 
 def _share(value: float | None) -> str:
@@ -16,10 +16,17 @@ def _share(value: float | None) -> str:
     return f"{value:.0%}" if value >= 0.01 or value == 0 else f"{100 * value:.2g}%"
 
 
+def _probability(value: float | None) -> str:
+    """'97%', '0.35%', '3.4e-18': without percent where it is below 0.1%."""
+    if value is None or value == 0 or value >= 0.001:
+        return _share(value)
+    return f"{value:.2g}"
+
+
 ANSWERS: dict[str, tuple[str, Callable]] = {
     "words_median": ("Words, median", _count),
     "words_mean": ("Words, mean", _count),
-    "reference_words_median": ("Words of the reference, median", _count),
+    "reference_words_median": ("Reference words, median", _count),
     "tokens_mean": ("Tokens, mean", _count),
     "truncated_share": ("Cut off", _share),
     "empty_share": ("Empty", _share),
@@ -27,29 +34,46 @@ ANSWERS: dict[str, tuple[str, Callable]] = {
     "distinct_share": ("Different answers", _share),
 }
 LABELS: dict[str, tuple[str, Callable]] = {
-    "label_mass": ("Probability on the labels", _share),
+    "label_mass": ("Probability on the labels", _probability),
     "largest_predicted_share": ("Share of the label predicted most", _share),
     "chance": ("Accuracy by chance", _share),
 }
 
 
 def view(data: ReportData) -> list[dict]:
-    """Two tables, of answers and of labels, those that have rows: two rows for each pair."""
+    """Two tables, of answers and of labels, those that have rows: for each task a row of the base
+    and one of each experiment."""
     tables = [
-        _table("How they answer", ANSWERS, data.behavior),
-        _table("How they choose labels", LABELS, data.label_checks),
+        _table("How they answer", ANSWERS, data, data.behavior),
+        _table("How they choose labels", LABELS, data, data.label_checks),
     ]
     return [table for table in tables if table["rows"]]
 
 
-def _table(title: str, columns: Mapping, pairs: Mapping[Pair, Mapping[str, Mapping]]) -> dict:
-    rows = [
-        {
-            "pair": f"{experiment} on {task}",
-            "system": system,
-            "cells": [write(systems[system].get(key)) for key, (_, write) in columns.items()],
-        }
-        for (experiment, task), systems in pairs.items()
-        for system in ("base", "tuned")
-    ]
-    return {"title": title, "columns": [name for name, _ in columns.values()], "rows": rows}
+def _table(
+    title: str,
+    columns: Mapping[str, tuple[str, Callable]],
+    data: ReportData,
+    pairs: Mapping[Pair, Mapping[str, Mapping]],
+) -> dict:
+    """A base is that of all experiments of its model, so it has one row on each task."""
+    models = {data.experiments[experiment].get("model", "") for experiment, _ in pairs}
+    groups: dict[tuple[str, str], dict[str, Mapping]] = {}
+    for (experiment, task), systems in pairs.items():
+        model = data.experiments[experiment].get("model", "")
+        base = f"base, {model}" if len(models) > 1 else "base"
+        rows = groups.setdefault((task, model), {base: systems["base"]})
+        rows[f"tuned, {experiment}"] = systems["tuned"]
+    return {
+        "title": title,
+        "columns": [name for name, _ in columns.values()],
+        "rows": [
+            {
+                "task": task,
+                "system": system,
+                "cells": [write(figures.get(key)) for key, (_, write) in columns.items()],
+            }
+            for (task, _), systems in groups.items()
+            for system, figures in systems.items()
+        ],
+    }

@@ -18,17 +18,18 @@ def view(data: ReportData) -> dict | None:
     titles = {fact.metric: data.metric_title(fact.metric) for fact in data.facts}
     figures = []
     for number, (task, facts) in enumerate(tasks.items()):
-        figure = forest.plot(facts, titles, data.confidence)
+        figure = forest.plot(facts, titles, data.confidence, data.decimals)
         interval = numbers.interval_name(data.confidence)
-        described = "; ".join(_described(fact, titles, interval) for fact in facts)
+        described = "; ".join(
+            _described(fact, titles, interval, data.decimals(fact)) for fact in facts
+        )
         view = embed.view(figure, f"Differences on {task}: {described}.", f"forest{number}")
         figures.append({"task": task, "caption": caption(data, facts), "svg": view["svg"]})
     return {"figures": figures, "note": note(data)}
 
 
-def _described(fact: Fact, titles: dict[str, str], interval: str) -> str:
+def _described(fact: Fact, titles: dict[str, str], interval: str, decimals: int) -> str:
     """'ex, ROUGE-L +0.49, 95% interval 0.45 to 0.53' for those who cannot see the figure."""
-    decimals = numbers.decimals_for(fact)
     text = f"{fact.experiment}, {titles[fact.metric]} {numbers.format_signed(fact.delta, decimals)}"
     ends = numbers.format_interval(fact.ci_low, fact.ci_high, decimals)
     return f"{text}, no interval" if ends == numbers.NOTHING else f"{text}, {interval} {ends}"

@@ -11,7 +11,7 @@ from great_tables import GT, loc, style
 from markupsafe import Markup
 
 from deltatune.compare.fact import Fact
-from deltatune.compare.reasons import codes
+from deltatune.compare.reasons import Missing, codes
 from deltatune.report import numbers, outcomes, upstream, words
 from deltatune.report.data import ReportData
 from deltatune.report.outcomes import Outcome
@@ -27,8 +27,8 @@ BADGES = {
 }
 COLORS = {Outcome.IMPROVED: "var(--gain)", Outcome.WORSENED: "var(--loss)"}
 COLUMNS = (
-    *("group", "metric", "base", "tuned", "delta", "interval", "p", "adapters", "seed_sd"),
-    *("outcome", "main"),
+    *("group", "metric", "base", "tuned", "delta", "outcome", "interval", "p", "adapters"),
+    *("seed_sd", "main"),
 )
 MAIN, SECONDARY = "★", "†"
 
@@ -85,7 +85,8 @@ def _cells(data: ReportData, fact: Fact, group: str) -> dict:
 
 def _baseline_cells(data: ReportData, fact: Fact, group: str) -> dict:
     """In the column of the base stands the baseline's figure."""
-    title = clean(f"{data.metric_title(fact.metric)} against {data.baseline_title(fact.against)}")
+    baseline = words.in_a_sentence(data.baseline_title(fact.against))
+    title = clean(f"{data.metric_title(fact.metric)} against {baseline}")
     return {**_cells(data, fact, group), "metric": title, "seed_sd": numbers.NOTHING, "main": False}
 
 
@@ -116,6 +117,8 @@ def headline_html(frame: pd.DataFrame, data: ReportData) -> Markup:
     """headline_frame's table as markup without a style sheet of its own; cells are escaped."""
     results, main = frame["outcome"], frame["main"]
     frame = frame.drop(columns="main").assign(outcome=[BADGES[result] for result in results])
+    if not has_p(data):
+        frame = frame.drop(columns="p")
     for column in ("adapters", "seed_sd"):
         if (frame[column] == numbers.NOTHING).all():
             frame = frame.drop(columns=column)
@@ -149,6 +152,11 @@ def headline_html(frame: pd.DataFrame, data: ReportData) -> Markup:
     return Markup(upstream.bare_table(table.as_raw_html()))
 
 
+def has_p(data: ReportData) -> bool:
+    """Whether a row has a p-value of its estimand."""
+    return any(fact.p_value is not None for fact in [*data.facts, *data.controls])
+
+
 def notes(frame: pd.DataFrame, data: ReportData) -> str:
     """What a reader of headline_frame's table needs to know, no more than what it uses."""
     seeds = {fact.seeds for fact in data.facts}
@@ -162,18 +170,23 @@ def notes(frame: pd.DataFrame, data: ReportData) -> str:
             "Rows with “against” compare tuned with a plain baseline, whose figure stands in the "
             "column Base; each is tested at the full level."
         )
+    what = "Interval and p are" if has_p(data) else "The interval is"
     if seeds == {1}:
-        sentences.append("Interval and p are of this one adapter, over other test records.")
+        sentences.append(f"{what} of this one adapter, over other test records.")
     else:
         sentences.append(
-            "Interval and p are of the recipe, over other test records and training seeds; beside "
-            "them those of these adapters alone, over other test records."
+            f"{what} of the recipe, over other test records and training seeds. Farther right "
+            "stands what holds for these adapters alone, over other test records."
         )
     if 2 in seeds:
         sentences.append(
             "With two seeds the recipe has no p-value and its interval is rough: an outcome is of "
             "these two adapters, and the rough interval must leave out zero as well."
         )
+    every = {code: None for fact in data.facts for code in codes(fact.no_p)}
+    missing = "; ".join(code.words for code in every if code is not Missing.TWO_SEEDS)
+    if missing and not has_p(data):
+        sentences.append(f"No row has a p-value: {missing}.")
     if (frame["seed_sd"] != numbers.NOTHING).any():
         sentences.append("Seed SD: standard deviation of the tuned figure over training seeds.")
     return " ".join(sentences)

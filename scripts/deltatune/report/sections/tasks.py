@@ -61,7 +61,9 @@ def spread_view(data: ReportData, number: int, name: str) -> dict:
     if fact is not None and fact.n == total:
         scored = words.sample(fact)
     alt = f"Differences of {title} over {scored}, {tuned}: {counts}."
-    caption = f"How far {scored} moved; {tuned}. Gray: unchanged. {_dashed(fact, scores, unit)}"
+    caption = (
+        f"How far {scored} moved; {tuned}. Gray: unchanged. {_dashed(data, fact, scores, unit)}"
+    )
     if not differences.few_levels(scores):
         caption += " The outermost bars hold all that lies beyond."
     figure = differences.plot(scores, seeds, higher, title, unit)
@@ -83,12 +85,12 @@ def the(seeds: Sequence[int]) -> str:
     return aggregation(seeds) if len(seeds) < 2 else f"the {aggregation(seeds)}"
 
 
-def _dashed(fact: Fact | None, scores: pd.DataFrame, unit: str) -> str:
+def _dashed(data: ReportData, fact: Fact | None, scores: pd.DataFrame, unit: str) -> str:
     """What the dashed line is, and whether it is the difference of the table."""
     mean = float((scores["tuned"] - scores["base"]).mean())
     if fact is None or fact.delta is None or not numbers.finite(mean):
         return "Dashed: the mean."
-    decimals = numbers.decimals_for(fact)
+    decimals = data.decimals(fact)
     line = f"Dashed: the mean, {numbers.format_signed(mean, decimals)}"
     if math.isclose(mean, fact.delta, rel_tol=1e-6, abs_tol=1e-9):
         return f"{line}."
@@ -127,7 +129,7 @@ def confusion_view(data: ReportData, number: int, name: str) -> dict:
         caption += f" Counts of tuned are {aggregation(seeds).replace('mean', 'means')}."
     accuracy = own_fact(data, name, "accuracy")
     if accuracy is not None:
-        decimals = numbers.decimals_for(accuracy)
+        decimals = data.decimals(accuracy)
         base, tuned = (numbers.format_number(getattr(accuracy, s), decimals) for s in SYSTEMS)
         caption += (
             f" The diagonal's share of all counts is the accuracy: base {base}, tuned {tuned}."
@@ -151,7 +153,7 @@ def published_view(data: ReportData, name: str) -> dict | None:
     rows = []
     for metric, theirs in published["metrics"].items():
         fact = own_fact(data, name, metric)
-        decimals = 0 if fact is None else numbers.decimals_for(fact)
+        decimals = 0 if fact is None else data.decimals(fact)
         rows.append(
             {
                 "metric": data.metric_title(metric),
