@@ -90,7 +90,7 @@ def main() -> None:
         ]
         main_rows, main_claims = main_rows + counts[0], main_claims + counts[1]
         secondary_rows, secondary_claims = secondary_rows + counts[2], secondary_claims + counts[3]
-        text = verdict.summarize(data).overall
+        text = verdict.summarize(data).text
         if any(word in text for word in ("helped", "hurt", "became worse")):
             helped_or_hurt += 1
             sentences.append(f"{one} against {two}: {text}")

@@ -328,6 +328,19 @@ def test_without_spread_over_seeds_the_recipe_is_its_adapters():
         assert error.half_width(0.05) == pytest.approx(Error(Part(0.04, 30)).half_width(0.05))
 
 
+@pytest.mark.parametrize("seeds", [2, 3, 4, 5])
+@pytest.mark.parametrize("delta", [0.0, 1e-6, 0.3, 1e6])
+def test_a_part_without_variance_has_a_p_value(seeds, delta):
+    parts = Part(0.04, 30), Part(0.0, seeds - 1)
+    for records, spread in (
+        parts,
+        (Part(0.0, 30), Part(0.04, seeds - 1)),
+        (Part(0.0, 9), parts[1]),
+    ):
+        p = Error(records, spread, seeds).p_value(delta)
+        assert 0 <= p <= 1 or (math.isnan(p) and records.variance == spread.variance == 0)
+
+
 def test_satterthwaite_by_hand():
     # 0.04 with 30 df and 0.01 with 4: df = 0.05^2 / (0.04^2 / 30 + 0.01^2 / 4) = 31.9
     error = Error(Part(0.04, 30), Part(0.01, 4), 5)

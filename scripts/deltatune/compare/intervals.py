@@ -52,8 +52,9 @@ class Error:
         """
         records, seeds = self.records, self.seeds
         if self.count in (3, 4):
-            parts = (_t(level, part.df) ** 2 * part.variance for part in (records, seeds))
-            return math.sqrt(sum(parts))
+            # At the smallest levels a quantile is infinite, and no part is infinite times nothing.
+            parts = [part for part in (records, seeds) if part.variance > 0]
+            return math.sqrt(sum(_t(level, part.df) ** 2 * part.variance for part in parts))
         total = records.variance + seeds.variance
         return _t(level, self._satterthwaite()) * math.sqrt(total)
 
