@@ -1,15 +1,18 @@
 """Kinds of task implement the Protocol; nothing else of the library knows them by name."""
 
 import ast
+import re
 import sys
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
 from deltatune.core.errors import UserError
 from deltatune.metrics import registry as metrics
-from deltatune.tasks import base, prose
+from deltatune.tasks import base, prose, registry
 from deltatune.tasks.registry import available_kinds, load_kind
+from deltatune.workflow.selection import SAMPLES
 
 
 @pytest.mark.parametrize("name", available_kinds())
@@ -44,12 +47,37 @@ def test_a_kind_that_lacks_a_member_is_refused(change, message, monkeypatch):
         load_kind("poem")
 
 
-def test_nothing_outside_the_package_compares_with_the_name_of_a_kind():
-    kinds = set(available_kinds())
+def sources() -> Iterator[tuple[str, ast.AST]]:
+    """(file, node) of all the code outside the package."""
     for file in sorted((ROOT / "scripts").rglob("*.py")):
-        if file.parent.name == "tasks":
-            continue
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Compare):
-                values = {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)}
-                assert not values & kinds, f"{file.relative_to(ROOT)}:{node.lineno}"
+        if file.parent.name != "tasks":
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                yield file.relative_to(ROOT / "scripts").as_posix(), node
+
+
+def test_nothing_outside_the_package_names_a_kind():
+    named = {
+        (file, node.value)
+        for file, node in sources()
+        if isinstance(node, ast.Constant) and node.value in available_kinds()
+    }
+    # A sample dataset has the name of a kind.
+    samples = {"deltatune/config/model.py", "deltatune/workflow/selection.py"}
+    assert named == {(file, "prose") for file in samples} and "prose" in SAMPLES
+    quoted = re.compile(rf"""["']({"|".join(available_kinds())})["']""")
+    for file in [*ROOT.glob("rules/*.smk"), *ROOT.glob("report/*")]:
+        assert not quoted.search(file.read_text(encoding="utf-8")), file.name
+
+
+def test_the_protocols_name_all_that_is_asked_of_a_kind():
+    """Asked of `kind`, or of what load_kind and Selection.task_kind return."""
+    asked = set()
+    for _, node in sources():
+        if isinstance(node, ast.Attribute):
+            of = ast.unparse(node.value)
+            if re.fullmatch(r"(\w+\.)*kind|(.*\.)?(load_kind|task_kind)\(.*\)", of):
+                asked.add(node.attr)
+    # Elsewhere `kind` is a word.
+    asked -= {*dir(str), "__name__"}
+    members = {name for protocol in base.PROTOCOLS.values() for name in registry.members(protocol)}
+    assert {"questions", "OUTPUTS", "passages", "PROMPT_KEYS", "label_names"} <= asked <= members

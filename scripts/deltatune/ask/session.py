@@ -108,14 +108,13 @@ def find(flow: Flow, experiment: str, seed: int | None, snakemake: str) -> Subje
             f"'{experiment}' with seed {seed} has not been trained yet{other}. Run this first:\n\n"
             f"    {snakemake} {folder}/adapter.sha256\n"
         )
-    keys = ("labels", "prompt", "chat", "max_length", "evaluation")
     return Subject(
         experiment,
         seed,
         model,
         folder / "adapter",
         chosen.quantization,
-        flow.params.task(chosen.task, *keys),
+        flow.params.asked(chosen.task, "max_length", "evaluation"),
         _notes(flow, experiment, seed, folder / "manifest.json"),
     )
 

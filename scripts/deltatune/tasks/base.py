@@ -194,6 +194,11 @@ class TaskKind(Protocol):
     OVERFLOW: Overflow
     Settings: type[TaskSettings]
     """Its section of config.yaml, with defaults of its own."""
+    RECORD_KEYS: tuple[str, ...]
+    """The keys of it that `check` and `clean` read."""
+    PROMPT_KEYS: tuple[str, ...]
+    """Those that `document`, `questions` and what else is asked of a model read: they are all that
+    a stage after the split is given of it, beside the keys that all kinds have."""
 
     def check(self, record: Record, task: Task) -> Reason | None:
         """Why a record cannot be used, or None."""

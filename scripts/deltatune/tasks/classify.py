@@ -37,6 +37,8 @@ ANSWER_FIELDS = ()
 LABEL_FIELD = "label"
 # The end of the prompt asks for the label, and only the label is supervised.
 OVERFLOW = "shorten_prompt"
+RECORD_KEYS = ("labels",)
+PROMPT_KEYS = ("labels", "prompt")
 
 
 class Evaluation(Section):

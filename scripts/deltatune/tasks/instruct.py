@@ -35,6 +35,8 @@ PROMPT_FIELDS = ("instruction", "input")
 ANSWER_FIELDS = ("output",)
 LABEL_FIELD = None
 OVERFLOW = "truncate"
+RECORD_KEYS = ()
+PROMPT_KEYS = ("prompt", "chat")
 
 
 class Evaluation(Section):

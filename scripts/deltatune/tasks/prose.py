@@ -33,6 +33,8 @@ PROMPT_FIELDS = ()
 ANSWER_FIELDS = ()
 LABEL_FIELD = None
 OVERFLOW = "split"
+RECORD_KEYS = ()
+PROMPT_KEYS = ()
 
 
 class Evaluation(Section):

@@ -33,7 +33,7 @@ def load_kind(kind: str) -> TaskKind:
     if outputs not in PROTOCOLS:
         raise UserError(f"{where}: OUTPUTS is one of {', '.join(PROTOCOLS)}, not {outputs!r}")
     protocol = PROTOCOLS[outputs]
-    missing = [name for name in _members(protocol) if not hasattr(module, name)]
+    missing = [name for name in members(protocol) if not hasattr(module, name)]
     if missing:
         raise UserError(
             f"{where} lacks {', '.join(missing)}: {protocol.__name__} in "
@@ -47,7 +47,7 @@ def load_kind(kind: str) -> TaskKind:
     return module
 
 
-def _members(protocol: type) -> list[str]:
+def members(protocol: type) -> list[str]:
     """Names of the fields and functions of a protocol and of those that it extends."""
     fields = [name for each in protocol.__mro__ for name in inspect.get_annotations(each)]
     functions = [name for name, _ in inspect.getmembers(protocol, inspect.isfunction)]

@@ -68,7 +68,8 @@ class Params:
         return self._plain["datasets"][wildcards.dataset]["chunks"]
 
     def split_dataset(self, wildcards: Wildcards) -> dict:
-        return self._raw_task(wildcards.task, "labels", "split")
+        kind = self._selection.task_kind(wildcards.task)
+        return self._raw_task(wildcards.task, *kind.RECORD_KEYS, "split")
 
     def _raw_task(self, name: str, *keys: str) -> dict:
         """The named keys of a task, where its kind has them, as config.yaml has them."""
@@ -85,8 +86,13 @@ class Params:
             task["labels"] = load_kind(task["kind"]).label_names(task["labels"])
         return task
 
+    def asked(self, name: str, *keys: str) -> dict:
+        """What a stage is given that asks a model, or trains one to answer: the keys of a task
+        that its kind makes prompts of, and those that are named."""
+        return self.task(name, *self._selection.task_kind(name).PROMPT_KEYS, *keys)
+
     def tokenize_split(self, wildcards: Wildcards) -> dict:
-        return self.task(wildcards.task, "labels", "prompt", "chat", "max_length")
+        return self.asked(wildcards.task, "max_length")
 
     # ------------------------------------------------------------ models
 
@@ -125,20 +131,18 @@ class Params:
     def merge_adapter(self, wildcards: Wildcards) -> dict:
         """What a merged model and the text that it is checked on depend on, the weights apart."""
         chosen = self._selection.experiment(wildcards.experiment)
-        keys = ("labels", "prompt", "chat", "max_length")
-        return self.task(chosen.task, *keys) | {"quantization": chosen.quantization}
+        return self.asked(chosen.task, "max_length") | {"quantization": chosen.quantization}
 
     # ------------------------------------------------------------ evaluations
 
     def generate_answers(self, wildcards: Wildcards) -> dict:
-        without = ("context", "windows")
-        return self._evaluation(wildcards, "labels", "prompt", "chat", without=without)
+        return self._evaluation(wildcards, without=("context", "windows"))
 
     def score_text(self, wildcards: Wildcards) -> dict:
         return self._evaluation(wildcards, without=("continuations", "max_new_tokens"))
 
     def score_labels(self, wildcards: Wildcards) -> dict:
-        return self._evaluation(wildcards, "labels", "prompt", "max_length")
+        return self._evaluation(wildcards, "max_length")
 
     def _evaluation(self, wildcards: Wildcards, *keys: str, without: tuple[str, ...] = ()) -> dict:
         """What an evaluation depends on: the same for a base and for what was tuned from it.
@@ -147,7 +151,7 @@ class Params:
         each its own part of it; the keys that this stage does not read.
         """
         _, quantization = self._selection.base_of(wildcards)
-        chosen = self.task(wildcards.task, *keys, "evaluation")
+        chosen = self.asked(wildcards.task, *keys, "evaluation")
         read = {k: v for k, v in chosen["evaluation"].items() if k not in without}
         if "context" in read:
             # The window of the likelihood, whichever key it comes from.
@@ -159,8 +163,7 @@ class Params:
 
     def fit_baselines(self, wildcards: Wildcards) -> dict:
         """What the plain baselines of a task, and their scores, depend on."""
-        keys = ("labels", "language", "metrics", "prompt", "chat", "evaluation")
-        chosen = self.task(wildcards.task, *keys)
+        chosen = self.asked(wildcards.task, "labels", "language", "metrics", "evaluation")
         read = {k: v for k, v in chosen["evaluation"].items() if k not in OF_MODELS}
         return chosen | {"evaluation": read}
 

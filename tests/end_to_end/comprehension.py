@@ -1,0 +1,73 @@
+"""Reading comprehension: a question about a passage, answered in a few words.
+
+A kind of task that is not shipped: test_fourth_kind.py puts this file beside the others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deltatune.core.schema import Section
+from deltatune.data.reasons import Code, Reason
+from deltatune.tasks.base import Clusters, Record, Task, TaskSettings, group_clusters, missing
+from deltatune.tokens.prompts import Document
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TITLE = "reading comprehension"
+OUTPUTS = "answers"
+UNIT = "questions"
+MAIN_METRIC = "token_f1"
+TEXT_FIELDS = ("passage", "question", "answer")
+OPTIONAL_FIELDS = ()
+PROMPT_FIELDS = ("passage", "question")
+ANSWER_FIELDS = ("answer",)
+LABEL_FIELD = None
+OVERFLOW = "shorten_prompt"
+RECORD_KEYS = ("longest_answer",)
+PROMPT_KEYS = ("closing",)
+
+
+class Evaluation(Section):
+    max_new_tokens: int = 8
+    batch_size: int = 8
+
+
+class Settings(TaskSettings):
+    longest_answer: int = 3
+    """In words; a record with a longer one is left out."""
+    closing: str = "Answer:"
+    """The end of the prompt."""
+    evaluation: Evaluation = Evaluation()
+    metrics: list[str] = ["token_f1", "exact_match"]
+    main_metric: str = MAIN_METRIC
+
+
+def check(record: Record, task: Task) -> Reason | None:
+    reason = missing(record, TEXT_FIELDS)
+    if reason is None and len(record["answer"].split()) > task["longest_answer"]:
+        return Reason(Code.EMPTY, "answer")
+    return reason
+
+
+def clean(record: Record, task: Task) -> Record:
+    return {field: record[field].strip() for field in TEXT_FIELDS}
+
+
+def document(record: Record, task: Task) -> Document:
+    prompt = f"{record['passage']}\n\n{record['question']}\n{task['closing']}"
+    return Document(prompt=prompt, completion=f" {record['answer']}")
+
+
+def clusters(test: pd.DataFrame) -> Clusters:
+    return group_clusters(test)
+
+
+def questions(test: pd.DataFrame, task: Task) -> pd.DataFrame:
+    prompts = [document(record, task).prompt for record in test.to_dict("records")]
+    return test[["id"]].assign(prompt=prompts, reference=test["answer"], **clusters(test))
+
+
+def plain_text(record: Record) -> str:
+    return record["passage"]
