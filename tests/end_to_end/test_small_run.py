@@ -13,11 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import run_snakemake
-
-COLUMNS = [
-    *("experiment", "task", "model", "metric", "higher_is_better", "n", "base", "tuned", "delta"),
-    *("ci_low", "ci_high", "p_value", "p_holm"),
-]
+from deltatune.compare.table import COLUMNS
 
 
 def jobs(output: str) -> dict[str, int]:
@@ -40,7 +36,11 @@ def test_comparison_has_one_row_for_each_experiment_and_metric(small_run):
     assert not table.duplicated(["experiment", "metric"]).any()
     assert set(table["experiment"]) == {"instructions-qlora", "prose-qlora", "news-qlora"}
     assert (table["delta"] - (table["tuned"] - table["base"])).abs().max() < 1e-9
-    assert (table["p_holm"] >= table["p_value"] - 1e-12).all()
+    main = table[table["main"]]
+    assert len(main) == main["family"].iloc[0] == 3
+    tested = main.dropna(subset="p_value")
+    assert (tested["p_holm"] >= tested["p_value"] - 1e-12).all()
+    assert table.loc[~table["main"], "p_holm"].isna().all()
 
 
 def test_manifests_say_which_batches_were_used(small_run):
