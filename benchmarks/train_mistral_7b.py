@@ -28,14 +28,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 import torch
 from datasets import Dataset
-from deltatune.config.model import Lora, Training
 from deltatune.core import manifest
 from deltatune.models import device as compute
 from deltatune.models import memory
 from deltatune.models.batch import Batch
 from deltatune.models.dimensions import model_dimensions
 from deltatune.models.load import load_base
-from deltatune.train import train
+from deltatune.models.settings import Lora
+from deltatune.train.settings import Base, Training, TrainSettings
+from deltatune.train.train import train
 from safetensors.torch import save_file
 from transformers import MistralConfig, MistralForCausalLM
 
@@ -141,8 +142,8 @@ def measure(asked: argparse.Namespace, folder: Path, scratch: Path) -> dict:
     else:
         config = write_model(folder, shape)
     print(f"model in {folder}: {time.perf_counter() - began:.0f} s", flush=True)
-    lora = Lora(rank=asked.rank, alpha=2 * asked.rank, targets=asked.targets).model_dump()
-    settings = Training(
+    lora = Lora(rank=asked.rank, alpha=2 * asked.rank, targets=asked.targets)
+    training = Training(
         epochs=1,
         batch_size=asked.batch_size,
         gradient_accumulation=1,
@@ -150,7 +151,15 @@ def measure(asked: argparse.Namespace, folder: Path, scratch: Path) -> dict:
         optimizer=asked.optimizer,
         activation_checkpointing={"auto": "auto", "on": True, "off": False}[asked.checkpointing],
         precision=asked.precision,
-    ).model_dump()
+    )
+    settings = TrainSettings(
+        model="random weights",
+        quantization=asked.quantization,
+        lora=lora,
+        training=training,
+        seed=0,
+        base=Base(name="random weights", revision=None),
+    )
     began = time.perf_counter()
     model = load_base(folder, asked.quantization, machine)
     load_seconds = time.perf_counter() - began
@@ -159,19 +168,16 @@ def measure(asked: argparse.Namespace, folder: Path, scratch: Path) -> dict:
         # Loading holds a shard in 16 bits for a moment, which the plan is not about.
         weights, loading = torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated()
         torch.cuda.reset_peak_memory_stats()
-    _, figures = train.train(
+    figures = train(
         model,
         rows(asked.steps * asked.batch_size, asked.length, shape["vocab_size"], seed=1),
         rows(asked.batch_size, asked.length, shape["vocab_size"], seed=2),
-        lora=lora,
-        training=settings,
-        seed=0,
-        compute=machine,
-        base="random weights",
+        settings,
+        machine,
         output=scratch / "adapter",
         scratch=scratch / "trainer",
         progress=lambda text: print(text, flush=True),
-    )
+    ).figures
     used = figures["batch_size_used"]
     # Of the last attempt, where an earlier one ran out of memory.
     per_step = figures["gradient_accumulation_used"]
@@ -180,14 +186,14 @@ def measure(asked: argparse.Namespace, folder: Path, scratch: Path) -> dict:
     setup = memory.Setup(
         quantization=asked.quantization,
         optimizer=asked.optimizer,
-        dropout=lora["dropout"],
+        dropout=lora.dropout,
         batch=Batch(used, per_step),
         row_length=asked.length,
         checkpointing=figures["activation_checkpointing_used"],
         on_gpu=on_gpu,
         half=machine.dtype is not torch.float32,
     )
-    sizes = model_dimensions(config, lora, "benchmark")
+    sizes = model_dimensions(config, lora.model_dump(), "benchmark")
     planned = memory.estimate(sizes, setup)
     on_the_gpu = {}
     if on_gpu:

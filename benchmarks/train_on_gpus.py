@@ -2,7 +2,7 @@
 
     python benchmarks/train_on_gpus.py
 
-needs two GPUs of 24 GB or more, what train_mistral_7b.py needs and psutil, and no network. It
+needs two GPUs of 24 GB or more, what train_mistral_7b.py needs, and no network. It
 trains with one GPU, with all of them (DDP) and with the base sharded over them (FSDP), first a
 small model in fp32, whose losses must agree within 1e-4, then a Mistral-7B with random weights in
 NF4 and bf16, for memory and speed. Every run of the small model is also stopped by a signal
@@ -18,15 +18,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+
+from deltatune.core.errors import UserError
+from deltatune.models.settings import Lora
+from deltatune.train import launch
+from deltatune.train.job import Job, Trained
+from deltatune.train.settings import Base, Training, TrainSettings
 
 TOLERANCE = 1e-4
 
@@ -46,50 +55,44 @@ def rows(folder: Path, count: int, length: int, vocabulary: int, seed: int) -> N
     Dataset.from_dict({k: list(v) for k, v in columns.items()}).save_to_disk(str(folder))
 
 
-def job(name: str, folder: Path, model: Path, gpus: int, sharded: bool, **training) -> dict:
-    from deltatune.config.model import Lora, Training
-
-    return {
-        "seed": 3,
-        "lora": Lora(rank=16, alpha=32, dropout=0, targets="all-linear").model_dump(),
-        "training": Training(gpus=gpus, sharded=sharded, **training).model_dump(),
-        "quantization": "nf4",
-        "base": "random weights",
-        "revision": None,
-        "model": str(model),
-        "rows": {split: str(folder / split) for split in ("train", "validation")},
-        "output": str(folder / name / "adapter"),
-        "checkpoints": {
-            "folder": str(folder / name / "checkpoints" / "a" / "seed-1"),
-            "fingerprint": "m",
-        },
-        "scratch": str(folder / name / "checkpoints" / "trainer"),
-    }
+def job(name: str, folder: Path, model: Path, gpus: int, sharded: bool, **training) -> Job:
+    return Job(
+        settings=TrainSettings(
+            model="random weights",
+            quantization="nf4",
+            lora=Lora(rank=16, alpha=32, dropout=0, targets="all-linear"),
+            training=Training(gpus=gpus, sharded=sharded, **training),
+            seed=3,
+            base=Base(name="random weights", revision=None),
+        ),
+        model=model,
+        rows={split: folder / split for split in ("train", "validation")},
+        output=folder / name / "adapter",
+        checkpoints=folder / name / "checkpoints" / "a" / "seed-1",
+        fingerprint="m",
+    )
 
 
 def alone(path: str) -> None:
-    """One process: train, and print what comes out as the last line."""
+    """One process: train, and leave what comes out beside the job."""
     from deltatune.core import manifest
-    from deltatune.train import job as training_job
+    from deltatune.train.train import setup
 
-    result = training_job.run(json.loads(Path(path).read_text()))
-    print(json.dumps({**result, "peaks": manifest.used()}), flush=True)
+    trained = setup(pickle.loads(Path(path).read_bytes()))
+    result = replace(trained, used=manifest.used(trained.used))
+    Path(path).with_suffix(".result").write_bytes(pickle.dumps(result))
 
 
-def run(task: dict, on_gpu: bool, stop_at: int | None = None) -> dict | None:
-    """What came out; None where it was stopped by a signal, after the step `stop_at`."""
-    from deltatune.core.errors import UserError
-    from deltatune.train import launch
-
-    gpus = task["training"]["gpus"]
+def run(task: Job, stop_at: int | None = None) -> tuple[Trained, float] | None:
+    """What came out, and seconds; None where it was stopped by a signal, after the step
+    `stop_at`."""
     began = time.perf_counter()
-    if gpus == 1:
-        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-            json.dump(task, file)
-            file.flush()
-            command = [sys.executable, __file__, "--alone", file.name]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        result = json.loads(done.stdout.splitlines()[-1])
+    if task.settings.training.gpus == 1:
+        with tempfile.TemporaryDirectory(prefix="alone-") as folder:
+            path = Path(folder, "job")
+            path.write_bytes(pickle.dumps(task))
+            subprocess.run([sys.executable, __file__, "--alone", str(path)], check=True)
+            trained = pickle.loads(path.with_suffix(".result").read_bytes())
     else:
 
         def progress(text: str) -> None:
@@ -98,21 +101,19 @@ def run(task: dict, on_gpu: bool, stop_at: int | None = None) -> dict | None:
                 os.kill(os.getpid(), signal.SIGTERM)
 
         try:
-            result = launch.run(task, gpus, on_gpu, progress=progress)
+            trained = launch.run(task, progress=progress)
         except UserError as error:
-            if stop_at is None or "asked to stop" not in str(error):
+            if stop_at is None or "interrupted" not in str(error):
                 raise
             print(f"  {error}", flush=True)
             return None
-        result["peaks"] = result["figures"]["earlier"]
-    result["wall_seconds"] = round(time.perf_counter() - began, 1)
-    return result
+    return trained, round(time.perf_counter() - began, 1)
 
 
-def adapter(task: dict) -> dict:
+def adapter(task: Job) -> dict:
     from safetensors.torch import load_file
 
-    return load_file(Path(task["output"]) / "adapter_model.safetensors")
+    return load_file(task.output / "adapter_model.safetensors")
 
 
 def furthest(one: dict, other: dict) -> float:
@@ -120,12 +121,13 @@ def furthest(one: dict, other: dict) -> float:
     return max((one[name] - other[name]).abs().max().item() for name in one)
 
 
-def losses_apart(one: dict, other: dict) -> float:
-    pairs = zip(one["losses"], other["losses"], strict=True)
-    return max(abs(a["loss"] - b["loss"]) for a, b in pairs)
+def losses_apart(one: Trained, other: Trained, until: float = math.inf) -> float:
+    """The largest difference of losses at the steps until one."""
+    steps = one.losses["step"] <= until
+    return float((one.losses["loss"] - other.losses["loss"])[steps].abs().max())
 
 
-def small(folder: Path, gpus: int, on_gpu: bool) -> tuple[dict, list[str]]:
+def small(folder: Path, gpus: int) -> tuple[dict, list[str]]:
     """Figures of the small model, and what does not hold."""
     from train_mistral_7b import TINY, write_model
 
@@ -147,9 +149,9 @@ def small(folder: Path, gpus: int, on_gpu: bool) -> tuple[dict, list[str]]:
     for name, (count, sharded) in ways.items():
         print(f"small model, {name}", flush=True)
         task = job(name, folder, folder / "model", count, sharded, **settings)
-        result = run(task, on_gpu)
+        result, seconds = run(task)
         weights = adapter(task)
-        figures[name] = {"losses": result["figures"]["losses"], "seconds": result["wall_seconds"]}
+        figures[name] = {"losses": result.figures["losses"], "seconds": seconds}
         if one_gpu is None:
             one_gpu = result
             continue
@@ -157,12 +159,12 @@ def small(folder: Path, gpus: int, on_gpu: bool) -> tuple[dict, list[str]]:
         if not apart <= TOLERANCE:
             wrong.append(f"{name}: losses are {apart} from those of one GPU")
         other = job(f"{name}-stopped", folder, folder / "model", count, sharded, **settings)
-        if run(other, on_gpu, stop_at=2) is not None:
+        if run(other, stop_at=2) is not None:
             wrong.append(f"{name}: a signal did not stop it")
-        elif not list(Path(other["checkpoints"]["folder"]).glob("m/step-*")):
+        elif not list(other.checkpoints.glob("m/step-*")):
             wrong.append(f"{name}: nothing was saved when it was stopped")
         else:
-            resumed = run(other, on_gpu)
+            resumed, _ = run(other)
             figures[name]["resumed_apart"] = apart = furthest(weights, adapter(other))
             figures[name]["resumed_losses_apart"] = losses_apart(result, resumed)
             if not apart <= TOLERANCE:
@@ -198,11 +200,10 @@ def large(
         "fsdp": (gpus, True),
     }.items():
         print(f"Mistral-7B, {name}", flush=True)
-        result = run(job(name, folder, model, count, sharded, **settings), True)
+        result, seconds = run(job(name, folder, model, count, sharded, **settings))
         one_gpu = one_gpu or result
-        facts = result["figures"]
-        pairs = zip(one_gpu["losses"], result["losses"], strict=True)
-        apart = max(abs(a["loss"] - b["loss"]) for a, b in pairs if a["step"] == 0)
+        facts = result.figures
+        apart = losses_apart(one_gpu, result, until=0)
         if not apart <= TOLERANCE:
             wrong.append(f"Mistral-7B, {name}: the base's losses are {apart} from those of one GPU")
         figures[name] = {
@@ -211,11 +212,11 @@ def large(
             "losses_apart": losses_apart(one_gpu, result),
             "tokens_per_second": facts["tokens_per_second"],
             "training_seconds": facts["training_seconds"],
-            "wall_seconds": result["wall_seconds"],
+            "wall_seconds": seconds,
             "batch_size_used": facts["batch_size_used"],
             "gradient_accumulation_used": facts["gradient_accumulation_used"],
-            "peak_gpu_memory_gb": result["peaks"].get("peak_gpu_memory_gb"),
-            "main_memory_gb": result["peaks"]["peak_memory_gb"],
+            "peak_gpu_memory_gb": result.used.get("peak_gpu_memory_gb"),
+            "main_memory_gb": result.used["peak_memory_gb"],
         }
     return figures, wrong
 
@@ -262,7 +263,7 @@ def main() -> None:
             "gpus": asked.gpus,
             "versions": manifest.versions(["torch", "transformers", "peft", "bitsandbytes"]),
         }
-        figures["small"], wrong = small(scratch / "small", asked.gpus, on_gpu)
+        figures["small"], wrong = small(scratch / "small", asked.gpus)
         if on_gpu:
             figures["nf4_on_cpu_and_gpu"] = quantized_alike()
         if asked.size == "all":

@@ -23,7 +23,7 @@ rule train_adapter:
         **flow.resources.for_training(minutes=720),
     params:
         settings=flow.params.train_adapter,
-        code=flow.code.of("train_adapter", "deltatune.train.worker"),
+        code=flow.code.of("train_adapter"),
     message:
         "Training {wildcards.experiment}, seed {wildcards.seed}"
     script:

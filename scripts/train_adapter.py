@@ -5,18 +5,18 @@ from deltatune.core import hashing, stage
 with stage.stage(snakemake) as terminal:
     from pathlib import Path
 
-    import pandas as pd
     from deltatune.core import manifest
     from deltatune.core.paths import RESULTS
     from deltatune.models import device
     from deltatune.models.load import PACKAGES
     from deltatune.train import checkpoints, launch
-    from deltatune.train import job as training_job
+    from deltatune.train.job import Job
+    from deltatune.train.settings import TrainSettings
+    from deltatune.train.train import setup
 
-    settings, wildcards = snakemake.params.settings, snakemake.wildcards
-    gpus = settings["training"]["gpus"]
-    machine = device.choose(settings["training"]["precision"])
-    device.require(gpus, machine)
+    settings = TrainSettings.from_params(snakemake.params.settings)
+    machine = device.choose(settings.training.precision)
+    device.require(settings.training.gpus, machine)
     packages = [*PACKAGES, "accelerate"]
     output = Path(snakemake.output.adapter)
     base = hashing.read_hashes(snakemake.input.weights)
@@ -24,7 +24,7 @@ with stage.stage(snakemake) as terminal:
     # All that decides the result; a checkpoint of anything else is of no use.
     fingerprint = checkpoints.fingerprint(
         {
-            "settings": settings,
+            "settings": snakemake.params.settings,
             "code": snakemake.params.code,
             "base": base,
             "rows": {name: hashing.read_hashes(path) for name, path in shards.items()},
@@ -33,34 +33,29 @@ with stage.stage(snakemake) as terminal:
             "dtype": str(machine.dtype),
         }
     )
-    folder = Path(RESULTS, "checkpoints", wildcards.experiment, f"seed-{wildcards.seed}")
-    job = {
-        **{key: settings[key] for key in ("seed", "lora", "training", "quantization")},
-        "base": settings["base"]["name"],
-        "revision": settings["base"]["revision"],
-        "model": str(snakemake.input.model),
-        "rows": {name: str(Path(path).with_suffix("")) for name, path in shards.items()},
-        "output": str(output),
-        "checkpoints": {"folder": str(folder), "fingerprint": fingerprint},
-        "scratch": str(folder / "trainer"),
-    }
-    output_to = {"progress": terminal.progress, "say": terminal.say}
-    if gpus == 1:
-        result = training_job.run(job, **output_to)
-    else:
-        result = launch.run(job, gpus, on_gpu=machine.device != "cpu", **output_to)
-    losses = pd.DataFrame(result["losses"])
-    losses.to_csv(snakemake.output.losses, index=False, lineterminator="\n")
+    wildcards = snakemake.wildcards
+    job = Job(
+        settings=settings,
+        model=Path(snakemake.input.model),
+        rows={name: Path(path).with_suffix("") for name, path in shards.items()},
+        output=output,
+        checkpoints=Path(RESULTS, "checkpoints", wildcards.experiment, f"seed-{wildcards.seed}"),
+        fingerprint=fingerprint,
+    )
+    train = setup if settings.training.gpus == 1 else launch.run
+    trained = train(job, progress=terminal.progress, say=terminal.say)
+    trained.losses.to_csv(snakemake.output.losses, index=False, lineterminator="\n")
     hashes = hashing.write_hashes(output, snakemake.output.hashes)
     manifest.write(
         snakemake.output.manifest,
         packages=packages,
-        settings=settings,
-        device=result["device"],
-        dtype=result["dtype"],
-        precision=result["precision"],
+        earlier=trained.used,
+        settings=snakemake.params.settings,
+        device=trained.device,
+        dtype=trained.dtype,
+        precision=trained.precision,
         base=base,
         hashes=hashes,
-        **result["figures"],
+        **trained.figures,
     )
-    checkpoints.Checkpoints(folder, fingerprint).remove()
+    checkpoints.Checkpoints(job.checkpoints, fingerprint).remove()

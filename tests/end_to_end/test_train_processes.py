@@ -12,14 +12,17 @@ import pandas as pd
 import pytest
 import test_train_train
 import tiny
+import worker_program
 from conftest import ROOT
-from deltatune.config.model import Lora, Training
 from deltatune.core.errors import UserError
+from deltatune.models.batch import Batch
 from deltatune.train import launch
+from deltatune.train.job import Job
+from deltatune.train.worker import Failed
 from safetensors.torch import load_file
-from test_train_train import BASE, rows
+from test_train_train import rows, settings
 
-SCRIPTS = ROOT / "scripts"
+SCRIPTS, UNIT = ROOT / "scripts", ROOT / "tests" / "unit"
 # 10 rows in steps of 4: the last step of an epoch has padding rows.
 SETTINGS = {"epochs": 2, "batch_size": 2, "gradient_accumulation": 2, "evaluations": 3}
 
@@ -40,21 +43,17 @@ def folder(tmp_path_factory, data):
 
 def distributed(folder, name, *, quantization="nf4", dropout=0.0, sharded=False, epochs=2, **rest):
     """(losses, figures, adapter's hashes) of two processes."""
-    lora = Lora(rank=2, alpha=4, dropout=dropout).model_dump()
-    settings = {**SETTINGS, "epochs": epochs, "learning_rate": 1e-2}
-    training = Training(gpus=2, sharded=sharded, **settings).model_dump()
-    job = {
-        **{"seed": 3, "lora": lora, "training": training, "quantization": quantization},
-        **{"base": BASE, "revision": None, "model": str(folder / "model")},
-        "rows": {split: str(folder / split) for split in ("train", "validation")},
-        "output": str(folder / name / "adapter"),
-        "scratch": str(folder / name / "scratch"),
-        "checkpoints": {"folder": str(folder / name / "e" / "seed-1"), "fingerprint": "f"},
-    }
-    result = launch.run(job, 2, False, **rest)
-    return pd.DataFrame(result["losses"]), result["figures"], test_train_train.hashes(
-        folder / name / "adapter"
-    )  # fmt: skip
+    training = {**SETTINGS, "epochs": epochs, "learning_rate": 1e-2, "gpus": 2, "sharded": sharded}
+    job = Job(
+        settings=settings(training, lora={"dropout": dropout}, quantization=quantization),
+        model=folder / "model",
+        rows={split: folder / split for split in ("train", "validation")},
+        output=folder / name / "adapter",
+        checkpoints=folder / name / "e" / "seed-1",
+        fingerprint="f",
+    )
+    trained = launch.run(job, **rest)
+    return trained.losses, trained.figures, test_train_train.hashes(job.output)
 
 
 def alone(folder, data, name, quantization):
@@ -112,18 +111,17 @@ def test_two_processes_go_on_where_they_were_stopped(folder, data):
 # ---------------------------------------------------------------- how processes are ended
 
 
+def scenario_job(scenario: str, folder: Path) -> Job:
+    """For `worker_program`."""
+    two = settings({"gpus": 2})
+    return Job(two, folder, {}, output=folder, checkpoints=folder, fingerprint=scenario)
+
+
 def programs(monkeypatch, folder, scenario, **rest):
     """launch.run with `worker_program` in place of the training."""
-    popen = subprocess.Popen
-
-    def other(command, **keywords):
-        command = ["worker_program" if c == "deltatune.train.worker" else c for c in command]
-        keywords["env"]["PYTHONPATH"] += os.pathsep + str(Path(__file__).parent)
-        return popen(command, **keywords)
-
-    monkeypatch.setattr(launch.subprocess, "Popen", other)
+    monkeypatch.setattr(launch.worker, "main", worker_program.main)
     try:
-        return launch.run({"scenario": scenario, "folder": str(folder)}, 2, False, **rest)
+        return launch.run(scenario_job(scenario, folder), **rest)
     finally:
         assert not running(folder)
 
@@ -144,17 +142,17 @@ def _runs(process: int) -> bool:
 
 def test_all_start_again_where_one_is_out_of_memory(monkeypatch, tmp_path):
     messages = []
-    assert programs(monkeypatch, tmp_path, "out of memory", say=messages.append) == {
-        "batch": {"micro_batch_size": 2, "gradient_accumulation_steps": 4}
-    }
+    trained = programs(monkeypatch, tmp_path, "out of memory", say=messages.append)
+    assert trained.figures == {"batch": Batch(2, 4)}
     assert len(messages) == 1 and "batch_size 2 and gradient_accumulation 4" in messages[0]
 
 
 @pytest.mark.parametrize(
     ("scenario", "kind", "message"),
     [
-        ("failed", launch.Failed, "the second one cannot go on"),
+        ("failed", Failed, "the second one cannot go on"),
         ("killed", UserError, "without a message"),
+        ("killed while it sends", UserError, "without a message"),
     ],
 )
 def test_an_error_of_any_of_them_ends_all_with_one_message(
@@ -180,17 +178,15 @@ def test_a_signal_is_passed_on(monkeypatch, tmp_path):
 def test_no_process_outlives_the_one_that_waits(tmp_path):
     """Killed outright, it cannot end them: they are asked to stop, save, and end."""
     script = f"""
-        import os, subprocess
+        from pathlib import Path
         from deltatune.train import launch
-        popen = subprocess.Popen
-        def other(command, **keywords):
-            command = ["worker_program" if c == "deltatune.train.worker" else c for c in command]
-            return popen(command, **keywords)
-        launch.subprocess.Popen = other
-        launch.run({{"scenario": "forever", "folder": {str(tmp_path)!r}}}, 2, False,
-                      say=lambda text: print(text, flush=True))
+        import worker_program
+        from test_train_processes import scenario_job
+        launch.worker.main = worker_program.main
+        job = scenario_job("forever", Path({str(tmp_path)!r}))
+        launch.run(job, say=lambda text: print(text, flush=True))
     """
-    path = os.pathsep.join([str(SCRIPTS), str(Path(__file__).parent)])
+    path = os.pathsep.join(map(str, [SCRIPTS, ROOT / "tests", UNIT, Path(__file__).parent]))
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(script)],
         env={**os.environ, "PYTHONPATH": path},
@@ -205,3 +201,30 @@ def test_no_process_outlives_the_one_that_waits(tmp_path):
         time.sleep(0.05)
     assert not running(tmp_path)
     assert {path.name for path in tmp_path.glob("saved-*")} == {"saved-0", "saved-1"}
+
+
+def test_the_main_script_is_not_run_again(tmp_path):
+    """Snakemake's has no `if __name__ == "__main__"`; its work would be done in each process."""
+    script = tmp_path / "main.py"
+    script.write_text(
+        textwrap.dedent(f"""
+        from pathlib import Path
+        print("once", flush=True)
+        from deltatune.train import launch
+        import worker_program
+        from test_train_processes import scenario_job
+        launch.worker.main = worker_program.main
+        try:
+            launch.run(scenario_job("failed", Path({str(tmp_path)!r})))
+        except Exception as error:
+            print(error, __file__ == {str(script)!r})
+        """)
+    )
+    path = os.pathsep.join(map(str, [SCRIPTS, ROOT / "tests", UNIT, Path(__file__).parent]))
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines() == ["once", "the second one cannot go on True"], done.stderr

@@ -1,6 +1,5 @@
 """In place of `deltatune.train.worker`: processes that end in all the ways that these do."""
 
-import json
 import os
 import signal
 import sys
@@ -8,15 +7,10 @@ import time
 from pathlib import Path
 
 from deltatune.core import signals
-
-job = json.loads(Path(sys.argv[1]).read_text())
-rank = int(os.environ["RANK"])
-signals.end_with_parent()
-
-
-def send(kind, content):
-    with Path(job["messages"], f"{rank}.jsonl").open("a") as file:
-        file.write(json.dumps({"kind": kind, "content": content}) + "\n")
+from deltatune.core.errors import UserError
+from deltatune.models.batch import Batch, OutOfMemory
+from deltatune.train.job import Trained
+from deltatune.train.worker import Failed, Text
 
 
 def wait_for(path):
@@ -24,34 +18,48 @@ def wait_for(path):
         time.sleep(0.02)
 
 
-with signals.catch_stop_signals(again=True) as asked:
-    Path(job["folder"], f"pid-{rank}").write_text(str(os.getpid()))
-    for other in range(2):
-        wait_for(Path(job["folder"], f"pid-{other}"))
-    scenario = job["scenario"]
+def main(job, place, messages):
+    """job.fingerprint: the scenario. job.output: a folder for the numbers of the processes."""
+    signals.end_with_parent()
+    with signals.catch_stop_signals(again=True) as asked:
+        Path(job.output, f"pid-{place.rank}").write_text(str(os.getpid()))
+        for other in range(place.processes):
+            wait_for(Path(job.output, f"pid-{other}"))
+        act(job, place.rank, messages, asked)
+
+
+def act(job, rank, messages, asked):
+    scenario = job.fingerprint
     if scenario == "out of memory":
-        if job.get("batch"):
-            send("result", {"batch": job["batch"]})
+        if job.batch:
+            figures = {"batch": job.batch}
+            messages.send(None if rank else Trained(None, figures, {}, "cpu", "fp32", "a test"))
         elif rank == 1:
-            send("out_of_memory", {"micro_batch_size": 4, "gradient_accumulation_steps": 2})
+            messages.send(OutOfMemory(Batch(4, 2)))
         time.sleep(30)
     elif scenario == "failed":
         if rank == 1:
-            send("failed", "the second one cannot go on")
+            messages.send(Failed("the second one cannot go on"))
             sys.exit(1)
         time.sleep(30)  # as in a collective operation, for ever
     elif scenario == "killed":
         if rank == 1:
             os.kill(os.getpid(), signal.SIGKILL)
         sys.exit(1)
+    elif scenario == "killed while it sends":
+        if rank == 1:
+            # The length of a message, and no more of it.
+            os.write(messages.fileno(), (1000).to_bytes(4, "big") + b"half")
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(30)
     elif scenario == "asked":
-        send("say", "ready")
+        messages.send(Text("ready", progress=False))
         while not asked():
             time.sleep(0.02)
-        send("user_error", "stopped at step 3")
+        messages.send(UserError("stopped at step 3"))
         time.sleep(30)
     elif scenario == "forever":
-        send("say", "ready")
+        messages.send(Text("ready", progress=False))
         while not asked():
             time.sleep(0.02)
-        Path(job["folder"], f"saved-{rank}").touch()
+        Path(job.output, f"saved-{rank}").touch()

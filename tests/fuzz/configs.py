@@ -21,11 +21,11 @@ from deltatune.config.model import (
     Training,
     UrlDataset,
 )
-from deltatune.config.upstream import optimizer_names
 from deltatune.metrics.registry import available_metrics
 from deltatune.models.gpus import KNOWN
 from deltatune.tasks.base import Split
 from deltatune.tasks.registry import available_kinds, load_kind
+from deltatune.train.optimizers import optimizer_names
 from hypothesis import strategies as st
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo

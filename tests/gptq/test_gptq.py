@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from deltatune.config.model import Lora, Training
 from deltatune.core import hashing
 from deltatune.core.errors import UserError
 from deltatune.models import device, gptq, quantization, upstream
 from deltatune.models.load import load_base, load_system
-from deltatune.train import train as training
 from deltatune.train.losses import mean_loss
+from deltatune.train.train import train
 from peft import LoraConfig, get_peft_model
+from test_train_train import settings
 
 pytest.importorskip(
     "gptqmodel", reason="needs pip install --no-deps -r requirements-gptq.txt -c constraints.txt"
@@ -190,28 +190,25 @@ def test_an_adapter_is_trained_saved_and_loaded(quantized, tmp_path, targets):
     rows = packed(16), packed(4, seed=1)
     model = load_base(quantized[0], "gptq", device.prepare(1, 1))
     before = {name: b.clone() for name, b in model.named_buffers() if "qweight" in name}
-    losses, _ = training.train(
+    training = {"epochs": 4, "learning_rate": 1e-2, "batch_size": 4}
+    training["optimizer"] = "paged_adamw_32bit"
+    losses = train(
         model,
         *rows,
-        lora=Lora(rank=2, targets=targets).model_dump(),
-        training=Training(
-            epochs=4, learning_rate=1e-2, batch_size=4, optimizer="paged_adamw_32bit"
-        ).model_dump(),
-        seed=1,
-        compute=CPU,
-        base="results/models/tiny/model",
+        settings(training, lora={"targets": targets}, quantization="gptq"),
+        CPU,
         output=tmp_path / "adapter",
         scratch=tmp_path / "scratch",
         progress=lambda text: None,
-    )
+    ).losses
     config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "results/models/tiny/model"
     with_lora = {"all-linear": 7}.get(str(targets), 2)
     assert len(config["target_modules"]) == with_lora and "lm_head" not in config["target_modules"]
     after = {n.replace(".base_layer", ""): b for n, b in model.named_buffers() if "qweight" in n}
     assert all(torch.equal(after[name], value) for name, value in before.items())
-    train = losses[losses["split"] == "train"]["loss"].tolist()
-    assert train[-1] < train[0] - 0.1
+    of_train = losses[losses["split"] == "train"]["loss"].tolist()
+    assert of_train[-1] < of_train[0] - 0.1
     tuned = load_system(quantized[0], "gptq", CPU, tmp_path / "adapter")
     last = losses["loss"].iloc[-1]
     assert mean_loss(tuned, rows[1], 4) == pytest.approx(last, abs=1e-5)
@@ -219,24 +216,21 @@ def test_an_adapter_is_trained_saved_and_loaded(quantized, tmp_path, targets):
 
 def test_dora_is_refused_with_what_peft_says(quantized, tmp_path):
     with pytest.raises(UserError, match=r"lora: peft refuses.*DoRA"):
-        training.train(
+        train(
             load_base(quantized[0], "gptq", CPU),
             packed(4),
             packed(2),
-            lora=Lora(use_dora=True).model_dump(),
-            training=Training().model_dump(),
-            seed=1,
-            compute=CPU,
-            base="base",
+            settings({}, lora={"use_dora": True}, quantization="gptq"),
+            CPU,
             output=tmp_path / "adapter",
             scratch=tmp_path / "scratch",
         )
 
 
 def test_groups_that_do_not_divide_the_layers_are_refused(base, quantized, tmp_path):
-    settings = SETTINGS | {"group_size": 128}
+    other = SETTINGS | {"group_size": 128}
     with pytest.raises(UserError, match=r"models\.tiny\.gptq\.group_size: 128.*64 and 96"):
-        gptq.quantize(base, [], settings, CPU, tmp_path / "model")
+        gptq.quantize(base, [], other, CPU, tmp_path / "model")
     with pytest.raises(UserError, match="quantized already"):
         gptq.quantize(quantized[0], [], SETTINGS, CPU, tmp_path / "model")
     assert not (tmp_path / "model").exists()

@@ -3,16 +3,11 @@ in config/upstream.py can go."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 import yaml
-from conftest import ROOT
 from deltatune.config import upstream
-from deltatune.config.model import AnyModel, Lora, Training
-from deltatune.core.errors import UserError
-from deltatune.train import job
+from deltatune.config.model import AnyModel
+from deltatune.models.settings import Lora
 from pydantic import TypeAdapter, ValidationError
 
 
@@ -51,55 +46,3 @@ def test_snakemake_moves_results_where_the_settings_say_so():
 
     moved = Pathvars.from_config({"pathvars": {"results": "other"}})
     assert moved.apply("<results>/a") == "other/a"
-
-
-@pytest.fixture
-def fresh():
-    """The names are read anew, before and after."""
-    upstream.optimizer_names.cache_clear()
-    yield
-    upstream.optimizer_names.cache_clear()
-
-
-def test_the_optimizers_are_those_of_transformers():
-    from transformers.training_args import OptimizerNames
-
-    assert upstream.optimizer_names() == tuple(sorted(name.value for name in OptimizerNames))
-
-
-def test_reading_them_imports_no_library():
-    program = (
-        "import sys; from deltatune.config import upstream; assert upstream.optimizer_names(); "
-        "assert not {'transformers', 'torch'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", program], cwd=ROOT / "scripts", check=True)
-
-
-def test_an_unknown_optimizer_is_refused_with_a_near_match():
-    with pytest.raises(
-        ValidationError,
-        match=r"'adamw_torhc' is not an optimizer of .*did you mean 'adamw_torch'.* are adafactor",
-    ):
-        Training(optimizer="adamw_torhc")
-
-
-@pytest.mark.parametrize("missing", ["package", "module"])
-def test_without_transformers_the_setting_waits_for_training(monkeypatch, fresh, tmp_path, missing):
-    class Package:
-        submodule_search_locations = (str(tmp_path),)
-
-    spec = {"package": None, "module": Package()}[missing]
-    monkeypatch.setattr(upstream, "find_spec", lambda name: spec)
-    assert upstream.optimizer_names() == ()
-    assert Training(optimizer="adamw_torhc").optimizer == "adamw_torhc"
-
-
-def test_training_refuses_an_unknown_optimizer_before_it_loads_the_base(monkeypatch):
-    monkeypatch.setattr(job, "load_base", pytest.fail)
-    training = Training().model_dump() | {"optimizer": "adamw_torhc"}
-    with pytest.raises(
-        UserError,
-        match=r"training\.optimizer: 'adamw_torhc' is not .*did you mean 'adamw_torch'.*adafactor",
-    ):
-        job.run({"training": training})
-    job.require_optimizer("adamw_torch")

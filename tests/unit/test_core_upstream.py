@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from deltatune.core import upstream
 
 SCRIPT = f"""
 import sys
@@ -75,6 +76,18 @@ def test_snakemake_puts_its_own_packages_on_the_path_of_a_script():
     from snakemake import script
 
     assert "sys.path.extend({repr(searchpaths)})" in Path(script.__file__).read_text()
+
+
+def test_multiprocessing_still_runs_the_main_script_again(monkeypatch):
+    from multiprocessing import spawn
+
+    main = sys.modules["__main__"]
+    monkeypatch.setattr(main, "__spec__", None)
+    monkeypatch.setattr(main, "__file__", "script.py", raising=False)
+    assert spawn.get_preparation_data("")["init_main_from_path"].endswith("script.py")
+    with upstream.without_main_script():
+        assert "init_main_from_path" not in spawn.get_preparation_data("")
+    assert main.__file__ == "script.py"
 
 
 COMPILER = f"""

@@ -6,7 +6,6 @@ import weakref
 import pytest
 import tiny
 import torch
-from deltatune.config.model import Lora, Training
 from deltatune.core.errors import UserError
 from deltatune.evaluate import generate, label_likelihood, likelihood
 from deltatune.models import device, oom, quantization
@@ -14,7 +13,7 @@ from deltatune.models.load import load_base, load_system
 from deltatune.train import train as training
 from deltatune.train.losses import mean_loss
 from safetensors.torch import load_file
-from test_train_train import BASE, hashes, rows
+from test_train_train import hashes, rows, settings
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 CPU = device.Compute("cpu", torch.float32, "a test")
@@ -32,25 +31,25 @@ def data():
 
 
 def run(folder, data, output, *, change=None, quantization="nf4", machine=CPU, lora=None, **rest):
-    """training.train with few steps. change: called with the loaded base. rest: of training, or
-    revision and say of train itself."""
+    """(losses, figures) of few steps. change: called with the loaded base. rest: of training, or
+    base, revision and say."""
     model = load_base(folder, quantization, machine)
     if change:
         change(model)
-    apart = {key: rest.pop(key) for key in ("revision", "say", "base") if key in rest}
-    settings = {"epochs": 2, "learning_rate": 1e-2, "batch_size": 4, "evaluations": 2, **rest}
-    return training.train(
+    named = {key: rest.pop(key) for key in ("revision", "base") if key in rest}
+    say = rest.pop("say", print)
+    changes = {"epochs": 2, "learning_rate": 1e-2, "batch_size": 4, "evaluations": 2, **rest}
+    trained = training.train(
         model,
         *data,
-        lora=Lora(**{"rank": 2, "alpha": 4, "dropout": 0.1, **(lora or {})}).model_dump(),
-        training=Training(**settings).model_dump(),
-        seed=3,
-        compute=machine,
+        settings(changes, lora=lora, quantization=quantization, **named),
+        machine,
         output=output,
         scratch=output.with_name("scratch"),
         progress=lambda text: None,
-        **{"base": BASE, **apart},
+        say=say,
     )
+    return trained.losses, trained.figures
 
 
 def out_of_memory_above(most, error, after=0):

@@ -5,18 +5,18 @@ import pandas as pd
 import pytest
 import tiny
 import torch
-from deltatune.config.model import Lora, Training
 from deltatune.core import hashing
 from deltatune.core.errors import UserError
 from deltatune.models import device
 from deltatune.models.batch import rows_seen
 from deltatune.models.load import load_base, load_system
 from deltatune.models.lora import lora_config
+from deltatune.models.settings import Lora
 from deltatune.tokens.encode import encode, pack
 from deltatune.tokens.prompts import Document
-from deltatune.train import losses
 from deltatune.train import train as training
 from deltatune.train.losses import mean_loss
+from deltatune.train.settings import Base, Training, TrainSettings
 from safetensors.torch import load_file
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*`?use_cache.*")
@@ -51,6 +51,18 @@ def data():
     return rows(20), rows(6, seed=1)
 
 
+def settings(training, *, lora=None, seed=3, quantization="nf4", base=BASE, revision=None):
+    """TrainSettings with these fields of `training` and of a small adapter."""
+    return TrainSettings(
+        model="tiny",
+        quantization=quantization,
+        lora=Lora(**{"rank": 2, "alpha": 4, "dropout": 0.1, **(lora or {})}),
+        training=Training(**training),
+        seed=seed,
+        base=Base(name=base, revision=revision),
+    )
+
+
 def base(folder, quantization="nf4", seed=3):
     machine = device.prepare(seed, 1)
     return machine, load_base(folder, quantization, machine)
@@ -60,25 +72,21 @@ def run(
     folder, data, output, *, quantization="nf4", lora=None, seed=3, checkpoints=None, say=print,
     **changes,
 ):  # fmt: skip
+    """(losses, figures)."""
+    changes = {"epochs": 1, "learning_rate": 1e-2, "batch_size": 2, "evaluations": 2, **changes}
     machine, model = base(folder, quantization, seed)
-    train_rows, validation_rows = data
-    return training.train(
+    trained = training.train(
         model,
-        train_rows,
-        validation_rows,
-        lora=Lora(**{"rank": 2, "alpha": 4, "dropout": 0.1, **(lora or {})}).model_dump(),
-        training=Training(
-            **{"epochs": 1, "learning_rate": 1e-2, "batch_size": 2, "evaluations": 2, **changes}
-        ).model_dump(),
-        seed=seed,
-        compute=machine,
-        base=BASE,
+        *data,
+        settings(changes, lora=lora, seed=seed, quantization=quantization),
+        machine,
         output=output,
         scratch=output.with_name("scratch"),
         checkpoints=checkpoints,
         say=say,
         progress=lambda text: None,
     )
+    return trained.losses, trained.figures | {"used": trained.used}
 
 
 @pytest.fixture(scope="module")
@@ -111,11 +119,8 @@ def test_only_lora_parameters_change(folder, data, tmp_path):
     training.train(
         model,
         *data,
-        lora=Lora(rank=2, dropout=0).model_dump(),
-        training=Training(epochs=1, learning_rate=1e-2, batch_size=2).model_dump(),
-        seed=0,
-        compute=machine,
-        base=BASE,
+        settings({"epochs": 1, "learning_rate": 1e-2, "batch_size": 2}, lora={"dropout": 0}),
+        machine,
         output=tmp_path / "adapter",
         scratch=tmp_path / "scratch",
         progress=lambda text: None,
@@ -282,17 +287,14 @@ def test_a_loss_that_is_no_number_is_refused(folder, data, tmp_path, monkeypatch
     model.lm_head.weight.data[5] = float("nan")
     message = r"train loss of the base is not finite"
     if seen == "logged":
-        monkeypatch.setattr(losses, "mean_loss", lambda *arguments: 1.0)
+        monkeypatch.setattr(training, "mean_loss", lambda *arguments, **keywords: 1.0)
         message = r"training loss is not finite \(NaN or infinity\) at step 1\..*learning_rate"
     with pytest.raises(UserError, match=message):
         training.train(
             model,
             *data,
-            lora=Lora().model_dump(),
-            training=Training().model_dump(),
-            seed=0,
-            compute=machine,
-            base=BASE,
+            settings({}),
+            machine,
             output=tmp_path / "adapter",
             scratch=tmp_path / "scratch",
             progress=lambda text: None,

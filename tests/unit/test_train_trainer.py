@@ -11,9 +11,10 @@ import tiny
 import torch
 from deltatune.core.errors import UserError
 from deltatune.models.batch import Batch
-from deltatune.train import checkpoints, lora, train, trainer
+from deltatune.train import checkpoints, lora, state, train
 from deltatune.train.checkpoints import Checkpoints
-from deltatune.train.trainer import ResumableTrainer
+from deltatune.train.data import Steps
+from deltatune.train.trainer import AdapterTrainer
 from test_train_train import hashes, rows
 
 # Dropout, several passes over the data, an epoch's last step that is smaller than the others.
@@ -50,13 +51,13 @@ def run(folder, data, output, saved=None, messages=None, **changes):
         say=(messages if messages is not None else []).append,
         **{**SETTINGS, **changes},
     )
-    times = {"training_seconds", "tokens_per_second", "earlier"}
+    times = {"training_seconds", "tokens_per_second", "used"}
     return hashes(output), frame, {k: v for k, v in figures.items() if k not in times}
 
 
 def cut(monkeypatch, folder, data, output, saved, step, **changes):
     """A run that dies after the step, and its checkpoint if it writes one."""
-    write = ResumableTrainer.write_checkpoint
+    write = AdapterTrainer.write_checkpoint
 
     def write_and_stop(self):
         write(self)
@@ -64,7 +65,7 @@ def cut(monkeypatch, folder, data, output, saved, step, **changes):
             raise Cut
 
     with monkeypatch.context() as patch:
-        patch.setattr(ResumableTrainer, "write_checkpoint", write_and_stop)
+        patch.setattr(AdapterTrainer, "write_checkpoint", write_and_stop)
         with pytest.raises(Cut):
             run(folder, data, output, saved, **changes)
 
@@ -151,7 +152,7 @@ def test_times_and_peaks_are_those_of_all_attempts(often, monkeypatch, folder, d
         folder, data, tmp_path / "adapter", checkpoints=saved, say=lambda text: None, **SETTINGS
     )
     assert 100 < figures["training_seconds"] < 160
-    assert figures["earlier"]["peak_memory_gb"] == 77.0
+    assert figures["used"]["peak_memory_gb"] == 77.0
 
 
 # ---------------------------------------------------------------- asked to stop
@@ -162,7 +163,7 @@ def test_a_signal_ends_the_step_saves_and_says_where(
     monkeypatch, folder, data, tmp_path, undisturbed, number
 ):
     saved = opened(tmp_path)
-    step = ResumableTrainer.training_step
+    step = AdapterTrainer.training_step
     seen = []
 
     def signaled(self, *arguments, **keywords):
@@ -173,7 +174,7 @@ def test_a_signal_ends_the_step_saves_and_says_where(
 
     before = signal.getsignal(number)
     with monkeypatch.context() as patch:
-        patch.setattr(ResumableTrainer, "training_step", signaled)
+        patch.setattr(AdapterTrainer, "training_step", signaled)
         with pytest.raises(train.Stopped, match="the next run resumes at step 2 of 6"):
             run(folder, data, tmp_path / "adapter", saved)
     assert seen == [0, 0, 1, 1] and signal.getsignal(number) is before
@@ -185,11 +186,9 @@ def test_a_signal_during_a_measurement_does_not_wait_for_its_end(
     monkeypatch, folder, data, tmp_path, undisturbed
 ):
     """The losses of that step are measured by the run that resumes."""
-    from deltatune.train import losses
-
     saved = opened(tmp_path)
     measured = []
-    loss = losses.mean_loss
+    loss = train.mean_loss
 
     def signaled(model, rows_, batch_size, stop=None):
         measured.append(len(rows_))
@@ -198,7 +197,7 @@ def test_a_signal_during_a_measurement_does_not_wait_for_its_end(
         return loss(model, rows_, batch_size, stop) if stop else loss(model, rows_, batch_size)
 
     with monkeypatch.context() as patch:
-        patch.setattr(losses, "mean_loss", signaled)
+        patch.setattr(train, "mean_loss", signaled)
         with pytest.raises(train.Stopped, match="resumes at step 2 of 6"):
             run(folder, data, tmp_path / "adapter", saved)
     assert len(measured) == 4
@@ -206,16 +205,14 @@ def test_a_signal_during_a_measurement_does_not_wait_for_its_end(
 
 
 def test_a_signal_before_the_first_step_leaves_nothing(monkeypatch, folder, data, tmp_path):
-    from deltatune.train import losses
-
     saved = opened(tmp_path)
-    loss = losses.mean_loss
+    loss = train.mean_loss
 
-    def signaled(*arguments):
+    def signaled(*arguments, **keywords):
         os.kill(os.getpid(), signal.SIGTERM)
-        return loss(*arguments)
+        return loss(*arguments, **keywords)
 
-    monkeypatch.setattr(losses, "mean_loss", signaled)
+    monkeypatch.setattr(train, "mean_loss", signaled)
     with pytest.raises(train.Stopped, match="starts at the first step"):
         run(folder, data, tmp_path / "adapter", saved)
     assert saved.latest() is None
@@ -259,14 +256,14 @@ def test_a_pickle_that_would_run_something_is_not_run(
 
 def test_a_smaller_batch_is_resumed(often, monkeypatch, folder, data, tmp_path):
     """Out of memory, training starts again with a smaller batch, and is cut."""
-    step = ResumableTrainer.training_step
+    step = AdapterTrainer.training_step
 
     def limited(self, model, inputs, *rest, **keywords):
         if len(inputs["labels"]) > 2:
             raise torch.OutOfMemoryError("out of memory")
         return step(self, model, inputs, *rest, **keywords)
 
-    monkeypatch.setattr(ResumableTrainer, "training_step", limited)
+    monkeypatch.setattr(AdapterTrainer, "training_step", limited)
     changes = {"batch_size": 4, "gradient_accumulation": 1}
     expected = run(folder, data, tmp_path / "whole" / "adapter", **changes)
     assert expected[2]["batch_size_used"] == 2
@@ -282,18 +279,20 @@ def test_what_a_larger_batch_saved_is_not_resumed(
 ):
     saved = opened(tmp_path)
     cut(monkeypatch, folder, data, tmp_path / "adapter", saved, 2)
-    attempt = train._attempt
+    fit = train.fit
     tried = []
 
-    def limited(run_, batch, state):
-        tried.append((batch, state and state.step))
-        if batch.micro_batch_size > 1:
+    def limited(*arguments):
+        (steps,) = (a for a in arguments if isinstance(a, Steps))
+        resumed = [a.step for a in arguments if isinstance(a, state.SavedState)]
+        tried.append((steps.batch, resumed))
+        if steps.batch.micro_batch_size > 1:
             raise torch.OutOfMemoryError("out of memory")
-        return attempt(run_, batch, state)
+        return fit(*arguments)
 
-    monkeypatch.setattr(train, "_attempt", limited)
+    monkeypatch.setattr(train, "fit", limited)
     _, frame, figures = run(folder, data, tmp_path / "adapter", saved)
-    assert tried == [(Batch(2, 2), 2), (Batch(1, 4), None)]
+    assert tried == [(Batch(2, 2), [2]), (Batch(1, 4), [])]
     assert figures["steps"] == undisturbed[2]["steps"] and frame["step"].iloc[0] == 0
 
 
@@ -324,12 +323,12 @@ def test_random_numbers_continue():
 
     random.gauss(0, 1)
     np.random.randn()
-    state = json.loads(json.dumps(trainer.random_state()))
+    saved = json.loads(json.dumps(state.random_state()))
 
     def drawn():
         return [random.gauss(0, 1), np.random.randn(), *torch.rand(3).tolist()]
 
     expected = drawn()
     assert drawn() != expected
-    trainer.set_random_state(copy.deepcopy(state))
+    state.set_random_state(copy.deepcopy(saved))
     assert drawn() == expected

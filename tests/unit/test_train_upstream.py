@@ -6,9 +6,9 @@ import pytest
 import tiny
 import torch
 from accelerate import Accelerator
-from deltatune.config.model import Lora
 from deltatune.models import device
 from deltatune.models.load import load_base
+from deltatune.models.settings import Lora
 from deltatune.train import lora, upstream
 from torch.nn.parallel import DistributedDataParallel
 from transformers import Trainer, TrainingArguments
@@ -90,7 +90,7 @@ def test_8_bit_layers_still_save_their_inputs_beside_autograd():
 @pytest.mark.parametrize(("quantization", "expected"), [("int8", True), ("nf4", False)])
 def test_only_8_bit_bases_need_reentrant_checkpointing(tmp_path, quantization, expected):
     model = load_base(tiny.saved(tmp_path / "model"), quantization, device.choose("fp32"))
-    model = lora.with_lora(model, Lora(rank=1).model_dump(), 0, "base")
+    model = lora.with_lora(model, Lora(rank=1), 0, "base")
     assert upstream.needs_reentrant_checkpointing(model) is expected
 
 

@@ -12,11 +12,12 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from deltatune.config.upstream import optimizer_names
-from deltatune.core.schema import Name, RepoId, Revision, Section, Seed, Share
+from deltatune.core.schema import Name, RepoId, Revision, Section, Seed
 from deltatune.core.text import did_you_mean
 from deltatune.data.formats import SUFFIXES, TEXT_SUFFIXES
 from deltatune.models import gpus
+from deltatune.models.settings import Lora, Quantization
+from deltatune.train.settings import Training
 
 # ---------------------------------------------------------------- datasets
 
@@ -215,106 +216,6 @@ AnyModel = Annotated[PretrainModel | LocalModel | HubModel, Field(discriminator=
 # ---------------------------------------------------------------- experiments
 
 
-class Lora(Section):
-    """peft's LoraConfig, with the names of the papers."""
-
-    rank: int = Field(8, ge=1, le=65_536)
-    """Rank of the update, `r`."""
-    alpha: float = Field(16, gt=0)
-    """The update is scaled by alpha / rank."""
-    dropout: float = Field(0.05, ge=0, lt=1)
-    """Dropout on the input of the update."""
-    targets: list[str] | Literal["all-linear"] = ["q_proj", "v_proj"]
-    """Target modules: names of linear layers, or all-linear."""
-    bias: Literal["none", "all", "lora_only"] = "none"
-    """Which biases are trained."""
-    use_rslora: bool = False
-    """Scale by alpha / sqrt(rank) instead (rank-stabilized LoRA)."""
-    use_dora: bool = False
-    """Weight-decomposed LoRA."""
-    init_lora_weights: bool | Literal["gaussian", "orthogonal"] = True
-    """Initialization of the LoRA weights, as in peft; true: the paper's."""
-    modules_to_save: list[str] | None = None
-    """Layers that are fully trained and saved with the adapter."""
-    layers_to_transform: list[int] | None = None
-    """Indices of the transformer blocks to adapt; null for all."""
-    rank_pattern: dict[str, int] = {}
-    """Layer name or pattern -> another rank."""
-    alpha_pattern: dict[str, float] = {}
-    """Layer name or pattern -> another alpha."""
-
-
-class Training(Section):
-    epochs: float = Field(3, gt=0, le=1000)
-    """Passes over the packed training rows."""
-    learning_rate: float = Field(2e-4, gt=0)
-    """Peak learning rate."""
-    batch_size: int = Field(4, ge=1, le=65_536)
-    """Packed rows of one forward pass. When it runs out of memory, training restarts with a smaller
-    batch and more accumulation; the manifest has the values that were used."""
-    gradient_accumulation: int = Field(1, ge=1, le=65_536)
-    """Forward passes per optimizer step."""
-    schedule: Literal[
-        "linear", "cosine", "constant", "constant_with_warmup", "inverse_sqrt", "polynomial"
-    ] = "cosine"
-    """Learning rate schedule."""
-    warmup: Share = 0.03
-    """Fraction of the steps for learning rate warmup."""
-    optimizer: str = "adamw_torch"
-    """Any optimizer name of transformers.Trainer. Paged ones move their state to main memory while
-    GPU memory is full; without a GPU they are not paged."""
-    weight_decay: float = Field(0.0, ge=0)
-    """Decoupled weight decay."""
-    max_grad_norm: float = Field(1.0, gt=0)
-    """Maximum norm for gradient clipping."""
-    evaluations: int = Field(4, ge=1, le=100_000)
-    """How many times the validation loss is computed during training."""
-    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
-    """Compute type of training; adapters are always fp32. auto: bf16 where the GPU supports it,
-    else fp16, and fp32 on a CPU. On a CPU it is fp32 whatever is set, with a line in the log.
-    Evaluation ignores it: its precision is auto for base and tuned alike."""
-    activation_checkpointing: Literal["auto"] | bool = "auto"
-    """Recompute activations in the backward pass instead of saving them: less memory, about a third
-    more time. auto: on a GPU, for models of more than a billion parameters."""
-    gpus: int = Field(1, ge=1, le=64)
-    """GPUs of one machine for data-parallel training (DDP). The rows of each step are divided among
-    them, so the effective batch size and the number of steps stay the same; batch_size x
-    gradient_accumulation must be a multiple of it. Models with `source: pretrain` are trained by as
-    many processes on the CPU where there is no GPU."""
-    sharded: bool = False
-    """Also shard the base over the GPUs (FSDP), with less memory per GPU and more time: for a base
-    that does not fit on one GPU. Requires `quantization: nf4` or `none`."""
-    threads: int = Field(1, ge=1, le=256)
-    """CPU threads per process where there is no GPU; changes the result, because floating-point
-    sums depend on their order."""
-
-    @model_validator(mode="after")
-    def _divides(self) -> Training:
-        rows = self.batch_size * self.gradient_accumulation
-        if rows % self.gpus:
-            raise ValueError(
-                f"gpus: a step of {rows} rows (batch_size x gradient_accumulation) cannot be "
-                f"divided equally among {self.gpus} GPUs; make it a multiple of {self.gpus}"
-            )
-        if self.sharded and self.gpus == 1:
-            raise ValueError(
-                "sharded: one GPU cannot shard the base; set gpus to 2 or more, or remove sharded"
-            )
-        return self
-
-    @field_validator("optimizer")
-    @classmethod
-    def _known(cls, optimizer: str) -> str:
-        names = optimizer_names()
-        # Where transformers is not installed, training refuses an unknown name.
-        if names and optimizer not in names:
-            raise ValueError(
-                f"'{optimizer}' is not an optimizer of transformers.Trainer"
-                f"{did_you_mean(optimizer, names)}; there are {', '.join(names)}"
-            )
-        return optimizer
-
-
 class PublishedFigure(Section):
     base: float | None = None
     """Before tuning, as published."""
@@ -343,7 +244,7 @@ class Experiment(Section):
     cross_task: list[str] | None = None
     """Other tasks that base and tuned are evaluated on, to measure what the tuning costs there;
     null: as the key `cross_task` at the top says; []: none."""
-    quantization: Literal["nf4", "int8", "gptq", "none"] = "nf4"
+    quantization: Quantization = "nf4"
     """Quantization of the base, in training and in evaluation: nf4 (4-bit, bitsandbytes), int8
     (LLM.int8, bitsandbytes), gptq (quantized once, with calibration text; needs
     requirements-gptq.txt and `gptq` of the model), none (compute precision)."""

@@ -3,11 +3,7 @@ seen in. A test of tests/unit/test_config_upstream.py fails when one can go."""
 
 from __future__ import annotations
 
-import ast
 import re
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 
 import yaml
 
@@ -61,26 +57,3 @@ SNAKEMAKE_KEYS = {
     "__use_yte__": "would make Snakemake run Python code that stands in this file; it is not used",
     "pathvars": "would move the results of the rules; it is not used",
 }
-
-# ---------------------------------------------------------------- transformers
-
-
-@cache
-def optimizer_names() -> tuple[str, ...]:
-    """The names in `transformers.training_args.OptimizerNames`, sorted, read from the source of
-    transformers 5.23: importing it takes seconds.
-
-    Empty where transformers is not installed, as in an environment with snakemake alone. Some
-    optimizers need further packages, which is reported when training begins.
-    """
-    package = find_spec("transformers")
-    if package is None or not package.submodule_search_locations:
-        return ()
-    source = Path(package.submodule_search_locations[0], "training_args.py")
-    if not source.is_file():
-        return ()
-    for node in ast.parse(source.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ClassDef) and node.name == "OptimizerNames":
-            values = [ast.literal_eval(n.value) for n in node.body if isinstance(n, ast.Assign)]
-            return tuple(sorted(values))
-    return ()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from deltatune.core.errors import UserError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -52,3 +54,19 @@ class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
     )
+
+    @classmethod
+    def from_params(cls, params: dict[str, Any]) -> Self:
+        """A stage's settings in its script, from the dump of them that its rule passed.
+
+        Raises UserError for a value that is refused here and was not where config.yaml was read,
+        which may be an environment with fewer packages.
+        """
+        try:
+            return cls.model_validate(params)
+        except ValidationError as error:
+            messages = [
+                f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}"
+                for e in error.errors()
+            ]
+        raise UserError("\n".join(messages))

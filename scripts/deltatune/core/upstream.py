@@ -1,11 +1,13 @@
-"""Workarounds for what each script meets before its work begins, each with the version that it was
-seen in. A test in tests/unit/test_core_upstream.py fails when one can go."""
+"""Workarounds for what scripts meet whatever their work is, each with the version that it was seen
+in. A test in tests/unit/test_core_upstream.py fails when one can go."""
 
 from __future__ import annotations
 
 import os
 import site
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -40,3 +42,20 @@ def leave_out_torch_compiler() -> None:
     are the same.
     """
     os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
+
+
+@contextmanager
+def without_main_script() -> Iterator[None]:
+    """Within it, processes that multiprocessing spawns do not run the main script again.
+
+    Python 3.11 to 3.14 import the file of `__main__` in each of them, for what the script defines.
+    Snakemake's script would do its work there, and what the processes need is in the library.
+    """
+    main = vars(sys.modules["__main__"])
+    missing = object()
+    path = main.pop("__file__", missing)
+    try:
+        yield
+    finally:
+        if path is not missing:
+            main["__file__"] = path

@@ -51,7 +51,7 @@ class OutOfMemory(Exception):
     """One of several processes ran out of memory. batch: of each of them."""
 
     def __init__(self, batch: Batch) -> None:
-        super().__init__(f"out of memory with {batch}")
+        super().__init__(batch)
         self.batch = batch
 
 

@@ -3,11 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from datasets import Dataset
 from torch.utils.data import Sampler
+
+from deltatune.models.batch import Batch, rows_seen, steps_per_epoch, total_steps
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The optimizer steps of a run.
+
+    rows: of training. batch: of each of the processes. evaluations: how many there are after
+    step 0.
+    """
+
+    rows: int
+    batch: Batch
+    processes: int
+    epochs: float
+    evaluations: int
+
+    @property
+    def rows_per_step(self) -> int:
+        return self.batch.rows * self.processes
+
+    @property
+    def total(self) -> int:
+        return total_steps(self.rows, self.rows_per_step, self.epochs)
+
+    @property
+    def per_epoch(self) -> int:
+        return steps_per_epoch(self.rows, self.rows_per_step)
+
+    def evaluated(self) -> set[int]:
+        """The steps after which the losses are measured, the last one among them."""
+        return {round(self.total * (i + 1) / self.evaluations) for i in range(self.evaluations)}
+
+    def rows_seen(self, step: int) -> int:
+        """Rows of the steps up to one, over all epochs."""
+        return rows_seen(self.rows, self.rows_per_step, step)
 
 
 class SeededSampler(Sampler[int]):

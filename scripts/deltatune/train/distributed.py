@@ -5,11 +5,47 @@ All of them must call these in the same order: each waits for the others.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
+from accelerate import PartialState
+from accelerate.utils import check_cuda_p2p_ib_support
+
+
+def join(rank: int, processes: int, store: Path) -> None:
+    """Join the processes of one machine: with NCCL on GPUs, with gloo without.
+
+    store: a file in an existing folder, by which they meet.
+    """
+    on_gpu = torch.cuda.is_available()
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+    os.environ |= {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if on_gpu:
+        torch.cuda.set_device(rank)
+        if not check_cuda_p2p_ib_support():
+            # Of a consumer's GPU, as `accelerate launch` does.
+            os.environ.setdefault("NCCL_P2P_DISABLE", "1")
+            os.environ.setdefault("NCCL_IB_DISABLE", "1")
+    else:
+        os.environ["ACCELERATE_USE_CPU"] = "true"
+        if sys.platform.startswith("linux"):
+            # This machine's name may resolve to an address that it does not have.
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    # As the Trainer would later, but by way of a file: no port has to be free.
+    where = {"rank": rank, "world_size": processes, "init_method": store.resolve().as_uri()}
+    PartialState(cpu=not on_gpu, **where)
+
+
+def leave() -> None:
+    """The other way round; all processes do so at the same time."""
+    all_gather(None)
+    dist.destroy_process_group()
 
 
 def rank() -> int:

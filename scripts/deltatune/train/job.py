@@ -1,90 +1,49 @@
-"""One training job, in one process or in each of several: load, train, and return the figures."""
+"""What a training job is given, and what comes out of it. Needs no tensors to be imported."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from deltatune.core.errors import UserError
-from deltatune.core.text import did_you_mean
-from deltatune.models import device
 from deltatune.models.batch import Batch
-from deltatune.models.load import load_base
-from deltatune.tokens import shards
-from deltatune.train import distributed, train, upstream
-from deltatune.train.checkpoints import Checkpoints
+from deltatune.train.settings import TrainSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-def run(
-    job: dict[str, Any],
-    *,
-    progress: Callable[[str], None] = print,
-    say: Callable[[str], None] = print,
-) -> dict[str, Any]:
-    """Train as `train.train` does: its losses (a list of rows) and figures, and the machine.
+@dataclass(frozen=True)
+class Job:
+    """One adapter to be trained."""
 
-    job: seed, lora, training and quantization of the settings; base and revision, as the adapter
-    names its base; model, the folder that it is loaded from; rows, split -> folder of shards;
-    output, the adapter's folder; checkpoints, {"folder", "fingerprint"} or None; scratch; batch,
-    the fields of `Batch`, or None.
-    Several processes have been joined before, see `worker`. Raises what train.train raises, and
-    UserError for an unknown optimizer.
-    """
-    settings = job["training"]
-    require_optimizer(settings["optimizer"])
-    gpu = int(os.environ["LOCAL_RANK"]) if distributed.world_size() > 1 else 0
-    machine = device.prepare(job["seed"], settings["threads"], settings["precision"], gpu)
-    rows = {name: shards.read_shards(Path(folder)) for name, folder in job["rows"].items()}
-    checkpoints = None
-    if job["checkpoints"] and distributed.rank() == 0:
-        # Before the base is loaded: the process of an earlier run may still use its memory.
-        folder, fingerprint = job["checkpoints"]["folder"], job["checkpoints"]["fingerprint"]
-        checkpoints = Checkpoints(Path(folder), fingerprint, say)
-        checkpoints.open()
-    if settings["sharded"]:
-        with upstream.quantized_on(machine.device):
-            base = load_base(job["model"], job["quantization"], replace(machine, device="cpu"))
-    else:
-        base = load_base(job["model"], job["quantization"], machine)
-    losses, figures = train.train(
-        base,
-        rows["train"],
-        rows["validation"],
-        lora=job["lora"],
-        training=settings,
-        seed=job["seed"],
-        compute=machine,
-        base=job["base"],
-        revision=job["revision"],
-        output=Path(job["output"]),
-        scratch=Path(job["scratch"]),
-        checkpoints=checkpoints,
-        batch=Batch(**job["batch"]) if job.get("batch") else None,
-        progress=progress,
-        say=say,
-    )
-    return {
-        "losses": losses.to_dict("records"),
-        "figures": figures,
-        "device": machine.device,
-        "dtype": str(machine.dtype),
-        "precision": machine.reason,
-    }
+    settings: TrainSettings
+    model: Path
+    """The folder that the base is loaded from."""
+    rows: dict[str, Path]
+    """Split -> folder of shards, of train and validation."""
+    output: Path
+    """The adapter's folder."""
+    checkpoints: Path
+    """The folder of `checkpoints.Checkpoints`."""
+    fingerprint: str
+    """Of all that decides the result, see `checkpoints.fingerprint`."""
+    batch: Batch | None = None
+    """Of each process, to begin with another than the settings have."""
 
 
-def require_optimizer(name: str) -> None:
-    """Raise UserError for an optimizer that transformers does not know.
+@dataclass(frozen=True)
+class Trained:
+    """What training an adapter gave, its files apart."""
 
-    config.yaml is checked for it too, but only where transformers is installed beside snakemake.
-    """
-    from transformers.training_args import OptimizerNames
-
-    names = sorted(optimizer.value for optimizer in OptimizerNames)
-    if name not in names:
-        raise UserError(
-            f"training.optimizer: '{name}' is not an optimizer of transformers.Trainer"
-            f"{did_you_mean(name, names)}; there are {', '.join(names)}"
-        )
+    losses: pd.DataFrame
+    """Columns step, epoch, split, loss in nats per supervised token. Step 0 is the base."""
+    figures: dict[str, Any]
+    """For the manifest."""
+    used: dict[str, float]
+    """What earlier parts of the run and other processes used, see `manifest.used`."""
+    device: str
+    dtype: str
+    """Of activations."""
+    precision: str
+    """Why this one."""

@@ -1,81 +1,107 @@
 """Start the processes of distributed training, and end them in every case.
 
-`accelerate launch` starts them, a GPU each, and `train.worker` is what they run. They send their
-messages through files, which are read here, so that a person sees those of one process. Needs no
-tensors to be imported.
+They are spawned by multiprocessing, a GPU each, and do what `train.worker` says. Each has a pipe of
+its own for its messages, so that one which is killed while it sends is in no other's way. A person
+sees those of the first one. Needs no tensors to be imported.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
+import multiprocessing
 import tempfile
-import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
-from dataclasses import asdict
+from contextlib import closing
+from dataclasses import replace
+from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
-
-import psutil
 
 from deltatune.core import signals
 from deltatune.core.errors import UserError
-from deltatune.core.paths import SCRIPTS
-from deltatune.models.batch import Batch, smaller_batch
+from deltatune.core.upstream import without_main_script
+from deltatune.models.batch import OutOfMemory, smaller_batch
+from deltatune.train import worker
+from deltatune.train.job import Job, Trained
 
-
-class Failed(Exception):
-    """One of the processes failed; its traceback is in the log."""
+#: Seconds after which a signal is passed on at the latest; messages are read at once.
+SIGNAL_INTERVAL = 0.5
 
 
 def run(
-    job: dict[str, Any],
-    processes: int,
-    on_gpu: bool,
-    *,
-    progress: Callable[[str], None] = print,
-    say: Callable[[str], None] = print,
-) -> dict[str, Any]:
-    """Do a job in several processes: what `job.run` returned in the first of them.
+    job: Job, *, progress: Callable[[str], None] = print, say: Callable[[str], None] = print
+) -> Trained:
+    """`train.setup` in as many processes as the job's settings have GPUs.
 
-    job: for `job.run`, as JSON. Where one of them runs out of memory, all start again with a
-    smaller batch. A signal that asks to stop is passed on. However this is left, none of the
-    processes is running any more.
-    Raises UserError with the message of the process that had one, that of `train.Stopped` too, and
-    Failed for an error of any other kind.
+    Where one of them runs out of memory, all start again with a smaller batch. A signal that asks
+    to stop is passed on. However this is left, none of the processes is running any more.
+    Raises UserError with the message of the process that had one, `train.Stopped` too, and
+    worker.Failed for an error of any other kind.
     """
     with signals.catch_stop_signals() as stop_requested:
         while True:
-            used = None
-            with (
-                tempfile.TemporaryDirectory(prefix="deltatune-") as folder,
-                closing(
-                    _messages(job, processes, on_gpu, Path(folder), stop_requested)
-                ) as messages,
-            ):
-                for kind, content in messages:
-                    if kind == "progress":
-                        progress(content)
-                    elif kind == "say":
-                        say(content)
-                    elif kind == "user_error":
-                        raise UserError(content)
-                    elif kind == "failed":
-                        raise Failed(content)
-                    elif kind == "result":
-                        return content
-                    elif kind == "out_of_memory":
-                        used = Batch(**content)
-                        break
-            if used is None:
-                raise _ended(stop_requested())
-            batch, message = smaller_batch(used)
+            try:
+                return _train(job, stop_requested, progress, say)
+            except OutOfMemory as error:
+                batch, message = smaller_batch(error.batch)
             say(message)
-            job = {**job, "batch": asdict(batch)}
+            job = replace(job, batch=batch)
+
+
+def _train(
+    job: Job,
+    stop_requested: Callable[[], bool],
+    progress: Callable[[str], None],
+    say: Callable[[str], None],
+) -> Trained:
+    trained = None
+    with closing(_messages(job, stop_requested)) as messages:
+        for message in messages:
+            if isinstance(message, Exception):
+                raise message
+            if isinstance(message, Trained):
+                trained = message
+            elif isinstance(message, worker.Text):
+                (progress if message.progress else say)(message.text)
+    return trained
+
+
+def _messages(
+    job: Job, stop_requested: Callable[[], bool]
+) -> Iterator[worker.Text | Trained | Exception | None]:
+    """What the processes send, until each has sent what came out. An error where one ended without
+    that, or was killed."""
+    count = job.settings.training.gpus
+    context = multiprocessing.get_context("spawn")
+    processes, running = [], []
+    with tempfile.TemporaryDirectory(prefix="deltatune-") as folder:
+        try:
+            for rank in range(count):
+                place = worker.Place(rank, count, Path(folder, "store"))
+                receiver, sender = context.Pipe(duplex=False)
+                process = context.Process(target=worker.main, args=(job, place, sender))
+                with without_main_script():
+                    process.start()
+                processes.append(process)
+                sender.close()  # so that the receiver notices when the process ends
+                running.append(receiver)
+            passed_on = False
+            while running:
+                for receiver in wait(running, SIGNAL_INTERVAL):
+                    try:
+                        message = receiver.recv()
+                    except (EOFError, OSError):
+                        yield _ended(stop_requested())
+                        return
+                    if not isinstance(message, worker.Text):
+                        running.remove(receiver)
+                    yield message
+                if stop_requested() and not passed_on:
+                    passed_on = True
+                    for process in processes:
+                        process.terminate()
+        finally:
+            for process in processes:
+                process.kill()
+                process.join()
 
 
 def _ended(stop_requested: bool) -> UserError:
@@ -86,91 +112,3 @@ def _ended(stop_requested: bool) -> UserError:
         "because it ran out of main memory: request more (mem_mb), or train on fewer GPUs "
         "(training.gpus)."
     )
-
-
-def _messages(
-    job: dict, processes: int, on_gpu: bool, folder: Path, stop_requested: Callable[[], bool]
-) -> Iterator[tuple[str, Any]]:
-    """(kind, content) of each message of the processes, until they have ended."""
-    path = folder / "job.json"
-    content = {**job, "messages": str(folder), "on_gpu": on_gpu}
-    path.write_text(json.dumps(content), encoding="utf-8")
-    launcher = _launch(path, processes, on_gpu)
-    read = dict.fromkeys(range(processes), 0)
-    passed_on = False
-    try:
-        ended = False
-        while not ended:
-            ended = launcher.poll() is not None  # before reading, so that nothing is missed
-            for rank in read:
-                for message in _unread(folder / f"{rank}.jsonl", rank, read):
-                    yield message["kind"], message["content"]
-            if stop_requested() and not passed_on:
-                workers = _children(launcher)
-                passed_on = len(workers) >= processes
-                for worker in workers if passed_on else ():
-                    with suppress(psutil.Error):
-                        worker.terminate()
-            time.sleep(0.1)
-    finally:
-        # Listed before the launcher ends, after which they are nobody's children.
-        for process in (*_children(launcher), launcher):
-            with suppress(psutil.Error):
-                process.kill()
-        launcher.wait()
-
-
-def _children(launcher: subprocess.Popen) -> list[psutil.Process]:
-    try:
-        return psutil.Process(launcher.pid).children(recursive=True)
-    except psutil.Error:
-        return []
-
-
-def _unread(path: Path, rank: int, read: dict[int, int]) -> list[dict[str, Any]]:
-    """The messages of a process since it was last read; a line that has no end yet is left."""
-    if not path.exists():
-        return []
-    with path.open("rb") as file:
-        file.seek(read[rank])
-        text = file.read()
-    lines = text[: text.rfind(b"\n") + 1]
-    read[rank] += len(lines)
-    return [json.loads(line) for line in lines.splitlines()]
-
-
-def _launch(job: Path, processes: int, on_gpu: bool) -> subprocess.Popen:
-    """`accelerate launch` on one machine, whatever this user's own configuration of it says."""
-    config = job.with_name("accelerate.yaml")
-    config.write_text(
-        "compute_environment: LOCAL_MACHINE\ndistributed_type: MULTI_GPU\nmixed_precision: 'no'\n"
-        f"num_machines: 1\nnum_processes: {processes}\ngpu_ids: all\nuse_cpu: false\n"
-    )
-    command = [
-        *(sys.executable, "-m", "accelerate.commands.launch"),
-        *("--config_file", str(config)),
-        *("--multi_gpu", "--num_processes", str(processes), "--num_machines", "1"),
-        *("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"),
-        *("--module", "deltatune.train.worker", str(job)),
-    ]
-    library = str(SCRIPTS)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, [library, os.environ.get("PYTHONPATH")])),
-        # The launcher would end the processes that are to save their state when a signal comes.
-        "PET_SIGNALS_TO_HANDLE": "SIGQUIT",
-    }
-    if not on_gpu:
-        environment["ACCELERATE_USE_CPU"] = "true"
-        if sys.platform.startswith("linux"):
-            # This machine's name may resolve to an address that it does not have.
-            environment.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    return subprocess.Popen(command, env=environment, preexec_fn=_ignore_stop_signals)
-
-
-def _ignore_stop_signals() -> None:
-    """In the launcher, before it begins: it ignores signals that ask to stop, and ends when the
-    process that started it has ended."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    signals.end_with_parent(signal.SIGKILL)

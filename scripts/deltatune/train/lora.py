@@ -11,19 +11,20 @@ from peft import get_peft_model
 from deltatune.core import disk
 from deltatune.core.errors import UserError
 from deltatune.models.lora import lora_config
+from deltatune.models.settings import Lora
 from deltatune.train import upstream
 
 
-def with_lora(model, lora: dict, seed: int, base: str, revision: str | None = None):
+def with_lora(model, lora: Lora, seed: int, base: str, revision: str | None = None):
     """The model with a fresh adapter, whose parameters alone are trained, in fp32.
 
     base, revision: see `lora_config`. Raises UserError for settings that peft refuses, such as a
     target that no layer is called.
     """
-    lora = lora | {"targets": upstream.lora_targets(model, lora["targets"])}
+    lora = lora.model_copy(update={"targets": upstream.lora_targets(model, lora.targets)})
     torch.manual_seed(seed)
     try:
-        model = get_peft_model(model, lora_config(lora, base, revision))
+        model = get_peft_model(model, lora_config(lora.model_dump(), base, revision))
     except ValueError as error:
         raise UserError(f"lora: peft refuses these settings: {error}") from None
     for parameter in model.parameters():
@@ -31,6 +32,25 @@ def with_lora(model, lora: dict, seed: int, base: str, revision: str | None = No
             # A gradient scaler refuses fp16 parameters, and small updates are lost in bf16.
             parameter.data = parameter.data.float()
     return model
+
+
+def copy_trained(model) -> dict[str, torch.Tensor]:
+    """Name -> value of every parameter that is trained, in main memory."""
+    return {
+        name: p.detach().to("cpu", copy=True).contiguous()
+        for name, p in model.named_parameters()
+        if p.requires_grad
+    }
+
+
+def set_trained(model, values: dict[str, torch.Tensor]) -> None:
+    """Give what is trained the values that `copy_trained` returned, without gradients."""
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if trained.keys() != values.keys():
+        raise RuntimeError("the checkpoint has other parameters than those that are trained")
+    for name, parameter in trained.items():
+        parameter.data.copy_(values[name])
+        parameter.grad = None
 
 
 def save(model, base: str, output: Path) -> None:

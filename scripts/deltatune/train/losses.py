@@ -1,10 +1,10 @@
-"""The loss of packed rows, and its course during training."""
+"""The loss of packed rows."""
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from datasets import Dataset
@@ -59,58 +59,31 @@ def mean_loss(model, rows: Dataset, batch_size: int, stop: Callable[[], bool] = 
     return total / max(count, 1)
 
 
-class History:
-    """The losses of one run, measured alike on validation rows and as many training rows."""
+def require_number(loss: float, name: str, step: int, dtype: torch.dtype) -> None:
+    """Raise UserError for a loss that is not finite. dtype: of activations.
 
-    def __init__(
-        self, train_rows: Dataset, validation_rows: Dataset, batch_size: int, dtype: torch.dtype
-    ) -> None:
-        self._batch_size, self._dtype = batch_size, dtype
-        share = min(len(train_rows), max(len(validation_rows), 8))
-        spread = [i * len(train_rows) // share for i in range(share)]
-        self._splits = {"train": train_rows.select(spread), "validation": validation_rows}
-        self.rows: list[dict] = []
-        self.seconds = 0.0
-
-    def measure(self, model, step: int, epoch: float, stop: Callable[[], bool] = _never) -> None:
-        """Add the losses at a step; all of them or, where Interrupted is raised, none.
-
-        stop: called between batches; True abandons the measurement.
-        """
-        started = time.monotonic()
-        losses = []
-        for split, rows in self._splits.items():
-            loss = mean_loss(model, rows, self._batch_size, stop)
-            self.require_number(loss, f"{split} loss", step)
-            losses.append({"step": step, "epoch": round(epoch, 4), "split": split, "loss": loss})
-        self.rows += losses
-        self.seconds += time.monotonic() - started
-
-    def require_number(self, loss: float, name: str, step: int) -> None:
-        """Raise UserError for a loss that is not finite.
-
-        A step that a gradient scaler skips, as is normal in fp16 training, leaves the loss
-        finite.
-        """
-        if math.isfinite(loss):
-            return
-        half = self._dtype is torch.float16
-        overflow = " fp16 overflows above 65,504: `training.precision: fp32` would not." * half
-        if step == 0:
-            raise UserError(
-                f"The {name} of the base is not finite (NaN or infinity) before training. Its "
-                f"weights are damaged, or too large for {self._dtype}.{overflow}"
-            )
+    A step that a gradient scaler skips, as is normal in fp16 training, leaves the loss finite.
+    """
+    if math.isfinite(loss):
+        return
+    half = dtype is torch.float16
+    overflow = " fp16 overflows above 65,504: `training.precision: fp32` would not." * half
+    if step == 0:
         raise UserError(
-            f"The {name} is not finite (NaN or infinity) at step {step}. Lower "
-            "`training.learning_rate` or `training.max_grad_norm`, or raise "
-            f"`training.warmup`.{overflow}"
+            f"The {name} of the base is not finite (NaN or infinity) before training. Its "
+            f"weights are damaged, or too large for {dtype}.{overflow}"
         )
+    raise UserError(
+        f"The {name} is not finite (NaN or infinity) at step {step}. Lower "
+        "`training.learning_rate` or `training.max_grad_norm`, or raise "
+        f"`training.warmup`.{overflow}"
+    )
 
-    def ends(self) -> dict[str, dict[str, float]]:
-        """Split -> loss of the base and of the tuned system."""
-        splits: dict[str, dict[str, float]] = {}
-        for row in self.rows:
-            split = splits.setdefault(row["split"], {"base": row["loss"]})
-            split["tuned"] = row["loss"]
-        return splits
+
+def ends(history: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Split -> loss of the base and of the tuned system, of rows in the order of the steps."""
+    splits: dict[str, dict[str, float]] = {}
+    for row in history:
+        split = splits.setdefault(row["split"], {"base": row["loss"]})
+        split["tuned"] = row["loss"]
+    return splits

@@ -1,158 +1,175 @@
-"""A Trainer that saves its state regularly, stops when it is asked to, and resumes from there.
-
-It saves all that the next step depends on: the trained parameters, the optimizer, the schedule, the
-gradient scaler, the position in the data, and the random state of each process. The base is never
-saved. The files are ours instead of the Trainer's, so that they can be written atomically by one
-process, and so that only the optimizer's state, which has no fixed form, is a pickle; it is read
-with `weights_only`, which makes tensors and plain values and runs nothing.
-"""
+"""What the Trainer cannot do: the order of the rows, checkpoints of our own, several processes that
+share a frozen base."""
 
 from __future__ import annotations
 
-import io
-import json
-import random
+import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import safetensors.torch
 import torch
-from transformers import TrainerCallback
-from transformers.trainer import TRAINER_STATE_NAME
+from datasets import Dataset
+from transformers import TrainingArguments
 
-from deltatune.train import distributed
+from deltatune.core import manifest
+from deltatune.models.device import Compute
+from deltatune.tokens.shards import Collator
+from deltatune.train import distributed, lora, upstream
 from deltatune.train.checkpoints import Checkpoints, SaveTimer
-from deltatune.train.data import SeededSampler
-from deltatune.train.losses import History, Interrupted
-from deltatune.train.upstream import HookedTrainer
-
-_TRAINED, _OPTIMIZER, _FACTS = "trained.safetensors", "optimizer.pt", "facts.json"
-
-
-@dataclass
-class SavedState:
-    """A checkpoint in memory.
-
-    facts: see `ResumableTrainer`. random_states: of each process, see `random_state`.
-    """
-
-    folder: Path
-    step: int
-    facts: dict[str, Any]
-    random_states: list[dict[str, Any]]
-    trained: dict[str, torch.Tensor]
-    states: dict[str, Any]
+from deltatune.train.data import PaddedDataset, SeededSampler, Steps
+from deltatune.train.losses import ends
+from deltatune.train.settings import TrainSettings
+from deltatune.train.state import RunState, SavedState, random_state, set_random_state
 
 
-def load_checkpoint(checkpoints: Checkpoints | None) -> SavedState | None:
-    """The newest checkpoint that can be read, or None; all processes get the same.
+class AdapterTrainer(upstream.HookedTrainer):
+    """A Trainer of the parameters that a model's adapter has.
 
-    checkpoints: given on the first process alone.
-    """
-    saved = None
-    while checkpoints and (folder := checkpoints.latest()):
-        try:
-            saved = _read(folder)
-            break
-        except Exception as error:
-            checkpoints.discard(folder, f"it cannot be read ({type(error).__name__}: {error})")
-    folder = distributed.broadcast(saved.folder if saved else None)
-    return saved or (_read(folder) if folder else None)
-
-
-def _read(folder: Path) -> SavedState:
-    facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-    state = json.loads((folder / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
-    return SavedState(
-        folder,
-        state["global_step"],
-        facts["run"],
-        facts["random_states"],
-        safetensors.torch.load_file(folder / _TRAINED),
-        torch.load(folder / _OPTIMIZER, map_location="cpu", weights_only=True),
-    )
-
-
-class ResumableTrainer(HookedTrainer):
-    """A Trainer with checkpoints of our own.
-
-    saves: whether this run is saved at all. checkpoints: on the first process alone. saved: where
-    to resume. facts: called by all processes when a checkpoint is written, for what it should
-    contain beside the Trainer's own state.
+    checkpoints: None where the run is not saved. saved: the checkpoint to resume from.
     """
 
     def __init__(
         self,
-        *,
-        sampler: SeededSampler,
-        saves: bool,
+        model: Any,
+        args: TrainingArguments,
+        rows: Dataset,
+        steps: Steps,
         checkpoints: Checkpoints | None,
         saved: SavedState | None,
-        facts: Callable[[], dict],
-        **arguments: Any,
     ) -> None:
-        super().__init__(**arguments)
-        self._sampler, self._checkpoints = sampler, checkpoints
-        self._saved, self._facts = saved, facts
-        self.saves = saves
-        self.save_timer = SaveTimer()
+        multiple = steps.batch.micro_batch_size * steps.processes
+        self.sampler = SeededSampler(len(rows), args.seed, multiple)
+        if len(self.sampler) > len(rows):
+            rows = PaddedDataset(rows, len(self.sampler))
+        super().__init__(model=model, args=args, train_dataset=rows, data_collator=Collator())
+        self._checkpoints, self._saved = checkpoints, saved
+        self.steps = steps
+        self.run_state = saved.run if saved else RunState(steps.batch)
         #: The step of the newest checkpoint, 0 where there is none.
         self.last_saved = saved.step if saved else 0
+        self._save_timer = SaveTimer()
+        self._since = time.monotonic()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of activations."""
+        half = torch.float16 if self.args.fp16 else torch.bfloat16
+        return half if self.args.fp16 or self.args.bf16 else torch.float32
 
     def run(self) -> None:
         """Train from the beginning or from the checkpoint, to the end or until asked to stop."""
-        self.save_timer = SaveTimer()
+        self._save_timer = SaveTimer()
+        self._since = time.monotonic()
         self.train(resume_from_checkpoint=str(self._saved.folder) if self._saved else None)
+        self._count_seconds()
+
+    @contextmanager
+    def not_training(self) -> Iterator[None]:
+        """Its time does not count as seconds of training."""
+        self._count_seconds()
+        try:
+            yield
+        finally:
+            self._since = time.monotonic()
+
+    def _count_seconds(self) -> None:
+        now = time.monotonic()
+        self.run_state.seconds += now - self._since
+        self._since = now
+
+    def figures(self) -> dict[str, Any]:
+        """Of the whole run, for the manifest."""
+        steps, run = self.steps, self.run_state
+        row_length = len(self.train_dataset[0]["input_ids"])
+        tokens = steps.rows_seen(steps.total) * row_length
+        return {
+            "trainable_parameters": self.get_num_trainable_parameters(),
+            "steps": steps.total,
+            "rows": steps.rows,
+            "row_length": row_length,
+            "processes": steps.processes,
+            "batch_size_used": steps.batch.micro_batch_size,
+            "gradient_accumulation_used": steps.batch.gradient_accumulation_steps,
+            "training_seconds": round(run.seconds, 2),
+            "tokens_per_second": round(tokens / run.seconds, 1),
+            "losses": ends(run.losses),
+        }
 
     def train_sampler(self) -> SeededSampler:
-        return self._sampler
+        return self.sampler
+
+    # ------------------------------------------------------------ several processes
+
+    def prepare_processes(self) -> None:
+        """Let DDP see the adapter alone, and give each process random numbers of its own."""
+        frozen = [name for name, p in self.model.named_parameters() if not p.requires_grad]
+        frozen += [name for name, _ in self.model.named_buffers()]
+        upstream.ignore_in_ddp(self.model, frozen)
+        # The first process draws the numbers that a single one would draw.
+        torch.manual_seed(self.args.seed + (distributed.rank() << 32))
+
+    def used_beside(self) -> dict[str, float]:
+        """What the process that waits for the result has not used itself, see `manifest.used`: what
+        earlier parts of the run and, where there are several processes, these used."""
+        before = self.run_state.used
+        if self.steps.processes == 1:
+            return before
+        return self._used() | {"seconds": before.get("seconds", 0.0)}
+
+    def _used(self) -> dict[str, float]:
+        """What was used in all processes until now: of main memory the sum, of GPU memory the
+        most."""
+        processes = distributed.all_gather(manifest.used())
+        here = {
+            name: (sum if name == "peak_memory_gb" else max)(used[name] for used in processes)
+            for name in processes[0]
+        }
+        return manifest.combined(here, self.run_state.used)
+
+    # ------------------------------------------------------------ checkpoints
+
+    def save_or_stop(self, stop_requested: bool) -> tuple[bool, bool]:
+        """(whether to save now, whether to stop), the same in all processes: they save when the
+        first one does, and stop when any of them is asked to."""
+        if self._checkpoints is None:
+            return False, False
+        save = self._save_timer.expired() and distributed.rank() == 0
+        stop, save = distributed.all_reduce([stop_requested, save])
+        return bool(stop or save), bool(stop)
 
     def write_checkpoint(self) -> None:
+        self._count_seconds()
         began = time.monotonic()
-        trained, optimizer = self._trained_parameters(), self.optimizer.state_dict()
+        states = {
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.lr_scheduler.state_dict(),
+        }
+        if getattr(self.accelerator, "scaler", None) is not None:
+            states["scaler"] = self.accelerator.scaler.state_dict()
         random_states = distributed.all_gather(random_state())
         # A counter of the operations so far; the Trainer's own checkpoints have it too.
         self.store_flos()
-        facts = {"run": self._facts(), "random_states": random_states}
+        saved = SavedState(
+            replace(self.run_state, used=self._used()),
+            self.state,
+            random_states,
+            lora.copy_trained(self.model),
+            states,
+        )
         succeeded = True
-        if self._checkpoints:
-            states = {"optimizer": optimizer, "scheduler": self.lr_scheduler.state_dict()}
-            if getattr(self.accelerator, "scaler", None) is not None:
-                states["scaler"] = self.accelerator.scaler.state_dict()
-
-            def write(folder: Path) -> None:
-                # Made in memory first, so that a full disk is an OSError and nothing else.
-                pickled = io.BytesIO()
-                torch.save(states, pickled)
-                (folder / _OPTIMIZER).write_bytes(pickled.getbuffer())
-                (folder / _TRAINED).write_bytes(safetensors.torch.save(trained))
-                (folder / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
-                self.state.save_to_json(str(folder / TRAINER_STATE_NAME))
-
-            succeeded = self._checkpoints.save(self.state.global_step, write)
+        if distributed.rank() == 0:
+            succeeded = self._checkpoints.save(self.state.global_step, saved.write)
         # The others wait for the first one: stopping now must not end it while it writes.
         if distributed.broadcast(succeeded):
             self.last_saved = self.state.global_step
-        self.save_timer.restart(time.monotonic() - began, succeeded)
-
-    def _trained_parameters(self) -> dict[str, torch.Tensor]:
-        """Name -> value of every parameter that is trained, in main memory."""
-        return {
-            name: value.detach().to("cpu", copy=True).contiguous()
-            for name, value in self.model.named_parameters()
-            if value.requires_grad
-        }
+        self._save_timer.restart(time.monotonic() - began, succeeded)
 
     def restore_parameters(self) -> None:
-        trained = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
-        if trained.keys() != self._saved.trained.keys():
-            raise RuntimeError("the checkpoint has other parameters than those that are trained")
-        for name, value in self._saved.trained.items():
-            trained[name].data.copy_(value)
+        lora.set_trained(self.model, self._saved.trained)
 
     def restore_optimizer(self) -> None:
         self.optimizer.load_state_dict(self._saved.states["optimizer"])
@@ -166,97 +183,49 @@ class ResumableTrainer(HookedTrainer):
         set_random_state(self._saved.random_states[distributed.rank()])
 
 
-class Steps(TrainerCallback):
-    """What happens between the steps: evaluating, saving, stopping.
-
-    evaluation_steps: those at which the losses are measured. epochs: the epochs that a number of
-    steps is. stop_requested: whether to stop. pending_evaluation: whether the losses of the step
-    that training resumes from are still to be measured.
-    """
-
-    def __init__(
-        self,
-        history: History,
-        sampler: SeededSampler,
-        steps: int,
-        steps_per_epoch: int,
-        epochs: Callable[[int], float],
-        evaluation_steps: set[int],
-        stop_requested: Callable[[], bool],
-        progress: Callable[[str], None],
-        pending_evaluation: bool = False,
-    ) -> None:
-        self._history, self._sampler = history, sampler
-        self._steps, self._steps_per_epoch, self._epochs = steps, steps_per_epoch, epochs
-        self._evaluation_steps, self._stop_requested = evaluation_steps, stop_requested
-        self._progress = progress
-        self.pending_evaluation = pending_evaluation
-        self.trainer: ResumableTrainer | None = None
-
-    def on_train_begin(self, args, state, control, **kwargs) -> None:
-        if state.global_step == 0 or self.pending_evaluation:
-            self._evaluate(state)
-            self.pending_evaluation = False
-
-    def on_epoch_begin(self, args, state, control, **kwargs) -> None:
-        self._sampler.epoch = state.global_step // self._steps_per_epoch
-
-    def on_step_end(self, args, state, control, **kwargs) -> None:
-        if state.global_step in self._evaluation_steps:
-            try:
-                self._evaluate(state)
-            except Interrupted:
-                self.pending_evaluation = True
-        if state.global_step >= self._steps or not self.trainer.saves:
-            return
-        # All processes save when the first one does, and stop when any of them is asked to.
-        save = self.trainer.save_timer.expired() and distributed.rank() == 0
-        stop, save = distributed.all_reduce([self._stop_requested(), save])
-        if stop or save:
-            control.should_save = True
-        if stop:
-            control.should_training_stop = True
-
-    def on_log(self, args, state, control, logs=None, **kwargs) -> None:
-        loss = (logs or {}).get("loss")
-        if loss is None:
-            return
-        loss = float(loss)
-        self._history.require_number(loss, "training loss", state.global_step)
-        self._progress(f"step {state.global_step}/{self._steps}, loss {loss:.3f}")
-
-    def _evaluate(self, state) -> None:
-        # Several processes must do it together, and the last evaluation ends the run anyway.
-        interruptible = distributed.world_size() == 1 and state.global_step < self._steps
-        stop = {"stop": self._stop_requested} if interruptible else {}
-        step = state.global_step
-        self._history.measure(self.trainer.model, step, self._epochs(step), **stop)
-
-
-def random_state() -> dict[str, Any]:
-    """The state of every generator of this process, as JSON can hold it."""
-    version, numbers, gauss = random.getstate()
-    name, keys, *rest = np.random.get_state()
-    state = {
-        "python": [version, list(numbers), gauss],
-        "numpy": [name, keys.tolist(), *rest],
-        "torch": torch.get_rng_state().numpy().tobytes().hex(),
-    }
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state().numpy().tobytes().hex()
-    return state
-
-
-def set_random_state(state: dict[str, Any]) -> None:
-    """Restore what `random_state` returned."""
-
-    def tensor(text: str) -> torch.Tensor:
-        return torch.frombuffer(bytearray.fromhex(text), dtype=torch.uint8)
-
-    version, numbers, gauss = state["python"]
-    random.setstate((version, tuple(numbers), gauss))
-    name, keys, *rest = state["numpy"]
-    np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))
-    torch.set_rng_state(tensor(state["torch"]))
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensor(state["cuda"]))
+def arguments(
+    model: Any,
+    settings: TrainSettings,
+    compute: Compute,
+    steps: Steps,
+    checkpointing: bool,
+    scratch: Path,
+) -> TrainingArguments:
+    """The settings in the Trainer's words. checkpointing: whether activations are recomputed.
+    scratch: a folder for the Trainer's own files."""
+    training = settings.training
+    keywords = {"use_reentrant": upstream.needs_reentrant_checkpointing(model)}
+    args = TrainingArguments(
+        output_dir=str(scratch),
+        max_steps=steps.total,
+        per_device_train_batch_size=steps.batch.micro_batch_size,
+        gradient_accumulation_steps=steps.batch.gradient_accumulation_steps,
+        learning_rate=training.learning_rate,
+        lr_scheduler_type=training.schedule,
+        # A warm-up begins at a rate of 0: a run that is nothing else would end where it began.
+        warmup_steps=min(math.ceil(training.warmup * steps.total), steps.total - 1),
+        optim=training.optimizer,
+        weight_decay=training.weight_decay,
+        max_grad_norm=training.max_grad_norm,
+        bf16=compute.dtype is torch.bfloat16,
+        fp16=compute.dtype is torch.float16,
+        use_cpu=compute.device == "cpu",
+        activation_checkpointing=checkpointing,
+        activation_checkpointing_kwargs=keywords if checkpointing else None,
+        seed=settings.seed,
+        data_seed=settings.seed,
+        eval_strategy="no",
+        save_strategy="no",
+        logging_steps=max(1, steps.total // 50),
+        # The filter would hide a loss that is not finite behind the mean of the others.
+        logging_nan_inf_filter=False,
+        disable_tqdm=True,
+        report_to="none",
+        remove_unused_columns=False,
+        dataloader_num_workers=0,
+        dataloader_pin_memory=compute.device != "cpu",
+        # Every layer of an adapter is used in every pass.
+        ddp_find_unused_parameters=False,
+    )
+    upstream.use_one_gpu(args)
+    return args

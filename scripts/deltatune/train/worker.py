@@ -1,72 +1,78 @@
-"""The program of each process of distributed training; `train.launch` starts them."""
+"""What each process of distributed training does; `train.launch` starts them."""
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 import threading
 import time
 import traceback
-from dataclasses import asdict
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
 
 from deltatune.core import signals
 from deltatune.core.errors import UserError
 from deltatune.models import oom
 from deltatune.models.batch import OutOfMemory
+from deltatune.train.job import Job, Trained
 
 #: Seconds to finish a step and save it in, once the launcher has gone.
 GRACE = 180
 
 
-class MessageQueue:
-    """The file through which a process sends messages to its launcher, which reads them."""
-
-    def __init__(self, folder: str, rank: int) -> None:
-        self._path = Path(folder, f"{rank}.jsonl")
-
-    def send(self, kind: str, content: Any) -> None:
-        """Append one line in one write."""
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"kind": kind, "content": content}) + "\n")
+class Failed(Exception):
+    """One of the processes failed; its traceback is in the log."""
 
 
-def main(path: str) -> int:
-    """The exit status. Errors are sent, not raised: the launcher ends the other processes."""
-    threading.Thread(target=_watchdog, args=(os.getppid(),), daemon=True).start()
+@dataclass(frozen=True)
+class Text:
+    """A line for a person. progress: one of many, see `stage.Terminal`."""
+
+    text: str
+    progress: bool
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which of the processes this is. store: a file through which they meet."""
+
+    rank: int
+    processes: int
+    store: Path
+
+
+def main(job: Job, place: Place, messages: Connection) -> None:
+    """Train, and send Text, and in the end what came out: of the first process Trained, of others
+    None, or of each an error. The launcher then ends all of them."""
+    threading.Thread(target=_watchdog, daemon=True).start()
     signals.end_with_parent()
-    job = json.loads(Path(path).read_text(encoding="utf-8"))
-    rank = int(os.environ["RANK"])
-    queue = MessageQueue(job["messages"], rank)
+    outcome: Trained | Exception | None
     try:
-        result = _work(job, queue, rank)
-    except UserError as error:
-        queue.send("user_error", str(error))
-        return 1
+        outcome = _train(job, place, messages)
     except OutOfMemory as error:
         traceback.print_exc()
-        queue.send("out_of_memory", asdict(error.batch))
-        return 1
+        outcome = error
+    except UserError as error:
+        outcome = UserError(str(error))  # of whatever class: the launcher needs not import it
     except Exception as error:
         traceback.print_exc()
         if oom.out_of_memory(error):
-            queue.send("user_error", _too_large(job["training"]["sharded"]))
+            outcome = UserError(_too_large(job.settings.training.sharded))
         else:
-            text = f"process {rank}: {type(error).__name__}: {str(error)[:300]}"
-            queue.send("failed", text)
-        return 1
-    if rank == 0:
-        queue.send("result", result)
-    return 0
+            text = f"process {place.rank}: {type(error).__name__}: {str(error)[:300]}"
+            outcome = Failed(text)
+    messages.send(outcome)
+    if isinstance(outcome, Exception):
+        # Its end would be an error in the others, which might be read before this one.
+        parent_process().join()
 
 
-def _watchdog(launcher: int) -> None:
+def _watchdog() -> None:
     """End this process some time after its launcher: one that waits on a GPU for another process,
     which was killed too, would not notice that it is asked to stop."""
-    while os.getppid() == launcher:
-        time.sleep(1)
+    wait([parent_process().sentinel])
     time.sleep(GRACE)
     os._exit(1)
 
@@ -80,29 +86,28 @@ def _too_large(sharded: bool) -> str:
     )
 
 
-def _work(job: dict, queue: MessageQueue, rank: int) -> dict:
-    if rank:
+def _train(job: Job, place: Place, messages: Connection) -> Trained | None:
+    if place.rank:
         # What the first one prints is enough; errors are printed by all.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    import torch
-    from accelerate import PartialState
-
-    if job["on_gpu"]:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    # It joins the processes, as the Trainer would later: NCCL on GPUs, gloo without.
-    PartialState(cpu=not job["on_gpu"])
     from deltatune.train import distributed
-    from deltatune.train import job as training_job
 
-    def sender(kind: str):
-        return lambda text: queue.send(kind, text) if rank == 0 else None
+    distributed.join(place.rank, place.processes, place.store)
+    from deltatune.train.train import setup
 
-    result = training_job.run(job, progress=sender("progress"), say=sender("say"))
+    if place.rank:
+        trained = setup(job, progress=_quiet, say=_quiet)
+    else:
+        progress, say = partial(_send, messages, True), partial(_send, messages, False)
+        trained = setup(job, progress=progress, say=say)
     # The first one has saved the adapter; now all may end.
-    distributed.all_gather(None)
-    torch.distributed.destroy_process_group()
-    return result
+    distributed.leave()
+    return None if place.rank else trained
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+def _send(messages: Connection, progress: bool, text: str) -> None:
+    messages.send(Text(text, progress))
+
+
+def _quiet(text: str) -> None:
+    """The first process says it."""

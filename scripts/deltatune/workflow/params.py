@@ -14,6 +14,7 @@ from deltatune.core.paths import RESULTS, ROOT
 from deltatune.data.records import group_columns
 from deltatune.metrics.metadata import metadata
 from deltatune.tasks.registry import load_kind
+from deltatune.train.settings import Base, TrainSettings
 from deltatune.workflow import user_files
 from deltatune.workflow.paths import Paths
 from deltatune.workflow.selection import Selection, Wildcards
@@ -116,17 +117,23 @@ class Params:
         return self.training(wildcards.experiment, wildcards.seed)
 
     def training(self, experiment: str, seed: str) -> dict:
-        chosen = self._plain["experiments"][experiment]
-        keys = ("model", "quantization", "lora", "training")
-        base = self.base_name(chosen["model"])
-        return {key: chosen[key] for key in keys} | {"seed": int(seed), "base": base}
+        chosen = self._selection.experiment(experiment)
+        settings = TrainSettings(
+            model=chosen.model,
+            quantization=chosen.quantization,
+            lora=chosen.lora,
+            training=chosen.training,
+            seed=int(seed),
+            base=self.base_name(chosen.model),
+        )
+        return settings.model_dump(mode="json")
 
-    def base_name(self, model: str) -> dict[str, str | None]:
-        """What an adapter calls its base: {"name": id or folder, "revision"}."""
+    def base_name(self, model: str) -> Base:
+        """What an adapter calls its base."""
         chosen = self._settings.models[model]
         if isinstance(chosen, HubModel):
-            return {"name": chosen.id, "revision": chosen.revision}
-        return {"name": f"{RESULTS}/models/{model}/model", "revision": None}
+            return Base(name=chosen.id, revision=chosen.revision)
+        return Base(name=f"{RESULTS}/models/{model}/model", revision=None)
 
     def merge_adapter(self, wildcards: Wildcards) -> dict:
         """What a merged model and the text that it is checked on depend on, the weights apart."""
