@@ -309,7 +309,7 @@ def test_a_message_is_not_seen_by_what_trains(copy):
     before = digests(copy)
     for module, old in {
         "models/quantization.py": "UserError(",
-        "train/job.py": "UserError(",
+        "train/train.py": "UserError(",
         "tokens/ids.py": "so a model could not be trained",
     }.items():
         file = copy / "deltatune" / module

@@ -23,9 +23,8 @@ def join(rank: int, processes: int, store: Path) -> None:
     store: a file in an existing folder, by which they meet.
     """
     on_gpu = torch.cuda.is_available()
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-    os.environ |= {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    for name, value in (("RANK", rank), ("WORLD_SIZE", processes)):
+        os.environ[name] = os.environ[f"LOCAL_{name}"] = str(value)
     if on_gpu:
         torch.cuda.set_device(rank)
         if not check_cuda_p2p_ib_support():
@@ -43,7 +42,7 @@ def join(rank: int, processes: int, store: Path) -> None:
 
 
 def leave() -> None:
-    """The other way round; all processes do so at the same time."""
+    """Wait for the others and part from them."""
     all_gather(None)
     dist.destroy_process_group()
 

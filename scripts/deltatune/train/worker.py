@@ -90,6 +90,8 @@ def _train(job: Job, place: Place, messages: Connection) -> Trained | None:
     if place.rank:
         # What the first one prints is enough; errors are printed by all.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    # Until the settings say how many; torch reads it when it is loaded.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     from deltatune.train import distributed
 
     distributed.join(place.rank, place.processes, place.store)
