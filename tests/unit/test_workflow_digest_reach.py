@@ -51,7 +51,7 @@ NOT_REACHED: dict[str, tuple[Iterable[str], tuple[str, ...]]] = {
     "tokenize_split": (("fetch", *LEARNING, "compare", "evaluate", "report"), KINDS),
     "train_adapter": (
         ("fetch", "data", "tasks", *TEXT, "tokens/ids", "tokens/tokenizer", *JUDGING),
-        ("deltatune.train.worker",),
+        (),
     ),
     "merge_adapter": (("fetch", "train", "compare", "report"), KINDS),
     "generate_answers": (
