@@ -18,6 +18,7 @@ rule generate_answers:
         flow.resources.environment("evaluate")
     resources:
         **flow.resources.with_model(minutes=240),
+        cache_mb=flow.resources.cache_mb,
     params:
         script="generate_answers",
         settings=flow.params.generate_answers,

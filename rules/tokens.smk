@@ -18,6 +18,7 @@ rule tokenize_split:
         "../envs/train.yaml"
     resources:
         **flow.resources.growing(mem_mb=4000, minutes=120),
+        cache_mb=flow.resources.cache_mb,
     params:
         settings=flow.params.tokenize_split,
         code=flow.code.with_kind("tokenize_split"),

@@ -21,6 +21,7 @@ rule train_adapter:
     threads: flow.resources.train_threads
     resources:
         **flow.resources.for_training(minutes=720),
+        cache_mb=flow.resources.cache_mb,
     params:
         settings=flow.params.train_adapter,
         code=flow.code.of("train_adapter"),

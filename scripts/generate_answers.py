@@ -2,7 +2,7 @@
 
 from deltatune.core import stage
 
-with stage.stage(snakemake) as terminal:
+with stage.stage(snakemake, cached=True) as terminal:
     import pandas as pd
     from deltatune.core import manifest
     from deltatune.evaluate import generate, systems

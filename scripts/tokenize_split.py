@@ -2,7 +2,7 @@
 
 from deltatune.core import hashing, stage
 
-with stage.stage(snakemake) as terminal:
+with stage.stage(snakemake, cached=True) as terminal:
     from pathlib import Path
 
     import pandas as pd

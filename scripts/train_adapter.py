@@ -2,7 +2,7 @@
 
 from deltatune.core import hashing, stage
 
-with stage.stage(snakemake) as terminal:
+with stage.stage(snakemake, cached=True) as terminal:
     from pathlib import Path
 
     from deltatune.core import manifest
@@ -22,7 +22,7 @@ with stage.stage(snakemake) as terminal:
     base = hashing.read_hashes(snakemake.input.weights)
     shards = {name: snakemake.input[name] for name in ("train", "validation")}
     # All that decides the result; a checkpoint of anything else is of no use.
-    fingerprint = checkpoints.fingerprint(
+    fingerprint = hashing.fingerprint(
         {
             "settings": snakemake.params.settings,
             "code": snakemake.params.code,

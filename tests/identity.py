@@ -10,8 +10,8 @@ from typing import Any
 
 TIMES = {"seconds", "training_seconds", "tokens_per_second", "peak_memory_gb", "job"}
 """Keys of manifests with times, memory and the place that a job ran at."""
-UNEQUAL = ("logs/", "benchmarks/", "checksums/", "report.html")
-"""Results that state times, or hashes of files that do."""
+UNEQUAL = ("logs/", "benchmarks/", "checksums/", "cache/", "report.html")
+"""Results that state times, or hashes of files that do, and copies of results."""
 
 COST = re.compile(rb"^Computing: .*$", re.MULTILINE)
 """The line of the verdict that states times."""

@@ -30,6 +30,8 @@ UNTUNED = "results/evaluations/prose/base/tiny-mistral/nf4"
 @pytest.fixture
 def finished(small_run: Path, tmp_path: Path) -> Path:
     shutil.copytree(small_run, tmp_path / "project", symlinks=True)
+    # What is lost is to be computed again.
+    shutil.rmtree(tmp_path / "project/results/cache")
     return tmp_path / "project"
 
 

@@ -10,12 +10,14 @@ import os
 import re
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 from conftest import run_snakemake
 from dry_runs import dry_run
+from identity import differences, identity
 
 #: Logs and benchmarks are written anew as well; they are no results.
 RESULTS = ("comparisons", "datasets", "evaluations", "experiments", "models", "tasks", "tokens")
@@ -40,8 +42,9 @@ def files(project: Path) -> dict[str, tuple[int, str]]:
     return results
 
 
-def run(project: Path, target: str) -> set[str]:
-    """Run for real what a dry run plans, no more and no less. Returns the rules."""
+def run(project: Path, target: str) -> tuple[set[str], Counter]:
+    """Run for real what a dry run plans, no more and no less. Returns the rules, and of those that
+    are cached, rule -> number of jobs that computed."""
     plan = dry_run(project, target)
     assert plan.status == 0, plan.text
     before = files(project)
@@ -56,33 +59,74 @@ def run(project: Path, target: str) -> set[str]:
     # What was planned was made, each file and each folder.
     assert all(any(name.startswith(output) for name in written) for output in outputs)
     assert dry_run(project, target).jobs == {}
-    return set(ran)
+    reused = re.findall(r"^  (\w+) .*: found again$", done.stdout, re.MULTILINE)
+    return set(ran), ran - Counter(reused)
 
 
 def content(project: Path) -> dict[str, str]:
     return {name: digest for name, (_, digest) in files(project).items()}
 
 
-def test_another_rank_and_back(finished):
-    before = content(finished)
-    path = finished / "config.yaml"
-    text = path.read_text()
-    config = yaml.safe_load(text)
-    config["experiments"]["news-qlora"]["lora"]["rank"] += 1
+def edit(project: Path, change: Callable[[dict], object]) -> None:
+    path = project / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    change(config)
     path.write_text(yaml.safe_dump(config, sort_keys=False))
+
+
+def test_rank_8_then_16_then_8_again_trains_twice(finished):
     target = "results/comparisons/news-qlora/news.csv"
     expected = {"train_adapter", "score_labels", "compute_metrics", "compare_systems"}
-    assert run(finished, target) == expected
-    edited = content(finished)
-    assert edited.keys() == before.keys()
-    changed = {name for name in edited if edited[name] != before[name]}
+    trained, contents = [], []
+    for rank in (8, 16, 8):
+        edit(finished, lambda c, r=rank: c["experiments"]["news-qlora"]["lora"].update(rank=r))
+        ran, computed = run(finished, target)
+        assert ran == expected
+        trained.append(computed["train_adapter"])
+        contents.append(content(finished))
+    assert trained == [1, 1, 0] and computed == {"compute_metrics": 1, "compare_systems": 1}
+    assert contents[0] == contents[2] and contents[0].keys() == contents[1].keys()
+    changed = {name for name in contents[0] if contents[0][name] != contents[1][name]}
     seed = "results/experiments/news-qlora/seed-1"
     assert {f"{seed}/adapter.sha256", f"{seed}/loss.csv"} <= changed
     assert all("/news-qlora/" in name for name in changed)
 
-    path.write_text(text)
-    assert run(finished, target) == expected
-    assert content(finished) == before
+    # Without the cache, the same comes out, to the last byte.
+    before = identity(finished)
+    edit(finished, lambda config: config.update(cache_gb=0))
+    assert dry_run(finished, target).jobs == {}
+    evaluation = "results/evaluations/news/tuned/news-qlora/seed-1"
+    for name in (f"{seed}/adapter.sha256", f"{evaluation}/labels.parquet", target):
+        (finished / name).unlink()
+    ran, computed = run(finished, target)
+    assert ran == expected and computed["train_adapter"] == computed["score_labels"] == 1
+    assert not differences(before, identity(finished))
+
+
+def test_a_prompt_that_is_taken_back_and_packing_that_leaves_the_rows(finished):
+    before = identity(finished)
+    target = "results/comparisons/instructions-qlora/instructions.csv"
+    cached = {"tokenize_split", "train_adapter", "generate_answers"}
+    text = (finished / "config.yaml").read_text()
+    edit(finished, lambda c: c["tasks"]["instructions"].update(prompt="alpaca"))
+    ran, computed = run(finished, target)
+    assert cached <= ran
+    assert computed["tokenize_split"] == computed["generate_answers"] == 2
+    assert computed["train_adapter"] == 1
+    assert differences(before, identity(finished))
+
+    (finished / "config.yaml").write_text(text)
+    ran, computed = run(finished, target)
+    assert cached <= ran and not cached & computed.keys()
+    assert not differences(before, identity(finished))
+
+    # Both splits are packed again, into the same rows.
+    with (finished / "scripts/deltatune/tokens/packing.py").open("a") as module:
+        module.write("\nUNUSED = 1\n")
+    ran, computed = run(finished, target)
+    assert {"tokenize_split", "train_adapter"} <= ran
+    assert computed["tokenize_split"] == 2 and "train_adapter" not in computed
+    assert not differences(before, identity(finished))
 
 
 def test_a_letter_in_a_data_file_and_back(finished):
@@ -95,12 +139,12 @@ def test_a_letter_in_a_data_file_and_back(finished):
     path.write_text(text.replace("the ", "teh "))
     assert path.stat().st_size == original.stat().st_size < 2**20
     os.utime(path, (1e9, 1e9))
-    assert run(finished, target) == {"fetch_dataset", "split_dataset"}
+    assert run(finished, target)[0] == {"fetch_dataset", "split_dataset"}
     edited = content(finished)
     changed = {name for name in edited if edited[name] != before[name]}
     assert {"results/datasets/news/records.parquet", target} <= changed
     assert all("/news/" in name for name in changed)
 
     original.rename(path)
-    assert run(finished, target) == {"fetch_dataset", "split_dataset"}
+    assert run(finished, target)[0] == {"fetch_dataset", "split_dataset"}
     assert content(finished) == before

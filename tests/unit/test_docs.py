@@ -50,7 +50,15 @@ CODE = re.compile(r"^```\w*\n(.*?)^```|`([^`\n]+)`", re.MULTILINE | re.DOTALL)
 #: Parts of a path that stand for any name: EXPERIMENT, seed-N, OWNER--NAME, verb_noun.
 PLACEHOLDER = re.compile(r"(?<![A-Za-z])[A-Z]+(?![a-z])|verb_noun")
 #: Options of snakemake that take a value, as far as the documents use them.
-WITH_VALUE = {"--cores", "--configfile", "--workflow-profile", "--report", "--jobs", "--retries"}
+WITH_VALUE = {
+    "--config",
+    "--cores",
+    "--configfile",
+    "--workflow-profile",
+    "--report",
+    "--jobs",
+    "--retries",
+}
 
 RULES = {
     name

@@ -1,7 +1,6 @@
 """Checkpoints as files; what is in them is tested in test_train_trainer.py."""
 
 import fcntl
-import json
 import os
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 from deltatune.core.errors import UserError
 from deltatune.train import checkpoints
-from deltatune.train.checkpoints import Checkpoints, SaveTimer, fingerprint
+from deltatune.train.checkpoints import Checkpoints, SaveTimer
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
@@ -157,12 +156,6 @@ def test_nothing_is_left_after_success(folder):
     saved = opened(folder)
     saved.remove()
     assert not folder.exists() and other.folder.exists()
-
-
-def test_the_fingerprint_follows_every_part():
-    parts = {"settings": {"rank": 8}, "rows": [{"a": "0"}]}
-    assert fingerprint(parts) == fingerprint(json.loads(json.dumps(parts)))
-    assert fingerprint(parts) != fingerprint({**parts, "settings": {"rank": 9}})
 
 
 # ---------------------------------------------------------------- when to save

@@ -768,6 +768,7 @@ SECTIONS["`statistics`, `report`, the machine"] = [
             "max_minutes": put(cluster__max_minutes=100),
         },
     ),
+    Row("`cache_gb`", NOTHING, {"another": put(cache_gb=5), "off": put(cache_gb=0)}),
     Row(
         "`threads`, `resources`, `message` or a comment of a rule; the profile",
         NOTHING,
@@ -1152,7 +1153,7 @@ FOOT = """
 ## How changes are detected
 
 - **All jobs downstream of one that runs again run too**, even if its results turn out the same:
-  Snakemake plans before it runs.
+  Snakemake plans before it runs. Most of them are then found again, see below.
 - **Results of what is removed from config.yaml are kept**, under its name in `results/`, but no
   table or page shows them. Added back unchanged, it is not made again.
 - **Swapped values are detected.** Snakemake stores params as a set of values without names; here
@@ -1180,6 +1181,40 @@ FOOT = """
   once with `--forceall`.
 - **An edit during a run** takes effect in the next one. On a cluster, do not edit config.yaml
   before the run has ended: jobs read it when they start.
+
+## Finished work is found again
+
+A job that is planned need not compute. Training (`train_adapter`), the systems' outputs
+(`generate_answers`, `score_text`, `score_labels`) and rows of tokens (`tokenize_split`) are kept in
+`results/cache/`. Where the same job was done before, it says `found again` and takes a second:
+
+- LoRA rank 8, then 16, then 8 again: two trainings; the third is found again, with what follows.
+- A prompt edited and edited back: what was made under the first is found again.
+- An edit of the code that packs tokens, which leaves the rows as they were: they are made again,
+  and training is found again.
+- A result deleted by accident, a lost `.snakemake/`, an experiment renamed: nothing is trained.
+
+**What decides** is the fingerprint of the job: its rule, its settings, the digest of its code, the
+sha256 of its input files (of models, adapters and rows those of all their files), the versions of
+Python and of the packages that compute, the processor with its instruction sets, and the GPUs. The
+results are byte for byte those of computing again; the manifest keeps the times and the commit of
+when that was. (On a GPU, computing again can differ in the last digits; found again does not.)
+
+**Space:** `cache_gb` (20) bounds it; the least recently used results are deleted first. Adapters
+and rows of tokens are hard links to the results where the file system has them, and take no space
+as long as the results are there. `results/cache/` can be deleted at any time. It is not archived.
+
+**Damage:** hashes are verified before a result is used; what is damaged is deleted and computed
+again. Where the cache cannot be written, one line says so and the results stay.
+
+**To compute all the same**: `snakemake --config cache_gb=0 --forcerun train_adapter`. `cache_gb: 0`
+in config.yaml switches it off.
+
+Snakemake's own [caching between workflows](https://snakemake.readthedocs.io/en/stable/executing/caching.html)
+is not used: a rule with a `benchmark` cannot have it, its hash is of everything upstream (so equal
+rows after an edit of packing would count as others), it needs `--cache` and an environment
+variable, it leaves links to a folder elsewhere in place of results, and it has no bound and no
+check of what it finds.
 """
 
 

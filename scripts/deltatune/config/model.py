@@ -365,6 +365,9 @@ class Settings(Section):
     """Contents of the report."""
     hardware: Hardware = Hardware()
     """The GPU that `snakemake plan` estimates for."""
+    cache_gb: float = Field(20, ge=0, le=1_000_000)
+    """Disk space (10^9 bytes) for results that are found again instead of computed again, see
+    docs/reruns.md; the least recently used are deleted first. 0: nothing is kept or looked up."""
     cluster: Cluster = Cluster()
     """Partitions and limits for `--workflow-profile profiles/slurm`."""
 

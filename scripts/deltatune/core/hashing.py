@@ -1,14 +1,22 @@
-"""SHA-256 of files, and lists of them in the format of sha256sum."""
+"""SHA-256 of files and settings, and lists of files in the format of sha256sum."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
 
 def file_hash(path: str | Path) -> str:
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(parts: Any) -> str:
+    """Of what decides a result, given as JSON can hold it."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def write_hashes(folder: str | Path, path: str | Path, without: str = ".*") -> dict[str, str]:

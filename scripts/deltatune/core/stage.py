@@ -14,15 +14,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from deltatune.core import disk, integrity, provenance, signals
+from deltatune.core import cache, disk, integrity, provenance, signals
 from deltatune.core.errors import UserError
 from deltatune.core.terminal import Terminal
 from deltatune.core.upstream import leave_out_torch_compiler, leave_snakemakes_environment
 
 
 @contextmanager
-def stage(snakemake: Any) -> Iterator[Terminal]:
+def stage(snakemake: Any, cached: bool = False) -> Iterator[Terminal]:
     """Run a script's body with its output in the rule's log, on inputs that are what was made.
+
+    cached: keep the results, see `cache`. Where the same job was done before, its results are put
+    in place and the process ends at once, with exit status 0: the body is not run.
 
     A UserError ends the script with its message alone and exit status 1, and so does a disk that
     cannot be written to. Any other error leaves its traceback in the log and one line on the
@@ -49,8 +52,15 @@ def stage(snakemake: Any) -> Iterator[Terminal]:
     terminal = Terminal(saved[1], name)
     status = 0
     try:
+        kept = cache.of_job(snakemake, terminal.say) if cached else None
+        if kept and kept.restore():
+            integrity.record(snakemake.output)
+            terminal.say(f"  {name}: found again")
+            sys.exit()
         provenance.begin(integrity.check(snakemake.input), snakemake.threads)
         yield terminal
+        if kept:
+            kept.store()
         integrity.record(snakemake.output)
     except UserError as error:
         terminal.say(f"\ndeltatune: {snakemake.rule} stopped.\n{error}\n")

@@ -13,7 +13,6 @@ deleted when training has succeeded.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -21,7 +20,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from deltatune.core import disk
 from deltatune.core.errors import UserError
@@ -36,12 +34,6 @@ LOCK_TIMEOUT = 300.0
 # The older of two is there if the disk damages the newer.
 _KEPT = 2
 _HASHES = "hashes.json"
-
-
-def fingerprint(parts: Any) -> str:
-    """Of what decides a run's result, given as JSON can hold it."""
-    text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class SaveTimer:

@@ -31,6 +31,7 @@ class Outside:
 
 
 OUTSIDE = {
+    "core/cache.py": Outside(1, "whether a result is found or computed, not what it is"),
     "core/disk.py": Outside(1, "the message about a disk that cannot be written to"),
     "core/signals.py": Outside(1, "when a job stops, not what it makes"),
     "core/terminal.py": Outside(1, "messages of a running job"),

@@ -22,6 +22,7 @@ class Resources:
     def __init__(self, selection: Selection) -> None:
         self._selection = selection
         self._cluster = selection.settings.cluster
+        self._cache_gb = selection.settings.cache_gb
 
     # ------------------------------------------------------------ what the rules ask
 
@@ -51,6 +52,11 @@ class Resources:
             "mem_mb": lambda wildcards, attempt: self.train_memory(wildcards.experiment, attempt),
             "gpu": lambda wildcards: self.train_gpus(wildcards.experiment),
         }
+
+    @property
+    def cache_mb(self) -> int:
+        """MB of disk space for finished work; no param, since no result depends on it."""
+        return math.ceil(self._cache_gb * 1000)
 
     def pretrain_threads(self, wildcards: Wildcards) -> int:
         return self._selection.settings.models[wildcards.model].threads
