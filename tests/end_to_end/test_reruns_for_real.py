@@ -96,8 +96,9 @@ def test_rank_8_then_16_then_8_again_trains_twice(finished):
     edit(finished, lambda config: config.update(cache_gb=0))
     assert dry_run(finished, target).jobs == {}
     evaluation = "results/evaluations/news/tuned/news-qlora/seed-1"
-    for folder in (seed, evaluation, Path(target).parent):
+    for folder in (seed, evaluation):
         shutil.rmtree(finished / folder)
+    (finished / target).unlink()
     ran, computed = run(finished, target)
     assert ran == expected and computed["train_adapter"] == computed["score_labels"] == 1
     assert not differences(before, identity(finished))
