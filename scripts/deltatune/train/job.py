@@ -27,7 +27,7 @@ class Job:
     checkpoints: Path
     """The folder of `checkpoints.Checkpoints`."""
     fingerprint: str
-    """Of all that decides the result, see `checkpoints.fingerprint`."""
+    """Of all that decides the result, see `hashing.fingerprint`."""
     batch: Batch | None = None
     """Of each process, to begin with another than the settings have."""
 
