@@ -128,6 +128,7 @@ def timed(cluster: Cluster, place: Place, whole) -> list[Job]:
     path = place.folder / "config.yaml"
     config = yaml.safe_load(path.read_text())
     config["seeds"] = [1, 2]
+    config["cache_gb"] = 0  # the second would be found again
     built = place.path("models/tiny-mistral/model")
     config["models"]["fetched"] = {"source": "local", "path": str(built)}
     tuned = config["experiments"]["prose-qlora"] | {"model": "fetched", "cross_task": []}
@@ -151,8 +152,8 @@ def made(results: Path) -> dict[str, str]:
     """{path: hash} of all that a run makes, what states its times apart."""
     kinds = {".parquet", ".csv", ".sha256", ".safetensors", ".arrow"}
     paths = [p for p in results.rglob("*") if p.suffix in kinds and p.is_file()]
-    # Those of the manifests too, which state seconds.
-    paths = [p for p in paths if "checksums" not in p.relative_to(results).parts]
+    # Those of the manifests too, which state seconds; the cache has copies of results.
+    paths = [p for p in paths if p.relative_to(results).parts[0] not in ("checksums", "cache")]
     return {
         str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in paths
