@@ -118,6 +118,8 @@ def test_a_metric_and_an_experiment_are_added_in_one_place_each(finished):
         "generate_answers": 1,
         "compute_metrics": 3,  # the base and both experiments, for the new metric
         "compare_systems": 4,  # all of the family, which has one more
+        "fit_answer_baselines": 1,
+        "compare_baselines": 1,
         "join_comparisons": 1,
         "plot_forest": 1,
         "plot_losses": 1,
