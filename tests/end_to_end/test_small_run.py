@@ -37,8 +37,9 @@ def test_comparison_has_one_row_for_each_experiment_and_metric(small_run):
     assert set(table["experiment"]) == {"instructions-qlora", "prose-qlora", "news-qlora"}
     assert (table["delta"] - (table["tuned"] - table["base"])).abs().max() < 1e-9
     main = table[table["main"]]
-    assert len(main) == main["family"].iloc[0] == 3
     tested = main.dropna(subset="p_value")
+    # The prose of the small run has too few chapters for a test, and does not count as one.
+    assert (len(main), len(tested), set(table["family"])) == (3, 2, {2})
     assert (tested["p_holm"] >= tested["p_value"] - 1e-12).all()
     assert table.loc[~table["main"], "p_holm"].isna().all()
 
@@ -117,6 +118,8 @@ def test_a_metric_and_an_experiment_are_added_in_one_place_each(finished):
         "generate_answers": 1,
         "compute_metrics": 3,  # the base and both experiments, for the new metric
         "compare_systems": 4,  # all of the family, which has one more
+        "fit_answer_baselines": 1,
+        "compare_baselines": 1,
         "join_comparisons": 1,
         "plot_forest": 1,
         "plot_losses": 1,

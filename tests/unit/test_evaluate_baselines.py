@@ -249,6 +249,6 @@ def test_a_baseline_that_is_better_than_tuned_is_a_row_with_a_p(tmp_path):
     assert better.n == chance.n == 60 and better.main and better.seeds == 3
     expected = np.mean([frame["accuracy"].mean() for frame in tuned])
     assert better.base == 1 and better.tuned == pytest.approx(expected)
-    assert better.delta < 0 and better.high < 0 and better.p < 0.05 and better.adapters_p < 0.01
+    assert better.delta < 0 and better.ci_high < 0 and better.p_value < 0.05 and better.adapters_p < 0.01
     assert better.p_holm is None and better.family == 0 and better.alpha == pytest.approx(0.05)
-    assert chance.p > 0.05
+    assert chance.p_value > 0.05

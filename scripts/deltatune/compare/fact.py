@@ -91,14 +91,6 @@ class Fact:
         return "recipe" if self.seeds >= 3 else "adapters"
 
     @property
-    def low(self) -> float | None:
-        return self.ci_low if self.decided_by == "recipe" else self.adapters_low
-
-    @property
-    def high(self) -> float | None:
-        return self.ci_high if self.decided_by == "recipe" else self.adapters_high
-
-    @property
     def p(self) -> float | None:
         """Unadjusted p-value of what decides."""
         return self.p_value if self.decided_by == "recipe" else self.adapters_p

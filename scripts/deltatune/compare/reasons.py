@@ -2,6 +2,10 @@
 
 from enum import StrEnum
 
+MIN_TESTED = 5
+"""Independent units, below which there is no p-value: t with three degrees of freedom or fewer
+hangs on the shape of a distribution that so few units do not show."""
+
 
 class Missing(StrEnum):
     """Each member: its code in the tables, and the reason in words."""

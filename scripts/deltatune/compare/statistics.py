@@ -20,12 +20,9 @@ from deltatune.compare import intervals
 from deltatune.compare.fact import Estimand
 from deltatune.compare.intervals import Aggregate, Error, Part
 from deltatune.compare.permutation import sign_flip
-from deltatune.compare.reasons import Missing
+from deltatune.compare.reasons import MIN_TESTED, Missing
 from deltatune.core.errors import UserError
 
-MIN_TESTED = 5
-"""Units, below which there is no p-value: t with three degrees of freedom or fewer hangs on the
-shape of a distribution that so few units do not show."""
 MIN_PERMUTED = 20
 """Units, below which the smallest p-value of a sign-flip test, 2 / 2^units, is too large to survive
 the correction for a family of tests; Student's t stands in."""

@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from deltatune.compare.fact import Fact
-from deltatune.compare.reasons import Missing, codes
+from deltatune.compare.reasons import MIN_TESTED, Missing, codes
 from deltatune.data import reasons
 from deltatune.report import numbers, outcomes
 from deltatune.report.data import ReportData
 
 Details = Iterator[dict[str, Any]]
 
-FEW_CLUSTERS = 5
-"""Independent units that a test needs."""
 FEW_EXAMPLES = 30
 RARE = 5
 """Test examples of a class that its share in macro F1 needs."""
@@ -270,11 +268,11 @@ def _cluster_counts(data: ReportData, least: int, below: int) -> Details:
 
 
 def few_clusters(data: ReportData) -> Details:
-    yield from _cluster_counts(data, 0, FEW_CLUSTERS)
+    yield from _cluster_counts(data, 0, MIN_TESTED)
 
 
 def few_examples(data: ReportData) -> Details:
-    yield from _cluster_counts(data, FEW_CLUSTERS, FEW_EXAMPLES)
+    yield from _cluster_counts(data, MIN_TESTED, FEW_EXAMPLES)
 
 
 def few_differing(data: ReportData) -> Details:

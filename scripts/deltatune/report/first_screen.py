@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from enum import Enum
 
 from deltatune.compare.fact import Fact
+from deltatune.compare.reasons import MIN_TESTED
 from deltatune.report import limits, numbers, outcomes, words
 from deltatune.report.data import ReportData
 from deltatune.report.outcomes import Outcome
@@ -127,7 +128,7 @@ def _figures(data: ReportData, fact: Fact) -> str:
     if result is Outcome.EQUIVALENT:
         sure = f"{100 * data.confidence:.4g}%"
         return f"{text}, within {data.margins[fact.metric]:g} of the base, {sure} sure"
-    if result is Outcome.UNTESTED and fact.clusters < 5:
+    if result is Outcome.UNTESTED and fact.clusters < MIN_TESTED:
         return f"{text}, {numbers.plural(fact.clusters, fact.cluster_unit)}, for this text only"
     return text
 
