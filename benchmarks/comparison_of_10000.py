@@ -22,8 +22,8 @@ EXAMPLES = 10_000
 def main() -> None:
     rng = np.random.default_rng(0)
     accuracy = load_metric("labels", "accuracy")
-    f1 = load_metric("labels", "macro_f1", {"labels": [str(number) for number in range(20)]})
-    bleu = load_metric("answers", "bleu", {"language": "en"})
+    f1 = load_metric("labels", "macro_f1", labels=[str(number) for number in range(20)])
+    bleu = load_metric("answers", "bleu", language="en")
     scores = (rng.random((4, EXAMPLES)) < 0.5).astype(float)
     binary = [np.column_stack([one, np.ones(EXAMPLES)]) for one in scores]
     counts = list((rng.random((4, EXAMPLES, 60)) < 0.05).astype(float))

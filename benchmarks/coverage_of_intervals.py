@@ -222,9 +222,9 @@ def grid() -> list[Cell]:
             for ratio in (0, 1, 2)
         ),
     ]
-    bleu = load_metric("answers", "bleu", {"language": "en"})
+    bleu = load_metric("answers", "bleu", language="en")
     cells += [Cell(f"BLEU, n {n}", sampled(bleu_population, bleu, n), False) for n in (50, 200)]
-    f1 = load_metric("labels", "macro_f1", {"labels": list("abcdefghij")})
+    f1 = load_metric("labels", "macro_f1", labels=list("abcdefghij"))
     cells += [
         Cell(f"macro F1, a class of 1%, n {n}", sampled(f1_population(0.01), f1, n), False)
         for n in (100, 1000)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import itertools
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pandas as pd
 import yaml
@@ -46,7 +45,7 @@ def tables(flow: Flow, scores: dict, one: list[int], two: list[int]) -> list[pd.
             paired.compare(
                 [scores[experiment, task, seed] for seed in one],
                 [scores[experiment, task, seed] for seed in two],
-                flow.params.compare_systems(SimpleNamespace(experiment=experiment, task=task)),
+                flow.params.comparison(experiment, task),
             )
             for experiment, task in pairs
         ]

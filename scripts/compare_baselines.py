@@ -5,15 +5,16 @@ from deltatune.core import stage
 with stage.stage(snakemake):
     import pandas as pd
     from deltatune.compare import family, paired
+    from deltatune.compare.settings import BaselinesSettings
 
-    comparisons = snakemake.params.settings
+    settings = BaselinesSettings.from_params(snakemake.params.settings)
     baselines, tuned = iter(snakemake.input.baselines), iter(snakemake.input.tuned)
     rows = []
-    for settings in comparisons:
-        runs = [pd.read_parquet(next(tuned)) for _ in settings["seeds"]]
-        for name in settings["baselines"]:
+    for one in settings.experiments:
+        runs = [pd.read_parquet(next(tuned)) for _ in one.comparison.seeds]
+        for name in one.baselines:
             baseline = pd.read_parquet(next(baselines))
-            rows.append(paired.compare(baseline, runs, settings, against=name))
-    family.independent(rows, comparisons[0]["statistics"]["confidence"]).to_csv(
+            rows.append(paired.compare(baseline, runs, one.comparison, against=name))
+    family.independent(rows, settings.confidence).to_csv(
         snakemake.output.comparison, index=False, lineterminator="\n"
     )

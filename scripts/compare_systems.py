@@ -5,10 +5,10 @@ from deltatune.core import stage
 with stage.stage(snakemake):
     import pandas as pd
     from deltatune.compare import paired
+    from deltatune.compare.settings import ComparisonSettings
 
-    settings = snakemake.params.settings
     paired.compare(
         pd.read_parquet(snakemake.input.base),
         [pd.read_parquet(path) for path in snakemake.input.tuned],
-        settings,
+        ComparisonSettings.from_params(snakemake.params.settings),
     ).to_csv(snakemake.output.comparison, index=False, lineterminator="\n")

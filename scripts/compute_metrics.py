@@ -3,16 +3,13 @@
 from deltatune.core import stage
 
 with stage.stage(snakemake):
-    from pathlib import Path
-
     import pandas as pd
     from deltatune.evaluate import scores
+    from deltatune.metrics.settings import MetricsSettings
 
-    outputs = Path(snakemake.input.outputs)
     scores.write(
-        pd.read_parquet(outputs),
-        outputs.stem,
-        snakemake.params.settings,
+        pd.read_parquet(snakemake.input.outputs),
+        MetricsSettings.from_params(snakemake.params.settings),
         scores=snakemake.output.scores,
         metrics=snakemake.output.metrics,
         table=snakemake.output.table,

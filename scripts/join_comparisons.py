@@ -4,8 +4,10 @@ from deltatune.core import stage
 
 with stage.stage(snakemake):
     from deltatune.compare import family, table
+    from deltatune.compare.settings import TableSettings
 
+    settings = TableSettings.from_params(snakemake.params.settings)
     tables = [table.read(path) for path in snakemake.input.comparisons]
-    family.join(tables, snakemake.params.settings["confidence"]).to_csv(
+    family.join(tables, settings.confidence).to_csv(
         snakemake.output.comparison, index=False, lineterminator="\n"
     )

@@ -5,7 +5,8 @@ from deltatune.core import stage
 with stage.stage(snakemake):
     from deltatune.report import reading
     from deltatune.report.figures import confusion, svg
+    from deltatune.report.figures.settings import ConfusionSettings
 
-    settings = snakemake.params.settings
-    counts = reading.confusion(snakemake.input.base, snakemake.input.tuned, settings["labels"])
-    svg.save(confusion.plot(counts, settings["seeds"]), snakemake.output.figure)
+    settings = ConfusionSettings.from_params(snakemake.params.settings)
+    counts = reading.confusion(snakemake.input.base, snakemake.input.tuned, settings.labels)
+    svg.save(confusion.plot(counts, settings.seeds), snakemake.output.figure)

@@ -5,9 +5,11 @@ from deltatune.core import stage
 with stage.stage(snakemake):
     from deltatune.report import reading
     from deltatune.report.figures import differences, svg
+    from deltatune.report.figures.settings import DifferencesSettings
 
-    settings = snakemake.params.settings
-    scores = reading.scores(snakemake.input.base, snakemake.input.tuned, settings["metric"])
-    shown = {key: settings[key] for key in ("seeds", "higher_is_better", "title", "unit")}
-    figure = differences.plot(scores, **shown)
+    settings = DifferencesSettings.from_params(snakemake.params.settings)
+    scores = reading.scores(snakemake.input.base, snakemake.input.tuned, settings.metric)
+    figure = differences.plot(
+        scores, settings.seeds, settings.higher_is_better, settings.title, settings.unit
+    )
     svg.save(figure, snakemake.output.figure)

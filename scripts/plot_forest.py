@@ -5,8 +5,9 @@ from deltatune.core import stage
 with stage.stage(snakemake):
     from deltatune.compare import fact
     from deltatune.report.figures import forest, svg
+    from deltatune.report.figures.settings import ForestSettings
 
+    settings = ForestSettings.from_params(snakemake.params.settings)
     facts = fact.read(snakemake.input.comparison)
-    settings = snakemake.params.settings
-    figure = forest.plot(facts, settings["titles"], settings["confidence"])
+    figure = forest.plot(facts, settings.titles, settings.confidence)
     svg.save(figure, snakemake.output.figure)

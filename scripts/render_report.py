@@ -6,11 +6,12 @@ with stage.stage(snakemake) as terminal:
     from pathlib import Path
 
     from deltatune.report import collect, page, places, verdict
+    from deltatune.report.settings import ReportSettings
 
     data = collect.report_data(
         [Path(table) for table in snakemake.input.tables],
         places.exchange(snakemake.params.plan, lambda place: snakemake.input.files[place]),
-        snakemake.params.settings,
+        ReportSettings.from_params(snakemake.params.settings),
     )
     html = page.render(data, Path(snakemake.input.template))
     Path(snakemake.output.page).write_text(html, encoding="utf-8")

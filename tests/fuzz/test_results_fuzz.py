@@ -29,7 +29,7 @@ def _figures(kind: str, outputs: pd.DataFrame, left_out: tuple[str, ...] = ()) -
     for name in available_metrics(kind):
         if name in left_out:
             continue
-        metric = load_metric(kind, name, {"labels": LABELS})
+        metric = load_metric(kind, name, labels=LABELS)
         totals = metric.statistics(outputs)
         assert totals.shape[0] == len(outputs) and np.isfinite(totals).all()
         assert math.isfinite(metric.corpus(totals)), name

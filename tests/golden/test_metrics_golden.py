@@ -156,9 +156,8 @@ def test_macro_f1_and_accuracy_of_torchmetrics():
     outputs = pd.DataFrame(
         {"predicted": list("0122100211"), "label": list("0121102201")}, dtype="str"
     )
-    task = {"labels": ["0", "1", "2"]}
     for name, expected in (("macro_f1", 0.6944444444444444), ("accuracy", 0.7)):
-        metric = load_metric("labels", name, task)
+        metric = load_metric("labels", name, ["0", "1", "2"])
         assert metric.corpus(metric.statistics(outputs)) == pytest.approx(expected, rel=1e-9)
 
 
@@ -239,7 +238,7 @@ def test_bleu_of_a_language_is_that_of_sacrebleu_with_its_tokenizer(language, to
     ]
     texts, references = map(list, zip(*pairs, strict=True))
     expected = sacrebleu.corpus_bleu(texts, [references], tokenize=tokenizer).score
-    bleu = load_metric("answers", "bleu", {"language": language})
+    bleu = load_metric("answers", "bleu", language=language)
     assert bleu.corpus(bleu.statistics(answers(*pairs))) == pytest.approx(expected, rel=1e-12)
     assert f"|tok:{tokenizer}|" in bleu.signature()
 
@@ -269,7 +268,7 @@ def test_label_metrics_of_any_set_are_those_of_scikit_learn(pairs):
         ),
     }
     for name, figure in expected.items():
-        metric = load_metric("labels", name, {"labels": LABELS})
+        metric = load_metric("labels", name, labels=LABELS)
         assert metric.corpus(metric.statistics(outputs)) == pytest.approx(figure, rel=1e-12)
 
 

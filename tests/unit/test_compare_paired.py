@@ -2,10 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from deltatune.compare import family, paired, table
+from deltatune.compare.settings import ComparisonSettings, Inference
 from deltatune.evaluate.scores import compute_metrics
+from deltatune.metrics.settings import MetricsSettings
 
-STATISTICS = {"confidence": 0.95, "resamples": 999, "seed": 0}
-TASK = {"metrics": ["exact_match", "token_f1"]}
+ANSWERS = MetricsSettings(outputs="answers", metrics=["exact_match", "token_f1"])
+TEXT = MetricsSettings(outputs="text", metrics=["perplexity"])
 
 
 def answers(right: list[bool]) -> pd.DataFrame:
@@ -38,22 +40,22 @@ def text(chapters: list[str]) -> pd.DataFrame:
     )
 
 
-def settings(outputs="answers", metrics=("exact_match", "token_f1")):
-    return {
-        "experiment": "x",
-        "task": "t",
-        "model": "m",
-        "outputs": outputs,
-        "unit": "windows" if outputs == "text" else "examples",
-        "metrics": list(metrics),
-        "main_metric": metrics[0],
-        "family": 2,
-        "statistics": STATISTICS,
-    }
+def settings(metrics=ANSWERS, experiment="x"):
+    return ComparisonSettings(
+        experiment=experiment,
+        task="t",
+        model="m",
+        seeds=[1],
+        unit="windows" if metrics.outputs == "text" else "examples",
+        metrics=metrics,
+        main_metric=metrics.metrics[0],
+        family=2,
+        statistics=Inference(resamples=999),
+    )
 
 
 def test_scores_of_the_examples_and_figures_of_the_whole():
-    scores, figures = compute_metrics(answers([True, False, True, True]), "answers", TASK)
+    scores, figures = compute_metrics(answers([True, False, True, True]), ANSWERS)
     assert scores["id"].tolist() == [10, 11, 12, 13]
     assert list(scores.columns) == [
         "id",
@@ -76,12 +78,11 @@ def test_the_figure_is_made_of_the_stored_sums(tmp_path):
     from deltatune.metrics.registry import load_metric
 
     frame = text(["one", "two"] * 6)
-    task = {"metrics": ["perplexity"]}
-    scores, figures = compute_metrics(frame, "text", task)
+    scores, figures = compute_metrics(frame, TEXT)
     scores.to_parquet(tmp_path / "scores.parquet")
     back = pd.read_parquet(tmp_path / "scores.parquet")
     totals = np.stack(back["perplexity_statistics"]).sum(axis=0)
-    metric = load_metric("text", "perplexity", task)
+    metric = load_metric("text", "perplexity")
     assert metric.aggregate(totals) == pytest.approx(figures["perplexity"]["value"])
     assert figures["perplexity"]["value"] == pytest.approx(np.exp(frame["nll"].sum() / 96))
 
@@ -89,10 +90,10 @@ def test_the_figure_is_made_of_the_stored_sums(tmp_path):
 @pytest.mark.parametrize("chapters", [1, 2, 7, 8])
 def test_chapters_are_clusters_however_few(chapters):
     frame = text([f"chapter {i % chapters}" for i in range(24)])
-    scores, _ = compute_metrics(frame, "text", {"metrics": ["perplexity"]})
+    scores, _ = compute_metrics(frame, TEXT)
     assert scores["cluster"].nunique() == chapters
     assert set(scores["cluster_unit"]) == {"chapters"}
-    scores, _ = compute_metrics(answers([True] * 3), "answers", TASK)
+    scores, _ = compute_metrics(answers([True] * 3), ANSWERS)
     assert scores["cluster"].tolist() == ["10", "11", "12"]
     assert set(scores["cluster_unit"]) == {"examples"}
 
@@ -100,17 +101,17 @@ def test_chapters_are_clusters_however_few(chapters):
 @pytest.mark.parametrize("chapters", [2, 7, 8, 24])
 def test_chapters_are_independent_and_windows_are_not(chapters):
     frame = text([f"chapter {i % chapters}" for i in range(24)])
-    scores, _ = compute_metrics(frame, "text", {"metrics": ["perplexity"]})
-    row = paired.compare(scores, [scores], settings("text", ["perplexity"])).iloc[0]
+    scores, _ = compute_metrics(frame, TEXT)
+    row = paired.compare(scores, [scores], settings(TEXT)).iloc[0]
     assert row["clusters"] == chapters
     assert row["cluster_unit"] == ("chapters" if chapters < 24 else "windows")
     assert (row["n"], row["unit"]) == (24, "windows")
 
 
 def test_a_comparison_is_paired_and_over_all_seeds():
-    base, _ = compute_metrics(answers([False] * 6 + [True] * 6), "answers", TASK)
-    one, _ = compute_metrics(answers([False] * 3 + [True] * 9), "answers", TASK)
-    two, _ = compute_metrics(answers([False] * 1 + [True] * 11), "answers", TASK)
+    base, _ = compute_metrics(answers([False] * 6 + [True] * 6), ANSWERS)
+    one, _ = compute_metrics(answers([False] * 3 + [True] * 9), ANSWERS)
+    two, _ = compute_metrics(answers([False] * 1 + [True] * 11), ANSWERS)
     table = paired.compare(base, [one, two], settings())
     assert table["metric"].tolist() == ["exact_match", "token_f1"]
     row = table.iloc[0]
@@ -125,24 +126,24 @@ def test_a_comparison_is_paired_and_over_all_seeds():
 
 
 def test_a_system_that_is_its_base_does_not_differ():
-    base, _ = compute_metrics(answers([True, False] * 6), "answers", TASK)
+    base, _ = compute_metrics(answers([True, False] * 6), ANSWERS)
     row = paired.compare(base, [base], settings()).iloc[0]
     assert (row["delta"], row["p_value"], row["differing"]) == (0, 1, 0)
     assert row["ci_low"] == -row["ci_high"] < 0
 
 
 def test_other_examples_or_another_order_are_refused():
-    base, _ = compute_metrics(answers([True, False] * 6), "answers", TASK)
+    base, _ = compute_metrics(answers([True, False] * 6), ANSWERS)
     for other in (base.iloc[::-1].reset_index(drop=True), base.iloc[:-1]):
         with pytest.raises(ValueError, match="same examples"):
             paired.compare(base, [base, other], settings())
 
 
 def test_the_family_is_the_main_rows():
-    base, _ = compute_metrics(answers([False] * 10 + [True] * 2), "answers", TASK)
-    tuned, _ = compute_metrics(answers([True] * 12), "answers", TASK)
+    base, _ = compute_metrics(answers([False] * 10 + [True] * 2), ANSWERS)
+    tuned, _ = compute_metrics(answers([True] * 12), ANSWERS)
     one = paired.compare(base, [tuned], settings())
-    two = paired.compare(base, [base], settings() | {"experiment": "y"})
+    two = paired.compare(base, [base], settings(experiment="y"))
     joined = family.join([one, two], 0.95)
     assert list(joined.columns) == table.COLUMNS
     assert joined["experiment"].tolist() == ["x", "x", "y", "y"]
@@ -155,11 +156,9 @@ def test_the_family_is_the_main_rows():
 
 
 def test_two_seeds_are_adjusted_by_the_p_values_of_their_adapters():
-    base, _ = compute_metrics(answers([False] * 30), "answers", TASK)
-    tuned, _ = compute_metrics(answers([True] * 20 + [False] * 10), "answers", TASK)
-    rows = [
-        paired.compare(base, [tuned, tuned], settings() | {"experiment": name}) for name in "ab"
-    ]
+    base, _ = compute_metrics(answers([False] * 30), ANSWERS)
+    tuned, _ = compute_metrics(answers([True] * 20 + [False] * 10), ANSWERS)
+    rows = [paired.compare(base, [tuned, tuned], settings(experiment=name)) for name in "ab"]
     joined = family.join(rows, 0.95)
     assert joined["p_holm"].isna().all()
     assert joined["adapters_p_holm"][0] == pytest.approx(2 * joined["adapters_p"][0])
@@ -167,9 +166,9 @@ def test_two_seeds_are_adjusted_by_the_p_values_of_their_adapters():
 
 
 def test_baselines_are_no_family():
-    base, _ = compute_metrics(answers([False] * 30), "answers", TASK)
-    tuned, _ = compute_metrics(answers([True] * 20 + [False] * 10), "answers", TASK)
-    row = paired.compare(base, [tuned], settings(), against="copied_input", metrics=["exact_match"])
+    base, _ = compute_metrics(answers([False] * 30), ANSWERS)
+    tuned, _ = compute_metrics(answers([True] * 20 + [False] * 10), ANSWERS)
+    row = paired.compare(base, [tuned], settings(), against="copied_input").head(1)
     joined = family.independent([row], 0.95)
     assert list(joined.columns) == table.COLUMNS
     assert joined["against"].tolist() == ["copied_input"]

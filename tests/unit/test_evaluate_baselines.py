@@ -9,15 +9,22 @@ import numpy as np
 import pandas as pd
 import pytest
 from deltatune.compare import fact, family, paired
+from deltatune.compare.settings import ComparisonSettings, Inference
 from deltatune.evaluate import scores
 from deltatune.evaluate.baselines import answers, labels, run
 from deltatune.evaluate.baselines.registry import BASELINES
+from deltatune.metrics.settings import MetricsSettings
 from deltatune.tasks.registry import load_kind
 from sklearn.metrics import accuracy_score
 
 INSTRUCT, CLASSIFY = load_kind("instruct"), load_kind("classify")
-LABELS = {"kind": "classify", "labels": ["r", "b"], "prompt": "{text}", "metrics": ["accuracy"]}
-ANSWERS = {"kind": "instruct", "prompt": "plain", "chat": None, "metrics": ["exact_match_raw"]}
+ACCURACY = MetricsSettings(outputs="labels", metrics=["accuracy"], labels=["r", "b"])
+MATCH = MetricsSettings(outputs="answers", metrics=["exact_match_raw"])
+LABELS = {
+    **{"kind": "classify", "labels": ["r", "b"], "prompt": "{text}"},
+    "metrics": ACCURACY.model_dump(),
+}
+ANSWERS = {"kind": "instruct", "prompt": "plain", "chat": None, "metrics": MATCH.model_dump()}
 
 
 def limited(task: dict, max_examples: int | None = None) -> dict:
@@ -187,7 +194,8 @@ def test_labels_are_scored_by_the_metrics_of_the_task(tmp_path):
         ["red apple", "red plum", "red", "blue sea", "blue sky"], ["r", "r", "r", "b", "b"]
     )
     test = labeled(["red car", "blue car", "car", "blue", "?"], ["r", "b", "b", "r", "b"])
-    task = limited({**LABELS, "metrics": ["accuracy", "macro_f1", "accuracy_calibrated"]}, 4)
+    three = {"metrics": ["accuracy", "macro_f1", "accuracy_calibrated"]}
+    task = limited({**LABELS, "metrics": ACCURACY.model_dump() | three}, 4)
     write(tmp_path, labels.BASELINES, train, test, task)
     for name in labels.BASELINES:
         outputs = pd.read_parquet(tmp_path / name / "labels.parquet")
@@ -229,15 +237,15 @@ def test_a_baseline_that_is_better_than_tuned_is_a_row_with_a_p(tmp_path):
     asked_of_models = CLASSIFY.questions(test, task)
     tuned = [
         scores.compute_metrics(
-            asked_of_models.assign(predicted=rng.choice(["r", "b"], 60)), "labels", task
+            asked_of_models.assign(predicted=rng.choice(["r", "b"], 60)), ACCURACY
         )[0].reset_index(drop=True)
         for _ in range(3)
     ]
-    settings = {
-        **{"experiment": "e", "task": "t", "model": "m", "outputs": "labels", "unit": "examples"},
-        **{"metrics": ["accuracy"], "main_metric": "accuracy", "labels": ["r", "b"], "family": 1},
-        "statistics": {"confidence": 0.95, "resamples": 999, "seed": 0},
-    }
+    settings = ComparisonSettings(
+        **{"experiment": "e", "task": "t", "model": "m", "unit": "examples", "seeds": [1, 2, 3]},
+        **{"metrics": ACCURACY, "main_metric": "accuracy", "family": 1},
+        statistics=Inference(resamples=999),
+    )
     rows = [
         paired.compare(
             pd.read_parquet(tmp_path / name / "scores.parquet"), tuned, settings, against=name
@@ -249,6 +257,11 @@ def test_a_baseline_that_is_better_than_tuned_is_a_row_with_a_p(tmp_path):
     assert better.n == chance.n == 60 and better.main and better.seeds == 3
     expected = np.mean([frame["accuracy"].mean() for frame in tuned])
     assert better.base == 1 and better.tuned == pytest.approx(expected)
-    assert better.delta < 0 and better.ci_high < 0 and better.p_value < 0.05 and better.adapters_p < 0.01
+    assert (
+        better.delta < 0
+        and better.ci_high < 0
+        and better.p_value < 0.05
+        and better.adapters_p < 0.01
+    )
     assert better.p_holm is None and better.family == 0 and better.alpha == pytest.approx(0.05)
     assert chance.p_value > 0.05

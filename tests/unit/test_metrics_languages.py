@@ -22,7 +22,7 @@ def pairs(*rows):
 
 
 def score(name, answer, reference, language="en"):
-    metric = load_metric("answers", name, {"language": language})
+    metric = load_metric("answers", name, language=language)
     return metric.corpus(metric.statistics(pairs((answer, reference))))
 
 
@@ -104,7 +104,7 @@ def test_articles_are_dropped_for_english_alone():
         assert score(name, "a casa", "casa", "en") == 1
         assert score(name, "a casa", "casa", "es") < 1
         assert load_metric("answers", name).signature() != (
-            load_metric("answers", name, {"language": "es"}).signature()
+            load_metric("answers", name, language="es").signature()
         )
 
 
@@ -141,7 +141,7 @@ def test_long_answers_are_scored_as_by_rouge_score_and_in_no_time():
 
 def caveats(name, *texts, language="en"):
     rows = pairs(*zip(texts, texts, strict=True))
-    return " / ".join(load_metric("answers", name, {"language": language}).caveats(rows))
+    return " / ".join(load_metric("answers", name, language=language).caveats(rows))
 
 
 def test_english_has_no_caveat():
@@ -176,7 +176,7 @@ def test_bleu_takes_the_words_of_japanese_where_they_can_be_had(monkeypatch):
     from deltatune.metrics.answers.bleu import tokenizer
 
     assert tokenizer("ja") == "char"
-    assert "|tok:char|" in load_metric("answers", "bleu", {"language": "ja"}).signature()
+    assert "|tok:char|" in load_metric("answers", "bleu", language="ja").signature()
     there += ["MeCab", "ipadic"]
     assert tokenizer("ja") == "ja-mecab"
 

@@ -104,7 +104,7 @@ def test_modules_found_by_name_are_among_the_files_that_are_there():
         with pytest.raises(UserError, match="no kind of task"):
             load_settings({"tasks": {"t": {"kind": name, "dataset": "d"}}})
         with pytest.raises(UserError):
-            load_metric("answers", name, {})
+            load_metric("answers", name)
 
 
 def test_the_loaders_of_config_yaml_are_safe_ones():

@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from deltatune.compare import fact, family, paired
+from deltatune.compare.settings import ComparisonSettings, Inference
 from deltatune.evaluate.scores import compute_metrics
+from deltatune.metrics.settings import MetricsSettings
 from deltatune.report import collect, numbers, page, reading
 from deltatune.report.data import ReportData
 from deltatune.report.figures import confusion
@@ -23,8 +25,8 @@ from test_compare_fact import a_fact
 TEMPLATE = Path(__file__).parents[2] / "report" / "page.html.j2"
 LABELS = ["World", "Sport", "Business"]
 TASKS = {
-    "news": {"outputs": "labels", "metrics": ["accuracy", "macro_f1"], "labels": LABELS},
-    "chat": {"outputs": "answers", "metrics": ["rouge_l", "exact_match"]},
+    "news": MetricsSettings(outputs="labels", metrics=["accuracy", "macro_f1"], labels=LABELS),
+    "chat": MetricsSettings(outputs="answers", metrics=["rouge_l", "exact_match"]),
 }
 WORDS = ["red", "green", "blue", "gray", "pink", "gold"]
 
@@ -49,8 +51,7 @@ def outputs(kind: str, quality: float, draw: np.random.Generator, count: int) ->
 def write_system(folder: Path, task: str, frame: pd.DataFrame) -> dict[str, str]:
     """The outputs and scores of a system; returns their paths."""
     folder.mkdir(parents=True)
-    settings = {"task": task, **TASKS[task]}
-    scores, _ = compute_metrics(frame, settings["outputs"], settings)
+    scores, _ = compute_metrics(frame, TASKS[task])
     paths = {"outputs": folder / "outputs.parquet", "scores": folder / "scores.parquet"}
     frame.to_parquet(paths["outputs"])
     scores.to_parquet(paths["scores"])
@@ -60,8 +61,8 @@ def write_system(folder: Path, task: str, frame: pd.DataFrame) -> dict[str, str]
 def make_run(folder: Path, seeds: list[int], count: int = 60) -> ReportData:
     draw = np.random.default_rng(3)
     tables, experiments, scores, examples, confusions = [], {}, {}, {}, {}
-    for task, settings in TASKS.items():
-        name, kind, main = f"{task}-lora", settings["outputs"], settings["metrics"][0]
+    for task, metrics in TASKS.items():
+        name, kind, main = f"{task}-lora", metrics.outputs, metrics.metrics[0]
         base = write_system(folder / task / "base", task, outputs(kind, 0.3, draw, count))
         tuned = [
             write_system(
@@ -77,11 +78,17 @@ def make_run(folder: Path, seeds: list[int], count: int = 60) -> ReportData:
             paired.compare(
                 pd.read_parquet(base["scores"]),
                 [pd.read_parquet(one["scores"]) for one in tuned],
-                {
-                    **{"experiment": name, "task": task, "model": "tiny", "unit": "examples"},
-                    **{"main_metric": main, "family": 2, **settings},
-                    "statistics": {"confidence": 0.95, "resamples": 999, "seed": 0},
-                },
+                ComparisonSettings(
+                    experiment=name,
+                    task=task,
+                    model="tiny",
+                    seeds=seeds,
+                    unit="examples",
+                    metrics=metrics,
+                    main_metric=main,
+                    family=2,
+                    statistics=Inference(resamples=999),
+                ),
             )
         )
         experiments[name] = {

@@ -63,7 +63,7 @@ def caption(name: str, settings=None, config=None, records="records.parquet", **
 
 @pytest.mark.parametrize(("outputs", "name"), METRICS)
 def test_a_metric_says_the_same_of_itself_without_being_imported(outputs, name):
-    loaded = load_metric(outputs, name, {"labels": ["a", "b"]})
+    loaded = load_metric(outputs, name, labels=["a", "b"])
     read = metadata(outputs, name)
     assert (read.title, read.higher_is_better) == (loaded.title, loaded.higher_is_better)
 
@@ -108,8 +108,8 @@ def test_the_forest_names_the_better_side_of_each_metric():
     left = re.search(r"Left of zero is better for ([^.]*)\.", text).group(1)
     for outputs, name in METRICS:
         if name in settings["titles"]:
-            title = load_metric(outputs, name, {"labels": ["a"]}).title
-            side = right if load_metric(outputs, name, {"labels": ["a"]}).higher_is_better else left
+            title = load_metric(outputs, name, labels=["a"]).title
+            side = right if load_metric(outputs, name, labels=["a"]).higher_is_better else left
             assert title in side.split(", ")
     assert "Perplexity" in left and "Accuracy" in right
 

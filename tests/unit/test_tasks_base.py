@@ -5,6 +5,7 @@ import pytest
 from deltatune.compare import statistics
 from deltatune.data.prepare import prepare
 from deltatune.evaluate.scores import compute_metrics
+from deltatune.metrics.settings import MetricsSettings
 from deltatune.tasks import base
 from deltatune.tasks.registry import load_kind
 
@@ -12,7 +13,10 @@ FIELDS = {
     "classify": {"labels": ["a", "b"], "prompt": "{text}:"},
     "instruct": {"prompt": "plain", "chat": None},
 }
-METRICS = {"classify": "accuracy", "instruct": "exact_match"}
+METRICS = {
+    "classify": MetricsSettings(outputs="labels", metrics=["accuracy"]),
+    "instruct": MetricsSettings(outputs="answers", metrics=["exact_match"]),
+}
 
 
 def outputs_of(name: str, group: str | None, max_examples: int | None) -> pd.DataFrame:
@@ -37,8 +41,7 @@ def outputs_of(name: str, group: str | None, max_examples: int | None) -> pd.Dat
 @pytest.mark.parametrize("name", ["classify", "instruct"])
 def test_records_of_a_group_are_one_cluster(name, max_examples):
     outputs = outputs_of(name, "author", max_examples)
-    task = {"metrics": [METRICS[name]], "labels": ["a", "b"]}
-    scores, _ = compute_metrics(outputs, load_kind(name).OUTPUTS, task)
+    scores, _ = compute_metrics(outputs, METRICS[name])
     assert set(scores["cluster_unit"]) == {"groups"}
     authors = outputs["author"].fillna("no one " + outputs["id"].astype(str))
     assert scores["cluster"].nunique() == authors.nunique() < len(scores)
@@ -48,8 +51,7 @@ def test_records_of_a_group_are_one_cluster(name, max_examples):
 @pytest.mark.parametrize("name", ["classify", "instruct"])
 def test_without_groups_each_example_is_its_own_cluster(name):
     outputs = outputs_of(name, None, None)
-    task = {"metrics": [METRICS[name]], "labels": ["a", "b"]}
-    scores, _ = compute_metrics(outputs, load_kind(name).OUTPUTS, task)
+    scores, _ = compute_metrics(outputs, METRICS[name])
     assert set(scores["cluster_unit"]) == {"examples"}
     assert scores["cluster"].is_unique
 

@@ -69,6 +69,11 @@ REACH = {
     "evaluate/baselines/answers.py": {"fit_answer_baselines"},
     "evaluate/baselines/labels.py": {"fit_label_baselines"},
     "evaluate/behavior.py": {"compute_metrics", "fit_answer_baselines", "fit_label_baselines"},
+    "metrics/settings.py": {
+        *("compute_metrics", "fit_answer_baselines", "fit_label_baselines"),
+        *("compare_systems", "compare_baselines"),
+    },
+    "compare/settings.py": {"compare_systems", "join_comparisons", "compare_baselines"},
     "report/page.py": {"render_report"},
     "report/figures/losses.py": {"plot_losses", "render_report"},
 }

@@ -95,6 +95,7 @@ NOT_REACHED: dict[str, tuple[Iterable[str], tuple[str, ...]]] = {
                 *("compare/statistics", "compare/intervals", "compare/permutation"),
                 *("report/words", "report/sentences", "report/page", "report/sections"),
                 *("report/verdict", "report/first_screen", "report/limits", "report/collect"),
+                "report/settings",
             ),
             (),
         )

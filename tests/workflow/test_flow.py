@@ -277,11 +277,12 @@ def test_a_baseline_is_compared_on_the_records_that_models_are_asked(make, flow,
     batches = make(**{"tasks.news.evaluation": {"batch_size": 3}})
     assert batches.params.fit_baselines(task) == before
     monkeypatch.setitem(BASELINES["labels"], "mine", BASELINES["labels"]["tfidf"])
-    compared = {one["experiment"]: one for one in flow.params.compare_baselines(wildcards())}
+    experiments = flow.params.compare_baselines(wildcards())["experiments"]
+    compared = {one["comparison"]["experiment"]: one for one in experiments}
     assert list(compared) == ["instructions-qlora", "news-qlora"]
     names = ["tfidf", "most_frequent_label", "mine"]
     assert compared["news-qlora"]["baselines"] == names
-    assert compared["news-qlora"]["metrics"] == ["accuracy"]
+    assert compared["news-qlora"]["comparison"]["metrics"]["metrics"] == ["accuracy"]
     # The scores are read one after the other, in the order of the params.
     inputs = flow.inputs.compare_baselines(wildcards())
     ones = compared["instructions-qlora"]["baselines"]
@@ -292,7 +293,7 @@ def test_a_baseline_is_compared_on_the_records_that_models_are_asked(make, flow,
     ]
     seeds = flow.settings.seeds
     assert len(inputs["tuned"]) == len(compared) * len(seeds)
-    assert all(one["seeds"] == seeds for one in compared.values())
+    assert all(one["comparison"]["seeds"] == seeds for one in compared.values())
 
 
 def test_a_run_without_baselines_has_no_table_of_them(make, flow):

@@ -10,21 +10,21 @@ import pandas as pd
 
 from deltatune.compare import statistics
 from deltatune.compare.fact import BASE
+from deltatune.compare.settings import ComparisonSettings
 from deltatune.metrics.registry import load_metric
 
 
 def compare(
     base: pd.DataFrame | Sequence[pd.DataFrame],
     tuned: Sequence[pd.DataFrame],
-    settings: dict,
+    settings: ComparisonSettings,
     against: str = BASE,
-    metrics: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """One row for each metric: base against tuned, paired by example, over all training seeds.
 
     base, tuned: scores as `evaluate.scores.compute_metrics` gives them; where two recipes are
     compared, base are the systems of one, as many as of the other. against: "base", or the name of
-    what stands in its place. metrics: all of the task, by default.
+    what stands in its place.
     Returns the columns of `compare.table` but those that the family decides. Raises ValueError
     where base and tuned are not of the same examples.
     """
@@ -35,10 +35,10 @@ def compare(
             raise ValueError("base and tuned were not evaluated on the same examples")
     clusters, names = pd.factorize(examples["cluster"])
     clustered = len(names) < len(examples)
-    options = settings["statistics"]
+    metrics, options = settings.metrics, settings.statistics
     rows = []
-    for name in metrics or settings["metrics"]:
-        metric = load_metric(settings["outputs"], name, settings)
+    for name in metrics.metrics:
+        metric = load_metric(metrics.outputs, name, metrics.labels, metrics.language)
         base_statistics = [np.stack(scores[f"{name}_statistics"]) for scores in bases]
         result = statistics.compare(
             base_statistics,
@@ -46,24 +46,24 @@ def compare(
             metric.aggregate,
             clusters=clusters,
             rare=metric.rare(base_statistics[0]),
-            resamples=options["resamples"],
-            confidence=options["confidence"],
-            family=settings["family"],
-            seed=options["seed"],
+            resamples=options.resamples,
+            confidence=options.confidence,
+            family=settings.family,
+            seed=options.seed,
         )
         rows.append(
             {
-                "experiment": settings["experiment"],
-                "task": settings["task"],
-                "model": settings["model"],
+                "experiment": settings.experiment,
+                "task": settings.task,
+                "model": settings.model,
                 "metric": name,
-                "main": name == settings["main_metric"],
+                "main": name == settings.main_metric,
                 "higher_is_better": metric.higher_is_better,
                 "against": against,
                 "n": result.n,
-                "unit": settings["unit"],
+                "unit": settings.unit,
                 "clusters": result.units,
-                "cluster_unit": examples["cluster_unit"].iloc[0] if clustered else settings["unit"],
+                "cluster_unit": examples["cluster_unit"].iloc[0] if clustered else settings.unit,
                 "differing": result.differing,
                 "seeds": len(tuned),
                 "base": result.base,

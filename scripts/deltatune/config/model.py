@@ -12,11 +12,13 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from deltatune.compare.settings import Inference
 from deltatune.core.schema import Name, RepoId, Revision, Section, Seed
 from deltatune.core.text import did_you_mean
 from deltatune.data.formats import SUFFIXES, TEXT_SUFFIXES
 from deltatune.models import gpus
 from deltatune.models.settings import Lora, Quantization
+from deltatune.report.settings import Report
 from deltatune.train.settings import Training
 
 # ---------------------------------------------------------------- datasets
@@ -273,23 +275,10 @@ class Experiment(Section):
         return self
 
 
-class Statistics(Section):
-    confidence: float = Field(0.95, gt=0.5, le=0.999)
-    """Confidence level of the intervals; 1 - confidence is the level of the tests."""
-    resamples: int = Field(9999, ge=999, le=1_000_000)
-    """Least number of permutations; more are drawn where the family of tests needs them."""
-    seed: Seed = 0
-    """Seed of the resampling."""
+class Statistics(Inference):
     margins: dict[str, Annotated[float, Field(gt=0)]] = {}
     """Metric -> the largest difference from the base that counts as equivalent. Where the whole
     interval lies within it, the report says so; without a margin it says "not shown"."""
-
-
-class Report(Section):
-    title: str = "What the tuning changed"
-    """Title of the report."""
-    examples: int = Field(100, ge=3, le=1000)
-    """Examples shown per experiment, selected from the best, the worst and the middle."""
 
 
 class Hardware(Section):

@@ -56,6 +56,11 @@ class Section(BaseModel):
     )
 
     @classmethod
+    def part_of(cls, whole: Section) -> Self:
+        """This model's fields of a section that has them all."""
+        return cls.model_validate({name: getattr(whole, name) for name in cls.model_fields})
+
+    @classmethod
     def from_params(cls, params: dict[str, Any]) -> Self:
         """A stage's settings in its script, from the dump of them that its rule passed.
 

@@ -9,20 +9,21 @@ import pandas as pd
 from deltatune.core import manifest
 from deltatune.evaluate import behavior
 from deltatune.metrics.registry import load_metric
+from deltatune.metrics.settings import MetricsSettings
 
 
-def compute_metrics(outputs: pd.DataFrame, kind: str, task: dict) -> tuple[pd.DataFrame, dict]:
+def compute_metrics(outputs: pd.DataFrame, settings: MetricsSettings) -> tuple[pd.DataFrame, dict]:
     """Scores of every example, and the figures of the whole, by each metric of the task.
 
-    outputs: a frame of answers, text or labels; kind: which of them. Returns (scores, figures):
-    scores has id, cluster, cluster_unit and, for each metric m, its value on the example alone and
-    its sufficient statistics m_statistics; figures maps the metric to value, n, direction, title,
-    signature and caveats.
+    outputs: a frame of answers, text or labels. Returns (scores, figures): scores has id,
+    cluster, cluster_unit and, for each metric m, its value on the example alone and its sufficient
+    statistics m_statistics; figures maps the metric to value, n, direction, title, signature and
+    caveats.
     """
     scores = pd.DataFrame({"id": outputs["id"], **_clusters(outputs)})
     figures = {}
-    for name in task["metrics"]:
-        metric = load_metric(kind, name, task)
+    for name in settings.metrics:
+        metric = load_metric(settings.outputs, name, settings.labels, settings.language)
         totals = metric.statistics(outputs)
         scores[name] = metric.per_example(totals)
         scores[f"{name}_statistics"] = list(totals)
@@ -40,8 +41,7 @@ def compute_metrics(outputs: pd.DataFrame, kind: str, task: dict) -> tuple[pd.Da
 
 def write(
     outputs: pd.DataFrame,
-    kind: str,
-    task: dict,
+    settings: MetricsSettings,
     *,
     scores: str | Path,
     metrics: str | Path,
@@ -49,13 +49,15 @@ def write(
 ) -> None:
     """Score the outputs of a system, and write the scores of every example and the figures, as JSON
     and as a table. Beside those of answers stands how the system answers, see `behavior`."""
-    per_example, figures = compute_metrics(outputs, kind, task)
+    per_example, figures = compute_metrics(outputs, settings)
     beside = {}
     if "answer" in outputs:
         per_example = pd.concat([per_example, behavior.per_example(outputs)], axis=1)
         beside["behavior"] = behavior.summary(outputs)
     per_example.to_parquet(scores, index=False)
-    manifest.write(metrics, packages=["evaluate"], settings=task, metrics=figures, **beside)
+    manifest.write(
+        metrics, packages=["evaluate"], settings=settings.model_dump(), metrics=figures, **beside
+    )
     pd.DataFrame.from_dict(figures, orient="index").rename_axis("metric").to_csv(
         table, lineterminator="\n"
     )

@@ -5,7 +5,7 @@ a few sums over them. With that form one bootstrap and one permutation test serv
 they re-weight rows of `statistics` and call `aggregate` once on all the resampled sums.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import datasets
@@ -43,12 +43,13 @@ class Metric(InMemoryMetric):
         self,
         config_name: str | None = None,
         *,
-        task: Mapping[str, Any] | None = None,
+        labels: Sequence[str] = (),
+        language: str = "en",
         keep_in_memory: bool = True,
         **kwargs: Any,
     ) -> None:
-        self.task = dict(task or {})
-        self.language: str = self.task.get("language", "en")
+        self.labels = list(labels)
+        self.language = language
         super().__init__(config_name, keep_in_memory=keep_in_memory, **kwargs)
 
     def statistics(self, outputs: pd.DataFrame) -> np.ndarray:

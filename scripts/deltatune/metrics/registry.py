@@ -8,8 +8,9 @@ Adding a metric is adding a file: `deltatune/metrics/<outputs>/<name>.py` with o
 """
 
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal, get_args
 
 from deltatune.core.errors import UserError
 from deltatune.core.text import did_you_mean
@@ -17,8 +18,10 @@ from deltatune.core.text import did_you_mean
 if TYPE_CHECKING:
     from deltatune.metrics.base import Metric
 
-OUTPUTS = ("answers", "text", "labels")
+Outputs = Literal["answers", "text", "labels"]
 """The kinds of output that have metrics; each is a folder of metrics beside this file."""
+
+OUTPUTS: tuple[Outputs, ...] = get_args(Outputs)
 
 
 def available_metrics(outputs: str) -> list[str]:
@@ -50,10 +53,12 @@ def metric_file(outputs: str, name: str) -> Path:
     return Path(__file__).parent / outputs / f"{name}.py"
 
 
-def load_metric(outputs: str, name: str, task: dict[str, Any] | None = None) -> "Metric":
+def load_metric(
+    outputs: str, name: str, labels: Sequence[str] = (), language: str = "en"
+) -> "Metric":
     """Make the metric `name` for one kind of outputs ("answers", "text" or "labels").
 
-    `task` holds the constants of the task that a metric may need; macro_f1 needs `labels`.
+    labels, language: of the task, which a metric may need; macro_f1 needs labels.
     Raises UserError when the name is unknown, when a package that the metric needs is not
     installed, and when its file does not hold exactly one complete Metric class.
     """
@@ -83,4 +88,4 @@ def load_metric(outputs: str, name: str, task: dict[str, Any] | None = None) -> 
     missing = [key for key in ("title", "higher_is_better", "inputs") if not hasattr(metric, key)]
     if missing:
         raise UserError(f"{where}: the class {metric.__name__} lacks {', '.join(missing)}")
-    return metric(task=task)
+    return metric(labels=labels, language=language)

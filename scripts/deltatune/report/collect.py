@@ -13,16 +13,16 @@ from deltatune.core import manifest
 from deltatune.report import reading, record_counts
 from deltatune.report.data import Pair, ReportData
 from deltatune.report.provenance import provenance
+from deltatune.report.settings import ReportSettings
 
 
 def report_data(
-    tables: Sequence[Path], plan: dict[str, Any], options: dict[str, Any]
+    tables: Sequence[Path], plan: dict[str, Any], settings: ReportSettings
 ) -> ReportData:
     """Read a run's results.
 
     tables: comparison.csv and, where there are such, cross_task.csv and baselines.csv.
     plan: experiments, pairs, tasks and models with their files: `workflow.report_inputs`.
-    options: the sections `report` and `statistics` of the settings.
     """
     experiments, pairs = plan["experiments"], plan["pairs"]
     facts = [one for path in tables for one in fact.read(path)]
@@ -46,7 +46,7 @@ def report_data(
             for name, title in task["baselines"].items()
         },
         left_out={_key(one): one["reason"] for one in plan["left_out"]},
-        margins=options["statistics"]["margins"],
+        margins=settings.margins,
         behavior={
             pair: means([one["behavior"] for one in systems])
             for pair, systems in metrics.items()
@@ -85,9 +85,9 @@ def report_data(
         costs=costs(plan),
         provenance=provenance(plan),
         downloads={path.name: path.read_text(encoding="utf-8") for path in tables},
-        confidence=options["statistics"]["confidence"],
-        max_examples=options["report"]["examples"],
-        title=options["report"]["title"],
+        confidence=settings.confidence,
+        max_examples=settings.report.examples,
+        title=settings.report.title,
     )
     data.downloads["losses.csv"] = data.losses.to_csv(index=False, lineterminator="\n")
     return data

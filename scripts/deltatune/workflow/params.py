@@ -9,10 +9,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from deltatune.compare.settings import (
+    AgainstBaselines,
+    BaselinesSettings,
+    ComparisonSettings,
+    Inference,
+    TableSettings,
+)
 from deltatune.config.model import HubModel
 from deltatune.core.paths import RESULTS, ROOT
 from deltatune.data.records import group_columns
 from deltatune.metrics.metadata import metadata
+from deltatune.metrics.settings import MetricsSettings
+from deltatune.report.figures.settings import (
+    ConfusionSettings,
+    DifferencesSettings,
+    ForestSettings,
+    LossesSettings,
+)
+from deltatune.report.settings import ReportSettings
 from deltatune.tasks.registry import load_kind
 from deltatune.train.settings import Base, TrainSettings
 from deltatune.workflow import user_files
@@ -166,101 +181,126 @@ class Params:
         return chosen | {"evaluation": read, "quantization": quantization}
 
     def compute_metrics(self, wildcards: Wildcards) -> dict:
-        return self.task(wildcards.task, "labels", "language", "metrics")
+        return self.metrics(wildcards.task).model_dump(mode="json")
+
+    def metrics(self, task: str, names: list[str] | None = None) -> MetricsSettings:
+        """names: of the metrics; all of the task, by default."""
+        chosen = self._settings.tasks[task]
+        return MetricsSettings(
+            outputs=self._selection.output_type(task),
+            metrics=names or chosen.metrics,
+            labels=self.labels(task),
+            language=getattr(chosen, "language", "en"),
+        )
+
+    def labels(self, task: str) -> list[str]:
+        """The names of the classes of a task; none where it has no labels."""
+        labels = getattr(self._settings.tasks[task], "labels", None)
+        return self._selection.task_kind(task).label_names(labels) if labels else []
 
     def fit_baselines(self, wildcards: Wildcards) -> dict:
         """What the plain baselines of a task, and their scores, depend on."""
-        chosen = self.asked(wildcards.task, "labels", "language", "metrics", "evaluation")
+        chosen = self.asked(wildcards.task, "evaluation")
         read = {k: v for k, v in chosen["evaluation"].items() if k not in OF_MODELS}
-        return chosen | {"evaluation": read}
+        return chosen | {"evaluation": read, "metrics": self.compute_metrics(wildcards)}
 
     # ------------------------------------------------------------ comparisons
 
     def compare_systems(self, wildcards: Wildcards) -> dict:
-        return self._comparison(wildcards.experiment, wildcards.task)
+        experiment, task = wildcards.experiment, wildcards.task
+        return self.comparison(experiment, task).model_dump(mode="json")
 
-    def _comparison(self, experiment: str, task: str) -> dict:
-        """What a comparison depends on. family: how many main tests its table adjusts for, as the
-        draws grow with it. `statistics.margins` is read by the report alone."""
-        chosen = self._selection.experiment(experiment)
-        statistics = self._plain["statistics"]
-        return {
-            "experiment": experiment,
-            "model": chosen.model,
-            "quantization": chosen.quantization,
-            "seeds": self._settings.seeds,
-            "outputs": self._selection.output_type(task),
-            "unit": self._selection.task_kind(task).UNIT,
-            "statistics": {key: statistics[key] for key in ("confidence", "resamples", "seed")},
-            "family": len(self._selection.pairs(own=task == chosen.task)),
-            "main_metric": self._settings.tasks[task].main_metric,
-            **self.task(task, "labels", "metrics"),
-        }
+    def comparison(self, experiment: str, task: str) -> ComparisonSettings:
+        """Of an experiment on its own or another task, by all metrics of that."""
+        own = task == self._selection.experiment(experiment).task
+        family = len(self._selection.pairs(own))
+        return self._comparison(experiment, task, self.metrics(task), family)
+
+    def _comparison(
+        self, experiment: str, task: str, metrics: MetricsSettings, family: int
+    ) -> ComparisonSettings:
+        return ComparisonSettings(
+            experiment=experiment,
+            task=task,
+            model=self._selection.experiment(experiment).model,
+            seeds=self._settings.seeds,
+            unit=self._selection.task_kind(task).UNIT,
+            metrics=metrics,
+            main_metric=self._settings.tasks[task].main_metric,
+            family=family,
+            statistics=Inference.part_of(self._settings.statistics),
+        )
 
     def join_comparisons(self, wildcards: Wildcards) -> dict:
-        """order: Snakemake compares inputs as a set; here their order is that of the rows."""
-        pairs = self._selection.pairs(own=wildcards.table == "comparison")
-        return {
-            "confidence": self._plain["statistics"]["confidence"],
-            "order": [list(pair) for pair in pairs],
-        }
+        return TableSettings(
+            confidence=self._settings.statistics.confidence,
+            order=self._selection.pairs(own=wildcards.table == "comparison"),
+        ).model_dump(mode="json")
 
-    def compare_baselines(self, wildcards: Wildcards) -> list[dict]:
-        """What the comparisons with plain baselines depend on: one for each experiment that has
-        some, by the main metric of its task. The scores are inputs in the same order."""
-        comparisons = []
+    def compare_baselines(self, wildcards: Wildcards) -> dict:
+        """Each experiment whose task has plain baselines, by the main metric of that. The scores
+        are inputs in the same order."""
+        experiments = []
         for name in self._selection.with_baselines:
             task = self._selection.experiment(name).task
-            settings = self._comparison(name, task)
-            settings["metrics"] = [settings["main_metric"]]
+            metrics = self.metrics(task, [self._settings.tasks[task].main_metric])
             # Each is a test by itself, see `family.independent`.
-            settings["family"] = 1
-            comparisons.append(settings | {"baselines": list(self._selection.baselines(task))})
-        return comparisons
+            comparison = self._comparison(name, task, metrics, family=1)
+            baselines = list(self._selection.baselines(task))
+            experiments.append(AgainstBaselines(comparison=comparison, baselines=baselines))
+        confidence = self._settings.statistics.confidence
+        return BaselinesSettings(confidence=confidence, experiments=experiments).model_dump(
+            mode="json"
+        )
 
     # ------------------------------------------------------------ figures and report
 
     def plot_losses(self, wildcards: Wildcards) -> dict:
-        return {"experiment": wildcards.experiment, "seeds": self._settings.seeds}
+        return LossesSettings(
+            experiment=wildcards.experiment, seeds=self._settings.seeds
+        ).model_dump(mode="json")
 
     def plot_differences(self, wildcards: Wildcards) -> dict:
-        """What a plot of the main metric, example by example, depends on."""
         task = self._selection.task_of(wildcards)
         name = self._settings.tasks[task].main_metric
         metric = metadata(self._selection.output_type(task), name)
-        return {
-            "metric": name,
-            "title": metric.title,
-            "higher_is_better": metric.higher_is_better,
-            "unit": self._selection.task_kind(task).UNIT,
-            "seeds": self._settings.seeds,
-        }
+        return DifferencesSettings(
+            metric=name,
+            title=metric.title,
+            higher_is_better=metric.higher_is_better,
+            unit=self._selection.task_kind(task).UNIT,
+            seeds=self._settings.seeds,
+        ).model_dump(mode="json")
 
     def plot_confusion(self, wildcards: Wildcards) -> dict:
-        task = self._selection.task_of(wildcards)
-        return self.task(task, "labels") | {"seeds": self._settings.seeds}
+        labels = self.labels(self._selection.task_of(wildcards))
+        return ConfusionSettings(labels=labels, seeds=self._settings.seeds).model_dump(mode="json")
 
     def plot_forest(self, wildcards: Wildcards) -> dict:
-        """What the plot of all differences depends on, its table apart."""
         metrics = {
             name: metadata(self._selection.output_type(task), name)
             for task in self._selection.tasks
             for name in self._settings.tasks[task].metrics
         }
-        return {
-            "titles": {name: metric.title for name, metric in metrics.items()},
-            "higher_is_better": {name: m.higher_is_better for name, m in metrics.items()},
-            "seeds": self._settings.seeds,
-            "tests": len(self._selection.pairs(own=True)),
-            "confidence": self._plain["statistics"]["confidence"],
-        }
+        return ForestSettings(
+            titles={name: metric.title for name, metric in metrics.items()},
+            higher_is_better={name: m.higher_is_better for name, m in metrics.items()},
+            seeds=self._settings.seeds,
+            tests=len(self._selection.pairs(own=True)),
+            confidence=self._settings.statistics.confidence,
+        ).model_dump(mode="json")
 
     def page_content(self, wildcards: Wildcards) -> dict[str, str]:
         files = ("report/page.html.j2", "report/style.css")
         return self.content(*map(self._paths.project, files))
 
     def render_report(self, wildcards: Wildcards) -> dict:
-        return {name: self._plain[name] for name in ("report", "statistics")}
+        statistics = self._settings.statistics
+        return ReportSettings(
+            report=self._settings.report,
+            confidence=statistics.confidence,
+            margins=statistics.margins,
+        ).model_dump(mode="json")
 
     # ------------------------------------------------------------ snakemake plan
 

@@ -59,7 +59,7 @@ class ReportInputs:
         }
         for outputs in self._selection.evaluations(e.task, own=True).values():
             files[outputs] = self._paths.evaluated(name, f"{outputs}.parquet")
-        task = self._params.task(e.task, "labels")
+        labels = self._params.labels(e.task)
         return {
             "task": e.task,
             "kind": kind.TITLE,
@@ -73,7 +73,7 @@ class ReportInputs:
             "seeds": self._settings.seeds,
             "chosen_on": e.chosen_on,
             "published": e.published.model_dump() if e.published else None,
-            **({"labels": task["labels"]} if "labels" in task else {}),
+            **({"labels": labels} if labels else {}),
             "files": dict(sorted(files.items())),
         }
 

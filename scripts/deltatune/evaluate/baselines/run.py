@@ -10,6 +10,7 @@ import pandas as pd
 from deltatune.core import manifest
 from deltatune.evaluate import scores
 from deltatune.evaluate.baselines.base import Baseline
+from deltatune.metrics.settings import MetricsSettings
 from deltatune.tasks.base import TaskKind
 from deltatune.tasks.registry import load_kind
 
@@ -37,6 +38,7 @@ def write(baselines: Mapping[str, Baseline], inputs: Any, files: Any, task: dict
     their order, the paths `outputs`, `manifests`, `scores`, `metrics` and `tables`.
     """
     kind = load_kind(task["kind"])
+    metrics = MetricsSettings.from_params(task["metrics"])
     train, test = pd.read_parquet(inputs.train), pd.read_parquet(inputs.test)
     for place, (name, baseline) in enumerate(baselines.items()):
         print(f"{name}: {baseline.title}")
@@ -57,8 +59,7 @@ def write(baselines: Mapping[str, Baseline], inputs: Any, files: Any, task: dict
         )
         scores.write(
             given,
-            kind.OUTPUTS,
-            task,
+            metrics,
             scores=files.scores[place],
             metrics=files.metrics[place],
             table=files.tables[place],

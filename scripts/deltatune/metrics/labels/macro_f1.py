@@ -30,13 +30,12 @@ class MacroF1(Metric):
 
         Raises UserError when the labels are not known, or a value is not one of them.
         """
-        labels = self.task.get("labels")
-        if not labels:
+        if not self.labels:
             raise UserError(
                 "macro_f1 needs the labels of the task: list them as `labels` in config.yaml"
             )
-        right = _one_hot(texts(outputs, "label"), labels, "label")
-        chosen = _one_hot(texts(outputs, "predicted"), labels, "predicted")
+        right = _one_hot(texts(outputs, "label"), self.labels, "label")
+        chosen = _one_hot(texts(outputs, "predicted"), self.labels, "predicted")
         return np.hstack([right * chosen, (1 - right) * chosen, right * (1 - chosen)])
 
     def aggregate(self, totals: np.ndarray) -> np.ndarray:
@@ -54,7 +53,7 @@ class MacroF1(Metric):
     def caveats(self, outputs: pd.DataFrame) -> list[str]:
         """Name the labels without test examples, and the rare ones."""
         totals = self.statistics(outputs).sum(axis=0)
-        counts = dict(zip(self.task["labels"], support(totals).astype(int).tolist(), strict=True))
+        counts = dict(zip(self.labels, support(totals).astype(int).tolist(), strict=True))
         absent = [str(label) for label, count in counts.items() if not count]
         few = [f"{label} ({count})" for label, count in counts.items() if 0 < count < FEW]
         lines = []
@@ -80,15 +79,15 @@ class MacroF1(Metric):
 
     def signature(self) -> str:
         """Say the labels and the rule for labels that do not occur."""
-        labels = ",".join(map(str, self.task.get("labels") or ["those that occur"]))
+        labels = ",".join(self.labels or ["those that occur"])
         return f"labels:{labels}|zero_division:0|agg:macro"
 
     def _compute(self, **columns: Any) -> dict[str, float]:
-        if self.task.get("labels"):
+        if self.labels:
             return super()._compute(**columns)
         # Alone, with no task to name the labels, they are those that occur, as in scikit-learn.
         labels = sorted({*columns["predictions"], *columns["references"]})
-        return type(self)(task={"labels": labels})._compute(**columns)
+        return type(self)(labels=labels)._compute(**columns)
 
 
 def label_f1(totals: np.ndarray) -> np.ndarray:

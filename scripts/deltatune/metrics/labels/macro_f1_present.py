@@ -33,5 +33,5 @@ class MacroF1Present(MacroF1):
 
     def signature(self) -> str:
         """Say the labels and which of them count."""
-        labels = ",".join(map(str, self.task.get("labels") or ["those that occur"]))
+        labels = ",".join(self.labels or ["those that occur"])
         return f"labels:{labels}|counted:those with test examples|agg:macro"
