@@ -67,19 +67,19 @@ def agree_on_labels(model: Any, tokenizer: Any, max_length: int) -> bool:
     rows = pd.read_csv(ROOT / "data" / "sample" / "news.csv")[::10].reset_index(names="id")
     rows["text"] = rows["title"] + " " + rows["description"]
     kind = load_kind("classify")
-    task = kind.Settings(kind="classify", dataset="news", labels=LABELS).model_dump()
-    questions = kind.questions(rows, task)
+    asks = kind.Prompts(labels=LABELS)
+    questions = kind.questions(rows, asks, kind.Questions())
     scores, empty = [
         label_likelihood.score_completions(
             model,
             tokenizer,
             prompts,
-            kind.completions(task),
+            kind.completions(asks),
             max_length=max_length,
             batch_size=BATCH_SIZE,
             progress=quiet,
         )
-        for prompts in (questions["prompt"].tolist(), kind.empty_prompts(task))
+        for prompts in (questions["prompt"].tolist(), kind.empty_prompts(asks))
     ]
     outputs = label_likelihood.choose(questions, scores, empty, LABELS)
     # As here, bos stands before the prompt: by the tokenizer itself, or as text that it parses.

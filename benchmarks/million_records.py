@@ -130,10 +130,17 @@ def write_tokenizer(folder: Path) -> None:
 def measure(folder: Path, count: int, formats: list[str], memory: int | None = None) -> list[dict]:
     """Rows of stage, seconds, cpu, peak_gb: reading each format, then splitting and tokenizing."""
     sys.path.insert(0, str(ROOT / "scripts"))
+    from deltatune.data.split_settings import SplitSettings
     from deltatune.tasks.registry import load_kind
+    from deltatune.tokens.settings import TokenizeSettings
 
-    settings = load_kind("classify").Settings(kind="classify", dataset="d", labels=LABELS)
-    task = {"task": "t", **settings.model_dump(mode="json")}
+    kind = load_kind("classify")
+    task = kind.Settings(kind="classify", dataset="d", labels=LABELS)
+    used, asks = kind.Records.part_of(task), kind.Prompts.part_of(task)
+    splitting = SplitSettings[kind.Records].part_of(task, task="t", records=used)
+    splitting = splitting.model_dump(mode="json")
+    tokenizing = TokenizeSettings[kind.Prompts].part_of(task, task="t", prompts=asks)
+    tokenizing = tokenizing.model_dump(mode="json")
     source = folder / "d.csv"
     _in_process(write_records, source, count)
     rows = []
@@ -154,9 +161,9 @@ def measure(folder: Path, count: int, formats: list[str], memory: int | None = N
     parts = {n: folder / f"{n}.parquet" for n in ("train", "validation", "test")}
     facts = {"excluded": folder / "excluded.csv", "manifest": folder / "split.json"}
     records = {"records": folder / f"{formats[0]}-records"}
-    add("split_dataset", "split_dataset", task, records, parts | facts)
+    add("split_dataset", "split_dataset", splitting, records, parts | facts)
     _in_process(write_tokenizer, folder / "tokenizer")
-    add("tokenize_split", "tokenize_split", task,
+    add("tokenize_split", "tokenize_split", tokenizing,
         {"records": parts["train"], "model": folder / "tokenizer"},
         {"shards": folder / "shards", "hashes": folder / "t.sha256",
          "manifest": folder / "tokens.json"})  # fmt: skip

@@ -14,7 +14,9 @@ with stage.stage(snakemake, cached=True) as terminal:
     settings = snakemake.params.settings
     machine, model, tokenizer = systems.load(snakemake.input, settings["quantization"])
     kind = load_kind(settings["kind"])
-    questions = kind.questions(pd.read_parquet(snakemake.input.test), settings)
+    asks = kind.Prompts.from_params(settings["prompts"])
+    chosen = kind.Questions.from_params(settings["questions"])
+    questions = kind.questions(pd.read_parquet(snakemake.input.test), asks, chosen)
     evaluation = settings["evaluation"]
     prompts = questions["prompt"].tolist()
 

@@ -6,41 +6,40 @@ with stage.stage(snakemake) as terminal:
     from pathlib import Path
 
     from deltatune.models import merge
+    from deltatune.models.merge_settings import MergeSettings
+    from deltatune.tasks.registry import load_kind
 
-    settings = snakemake.params.settings
-    merge.check(
-        settings["quantization"], f"experiments.{snakemake.wildcards.experiment}.quantization"
-    )
+    kind = load_kind(snakemake.params.settings["kind"])
+    settings = MergeSettings[kind.Prompts].from_params(snakemake.params.settings)
+    merge.check(settings.quantization, f"experiments.{snakemake.wildcards.experiment}.quantization")
     import pandas as pd
     from deltatune.core import manifest
     from deltatune.evaluate import systems
     from deltatune.models.load import PACKAGES
-    from deltatune.tasks.registry import load_kind
 
     inputs, output = snakemake.input, Path(snakemake.output.model)
-    machine, model, tokenizer = systems.load(inputs, settings["quantization"])
-    kind = load_kind(settings["kind"])
+    machine, model, tokenizer = systems.load(inputs, settings.quantization)
     records = pd.read_parquet(inputs.test).to_dict("records")
     pieces = merge.sample(records, kind, settings, tokenizer)
     evaluated = list(merge.log_probabilities(model, pieces))
     del model  # its memory is needed; an evaluated model may also have repacked weights
     terminal.progress("merging")
     adapter = Path(inputs.adapter).with_suffix("")
-    model = merge.merge(inputs.model, settings["quantization"], machine, adapter)
-    merge.save(model, inputs.model, output, kind.document(records[0], settings).prompt)
+    model = merge.merge(inputs.model, settings.quantization, machine, adapter)
+    merge.save(model, inputs.model, output, kind.document(records[0], settings.prompts).prompt)
     dtype = model.dtype
     del model
     figures = merge.divergence(evaluated, merge.load_plain(output), pieces, terminal.progress)
     merge.refuse_if_broken(figures)
     terminal.say(
         f"{snakemake.wildcards.experiment}, seed {snakemake.wildcards.seed}: "
-        + merge.verdict(figures, dtype, settings["quantization"])
+        + merge.verdict(figures, dtype, settings.quantization)
     )
     hashes = hashing.write_hashes(output, snakemake.output.hashes)
     manifest.write(
         snakemake.output.manifest,
         packages=PACKAGES,
-        settings=settings,
+        settings=snakemake.params.settings,
         device=machine.device,
         evaluated_dtype=str(machine.dtype),
         dtype=str(dtype),

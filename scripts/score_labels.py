@@ -14,9 +14,11 @@ with stage.stage(snakemake, cached=True) as terminal:
     settings = snakemake.params.settings
     machine, model, tokenizer = systems.load(snakemake.input, settings["quantization"])
     kind = load_kind(settings["kind"])
-    names, completions = kind.label_names(settings["labels"]), kind.completions(settings)
+    asks = kind.Prompts.from_params(settings["prompts"])
+    chosen = kind.Questions.from_params(settings["questions"])
+    names, completions = asks.labels, kind.completions(asks)
     labels.check_distinct(names, completions, tokenizer, f"tasks.{settings['task']}.labels")
-    questions = kind.questions(pd.read_parquet(snakemake.input.test), settings)
+    questions = kind.questions(pd.read_parquet(snakemake.input.test), asks, chosen)
 
     def score(batch_size):
         """Log-likelihoods after the texts, and after prompts without content."""
@@ -30,7 +32,7 @@ with stage.stage(snakemake, cached=True) as terminal:
                 batch_size=batch_size,
                 progress=terminal.progress,
             )
-            for prompts in (questions["prompt"].tolist(), kind.empty_prompts(settings))
+            for prompts in (questions["prompt"].tolist(), kind.empty_prompts(asks))
         ]
 
     (scores, empty), batch_size = oom.evaluate(

@@ -9,18 +9,19 @@ with stage.stage(snakemake) as terminal:
     from deltatune.core import manifest
     from deltatune.data import classes, prepare
     from deltatune.data.reasons import Code
+    from deltatune.data.split_settings import SplitSettings
     from deltatune.tasks.base import few_clusters
     from deltatune.tasks.registry import load_kind
 
-    settings = snakemake.params.settings
-    kind = load_kind(settings["kind"])
-    where = f"tasks.{settings['task']}"
+    kind = load_kind(snakemake.params.settings["kind"])
+    settings = SplitSettings[kind.Records].from_params(snakemake.params.settings)
+    where = f"tasks.{settings.task}"
     path = Path(snakemake.input.records)
     if path.suffix == ".csv":
         records = pd.read_csv(path, dtype={"chapter": str, "text": str}, keep_default_na=False)
     else:
         records = pd.read_parquet(path)
-    split, counts = prepare.prepare(records, kind, settings, where)
+    split, counts = prepare.prepare(records, kind, settings)
     for name in ("train", "validation", "test"):
         getattr(split, name).to_parquet(snakemake.output[name], index=False)
     split.excluded.to_csv(snakemake.output.excluded, index=False, lineterminator="\n")
@@ -42,6 +43,6 @@ with stage.stage(snakemake) as terminal:
     manifest.write(
         snakemake.output.manifest,
         packages=["pandas", "scikit-learn"],
-        settings=settings,
+        settings=snakemake.params.settings,
         **counts,
     )

@@ -11,23 +11,24 @@ with stage.stage(snakemake, cached=True) as terminal:
     from deltatune.tasks.registry import load_kind
     from deltatune.tokens import encode, labels, writer
     from deltatune.tokens import tokenizer as tokenizer_files
+    from deltatune.tokens.settings import TokenizeSettings
 
-    settings = snakemake.params.settings
-    kind = load_kind(settings["kind"])
+    kind = load_kind(snakemake.params.settings["kind"])
+    settings = TokenizeSettings[kind.Prompts].from_params(snakemake.params.settings)
     tokenizer = tokenizer_files.load_tokenizer(snakemake.input.model)
     if kind.OUTPUTS == "labels":
-        names, completions = kind.label_names(settings["labels"]), kind.completions(settings)
-        labels.check_distinct(names, completions, tokenizer, f"tasks.{settings['task']}.labels")
+        names, completions = settings.prompts.labels, kind.completions(settings.prompts)
+        labels.check_distinct(names, completions, tokenizer, f"tasks.{settings.task}.labels")
     frame = pd.read_parquet(snakemake.input.records)
-    documents = (kind.document(record, settings) for record in records.as_dicts(frame))
-    encoded = encode.encode(documents, tokenizer, settings["max_length"], kind.OVERFLOW)
-    columns = encode.pack(encoded, settings["max_length"])
+    documents = (kind.document(record, settings.prompts) for record in records.as_dicts(frame))
+    encoded = encode.encode(documents, tokenizer, settings.max_length, kind.OVERFLOW)
+    columns = encode.pack(encoded, settings.max_length)
     folder = Path(snakemake.output.shards)
     writer.write_shards(columns, folder, shard_rows=4096)
     figures = encode.summary(encoded, columns)
     if figures["dropped"] or figures["truncated"]:
         terminal.say(
-            f"tasks.{settings['task']}.max_length ({settings['max_length']}): in "
+            f"tasks.{settings.task}.max_length ({settings.max_length}): in "
             f"{snakemake.wildcards.split}, {figures['truncated']} documents are truncated and "
             f"{figures['dropped']} dropped"
         )
@@ -35,7 +36,7 @@ with stage.stage(snakemake, cached=True) as terminal:
     manifest.write(
         snakemake.output.manifest,
         packages=["transformers", "tokenizers", "datasets"],
-        settings=settings,
+        settings=snakemake.params.settings,
         hashes=hashes,
         **figures,
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from deltatune.core.schema import Section
 from deltatune.data.reasons import Code, Reason
-from deltatune.tasks.base import Clusters, Record, Task, TaskSettings, group_clusters, missing
+from deltatune.tasks.base import Clusters, Record, TaskSettings, group_clusters, missing
 from deltatune.tokens.prompts import Document
 
 if TYPE_CHECKING:
@@ -25,38 +25,45 @@ PROMPT_FIELDS = ("passage", "question")
 ANSWER_FIELDS = ("answer",)
 LABEL_FIELD = None
 OVERFLOW = "shorten_prompt"
-RECORD_KEYS = ("longest_answer",)
-PROMPT_KEYS = ("closing",)
 
 
-class Evaluation(Section):
+class Records(Section):
+    longest_answer: int = 3
+    """In words; a record with a longer one is left out."""
+
+
+class Prompts(Section):
+    closing: str = "Answer:"
+    """The end of the prompt."""
+
+
+Questions = Section
+
+
+class Evaluation(Questions):
     max_new_tokens: int = 8
     batch_size: int = 8
 
 
-class Settings(TaskSettings):
-    longest_answer: int = 3
-    """In words; a record with a longer one is left out."""
-    closing: str = "Answer:"
-    """The end of the prompt."""
+class Settings(Records, Prompts, TaskSettings):
     evaluation: Evaluation = Evaluation()
     metrics: list[str] = ["token_f1", "exact_match"]
     main_metric: str = MAIN_METRIC
 
 
-def check(record: Record, task: Task) -> Reason | None:
+def check(record: Record, settings: Records) -> Reason | None:
     reason = missing(record, TEXT_FIELDS)
-    if reason is None and len(record["answer"].split()) > task["longest_answer"]:
+    if reason is None and len(record["answer"].split()) > settings.longest_answer:
         return Reason(Code.EMPTY, "answer")
     return reason
 
 
-def clean(record: Record, task: Task) -> Record:
+def clean(record: Record, settings: Records) -> Record:
     return {field: record[field].strip() for field in TEXT_FIELDS}
 
 
-def document(record: Record, task: Task) -> Document:
-    prompt = f"{record['passage']}\n\n{record['question']}\n{task['closing']}"
+def document(record: Record, settings: Prompts) -> Document:
+    prompt = f"{record['passage']}\n\n{record['question']}\n{settings.closing}"
     return Document(prompt=prompt, completion=f" {record['answer']}")
 
 
@@ -64,8 +71,8 @@ def clusters(test: pd.DataFrame) -> Clusters:
     return group_clusters(test)
 
 
-def questions(test: pd.DataFrame, task: Task) -> pd.DataFrame:
-    prompts = [document(record, task).prompt for record in test.to_dict("records")]
+def questions(test: pd.DataFrame, settings: Prompts, chosen: Questions) -> pd.DataFrame:
+    prompts = [document(record, settings).prompt for record in test.to_dict("records")]
     return test[["id"]].assign(prompt=prompts, reference=test["answer"], **clusters(test))
 
 

@@ -26,6 +26,7 @@ from deltatune.tokens import ids as tokenizing
 from fuzzing import fuzz
 from hostile import GOOD, LABELS, TEXTS, as_file, corrupted, rows
 from hypothesis import strategies as st
+from stage_settings import split_settings, token_settings
 
 REACHED: list[str] = []
 """The kinds of those files that went the whole way: a property of nothing but refusals is none."""
@@ -35,14 +36,6 @@ KINDS = {
     "prose": {},
 }
 FORMATS = ["csv", "tsv", "json", "jsonl", "parquet"]
-
-
-def task(kind: str, **split) -> dict:
-    made = load_kind(kind).Settings.model_validate(
-        {"kind": kind, "dataset": "d", "split": split}
-        | ({"labels": LABELS} if kind == "classify" else {})
-    )
-    return {"task": "t", **made.model_dump(mode="json"), **KINDS[kind]}
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +64,8 @@ def read(content: bytes, format: str, folder) -> SimpleNamespace:
 
 def split(frame: pd.DataFrame, kind: str, **options):
     """What split_dataset makes of records; every one is in a split, excluded, or beyond."""
-    settings = task(kind, max_rejected=0.99, **options)
-    made, counts = prepare.prepare(frame, load_kind(kind), settings, "tasks.t")
+    settings = split_settings(kind, split={"max_rejected": 0.99, **options}, **KINDS[kind])
+    made, counts = prepare.prepare(frame, load_kind(kind), settings)
     parts = [made.train, made.validation, made.test]
     ids = [int(i) for part in parts for i in part["id"]]
     left_out = made.excluded["row"].astype(int).tolist()
@@ -85,13 +78,14 @@ def split(frame: pd.DataFrame, kind: str, **options):
     assert all(map(len, parts)) and all(made.excluded["reason"])
     text = made.excluded.to_csv(index=False)
     assert len(pd.read_csv(io.StringIO(text), keep_default_na=False)) == len(left_out)
-    return made, settings
+    return made
 
 
-def tokenize(frame: pd.DataFrame, kind: str, settings: dict, length: int, tokenizer) -> None:
+def tokenize(frame: pd.DataFrame, kind: str, length: int, tokenizer) -> None:
     """What tokenize_split makes of a split; every document is in the rows, whole or counted."""
     module = load_kind(kind)
-    documents = [module.document(record, settings) for record in frame.to_dict("records")]
+    asks = token_settings(kind, **KINDS[kind]).prompts
+    documents = [module.document(record, asks) for record in frame.to_dict("records")]
     encoded = encode.encode(documents, tokenizer, length, module.OVERFLOW)
     columns = encode.pack(encoded, length)
     figures = encode.summary(encoded, columns)
@@ -127,7 +121,7 @@ def files(draw, damaged: bool):
 def whole_way(kind: str, format: str, content: bytes, folder, length: int, **options) -> None:
     try:
         source = read(content, format, folder)
-        made, settings = split(source.frame, kind, **options)
+        made = split(source.frame, kind, **options)
     except UserError as error:
         message = str(error)
         assert message.startswith(("datasets.d", "tasks.t")) and len(message) < 5000
@@ -135,7 +129,7 @@ def whole_way(kind: str, format: str, content: bytes, folder, length: int, **opt
         return
     REACHED.append(kind)
     for part in (made.train, made.test):
-        tokenize(part, kind, settings, length, tiny.tokenizer())
+        tokenize(part, kind, length, tiny.tokenizer())
 
 
 options = st.fixed_dictionaries(
@@ -177,10 +171,10 @@ def test_a_file_of_any_bytes_is_read_or_refused(content, format, folder):
 )  # fmt: skip
 def test_no_text_is_on_both_sides(records, seed, folder):
     frame = pd.DataFrame(records).assign(row=range(1, len(records) + 1))
-    settings = task("classify", method="random", max_rejected=0.99, near_duplicates=0.7, seed=seed)
-    settings["labels"] = ["a", "b"]
+    split = {"method": "random", "max_rejected": 0.99, "near_duplicates": 0.7, "seed": seed}
+    settings = split_settings("classify", labels=["a", "b"], split=split)
     try:
-        made, _ = prepare.prepare(frame, load_kind("classify"), settings, "tasks.t")
+        made, _ = prepare.prepare(frame, load_kind("classify"), settings)
     except UserError:
         return
     sides = [set(part["text"].str.casefold().str.split().str.join(" ")) for part in

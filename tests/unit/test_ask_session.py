@@ -19,12 +19,13 @@ from deltatune.models.load import load_base, load_system
 from deltatune.tokens.tokenizer import load_tokenizer
 from deltatune.workflow.flow import Flow
 from peft import LoraConfig, get_peft_model
+from stage_settings import token_settings
 
 CPU = Compute("cpu", torch.float32, "a test")
 TASKS = {
-    "instruct": {"prompt": "alpaca_short", "chat": None, "evaluation": {"max_new_tokens": 12}},
-    "prose": {"evaluation": {"max_new_tokens": 12}},
-    "classify": {"prompt": "{text}\n\nCategory:", "labels": ["a", "b c", "d"], "evaluation": {}},
+    "instruct": {"prompt": "alpaca_short"},
+    "prose": {},
+    "classify": {"prompt": "{text}\n\nCategory:", "labels": ["a", "b c", "d"]},
 }
 QUESTION = "Name a river."
 
@@ -56,7 +57,9 @@ def pairs(folders) -> dict[str, session.Pair]:
             model,
             tokenizer,
             session.Subject(
-                "e", 1, base, adapter, "nf4", {"kind": kind, "max_length": 64, **TASKS[kind]}
+                *("e", 1, base, adapter, "nf4"),
+                token_settings(kind, max_length=64, **TASKS[kind]),
+                longest=12,
             ),
         )
         for kind in TASKS
@@ -84,7 +87,7 @@ def read(pieces) -> tuple[str, session.End]:
 def test_a_question_is_rendered_as_in_training(pairs):
     instruct = pairs["instruct"].subject
     record = {"instruction": QUESTION, "input": "", "output": "x"}
-    expected = instruct.kind.document(record, instruct.task).prompt
+    expected = instruct.kind.document(record, instruct.tokens.prompts).prompt
     assert session.prompt(instruct, f" {QUESTION}\n") == expected
     with_input = session.prompt(instruct, QUESTION, "In Europe.")
     assert "### Input:\nIn Europe.\n" in with_input
@@ -93,8 +96,8 @@ def test_a_question_is_rendered_as_in_training(pairs):
 def test_a_chat_is_rendered_as_in_training(pairs):
     from dataclasses import replace
 
-    subject = pairs["instruct"].subject
-    chat = replace(subject, task={**subject.task, "prompt": "plain", "chat": {"system": "Be kind"}})
+    asked = token_settings("instruct", chat={"system": "Be kind"})
+    chat = replace(pairs["instruct"].subject, tokens=asked)
     assert session.prompt(chat, QUESTION) == (("system", "Be kind"), ("user", QUESTION))
 
 
@@ -236,7 +239,7 @@ def test_results_are_found(flow):
     assert subject.adapter == Path("results/experiments/news-qlora/seed-2/adapter")
     assert subject.model == Path("results/models/tiny-mistral/model")
     assert (subject.quantization, subject.note) == ("nf4", "")
-    assert subject.task["labels"] == ["World", "Sports", "Business", "Sci/Tech"]
+    assert subject.tokens.prompts.labels == ["World", "Sports", "Business", "Sci/Tech"]
 
 
 def test_the_first_seed_is_the_default(flow):

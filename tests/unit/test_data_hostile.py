@@ -10,6 +10,7 @@ from deltatune.core.errors import UserError
 from deltatune.data import prepare
 from deltatune.data.readers import read
 from deltatune.tasks.registry import load_kind
+from stage_settings import split_settings
 
 LABELS = ["World", "Sports"]
 WORDS = ["amber", "birch", "cedar", "dune", "ember", "fjord", "grove", "heath"]
@@ -36,10 +37,9 @@ def use(rows: list[dict], format: str, folder, **split):
     counts = read.read_records(
         path, None, {}, folder / "r.parquet", folder / "rejects.csv", "datasets.d"
     )
-    task = load_kind("classify").Settings(kind="classify", dataset="d", labels=LABELS, split=split)
-    settings = {"task": "t", **task.model_dump(mode="json")}
+    settings = split_settings("classify", labels=LABELS, split=split)
     frame = pd.read_parquet(folder / "r.parquet")
-    split, split_counts = prepare.prepare(frame, load_kind("classify"), settings, "tasks.t")
+    split, split_counts = prepare.prepare(frame, load_kind("classify"), settings)
     assert counts["rows"] == counts["rejected"] + split_counts["records"]
     return split
 

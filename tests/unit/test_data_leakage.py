@@ -14,6 +14,7 @@ from deltatune.report.data import ReportData
 from deltatune.tasks.registry import load_kind
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stage_settings import split_settings
 
 WORDS = [f"{a}{b}" for a in ("am", "ber", "co", "du", "el", "fir") for b in ("a", "o", "u", "is")]
 
@@ -33,11 +34,9 @@ def questions(count=400):
 def leaks_of(records, kind="instruct", **changes):
     """The counts, and the numbers of the records in each split."""
     module = load_kind(kind)
-    task = module.Settings.model_validate(
-        {"kind": kind, "dataset": "d", "split": {"near_duplicates": None, **changes}}
-        | ({"labels": ["a", "b"]} if kind == "classify" else {})
-    ).model_dump()
-    split, counts = prepare(records, module, task, "tasks.t")
+    labels = {"labels": ["a", "b"]} if kind == "classify" else {}
+    settings = split_settings(kind, split={"near_duplicates": None, **changes}, **labels)
+    split, counts = prepare(records, module, settings)
     return counts["leakage"], split
 
 

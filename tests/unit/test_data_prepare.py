@@ -4,12 +4,11 @@ from deltatune.core.errors import UserError
 from deltatune.data.classes import shortages
 from deltatune.data.prepare import prepare
 from deltatune.data.readers.read import read_records
-from deltatune.tasks.base import Split
 from deltatune.tasks.registry import load_kind
+from stage_settings import split_settings
 
 WORDS = ["amber", "birch", "cedar", "dune", "ember", "fjord", "grove", "heath", "islet", "jetty"]
 LABELS = ["World", "Sports"]
-WHERE = "tasks.news"
 
 
 def news(count=40, **columns) -> pd.DataFrame:
@@ -25,13 +24,10 @@ def news(count=40, **columns) -> pd.DataFrame:
     return pd.DataFrame(records | columns)
 
 
-def settings(**changes):
-    split = Split(**{"method": "stratified", "near_duplicates": None, **changes}).model_dump()
-    return {"labels": LABELS, "split": split}
-
-
-def split_of(records, **changes):
-    return prepare(records, load_kind("classify"), settings(**changes), WHERE)
+def split_of(records, labels=LABELS, **changes):
+    split = {"method": "stratified", "near_duplicates": None, **changes}
+    settings = split_settings("classify", "news", labels=labels, split=split)
+    return prepare(records, load_kind("classify"), settings)
 
 
 def test_each_record_lands_in_one_split_and_in_the_task_s_own_terms():
@@ -111,12 +107,12 @@ def test_an_optional_field_may_be_missing():
     texts = news(30)["text"]
     records = pd.DataFrame({"row": range(1, 31), "instruction": texts, "output": texts + "!"})
     kind = load_kind("instruct")
-    task = {"split": Split(near_duplicates=None).model_dump()}
-    split, _ = prepare(records, kind, task, "tasks.answers")
+    settings = split_settings("instruct", split={"near_duplicates": None})
+    split, _ = prepare(records, kind, settings)
     assert (split.train["input"] == "").all()
     # A cell without a value is the same as no column.
     records["input"] = [None, "x"] * 15
-    split, counts = prepare(records, kind, task, "tasks.answers")
+    split, counts = prepare(records, kind, settings)
     assert counts["rejected"] == {}
     assert set(split.train["input"]) == {"", "x"}
 
@@ -131,8 +127,9 @@ def test_a_class_without_records_is_refused():
 def test_a_dataset_without_records_is_refused(kind):
     fields = {"classify": ["text", "label"], "instruct": ["instruction", "output"]}
     records = pd.DataFrame({n: [] for n in ["row", *fields.get(kind, ["text", "chapter"])]})
+    labels = {"labels": LABELS} if kind == "classify" else {}
     with pytest.raises(UserError, match=r"tasks\.news: .*no record"):
-        prepare(records, load_kind(kind), settings(), WHERE)
+        prepare(records, load_kind(kind), split_settings(kind, "news", **labels))
 
 
 def test_all_unusable_records_are_refused_even_where_many_may_be():
@@ -187,8 +184,7 @@ def with_a_weather_report(copies, **changes):
     report = "rain and wind are expected over all the islands in the north tomorrow number"
     records.loc[60:, "text"] = [f"{report} {n}" for n in numbers]
     records.loc[60:, "label"] = "Weather"
-    task = settings(**changes) | {"labels": NAMES[:3]}
-    return prepare(records, load_kind("classify"), task, WHERE)
+    return split_of(records, NAMES[:3], **changes)
 
 
 def test_a_class_that_near_duplicates_erase_from_a_split_is_counted_and_named():
@@ -301,6 +297,6 @@ def test_a_kept_column_is_no_field_of_a_task():
     texts = news(30)["text"]
     records = pd.DataFrame({"row": range(1, 31), "instruction": texts, "output": texts + "!"})
     records["group:input"] = [f"g{i % 7}" for i in range(30)]
-    task = {"split": Split(near_duplicates=None, group="input").model_dump()}
-    split, counts = prepare(records, load_kind("instruct"), task, "tasks.answers")
+    settings = split_settings("instruct", split={"near_duplicates": None, "group": "input"})
+    split, counts = prepare(records, load_kind("instruct"), settings)
     assert (split.train["input"] == "").all() and sum(counts["groups"].values()) == 7

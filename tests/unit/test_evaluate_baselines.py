@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from deltatune.compare import fact, family, paired
 from deltatune.compare.settings import ComparisonSettings, Inference
+from deltatune.core.schema import Section
 from deltatune.evaluate import scores
 from deltatune.evaluate.baselines import answers, labels, run
 from deltatune.evaluate.baselines.registry import BASELINES
@@ -21,14 +22,20 @@ INSTRUCT, CLASSIFY = load_kind("instruct"), load_kind("classify")
 ACCURACY = MetricsSettings(outputs="labels", metrics=["accuracy"], labels=["r", "b"])
 MATCH = MetricsSettings(outputs="answers", metrics=["exact_match_raw"])
 LABELS = {
-    **{"kind": "classify", "labels": ["r", "b"], "prompt": "{text}"},
+    **{"kind": "classify", "prompts": {"labels": ["r", "b"], "prompt": "{text}"}},
     "metrics": ACCURACY.model_dump(),
 }
-ANSWERS = {"kind": "instruct", "prompt": "plain", "chat": None, "metrics": MATCH.model_dump()}
+ANSWERS = {"kind": "instruct", "prompts": {"prompt": "plain"}, "metrics": MATCH.model_dump()}
 
 
 def limited(task: dict, max_examples: int | None = None) -> dict:
-    return {**task, "evaluation": {"max_examples": max_examples}}
+    return {**task, "questions": {"max_examples": max_examples}}
+
+
+def asks(task: dict) -> tuple[Section, Section]:
+    """The prompts and the choice of questions, as `run.write` reads them."""
+    kind = load_kind(task["kind"])
+    return kind.Prompts(**task["prompts"]), kind.Questions(**task["questions"])
 
 
 def labeled(texts, names) -> pd.DataFrame:
@@ -151,22 +158,22 @@ def test_training_prompts_without_a_word_are_no_error(prompt):
 # ---------------------------------------------------------------- as systems
 
 
-@pytest.mark.parametrize("max_examples", [None, 3])
+@pytest.mark.parametrize("max_examples", [None, 5])
 def test_a_baseline_answers_exactly_the_records_that_models_are_asked(max_examples):
     """On the parent it was fitted on all test records, whatever max_examples."""
     test = labeled([f"text {i}" for i in range(10)], ["r", "b"] * 5)
     task = limited(LABELS, max_examples)
-    questions = CLASSIFY.questions(test, task)
+    questions = CLASSIFY.questions(test, *asks(task))
     for baseline in labels.BASELINES.values():
-        outputs = run.outputs(baseline, test, test, CLASSIFY, task)
+        outputs = run.outputs(baseline, test, test, CLASSIFY, *asks(task))
         assert outputs["id"].tolist() == questions["id"].tolist()
         assert outputs["label"].tolist() == questions["label"].tolist()
         assert len(outputs) == (max_examples or 10)
         assert outputs["predicted"].equals(outputs["predicted_calibrated"].rename("predicted"))
     test = asked(*((f"text {i}", "", f"out {i}") for i in range(10)))
     task = limited(ANSWERS, max_examples)
-    outputs = run.outputs(answers.BASELINES["nearest_example"], test, test, INSTRUCT, task)
-    assert outputs["id"].tolist() == INSTRUCT.questions(test, task)["id"].tolist()
+    outputs = run.outputs(answers.BASELINES["nearest_example"], test, test, INSTRUCT, *asks(task))
+    assert outputs["id"].tolist() == INSTRUCT.questions(test, *asks(task))["id"].tolist()
     # Asked what it was trained on, it gives back the reference of the same record.
     assert outputs["answer"].tolist() == outputs["reference"].tolist()
 
@@ -195,19 +202,19 @@ def test_labels_are_scored_by_the_metrics_of_the_task(tmp_path):
     )
     test = labeled(["red car", "blue car", "car", "blue", "?"], ["r", "b", "b", "r", "b"])
     three = {"metrics": ["accuracy", "macro_f1", "accuracy_calibrated"]}
-    task = limited({**LABELS, "metrics": ACCURACY.model_dump() | three}, 4)
+    task = limited({**LABELS, "metrics": ACCURACY.model_dump() | three}, 5)
     write(tmp_path, labels.BASELINES, train, test, task)
     for name in labels.BASELINES:
         outputs = pd.read_parquet(tmp_path / name / "labels.parquet")
         record = json.loads((tmp_path / name / "metrics.json").read_text())
         expected = accuracy_score(outputs["label"], outputs["predicted"])
         assert record["metrics"]["accuracy"]["value"] == pytest.approx(expected)
-        assert record["metrics"]["accuracy"]["n"] == 4
+        assert record["metrics"]["accuracy"]["n"] == 5
         assert "behavior" not in record
         per_example = pd.read_parquet(tmp_path / name / "scores.parquet")
         assert per_example["id"].tolist() == outputs["id"].tolist()
         manifest = json.loads((tmp_path / name / "labels.json").read_text())
-        assert manifest["examples"] == 4 and manifest["title"] == labels.BASELINES[name].title
+        assert manifest["examples"] == 5 and manifest["title"] == labels.BASELINES[name].title
 
 
 def test_hostile_answers_are_scored_and_their_behavior_stands_beside(tmp_path):
@@ -234,7 +241,7 @@ def test_a_baseline_that_is_better_than_tuned_is_a_row_with_a_p(tmp_path):
     test = train.sample(frac=1, random_state=0)
     task = limited(LABELS, 60)
     write(tmp_path, labels.BASELINES, train, test, task)
-    asked_of_models = CLASSIFY.questions(test, task)
+    asked_of_models = CLASSIFY.questions(test, *asks(task))
     tuned = [
         scores.compute_metrics(
             asked_of_models.assign(predicted=rng.choice(["r", "b"], 60)), ACCURACY

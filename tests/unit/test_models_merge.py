@@ -16,11 +16,12 @@ from deltatune.models.load import load_base, load_system
 from deltatune.tasks import classify, instruct, prose
 from deltatune.tokens.tokenizer import load_tokenizer
 from peft import LoraConfig, PeftModel, get_peft_model
+from stage_settings import token_settings
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 CPU = Compute("cpu", torch.float32, "a test")
 TEMPLATE = "{% for m in messages %}{{ m.content }}{% endfor %}"
-TASK = {"task": "t", "prompt": "alpaca_short", "chat": None, "max_length": 64}
+TASK = token_settings("instruct", prompt="alpaca_short", max_length=64)
 RECORDS = [{"instruction": t[:20], "input": "", "output": t[20:]} for t in tiny.TEXTS]
 
 
@@ -185,7 +186,7 @@ def test_a_sample_is_what_was_trained_on(base):
     whole = merge.sample(RECORDS, instruct, TASK, tokenizer)
     assert len(whole) == len(RECORDS)
     texts = {tokenizer.decode(ids[1:-1]) for ids in whole}
-    expected = [instruct.document(record, TASK) for record in RECORDS]
+    expected = [instruct.document(record, TASK.prompts) for record in RECORDS]
     assert texts == {document.prompt + document.completion for document in expected}
     assert all(ids[0] == tokenizer.bos_token_id for ids in whole)
     assert all(ids[-1] == tokenizer.eos_token_id for ids in whole)
@@ -200,7 +201,7 @@ def test_a_sample_has_the_tokens_asked_for(base, tokens):
 def test_a_small_sample_is_spread_over_all_records(base):
     tokenizer = load_tokenizer(base)
     records = [{"text": chr(97 + i) * 3, "label": "x"} for i in range(20)]
-    task = {"task": "t", "prompt": "{text}:", "labels": ["x", "y"], "max_length": 16}
+    task = token_settings("classify", prompt="{text}:", labels=["x", "y"], max_length=16)
     chosen = merge.sample(records, classify, task, tokenizer, 40)
     numbers = [ord(tokenizer.decode(ids[1:])[0]) - 97 for ids in chosen]
     assert min(numbers) < 5 and max(numbers) > 14 and len(set(numbers)) == len(numbers)
@@ -216,7 +217,7 @@ def test_long_prose_is_cut_as_in_training(base):
     chosen = merge.sample(
         [{"text": " ".join(tiny.TEXTS), "chapter": ""}],
         prose,
-        {"task": "t", "max_length": 32},
+        token_settings("prose", max_length=32),
         load_tokenizer(base),
     )
     assert len(chosen) > 1 and max(map(len, chosen)) <= 32

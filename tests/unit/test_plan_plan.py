@@ -24,6 +24,7 @@ from deltatune.plan import model as planning_model
 from deltatune.plan import plan as planning
 from deltatune.plan import work
 from deltatune.workflow import flow as workflow
+from stage_settings import split_settings, token_settings
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -475,11 +476,15 @@ def experiment(tmp_path: Path, **changes) -> dict:
         "prompt": "{text}\n\nCategory:",
         "max_length": 64,
         "split": {"validation": 0.1, "test": 10, "max_records": None, "seed": 0},
+        **changes.pop("task", {}),
     }
+    keys = {key: value for key, value in task.items() if key != "dataset"}
+    settings = {"split": split_settings(**keys), "tokens": token_settings(**keys)}
     files = ("model", "tokens", "split", "train", "records")
     return {
         "experiment": "x",
-        "task": task | changes.pop("task", {}),
+        "task": task,
+        "settings": {name: stage.model_dump(mode="json") for name, stage in settings.items()},
         "dataset": {"source": "file", "columns": {}, "format": None},
         "text": False,
         "path": None,
@@ -495,7 +500,8 @@ def records(path: Path, count: int, text: str) -> None:
 
 def test_tokens_are_exact_where_rows_are_packed(tmp_path):
     made = experiment(tmp_path)
-    packed = {"settings": {"max_length": 64}, "tokens": 500, "rows": 9, "row_length": 60}
+    settings = made["settings"]["tokens"]
+    packed = {"settings": settings, "tokens": 500, "rows": 9, "row_length": 60}
     Path(made["files"]["tokens"]).write_text(json.dumps(packed))
     amount = work.work(made, {})
     assert (amount.tokens, amount.rows, amount.row_length, amount.how) == (500, 9, 60, "exact")

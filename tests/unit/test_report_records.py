@@ -7,6 +7,7 @@ from deltatune.data import chunking, prepare
 from deltatune.report import record_counts
 from deltatune.report.sections import records as section
 from deltatune.tasks.registry import load_kind
+from stage_settings import split_settings
 
 SPLIT = {
     **{"method": "random", "validation": 0.2, "test": 0.2, "group": None, "max_records": None},
@@ -17,10 +18,11 @@ SPLIT = {
 def counts(folder, records: pd.DataFrame, task: dict, source: dict, chunks: dict | None = None):
     """What the page counts of a task that is split from these records."""
     kind = load_kind(task["kind"])
-    _, figures = prepare.prepare(records, kind, task, "tasks.t")
+    settings = split_settings(**task)
+    _, figures = prepare.prepare(records, kind, settings)
     contents = {
         "dataset": {"rows": len(records), "reasons": {}, **source},
-        "split": {"settings": task, **figures},
+        "split": {"settings": settings.model_dump(mode="json"), **figures},
         "tokens": {"truncated": 1, "dropped": 0, "supervised_tokens": 9, "padding_share": 0.1},
         **({"chunks": chunks} if chunks else {}),
     }
@@ -43,7 +45,6 @@ def test_what_is_kept_is_what_was_read_without_what_was_left_out(tmp_path):
     texts += [texts[0], texts[1], "", "  "]
     frame = pd.DataFrame({"row": range(1, 45), "text": texts, "label": ["x", "y"] * 22})
     task = {
-        "task": "t",
         "kind": "classify",
         "labels": ["x", "y"],
         "split": {**SPLIT, "max_records": 41},
@@ -60,7 +61,7 @@ def test_prose_counts_paragraphs_then_chunks(tmp_path):
     paragraphs += ["Chapter 2", *(f"Sentence {n} of the second. One {n} more." for n in range(9))]
     chunks = chunking.chunk_text(paragraphs, 8)
     figures = {"chunks": len(chunks), "headings_left_out": chunks.attrs["headings"]}
-    task = {"task": "t", "kind": "prose", "split": {**SPLIT, "near_duplicates": 0.9}}
+    task = {"kind": "prose", "split": {**SPLIT, "near_duplicates": 0.9}}
     result = counts(tmp_path, chunks, task, {"rows": len(paragraphs)}, figures)
     assert (result["paragraphs"], result["headings"]) == (20, 2)
     assert result["chunks"] == result["records"] == len(chunks) != 20
@@ -80,7 +81,7 @@ def test_prose_counts_paragraphs_then_chunks(tmp_path):
 def test_near_duplicates_are_counted_where_they_were_looked_for(tmp_path, threshold):
     frame = pd.DataFrame({"row": range(1, 31), "text": [f"text {n} of many" for n in range(30)],
                           "label": ["x", "y"] * 15})  # fmt: skip
-    task = {"task": "t", "kind": "classify", "labels": ["x", "y"],
+    task = {"kind": "classify", "labels": ["x", "y"],
             "split": {**SPLIT, "near_duplicates": threshold}}  # fmt: skip
     result = counts(tmp_path, frame, task, {})
     assert ("near_duplicates" in result) == (threshold is not None)

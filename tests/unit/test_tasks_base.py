@@ -8,10 +8,11 @@ from deltatune.evaluate.scores import compute_metrics
 from deltatune.metrics.settings import MetricsSettings
 from deltatune.tasks import base
 from deltatune.tasks.registry import load_kind
+from stage_settings import split_settings, token_settings
 
 FIELDS = {
     "classify": {"labels": ["a", "b"], "prompt": "{text}:"},
-    "instruct": {"prompt": "plain", "chat": None},
+    "instruct": {"prompt": "plain"},
 }
 METRICS = {
     "classify": MetricsSettings(outputs="labels", metrics=["accuracy"]),
@@ -27,11 +28,10 @@ def outputs_of(name: str, group: str | None, max_examples: int | None) -> pd.Dat
     records["text"] = records["instruction"] = [f"question {i} of {i * 7919 % 1009}" for i in rows]
     records["label"] = records["output"] = [["a", "b"][i % 2] for i in rows]
     records["author"] = [f"author {i % 20}" if i % 20 else None for i in rows]
-    split = kind.Settings.model_fields["split"].default.model_dump()
-    split |= {"group": group, "near_duplicates": None, "method": "random", "test": 0.4}
-    task = FIELDS[name] | {"split": split, "evaluation": {"max_examples": max_examples}}
-    test = prepare(records, kind, task, f"tasks.{name}")[0].test
-    questions = kind.questions(test, task)
+    split = {"group": group, "near_duplicates": None, "method": "random", "test": 0.4}
+    test = prepare(records, kind, split_settings(name, split=split, **FIELDS[name]))[0].test
+    prompts = token_settings(name, **FIELDS[name]).prompts
+    questions = kind.questions(test, prompts, kind.Questions(max_examples=max_examples))
     right = {"classify": {"predicted": "label"}, "instruct": {"answer": "reference"}}[name]
     outputs = questions.assign(**{new: questions[old] for new, old in right.items()})
     return outputs.assign(author=records.set_index("row").loc[outputs["id"], "author"].to_numpy())

@@ -17,6 +17,7 @@ from deltatune.data.records import GROUP
 from deltatune.tasks import prose
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stage_settings import split_settings
 
 SAMPLE = ROOT / "data" / "sample" / "prose.txt"
 BOOK = ROOT.parent / "shared" / "data" / "frankenstein.txt"
@@ -38,8 +39,7 @@ def chunks_of(path: Path, max_words: int, folder: Path) -> tuple[pd.DataFrame, s
 
 
 def test_split(records: pd.DataFrame, **changes) -> pd.DataFrame:
-    split = prose.ContiguousSplit(**changes).model_dump()
-    return prepare(records, prose, {"split": split}, "tasks.story")[0].test
+    return prepare(records, prose, split_settings("prose", split=changes))[0].test
 
 
 test_split.__test__ = False
@@ -104,7 +104,7 @@ def test_what_is_left_out_is_never_joined_over(paragraphs, max_words, draw):
     source = chunks.attrs["source"]
     kept = chunks[np.array([draw.random() < 0.6 for _ in range(len(chunks))], dtype=bool)]
     columns = ["id", "text", "chapter", "source_start", "source_end"]
-    test = [{"id": r["row"], **prose.clean(r, {})} for r in kept.to_dict("records")]
+    test = [{"id": r["row"], **prose.clean(r, prose.Records())} for r in kept.to_dict("records")]
     passages = prose.passages(pd.DataFrame(test, columns=columns))
     for passage in passages:
         assert passage.text == source[passage.start : passage.end]
@@ -164,7 +164,7 @@ def test_a_text_without_headings_is_one_cluster():
 
 def test_a_column_that_is_called_as_a_place_is_no_place():
     fields = {"text": "a", "chapter": "I", "source_start": "12", "source_end": "40"}
-    assert prose.clean(fields, {}) == {"text": "a", "chapter": "I"}
+    assert prose.clean(fields, prose.Records()) == {"text": "a", "chapter": "I"}
 
 
 def test_records_of_a_group_are_one_cluster():

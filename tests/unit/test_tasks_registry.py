@@ -35,6 +35,8 @@ def test_outputs_of_tasks_are_those_that_have_metrics():
         ({"UNIT": None, "passages": None}, r"poem\.py lacks UNIT, passages: TextKind in"),
         ({"OVERFLOW": "drop"}, "OVERFLOW is one of truncate, shorten_prompt, split, not 'drop'"),
         ({"Settings": dict}, "Settings is no subclass of TaskSettings"),
+        ({"Prompts": prose.Questions}, "Settings is no subclass of Prompts, whose keys it has"),
+        ({"Questions": base.TaskSettings}, "no `evaluation` of a subclass of Questions"),
     ],
 )
 def test_a_kind_that_lacks_a_member_is_refused(change, message, monkeypatch):
@@ -75,9 +77,9 @@ def test_the_protocols_name_all_that_is_asked_of_a_kind():
     for _, node in sources():
         if isinstance(node, ast.Attribute):
             of = ast.unparse(node.value)
-            if re.fullmatch(r"(\w+\.)*kind|(.*\.)?(load_kind|task_kind)\(.*\)", of):
+            if re.fullmatch(r"(\w+\.)*kind|([\w.]+\.)?(load_kind|task_kind)\([^()]*\)", of):
                 asked.add(node.attr)
     # Elsewhere `kind` is a word.
     asked -= {*dir(str), "__name__"}
     members = {name for protocol in base.PROTOCOLS.values() for name in registry.members(protocol)}
-    assert {"questions", "OUTPUTS", "passages", "PROMPT_KEYS", "label_names"} <= asked <= members
+    assert {"questions", "OUTPUTS", "passages", "label_names"} <= asked <= members

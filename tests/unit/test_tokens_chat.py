@@ -227,25 +227,24 @@ def test_a_template_that_refuses_a_conversation_is_named():
 RECORD = {"id": 1, "instruction": "Add.", "input": "1 2", "output": "3"}
 
 
-def task(**given_):
-    return instruct.Settings(kind="instruct", dataset="d", **given_).model_dump()
-
-
 def test_the_default_prompt_of_a_chat_is_plain():
-    assert instruct.document(RECORD, task(chat={})).prompt == (("user", "Add.\n\n1 2"),)
-    document = instruct.document(RECORD, task(chat={"system": "Be kind."}, prompt="alpaca_short"))
-    assert document.prompt[0] == ("system", "Be kind.")
-    assert document.prompt[1][1].startswith("### Instruction:\nAdd.")
-    assert instruct.document(RECORD, task()).prompt.startswith("Below is an instruction")
+    def document(**keys):
+        return instruct.document(RECORD, instruct.Prompts(**keys))
+
+    assert document(chat={}).prompt == (("user", "Add.\n\n1 2"),)
+    chosen = document(chat={"system": "Be kind."}, prompt="alpaca_short")
+    assert chosen.prompt[0] == ("system", "Be kind.")
+    assert chosen.prompt[1][1].startswith("### Instruction:\nAdd.")
+    assert document().prompt.startswith("Below is an instruction")
 
 
 def test_questions_are_the_prompts_of_the_documents():
     import pandas as pd
 
     records = [RECORD, RECORD | {"id": 2, "input": ""}]
-    chat = task(chat={"system": "Be kind."})
-    prompts = instruct.questions(pd.DataFrame(records), chat)["prompt"].tolist()
-    assert prompts == [instruct.document(record, chat).prompt for record in records]
+    chat = instruct.Prompts(chat={"system": "Be kind."})
+    prompts = instruct.questions(pd.DataFrame(records), chat, instruct.Questions())["prompt"]
+    assert prompts.tolist() == [instruct.document(record, chat).prompt for record in records]
 
 
 def test_text_in_a_chat_is_tokenized_in_one_stretch():

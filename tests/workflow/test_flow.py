@@ -273,7 +273,7 @@ def test_a_baseline_is_compared_on_the_records_that_models_are_asked(make, flow,
     task = wildcards(task="news")
     before = flow.params.fit_baselines(task)
     assert before["evaluation"] == {"max_examples": None}
-    assert make(**news).params.fit_baselines(task)["evaluation"] == {"max_examples": 50}
+    assert make(**news).params.fit_baselines(task)["questions"] == {"max_examples": 50}
     batches = make(**{"tasks.news.evaluation": {"batch_size": 3}})
     assert batches.params.fit_baselines(task) == before
     monkeypatch.setitem(BASELINES["labels"], "mine", BASELINES["labels"]["tfidf"])

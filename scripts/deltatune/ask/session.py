@@ -21,10 +21,12 @@ from deltatune.core import manifest
 from deltatune.core.errors import UserError
 from deltatune.core.paths import RESULTS
 from deltatune.core.text import did_you_mean
+from deltatune.tasks.base import TaskKind
 from deltatune.tasks.registry import load_kind
 from deltatune.tokens.answer_ids import prompt_ids, stop_id
 from deltatune.tokens.ids import bos_ids, eos_id, pad_id
 from deltatune.tokens.prompts import Prompt
+from deltatune.tokens.settings import TokenizeSettings
 from deltatune.workflow.flow import Flow
 
 SIDES = ("base", "tuned")
@@ -39,23 +41,21 @@ class Subject:
     model: Path
     adapter: Path
     quantization: str
-    task: dict[str, Any]
+    tokens: TokenizeSettings
+    """The kind of the task, and its prompts."""
+    longest: int = 128
+    """Tokens of an answer at most, as in the evaluation."""
     note: str = ""
     """What a person should know, if the results are not those of config.yaml as it stands."""
 
     @property
-    def kind(self) -> Any:
-        return load_kind(self.task["kind"])
+    def kind(self) -> TaskKind:
+        return load_kind(self.tokens.kind)
 
     @property
     def outputs(self) -> str:
         """answers, text or labels."""
         return self.kind.OUTPUTS
-
-    @property
-    def longest(self) -> int:
-        """Tokens of an answer at most, as in the evaluation."""
-        return self.task["evaluation"].get("max_new_tokens", 128)
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,8 @@ def find(flow: Flow, experiment: str, seed: int | None, snakemake: str) -> Subje
         model,
         folder / "adapter",
         chosen.quantization,
-        flow.params.asked(chosen.task, "max_length", "evaluation"),
+        flow.params.tokens(chosen.task),
+        getattr(flow.settings.tasks[chosen.task].evaluation, "max_new_tokens", Subject.longest),
         _notes(flow, experiment, seed, folder / "manifest.json"),
     )
 
@@ -143,12 +144,12 @@ def prompt(subject: Subject, question: str, input: str = "") -> Prompt:
     kind = subject.kind
     optional = kind.OPTIONAL_FIELDS
     if input and not optional:
-        raise UserError(f"A task of kind '{subject.task['kind']}' takes no input beside the text.")
+        raise UserError(f"A task of kind '{subject.tokens.kind}' takes no input beside the text.")
     record = dict.fromkeys((*kind.TEXT_FIELDS, kind.LABEL_FIELD or ""), "")
     record[kind.TEXT_FIELDS[0]] = question.strip()
     for field in optional:
         record[field] = input.strip()
-    return kind.document(record, subject.task).prompt or question
+    return kind.document(record, subject.tokens.prompts).prompt or question
 
 
 class Pair:
@@ -261,8 +262,8 @@ class Pair:
                     self._model,
                     self._tokenizer,
                     [question],
-                    self.subject.kind.completions(self.subject.task),
-                    max_length=self.subject.task["max_length"],
+                    self.subject.kind.completions(self.subject.tokens.prompts),
+                    max_length=self.subject.tokens.max_length,
                     batch_size=1,
                     progress=_quiet,
                 )
@@ -293,7 +294,7 @@ def label_table(pair: Pair, question: Prompt) -> list[tuple[str, float, float]]:
     for scores in pair.labels(question).values():
         weights = np.exp(scores - scores.max())
         columns.append((weights / weights.sum()).tolist())
-    names = pair.subject.kind.label_names(pair.subject.task["labels"])
+    names = pair.subject.tokens.prompts.labels
     return list(zip(names, *columns, strict=True))
 
 

@@ -56,9 +56,10 @@ class Section(BaseModel):
     )
 
     @classmethod
-    def part_of(cls, whole: Section) -> Self:
-        """This model's fields of a section that has them all."""
-        return cls.model_validate({name: getattr(whole, name) for name in cls.model_fields})
+    def part_of(cls, whole: Section, **others: Any) -> Self:
+        """The fields that a section has too, as it has them. others: the values of all others."""
+        names = cls.model_fields.keys() - others.keys()
+        return cls(**{name: getattr(whole, name) for name in names}, **others)
 
     @classmethod
     def from_params(cls, params: dict[str, Any]) -> Self:

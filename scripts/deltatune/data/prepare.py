@@ -3,54 +3,58 @@
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any
 
 import pandas as pd
 
 from deltatune.core.errors import UserError
+from deltatune.core.schema import Section
 from deltatune.core.text import did_you_mean, excerpt
 from deltatune.data.classes import count_classes
 from deltatune.data.duplicates import comparable_texts
 from deltatune.data.leakage import leakage
 from deltatune.data.reasons import Code
 from deltatune.data.records import BATCH, GROUP, as_dicts, group_columns
+from deltatune.data.split_settings import SplitSettings
 from deltatune.data.splits import Split, clean_records, count_codes, split_records
 
 
-def prepare(records: pd.DataFrame, kind: ModuleType, task: dict, where: str) -> tuple[Split, dict]:
+def prepare(
+    records: pd.DataFrame, kind: ModuleType, settings: SplitSettings
+) -> tuple[Split, dict[str, Any]]:
     """Clean and split the records of one task.
 
-    records: `row` and fields. kind: a module of deltatune.tasks. task: its settings. where: the
-    task's path in config.yaml. Returns (split, counts); `excluded` of the split has the unusable
-    records too, and counts "rejected", "leakage" and, where there are labels, "classes" beside
-    those of `Split`. Raises UserError where too many records are unusable, a class has none, or
-    the training records are of one class.
+    records: `row` and fields. kind: a module of deltatune.tasks. Returns (split, counts);
+    `excluded` of the split has the unusable records too, and counts "rejected", "leakage" and,
+    where there are labels, "classes" beside those of `Split`. Raises UserError where too many
+    records are unusable, a class has none, or the training records are of one class.
     """
-    options = task["split"]
-    groups = _group_fields(records, group_columns(options["group"]), f"{where}.split.group")
+    where, options = f"tasks.{settings.task}", settings.split
+    groups = _group_fields(records, group_columns(options.group), f"{where}.split.group")
     _require_fields(records, kind, where)
     if records.empty:
         raise UserError(f"{where}: its dataset has no records; check its source.")
     total = len(records)
-    kept, rejected = clean_records(records, lambda record: kind.check(record, task))
-    if len(rejected) > options["max_rejected"] * total:
-        raise UserError(_too_many(rejected, total, options["max_rejected"], where))
-    cleaned = _cleaned(kept, kind, task)
+    kept, rejected = clean_records(records, lambda record: kind.check(record, settings.records))
+    if len(rejected) > options.max_rejected * total:
+        raise UserError(_too_many(rejected, total, options.max_rejected, where))
+    cleaned = _cleaned(kept, kind, settings.records)
     if groups:
         cleaned[GROUP] = _groups(kept, groups, f"{where}.split.group")
     del records, kept
     if kind.LABEL_FIELD:
-        _require_labels(cleaned[kind.LABEL_FIELD], kind.label_names(task["labels"]), where)
+        _require_labels(cleaned[kind.LABEL_FIELD], kind.label_names(settings.records), where)
     split = split_records(
         cleaned,
-        method=options["method"],
-        validation=options["validation"],
-        test=options["test"],
-        max_records=options["max_records"],
-        seed=options["seed"],
+        method=options.method,
+        validation=options.validation,
+        test=options.test,
+        max_records=options.max_records,
+        seed=options.seed,
         text_fields=kind.TEXT_FIELDS,
         label_field=kind.LABEL_FIELD,
         group_field=GROUP if groups else None,
-        near_duplicate_threshold=options["near_duplicates"],
+        near_duplicate_threshold=options.near_duplicates,
         where=f"{where}.split",
     )
     leaks = leakage(
@@ -59,7 +63,7 @@ def prepare(records: pd.DataFrame, kind: ModuleType, task: dict, where: str) -> 
     parts = {name: getattr(split, name) for name in ("train", "validation", "test")}
     classes = {}
     if kind.LABEL_FIELD:
-        names = kind.label_names(task["labels"])
+        names = kind.label_names(settings.records)
         classes = {"classes": count_classes(parts, kind.LABEL_FIELD, names)}
         _require_two(classes["classes"]["train"], f"{where}.split")
     counts = {
@@ -73,12 +77,12 @@ def prepare(records: pd.DataFrame, kind: ModuleType, task: dict, where: str) -> 
     return Split(**parts, excluded=excluded, counts=counts), counts
 
 
-def _cleaned(kept: pd.DataFrame, kind: ModuleType, task: dict) -> pd.DataFrame:
+def _cleaned(kept: pd.DataFrame, kind: ModuleType, settings: Section) -> pd.DataFrame:
     """id and the fields in the task's own terms; a dict each for a batch of records at a time."""
     parts = []
     for start in range(0, len(kept), BATCH):
         batch = as_dicts(kept.iloc[start : start + BATCH])
-        parts.append(pd.DataFrame([{"id": r["row"], **kind.clean(r, task)} for r in batch]))
+        parts.append(pd.DataFrame([{"id": r["row"], **kind.clean(r, settings)} for r in batch]))
     return pd.concat(parts, ignore_index=True)
 
 

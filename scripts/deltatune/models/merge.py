@@ -20,6 +20,7 @@ from deltatune.tokens.answer_ids import stop_id
 from deltatune.tokens.encode import encode
 from deltatune.tokens.ids import eos_id, pad_id
 from deltatune.tokens.prompts import Prompt
+from deltatune.tokens.settings import TokenizeSettings
 from deltatune.tokens.tokenizer import load_tokenizer
 
 #: Nats per token. Rounding to bf16 alone costs 0.0001 to 0.0002 on the default's tiny model,
@@ -125,21 +126,25 @@ def _ends(base: str | Path, tokenizer: Any, prompt: Prompt) -> int | list[int]:
 
 
 def sample(
-    records: Sequence[dict], kind: Any, task: dict, tokenizer: Any, tokens: int = SAMPLE_TOKENS
+    records: Sequence[dict],
+    kind: Any,
+    settings: TokenizeSettings,
+    tokenizer: Any,
+    tokens: int = SAMPLE_TOKENS,
 ) -> list[np.ndarray]:
     """Token ids of test records, spread evenly over them: prompt, answer and eos as in training.
 
     records: as in test.parquet. kind: a module of `deltatune.tasks`. At most `tokens` tokens that
     have one before them, but at least one record.
     """
-    documents = [kind.document(record, task) for record in records]
+    documents = [kind.document(record, settings.prompts) for record in records]
     # Steps of the golden ratio: the first few are spread over all records, however many it takes.
     order = sorted(range(len(documents)), key=lambda i: (i * 0.6180339887498949) % 1)
     pieces: list[np.ndarray] = []
     left = tokens
     for start in range(0, len(order), 64):
         chosen = [documents[i] for i in order[start : start + 64]]
-        for ids in encode(chosen, tokenizer, task["max_length"], kind.OVERFLOW).ids:
+        for ids in encode(chosen, tokenizer, settings.max_length, kind.OVERFLOW).ids:
             if left < 1:
                 return pieces
             if len(ids) > 1:
@@ -147,7 +152,7 @@ def sample(
                 left -= len(pieces[-1]) - 1
     if not pieces:
         raise UserError(
-            f"tasks.{task['task']}.max_length: no test record fits into {task['max_length']} "
+            f"tasks.{settings.task}.max_length: no test record fits into {settings.max_length} "
             "tokens, so there is nothing to compare the merged model on; raise it."
         )
     return pieces

@@ -13,13 +13,13 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pandas as pd
 
+from deltatune.core.schema import Section
 from deltatune.models.batch import total_steps
-from deltatune.tasks.base import spread
+from deltatune.tasks.base import TaskKind, spread
 from deltatune.tasks.registry import load_kind
 
 CHARACTERS = 4
@@ -61,7 +61,7 @@ def work(experiment: Mapping[str, Any], known: Mapping[str, Any]) -> Work:
     task = experiment["task"]
     length = task["max_length"]
     packed = _manifest(experiment["files"]["tokens"])
-    if packed and _same(packed["settings"], task):
+    if packed and packed["settings"] == experiment["settings"]["tokens"]:
         rows, row_length = packed["rows"], packed["row_length"]
         test = _test_records(experiment, None)
         return Work(packed["tokens"], rows, row_length, "exact", "the packed rows", test)
@@ -91,25 +91,20 @@ def _manifest(path: str) -> dict[str, Any] | None:
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
-def _same(settings: Mapping[str, Any], task: Mapping[str, Any]) -> bool:
-    """Whether a stage ran with the settings that config.yaml has now.
-
-    Labels are left out, which a stage may know under another form.
-    """
-    return all(task[k] == v for k, v in settings.items() if k in task and k != "labels")
+def _split(experiment: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The manifest of the split, where it was made with the settings that config.yaml has now."""
+    split = _manifest(experiment["files"]["split"])
+    return split if split and split["settings"] == experiment["settings"]["split"] else None
 
 
 def _lengths(
     experiment: Mapping[str, Any], known: Mapping[str, Any]
 ) -> tuple[int, float, str] | None:
     """(training documents, mean characters of one, source), from the best that is there."""
-    task = experiment["task"]
-    kind = load_kind(task["kind"])
-    split = _manifest(experiment["files"]["split"])
     train = Path(experiment["files"]["train"])
-    if split and train.is_file() and _same(split["settings"], task):
+    if train.is_file() and _split(experiment):
         records = pd.read_parquet(train)
-        lengths = _characters(records, kind, task, clean=False)
+        lengths = _characters(records, experiment, clean=False)
         return len(records), lengths, "the training records"
     records = Path(experiment["files"]["records"])
     if records.is_file():
@@ -117,25 +112,27 @@ def _lengths(
         text = {"dtype": {"chapter": str, "text": str}, "keep_default_na": False}
         is_csv = records.suffix == ".csv"
         frame = pd.read_csv(records, **text) if is_csv else pd.read_parquet(records)
-        return _of_records(frame, kind, task, "the records")
+        return _of_records(frame, experiment, "the records")
     if experiment["path"] and Path(experiment["path"]).is_file():
-        return _of_records(_source(experiment), kind, task, experiment["path"])
-    return _of_known(experiment, kind, known)
+        return _of_records(_source(experiment), experiment, experiment["path"])
+    return _of_known(experiment, known)
 
 
 def _of_records(
-    records: pd.DataFrame, kind: ModuleType, task: Mapping[str, Any], source: str
+    records: pd.DataFrame, experiment: Mapping[str, Any], source: str
 ) -> tuple[int, float, str]:
-    used = min(len(records), task["split"]["max_records"] or len(records))
-    characters = _characters(records.head(used), kind, task, clean=True)
-    return _training_records(used, task["split"]), characters, source
+    split = experiment["task"]["split"]
+    used = min(len(records), split["max_records"] or len(records))
+    characters = _characters(records.head(used), experiment, clean=True)
+    return _training_records(used, split), characters, source
 
 
 def _of_known(
-    experiment: Mapping[str, Any], kind: ModuleType, known: Mapping[str, Any]
+    experiment: Mapping[str, Any], known: Mapping[str, Any]
 ) -> tuple[int, float, str] | None:
     """From what is known about a public data set."""
     dataset, task = experiment["dataset"], experiment["task"]
+    kind, settings, prompts = _kind(experiment)
     name = dataset.get("id") or _book(dataset.get("url") or "")
     facts = known.get(name)
     if not facts:
@@ -147,11 +144,11 @@ def _of_known(
         count, sizes = math.ceil(sizes["text"] / chunk), {"text": round(chunk)}
     record = {field: "x" * length for field, length in sizes.items()}
     if kind.LABEL_FIELD and kind.LABEL_FIELD not in record:
-        record[kind.LABEL_FIELD] = kind.label_names(task["labels"])[0]
+        record[kind.LABEL_FIELD] = kind.label_names(settings)[0]
     if not set(kind.TEXT_FIELDS) <= {*record, *kind.OPTIONAL_FIELDS}:
         return None
     used = min(count, task["split"]["max_records"] or count)
-    characters = _length(kind.document(record, dict(task)))
+    characters = _length(kind.document(record, prompts))
     return _training_records(used, task["split"]), characters, f"what is known of {name}"
 
 
@@ -181,19 +178,25 @@ def _source(experiment: Mapping[str, Any]) -> pd.DataFrame:
         return pd.read_parquet(files["write"])
 
 
-def _characters(
-    records: pd.DataFrame, kind: ModuleType, task: Mapping[str, Any], clean: bool
-) -> float:
+def _characters(records: pd.DataFrame, experiment: Mapping[str, Any], clean: bool) -> float:
     """Mean characters of the documents; clean: whether the kind has still to clean the records."""
+    kind, settings, prompts = _kind(experiment)
     lengths = []
     for record in spread(records, SAMPLED).to_dict("records"):
         record = {k: None if v is None or v != v else v for k, v in record.items()}
         if clean:
-            if kind.check(record, dict(task)):
+            if kind.check(record, settings):
                 continue
-            record = kind.clean(record, dict(task))
-        lengths.append(_length(kind.document(record, dict(task))))
+            record = kind.clean(record, settings)
+        lengths.append(_length(kind.document(record, prompts)))
     return sum(lengths) / max(1, len(lengths))
+
+
+def _kind(experiment: Mapping[str, Any]) -> tuple[TaskKind, Section, Section]:
+    """(the kind of the task, what it reads for the records, and for the prompts)."""
+    kind, settings = load_kind(experiment["task"]["kind"]), experiment["settings"]
+    records = kind.Records.from_params(settings["split"]["records"])
+    return kind, records, kind.Prompts.from_params(settings["tokens"]["prompts"])
 
 
 def _length(document: Any) -> int:
@@ -207,8 +210,7 @@ def _length(document: Any) -> int:
 def _test_records(experiment: Mapping[str, Any], training: int | None) -> int | None:
     """From the split, if there is one; otherwise from the number of training records."""
     task = experiment["task"]
-    split = _manifest(experiment["files"]["split"])
-    if split and _same(split["settings"], task):
+    if split := _split(experiment):
         return split["test"]
     sizes = task["split"]
     if sizes["test"] >= 1:

@@ -6,14 +6,15 @@ Modules here import nothing heavy: the Snakefile reads them at every call.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from deltatune.core.errors import UserError
-from deltatune.core.schema import Section, Seed, Share
+from deltatune.core.schema import Section
 from deltatune.data.reasons import Code, Reason
 from deltatune.data.records import GROUP_ID
+from deltatune.data.split_settings import Split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 """One example, its fields by name."""
 
-Task = dict[str, Any]
-"""The settings of a task as a plain dict: a stage depends on just the keys that it is given."""
-
 Outputs = Literal["answers", "text", "labels"]
 """The outputs of an evaluation, scored by metrics."""
 
@@ -33,65 +31,12 @@ Overflow = Literal["truncate", "shorten_prompt", "split"]
 """How a document longer than max_length is shortened: by its end, by the beginning of its prompt,
 or into several."""
 
-Count = Annotated[int, Field(ge=1)]
-
-Column = Annotated[str, Field(min_length=1)]
-
-Method = Literal["random", "stratified", "contiguous", "hash"]
-
 Clusters = dict[str, Any]
 """Two columns: `cluster`, what a record shares with those that it is not independent of, and
 `cluster_unit`, what that is, in the plural: chapters, documents, groups."""
 
 FEW_CLUSTERS = 5
 """With fewer test clusters a comparison gives no p-value, see `compare.statistics`."""
-
-
-class Split(Section):
-    """The split into training, validation and test. A kind with another default method derives its
-    own class, so that setting other keys of `split` does not change that default."""
-
-    method: Method = "random"
-    """random; stratified by label; contiguous: the last records in order are the test set; or hash:
-    a hash of each record's text decides, so that added records move no other, and sizes are
-    fractions that hold approximately."""
-    validation: Share | Count = 0.1
-    """Fraction of the records, or their number."""
-    test: Share | Count = 0.2
-    """Fraction of the records, or their number."""
-    group: Column | Annotated[list[Column], Field(min_length=1)] | None = None
-    """Column of the dataset, or a list of them, such as an author, a document or a prompt: records
-    that are equal in all of them are in the same split. Sizes then hold approximately. Not with
-    contiguous, which divides by order; null: each record by itself."""
-    max_records: int | None = Field(None, ge=3)
-    """Use only this many of the first usable records; null: all."""
-    near_duplicates: float | None = Field(0.85, gt=0, le=1)
-    """Validation and test records at least this similar to a training record are excluded (Jaccard
-    similarity of word 3-grams); null to keep them."""
-    max_rejected: Share = 0.05
-    """Stop the run if a larger fraction of the records is unusable."""
-    seed: Seed = 0
-    """Seed of the split; contiguous has no use for it."""
-
-    @model_validator(mode="after")
-    def _hash_takes_fractions(self) -> Split:
-        sizes = {"validation": self.validation, "test": self.test}
-        for name, size in sizes.items():
-            if self.method == "hash" and size >= 1:
-                raise ValueError(
-                    f"{name}: with `method: hash` each record's own text decides its split, so it "
-                    f"cannot be a number of records ({size}); give a fraction such as 0.1"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _contiguous_keeps_the_order(self) -> Split:
-        if self.method == "contiguous" and self.group is not None:
-            raise ValueError(
-                "group: `method: contiguous` divides the records by their order, where equal "
-                "values may be anywhere; use random, stratified or hash to keep groups whole"
-            )
-        return self
 
 
 class TaskSettings(Section):
@@ -194,23 +139,26 @@ class TaskKind(Protocol):
     OVERFLOW: Overflow
     Settings: type[TaskSettings]
     """Its section of config.yaml, with defaults of its own."""
-    RECORD_KEYS: tuple[str, ...]
-    """The keys of it that `check` and `clean` read."""
-    PROMPT_KEYS: tuple[str, ...]
-    """Those that `document`, `questions` and what else is asked of a model read: they are all that
-    a stage after the split is given of it, beside the keys that all kinds have."""
+    Records: type[Section]
+    """What `check` and `clean` read of it: the split depends on these keys."""
+    Prompts: type[Section]
+    """What `document`, `questions` and what else is asked of a model read of it: every stage that
+    makes prompts depends on these keys. Plain `Section` where there are none, here and below."""
+    Questions: type[Section]
+    """What `questions` reads of its section `evaluation`."""
 
-    def check(self, record: Record, task: Task) -> Reason | None:
-        """Why a record cannot be used, or None."""
+    def check(self, record: Record, settings: Section) -> Reason | None:
+        """Why a record cannot be used, or None. settings: `Records`, as of `clean`."""
 
-    def clean(self, record: Record, task: Task) -> Record:
+    def clean(self, record: Record, settings: Section) -> Record:
         """The record with normalized fields."""
 
-    def document(self, record: Record, task: Task) -> Document:
-        """Prompt and completion, as trained on."""
+    def document(self, record: Record, settings: Section) -> Document:
+        """Prompt and completion, as trained on. settings: `Prompts`."""
 
-    def questions(self, test: pd.DataFrame, task: Task) -> pd.DataFrame:
-        """The prompts of the evaluation: id, prompt, the reference, and the `clusters`."""
+    def questions(self, test: pd.DataFrame, settings: Section, chosen: Section) -> pd.DataFrame:
+        """The prompts of the evaluation: id, prompt, the reference, and the `clusters`. settings:
+        `Prompts`; chosen: `Questions`."""
 
     def clusters(self, test: pd.DataFrame) -> Clusters:
         """The clusters of the test records; {} where each record is independent."""
@@ -227,15 +175,17 @@ class TextKind(TaskKind, Protocol):
 
 
 class LabelKind(TaskKind, Protocol):
-    """A kind whose outputs are "labels": the likelihood of each label after a prompt."""
+    """A kind whose outputs are "labels": the likelihood of each label after a prompt. Its `Prompts`
+    have `labels`, the names of the classes."""
 
-    def label_names(self, labels: list[str] | dict[Any, str]) -> list[str]:
-        """The names of the classes in their order, each once."""
+    def label_names(self, settings: Section) -> list[str]:
+        """The names of the classes in their order, each once. settings: `Records`."""
 
-    def completions(self, task: Task) -> list[str]:
-        """The completion for each label, in the order of the labels."""
+    def completions(self, settings: Section) -> list[str]:
+        """The completion for each label, in the order of the labels. settings: `Prompts`, as of
+        `empty_prompts`."""
 
-    def empty_prompts(self, task: Task) -> list[str]:
+    def empty_prompts(self, settings: Section) -> list[str]:
         """Prompts without content, for contextual calibration."""
 
 

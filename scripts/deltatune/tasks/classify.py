@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from deltatune.core.schema import Section
 from deltatune.core.text import nearest
 from deltatune.data.reasons import Code, Reason
+from deltatune.data.split_settings import Method, Split
 from deltatune.tasks.base import (
     Clusters,
-    Method,
     Record,
-    Split,
-    Task,
     TaskSettings,
     group_clusters,
     missing,
@@ -37,45 +35,16 @@ ANSWER_FIELDS = ()
 LABEL_FIELD = "label"
 # The end of the prompt asks for the label, and only the label is supervised.
 OVERFLOW = "shorten_prompt"
-RECORD_KEYS = ("labels",)
-PROMPT_KEYS = ("labels", "prompt")
 
 
-class Evaluation(Section):
-    batch_size: int = Field(32, ge=1, le=65_536)
-    """Texts scored in one batch, sorted by length."""
-    max_examples: int | None = Field(None, ge=5)
-    """Evaluate only this many test records, evenly spaced over the test split; null: all."""
-
-
-class StratifiedSplit(Split):
-    method: Method = "stratified"
-    """random; stratified by label; contiguous: the last records in order are the test set; or hash:
-    a hash of each record's text decides, so that added records move no other, and sizes are
-    fractions that hold approximately."""
-
-
-class Settings(TaskSettings):
+class Records(Section):
     labels: list[str] | dict[str | int, str]
     """The classes. A list of names, where a record has the name or its index (from 0); or a mapping
     from the value in the data to the name."""
-    prompt: str = "{text}\n\nCategory:"
-    """Template of the prompt before the label, with {text} and {labels}."""
-    split: StratifiedSplit = StratifiedSplit()
-    """The split into training, validation and test set."""
-    evaluation: Evaluation = Evaluation()
-    """Settings of the scoring of labels."""
-    metrics: list[str] = ["accuracy", "macro_f1", "macro_f1_present", "accuracy_calibrated"]
-    main_metric: str = MAIN_METRIC
-
-    @field_validator("prompt")
-    @classmethod
-    def _renders(cls, prompt: str) -> str:
-        return valid(label_template, prompt)
 
     @model_validator(mode="after")
-    def _distinct(self) -> Settings:
-        names = label_names(self.labels)
+    def _distinct(self) -> Records:
+        names = label_names(self)
         if len(names) < 2:
             raise ValueError(f"labels: a classification needs two or more classes, not {names}")
         if isinstance(self.labels, list) and len(names) < len(self.labels):
@@ -93,9 +62,52 @@ class Settings(TaskSettings):
         return self
 
 
-def label_names(labels: list[str] | dict[Any, str]) -> list[str]:
-    """The names of the classes in their order, each once."""
+def _names(labels: list[str] | dict[Any, str]) -> list[str]:
     return list(dict.fromkeys(labels if isinstance(labels, list) else labels.values()))
+
+
+class Prompts(Section):
+    labels: Annotated[list[str], BeforeValidator(_names)]
+    """Names of the classes: behind the split, records have these whatever stands in the data."""
+    prompt: str = "{text}\n\nCategory:"
+    """Template of the prompt before the label, with {text} and {labels}."""
+
+    @field_validator("prompt")
+    @classmethod
+    def _renders(cls, prompt: str) -> str:
+        return valid(label_template, prompt)
+
+
+class Questions(Section):
+    max_examples: int | None = Field(None, ge=5)
+    """Evaluate only this many test records, evenly spaced over the test split; null: all."""
+
+
+class Evaluation(Questions):
+    batch_size: int = Field(32, ge=1, le=65_536)
+    """Texts scored in one batch, sorted by length."""
+
+
+class StratifiedSplit(Split):
+    method: Method = "stratified"
+    """random; stratified by label; contiguous: the last records in order are the test set; or hash:
+    a hash of each record's text decides, so that added records move no other, and sizes are
+    fractions that hold approximately."""
+
+
+# Records first: their labels are those of config.yaml.
+class Settings(Records, Prompts, TaskSettings):
+    split: StratifiedSplit = StratifiedSplit()
+    """The split into training, validation and test set."""
+    evaluation: Evaluation = Evaluation()
+    """Settings of the scoring of labels."""
+    metrics: list[str] = ["accuracy", "macro_f1", "macro_f1_present", "accuracy_calibrated"]
+    main_metric: str = MAIN_METRIC
+
+
+def label_names(settings: Records) -> list[str]:
+    """The names of the classes in their order, each once."""
+    return _names(settings.labels)
 
 
 def _label(raw: str, labels: list[str] | dict[Any, str]) -> str | None:
@@ -108,21 +120,21 @@ def _label(raw: str, labels: list[str] | dict[Any, str]) -> str | None:
     return labels[number] if number < len(labels) else None
 
 
-def check(record: Record, task: Task) -> Reason | None:
+def check(record: Record, settings: Records) -> Reason | None:
     reason = missing(record, ("text", "label"))
-    if reason is None and _label(record["label"], task["labels"]) is None:
+    if reason is None and _label(record["label"], settings.labels) is None:
         label = record["label"].strip()[:60]
-        known = nearest(label, map(str, task["labels"]))
+        known = nearest(label, map(str, settings.labels))
         return Reason(Code.UNKNOWN_LABEL, "label", value=label, nearest=known)
     return reason
 
 
-def clean(record: Record, task: Task) -> Record:
-    return {"text": record["text"].strip(), "label": _label(record["label"], task["labels"])}
+def clean(record: Record, settings: Records) -> Record:
+    return {"text": record["text"].strip(), "label": _label(record["label"], settings.labels)}
 
 
-def document(record: Record, task: Task) -> Document:
-    prompt = render_labels(task["prompt"], record["text"], label_names(task["labels"]))
+def document(record: Record, settings: Prompts) -> Document:
+    prompt = render_labels(settings.prompt, record["text"], settings.labels)
     return Document(prompt=prompt, completion=f" {record['label']}")
 
 
@@ -130,22 +142,22 @@ def clusters(test: pd.DataFrame) -> Clusters:
     return group_clusters(test)
 
 
-def questions(test: pd.DataFrame, task: Task) -> pd.DataFrame:
+def questions(test: pd.DataFrame, settings: Prompts, chosen: Questions) -> pd.DataFrame:
     """id, prompt, text, label, and the `clusters`."""
-    chosen = spread(test, task["evaluation"]["max_examples"])
-    prompts = [document(record, task).prompt for record in chosen.to_dict("records")]
-    return chosen[["id", "text", "label"]].assign(prompt=prompts, **clusters(chosen))
+    records = spread(test, chosen.max_examples)
+    prompts = [document(record, settings).prompt for record in records.to_dict("records")]
+    return records[["id", "text", "label"]].assign(prompt=prompts, **clusters(records))
 
 
-def completions(task: Task) -> list[str]:
+def completions(settings: Prompts) -> list[str]:
     """The completion for each label, in the order of the labels."""
-    return [f" {name}" for name in label_names(task["labels"])]
+    return [f" {name}" for name in settings.labels]
 
 
-def empty_prompts(task: Task) -> list[str]:
+def empty_prompts(settings: Prompts) -> list[str]:
     """Prompts without content, for contextual calibration (Zhao et al. 2021)."""
-    names = label_names(task["labels"])
-    return [render_labels(task["prompt"], text, names) for text in ("N/A", "[MASK]", "")]
+    texts = ("N/A", "[MASK]", "")
+    return [render_labels(settings.prompt, text, settings.labels) for text in texts]
 
 
 def plain_text(record: Record) -> str:

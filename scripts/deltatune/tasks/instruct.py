@@ -12,7 +12,6 @@ from deltatune.metrics.languages import NOT_BY_WORDS, check_language
 from deltatune.tasks.base import (
     Clusters,
     Record,
-    Task,
     TaskSettings,
     group_clusters,
     missing,
@@ -35,17 +34,7 @@ PROMPT_FIELDS = ("instruction", "input")
 ANSWER_FIELDS = ("output",)
 LABEL_FIELD = None
 OVERFLOW = "truncate"
-RECORD_KEYS = ()
-PROMPT_KEYS = ("prompt", "chat")
-
-
-class Evaluation(Section):
-    max_new_tokens: int = Field(128, ge=1, le=1_048_576)
-    """Maximum length of an answer, in tokens."""
-    batch_size: int = Field(32, ge=1, le=65_536)
-    """Prompts in one batch of generation, sorted by length."""
-    max_examples: int | None = Field(None, ge=5)
-    """Evaluate only this many test records, evenly spaced over the test split; null: all."""
+Records = Section
 
 
 class Chat(Section):
@@ -53,13 +42,41 @@ class Chat(Section):
     """System prompt; put before the question where the model's template has no system role."""
 
 
-class Settings(TaskSettings):
+class Prompts(Section):
     prompt: str | dict[str, str] = "alpaca"
     """Name of a template (alpaca, alpaca_short, plain), or your own: {with_input: ...,
     without_input: ...}. With `chat` it is the user's message, and the default is plain."""
     chat: Chat | None = None
     """Apply the model's own chat template: `chat: {}`, or with a system prompt; null: the prompt
     without one."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_in_a_chat(cls, task: Any) -> Any:
+        chats = isinstance(task, dict) and task.get("chat") is not None
+        return {"prompt": "plain", **task} if chats else task
+
+    @field_validator("prompt")
+    @classmethod
+    def _renders(cls, prompt: str | dict[str, str]) -> str | dict[str, str]:
+        valid(instruction_template, prompt)
+        # The order of the templates changes no prompt.
+        return dict(sorted(prompt.items())) if isinstance(prompt, dict) else prompt
+
+
+class Questions(Section):
+    max_examples: int | None = Field(None, ge=5)
+    """Evaluate only this many test records, evenly spaced over the test split; null: all."""
+
+
+class Evaluation(Questions):
+    max_new_tokens: int = Field(128, ge=1, le=1_048_576)
+    """Maximum length of an answer, in tokens."""
+    batch_size: int = Field(32, ge=1, le=65_536)
+    """Prompts in one batch of generation, sorted by length."""
+
+
+class Settings(Prompts, TaskSettings):
     evaluation: Evaluation = Evaluation()
     """Settings of the generation."""
     language: str = Field("en", pattern=r"^[a-z]{2,4}$")
@@ -69,12 +86,6 @@ class Settings(TaskSettings):
     it is the default of main_metric."""
     metrics: list[str] = METRICS
     main_metric: str = MAIN_METRIC
-
-    @model_validator(mode="before")
-    @classmethod
-    def _plain_in_a_chat(cls, task: Any) -> Any:
-        chats = isinstance(task, dict) and task.get("chat") is not None
-        return {"prompt": "plain", **task} if chats else task
 
     @model_validator(mode="before")
     @classmethod
@@ -94,24 +105,19 @@ class Settings(TaskSettings):
         language = "no" if language is False else language
         return valid(check_language, language) if isinstance(language, str) else language
 
-    @field_validator("prompt")
-    @classmethod
-    def _renders(cls, prompt: str | dict[str, str]) -> str | dict[str, str]:
-        return valid(instruction_template, prompt) and prompt
 
-
-def check(record: Record, task: Task) -> Reason | None:
+def check(record: Record, settings: Records) -> Reason | None:
     return missing(record, ("instruction", "output"))
 
 
-def clean(record: Record, task: Task) -> Record:
+def clean(record: Record, settings: Records) -> Record:
     return {field: (record.get(field) or "").strip() for field in TEXT_FIELDS}
 
 
-def document(record: Record, task: Task) -> Document:
-    prompt, chat = render(task["prompt"], record), task["chat"]
-    if chat is not None:
-        prompt = conversation(prompt, chat["system"])
+def document(record: Record, settings: Prompts) -> Document:
+    prompt = render(settings.prompt, record)
+    if settings.chat is not None:
+        prompt = conversation(prompt, settings.chat.system)
     return Document(prompt=prompt, completion=record["output"])
 
 
@@ -119,12 +125,12 @@ def clusters(test: pd.DataFrame) -> Clusters:
     return group_clusters(test)
 
 
-def questions(test: pd.DataFrame, task: Task) -> pd.DataFrame:
+def questions(test: pd.DataFrame, settings: Prompts, chosen: Questions) -> pd.DataFrame:
     """id, prompt (text, or messages in a chat), reference, and the `clusters`."""
-    chosen = spread(test, task["evaluation"]["max_examples"])
-    prompts = [document(record, task).prompt for record in chosen.to_dict("records")]
-    questions = chosen[["id"]].assign(prompt=prompts, reference=chosen["output"])
-    return questions.assign(**clusters(chosen))
+    records = spread(test, chosen.max_examples)
+    prompts = [document(record, settings).prompt for record in records.to_dict("records")]
+    questions = records[["id"]].assign(prompt=prompts, reference=records["output"])
+    return questions.assign(**clusters(records))
 
 
 def plain_text(record: Record) -> str:

@@ -10,13 +10,11 @@ from pydantic import Field
 from deltatune.core.schema import Section
 from deltatune.data.reasons import Reason
 from deltatune.data.records import OFFSETS, PARAGRAPH_GAP
+from deltatune.data.split_settings import Method, Split
 from deltatune.tasks.base import (
     Clusters,
-    Method,
     Passage,
     Record,
-    Split,
-    Task,
     TaskSettings,
     group_clusters,
     missing,
@@ -33,19 +31,22 @@ PROMPT_FIELDS = ()
 ANSWER_FIELDS = ()
 LABEL_FIELD = None
 OVERFLOW = "split"
-RECORD_KEYS = ()
-PROMPT_KEYS = ()
+Records = Section
+Prompts = Section
 
 
-class Evaluation(Section):
+class Questions(Section):
+    continuations: list[str] = ["I'm afraid I've created a "]
+    """Prompts that base and tuned continue."""
+
+
+class Evaluation(Questions):
     context: int | None = Field(None, ge=32, le=1_048_576)
     """Length of the window in tokens. Default: max_length."""
     windows: Literal["sliding", "lm_eval"] = "sliding"
     """sliding: windows overlap by half, so that each token but the first ones has half a window
     before it. lm_eval: windows as in lm-evaluation-harness, which follow each other without an
     overlap, for word perplexity and bits per byte that compare with its figures, and are higher."""
-    continuations: list[str] = ["I'm afraid I've created a "]
-    """Prompts that base and tuned continue."""
     max_new_tokens: int = Field(60, ge=1, le=1_048_576)
     """Maximum length of a continuation, in tokens."""
     batch_size: int = Field(8, ge=1, le=65_536)
@@ -68,11 +69,11 @@ class Settings(TaskSettings):
     main_metric: str = MAIN_METRIC
 
 
-def check(record: Record, task: Task) -> Reason | None:
+def check(record: Record, settings: Records) -> Reason | None:
     return missing(record, ("text",))
 
 
-def clean(record: Record, task: Task) -> Record:
+def clean(record: Record, settings: Records) -> Record:
     cleaned = {"text": record["text"].strip(), "chapter": record.get("chapter") or ""}
     # Numbers are those of chunks: in a file of records every field is text, whatever its name.
     offsets = {name: record.get(name) for name in OFFSETS}
@@ -81,13 +82,13 @@ def clean(record: Record, task: Task) -> Record:
     return cleaned
 
 
-def document(record: Record, task: Task) -> Document:
+def document(record: Record, settings: Prompts) -> Document:
     return Document(prompt="", completion=record["text"])
 
 
-def questions(test: pd.DataFrame, task: Task) -> pd.DataFrame:
+def questions(test: pd.DataFrame, settings: Prompts, chosen: Questions) -> pd.DataFrame:
     """id, prompt, reference: the fixed prompts, which have no reference answer."""
-    prompts = task["evaluation"]["continuations"]
+    prompts = chosen.continuations
     return pd.DataFrame({"id": range(1, len(prompts) + 1), "prompt": prompts, "reference": ""})
 
 

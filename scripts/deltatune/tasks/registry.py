@@ -44,6 +44,12 @@ def load_kind(kind: str) -> TaskKind:
         raise UserError(f"{where}: OVERFLOW is one of {allowed}, not {module.OVERFLOW!r}")
     if not issubclass(module.Settings, TaskSettings):
         raise UserError(f"{where}: Settings is no subclass of TaskSettings")
+    for name in ("Records", "Prompts"):
+        if not issubclass(module.Settings, getattr(module, name)):
+            raise UserError(f"{where}: Settings is no subclass of {name}, whose keys it has")
+    evaluation = module.Settings.model_fields.get("evaluation")
+    if not evaluation or not issubclass(evaluation.annotation, module.Questions):
+        raise UserError(f"{where}: Settings has no `evaluation` of a subclass of Questions")
     return module
 
 

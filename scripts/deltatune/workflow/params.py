@@ -18,9 +18,12 @@ from deltatune.compare.settings import (
 )
 from deltatune.config.model import HubModel
 from deltatune.core.paths import RESULTS, ROOT
+from deltatune.core.schema import Section
 from deltatune.data.records import group_columns
+from deltatune.data.split_settings import SplitSettings
 from deltatune.metrics.metadata import metadata
 from deltatune.metrics.settings import MetricsSettings
+from deltatune.models.merge_settings import MergeSettings
 from deltatune.report.figures.settings import (
     ConfusionSettings,
     DifferencesSettings,
@@ -29,13 +32,11 @@ from deltatune.report.figures.settings import (
 )
 from deltatune.report.settings import ReportSettings
 from deltatune.tasks.registry import load_kind
+from deltatune.tokens.settings import TokenizeSettings
 from deltatune.train.settings import Base, TrainSettings
 from deltatune.workflow import user_files
 from deltatune.workflow.paths import Paths
 from deltatune.workflow.selection import Selection, Wildcards
-
-#: The keys of `evaluation` that only a model is run with: baselines read which records, no more.
-OF_MODELS = ("batch_size", "max_new_tokens")
 
 
 class Params:
@@ -84,31 +85,35 @@ class Params:
         return self._plain["datasets"][wildcards.dataset]["chunks"]
 
     def split_dataset(self, wildcards: Wildcards) -> dict:
-        kind = self._selection.task_kind(wildcards.task)
-        return self._raw_task(wildcards.task, *kind.RECORD_KEYS, "split")
+        return self.split(wildcards.task)
 
-    def _raw_task(self, name: str, *keys: str) -> dict:
-        """The named keys of a task, where its kind has them, as config.yaml has them."""
-        task = self._plain["tasks"][name]
-        chosen = {"task": name} | {key: task[key] for key in ("kind", *keys) if key in task}
-        if isinstance(chosen.get("prompt"), dict):
-            chosen["prompt"] = dict(sorted(chosen["prompt"].items()))
-        return chosen
+    def split(self, name: str) -> dict:
+        task = self._settings.tasks[name]
+        records = load_kind(task.kind).Records
+        settings = SplitSettings[records].part_of(task, task=name, records=records.part_of(task))
+        return settings.model_dump(mode="json")
 
-    def task(self, name: str, *keys: str) -> dict:
-        """The same behind the split, where labels are names whatever stands in the data."""
-        task = self._raw_task(name, *keys)
-        if "labels" in task:
-            task["labels"] = load_kind(task["kind"]).label_names(task["labels"])
-        return task
+    def _asked(self, name: str, *keys: str) -> dict:
+        """What a stage is given that asks a model: what its kind makes prompts of, and the keys of
+        the task that are named."""
+        chosen = {key: self._plain["tasks"][name][key] for key in ("kind", *keys)}
+        return {"task": name, **chosen, "prompts": self.prompts(name).model_dump(mode="json")}
 
-    def asked(self, name: str, *keys: str) -> dict:
-        """What a stage is given that asks a model, or trains one to answer: the keys of a task
-        that its kind makes prompts of, and those that are named."""
-        return self.task(name, *self._selection.task_kind(name).PROMPT_KEYS, *keys)
+    def prompts(self, name: str) -> Section:
+        """What the kind of a task makes prompts of."""
+        return self._selection.task_kind(name).Prompts.part_of(self._settings.tasks[name])
+
+    def questions(self, name: str) -> Section:
+        """What the kind of a task reads of its evaluation to ask."""
+        questions = self._selection.task_kind(name).Questions
+        return questions.part_of(self._settings.tasks[name].evaluation)
 
     def tokenize_split(self, wildcards: Wildcards) -> dict:
-        return self.asked(wildcards.task, "max_length")
+        return self.tokens(wildcards.task).model_dump(mode="json")
+
+    def tokens(self, name: str) -> TokenizeSettings:
+        prompts, task = self.prompts(name), self._settings.tasks[name]
+        return TokenizeSettings[type(prompts)].part_of(task, task=name, prompts=prompts)
 
     # ------------------------------------------------------------ models
 
@@ -151,20 +156,28 @@ class Params:
         return Base(name=f"{RESULTS}/models/{model}/model", revision=None)
 
     def merge_adapter(self, wildcards: Wildcards) -> dict:
-        """What a merged model and the text that it is checked on depend on, the weights apart."""
         chosen = self._selection.experiment(wildcards.experiment)
-        return self.asked(chosen.task, "max_length") | {"quantization": chosen.quantization}
+        tokens = self.tokens(chosen.task)
+        model = MergeSettings[type(tokens.prompts)]
+        settings = model.part_of(tokens, quantization=chosen.quantization)
+        return settings.model_dump(mode="json")
 
     # ------------------------------------------------------------ evaluations
 
     def generate_answers(self, wildcards: Wildcards) -> dict:
-        return self._evaluation(wildcards, without=("context", "windows"))
+        return self._asking(wildcards, without=("context", "windows"))
 
     def score_text(self, wildcards: Wildcards) -> dict:
-        return self._evaluation(wildcards, without=("continuations", "max_new_tokens"))
+        return self._evaluation(wildcards, without=("max_new_tokens",))
 
     def score_labels(self, wildcards: Wildcards) -> dict:
-        return self._evaluation(wildcards, "max_length")
+        return self._asking(wildcards, "max_length")
+
+    def _asking(self, wildcards: Wildcards, *keys: str, without: tuple[str, ...] = ()) -> dict:
+        """The same where test records, or fixed prompts, are asked one by one."""
+        evaluation = self._evaluation(wildcards, *keys, without=without)
+        questions = self.questions(wildcards.task).model_dump(mode="json")
+        return evaluation | {"questions": questions}
 
     def _evaluation(self, wildcards: Wildcards, *keys: str, without: tuple[str, ...] = ()) -> dict:
         """What an evaluation depends on: the same for a base and for what was tuned from it.
@@ -173,8 +186,9 @@ class Params:
         each its own part of it; the keys that this stage does not read.
         """
         _, quantization = self._selection.base_of(wildcards)
-        chosen = self.asked(wildcards.task, *keys, "evaluation")
-        read = {k: v for k, v in chosen["evaluation"].items() if k not in without}
+        chosen = self._asked(wildcards.task, *keys, "evaluation")
+        left_out = {*without, *self._selection.task_kind(wildcards.task).Questions.model_fields}
+        read = {k: v for k, v in chosen["evaluation"].items() if k not in left_out}
         if "context" in read:
             # The window of the likelihood, whichever key it comes from.
             read["context"] = read["context"] or self._settings.tasks[wildcards.task].max_length
@@ -195,14 +209,15 @@ class Params:
 
     def labels(self, task: str) -> list[str]:
         """The names of the classes of a task; none where it has no labels."""
-        labels = getattr(self._settings.tasks[task], "labels", None)
-        return self._selection.task_kind(task).label_names(labels) if labels else []
+        is_labeled = self._selection.output_type(task) == "labels"
+        return self.prompts(task).labels if is_labeled else []
 
     def fit_baselines(self, wildcards: Wildcards) -> dict:
         """What the plain baselines of a task, and their scores, depend on."""
-        chosen = self.asked(wildcards.task, "evaluation")
-        read = {k: v for k, v in chosen["evaluation"].items() if k not in OF_MODELS}
-        return chosen | {"evaluation": read, "metrics": self.compute_metrics(wildcards)}
+        return self._asked(wildcards.task) | {
+            "questions": self.questions(wildcards.task).model_dump(mode="json"),
+            "metrics": self.compute_metrics(wildcards),
+        }
 
     # ------------------------------------------------------------ comparisons
 
@@ -325,6 +340,10 @@ class Params:
             "experiment": name,
             "model": {"name": model, **self._plain["models"][model]},
             "task": {"task": task, **self._plain["tasks"][task]},
+            "settings": {
+                "split": self.split(task),
+                "tokens": self.tokens(task).model_dump(mode="json"),
+            },
             "dataset": self._plain["datasets"][dataset],
             "text": self._selection.is_text(dataset),
             "path": self._paths.source(dataset) or None,

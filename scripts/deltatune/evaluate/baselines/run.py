@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from deltatune.core import manifest
+from deltatune.core.schema import Section
 from deltatune.evaluate import scores
 from deltatune.evaluate.baselines.base import Baseline
 from deltatune.metrics.settings import MetricsSettings
@@ -16,14 +17,20 @@ from deltatune.tasks.registry import load_kind
 
 
 def outputs(
-    baseline: Baseline, train: pd.DataFrame, test: pd.DataFrame, kind: TaskKind, task: dict
+    baseline: Baseline,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    kind: TaskKind,
+    prompts: Section,
+    chosen: Section,
 ) -> pd.DataFrame:
     """What a baseline gives on exactly the records that models are evaluated on.
 
-    All columns of the kind's questions but the prompt, and of answers: answer, finished; of labels:
-    predicted, and predicted_calibrated, which is the same, as there is no prompt to calibrate on.
+    prompts, chosen: `Prompts` and `Questions` of the kind. Returns all columns of its questions but
+    the prompt, and of answers: answer, finished; of labels: predicted, and predicted_calibrated,
+    which is the same, as there is no prompt to calibrate on.
     """
-    questions = kind.questions(test, task).reset_index(drop=True).drop(columns="prompt")
+    questions = kind.questions(test, prompts, chosen).reset_index(drop=True).drop(columns="prompt")
     records = test.set_index("id", drop=False).loc[questions["id"]]
     predicted = list(baseline.predict(train, records, kind))
     if kind.OUTPUTS == "labels":
@@ -38,11 +45,13 @@ def write(baselines: Mapping[str, Baseline], inputs: Any, files: Any, task: dict
     their order, the paths `outputs`, `manifests`, `scores`, `metrics` and `tables`.
     """
     kind = load_kind(task["kind"])
+    prompts = kind.Prompts.from_params(task["prompts"])
+    chosen = kind.Questions.from_params(task["questions"])
     metrics = MetricsSettings.from_params(task["metrics"])
     train, test = pd.read_parquet(inputs.train), pd.read_parquet(inputs.test)
     for place, (name, baseline) in enumerate(baselines.items()):
         print(f"{name}: {baseline.title}")
-        given = outputs(baseline, train, test, kind, task)
+        given = outputs(baseline, train, test, kind, prompts, chosen)
         given.to_parquet(files.outputs[place], index=False)
         counts = {}
         if "answer" in given:
