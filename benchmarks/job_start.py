@@ -19,7 +19,7 @@ import sys
 import time
 from pathlib import Path
 
-FOLDER = "results/evaluations/{task}/base/tiny-mistral/nf4/{file}"
+FOLDER = "results/evaluations/test/{task}/base/tiny-mistral/nf4/{file}"
 JOBS = {
     "score_labels": FOLDER.format(task="news", file="labels.parquet"),
     "generate_answers": FOLDER.format(task="instructions", file="answers.parquet"),

@@ -63,7 +63,8 @@ def main() -> None:
     flow = Flow(settings | {"seeds": list(SEEDS)})
     scores = {
         (experiment, task, seed): pd.read_parquet(
-            project / f"results/evaluations/{task}/tuned/{experiment}/seed-{seed}/scores.parquet"
+            project
+            / f"results/evaluations/test/{task}/tuned/{experiment}/seed-{seed}/scores.parquet"
         )
         for experiment, task in [*own_pairs(flow), *flow.cross_task]
         for seed in SEEDS

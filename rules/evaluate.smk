@@ -1,77 +1,94 @@
-# Answers and log-likelihoods of a system on a task's test split, base and tuned alike, and those of
-# plain baselines on the same records.
+# Answers and log-likelihoods of a system on one split of a task, base and tuned alike, and those of
+# plain baselines on the same records. All that is compared and reported is of the test split; the
+# validation split is evaluated where its results are asked for.
 
 
 rule generate_answers:
     input:
         unpack(flow.inputs.system),
-        test="results/tasks/{task}/test.parquet",
+        records="results/tasks/{task}/{split}.parquet",
         model=ancient(flow.inputs.base_model),
     output:
-        answers="results/evaluations/{task}/{system}/answers.parquet",
-        manifest="results/evaluations/{task}/{system}/answers.json",
+        answers="results/evaluations/{split}/{task}/{system}/answers.parquet",
+        manifest="results/evaluations/{split}/{task}/{system}/answers.json",
     log:
-        "results/logs/generate_answers/{task}/{system}.log",
+        "results/logs/generate_answers/{split}/{task}/{system}.log",
     benchmark:
-        "results/benchmarks/generate_answers/{task}/{system}.tsv"
+        "results/benchmarks/generate_answers/{split}/{task}/{system}.tsv"
     conda:
         flow.resources.environment("evaluate")
     resources:
-        **flow.resources.with_model(minutes=240),
-        cache_mb=flow.resources.cache_mb,
+        **flow.resources.for_evaluation(),
     params:
-        script="generate_answers",
         settings=flow.params.generate_answers,
         code=flow.code.with_kind("generate_answers"),
     message:
-        "Generating answers of {wildcards.system} on {wildcards.task}"
+        "Generating answers of {wildcards.system} on {wildcards.split} of {wildcards.task}"
     script:
-        "../scripts/{params.script}.py"
+        "../scripts/generate_answers.py"
 
 
-use rule generate_answers as score_text with:
+rule score_text:
+    input:
+        unpack(flow.inputs.system),
+        records="results/tasks/{task}/{split}.parquet",
+        model=ancient(flow.inputs.base_model),
     output:
-        text="results/evaluations/{task}/{system}/text.parquet",
-        manifest="results/evaluations/{task}/{system}/text.json",
+        text="results/evaluations/{split}/{task}/{system}/text.parquet",
+        manifest="results/evaluations/{split}/{task}/{system}/text.json",
     log:
-        "results/logs/score_text/{task}/{system}.log",
+        "results/logs/score_text/{split}/{task}/{system}.log",
     benchmark:
-        "results/benchmarks/score_text/{task}/{system}.tsv"
+        "results/benchmarks/score_text/{split}/{task}/{system}.tsv"
+    conda:
+        flow.resources.environment("evaluate")
+    resources:
+        **flow.resources.for_evaluation(),
     params:
-        script="score_text",
         settings=flow.params.score_text,
         code=flow.code.with_kind("score_text"),
     message:
-        "Computing log-likelihoods of the text of {wildcards.task} under {wildcards.system}"
+        "Computing log-likelihoods of {wildcards.split} text of {wildcards.task} under {wildcards.system}"
+    script:
+        "../scripts/score_text.py"
 
 
-use rule generate_answers as score_labels with:
+rule score_labels:
+    input:
+        unpack(flow.inputs.system),
+        records="results/tasks/{task}/{split}.parquet",
+        model=ancient(flow.inputs.base_model),
     output:
-        labels="results/evaluations/{task}/{system}/labels.parquet",
-        manifest="results/evaluations/{task}/{system}/labels.json",
+        labels="results/evaluations/{split}/{task}/{system}/labels.parquet",
+        manifest="results/evaluations/{split}/{task}/{system}/labels.json",
     log:
-        "results/logs/score_labels/{task}/{system}.log",
+        "results/logs/score_labels/{split}/{task}/{system}.log",
     benchmark:
-        "results/benchmarks/score_labels/{task}/{system}.tsv"
+        "results/benchmarks/score_labels/{split}/{task}/{system}.tsv"
+    conda:
+        flow.resources.environment("evaluate")
+    resources:
+        **flow.resources.for_evaluation(),
     params:
-        script="score_labels",
         settings=flow.params.score_labels,
         code=flow.code.with_kind("score_labels"),
     message:
-        "Computing log-likelihoods of the labels of {wildcards.task} under {wildcards.system}"
+        "Computing log-likelihoods of labels on {wildcards.split} of {wildcards.task} under {wildcards.system}"
+    script:
+        "../scripts/score_labels.py"
 
 
 rule compute_metrics:
     input:
         outputs=flow.inputs.compute_metrics,
     output:
-        scores="results/evaluations/{task}/{system}/scores.parquet",
-        metrics="results/evaluations/{task}/{system}/metrics.json",
-        table="results/evaluations/{task}/{system}/metrics.csv",
+        scores="results/evaluations/{split}/{task}/{system}/scores.parquet",
+        metrics="results/evaluations/{split}/{task}/{system}/metrics.json",
+        table="results/evaluations/{split}/{task}/{system}/metrics.csv",
     log:
-        "results/logs/compute_metrics/{task}/{system}.log",
+        "results/logs/compute_metrics/{split}/{task}/{system}.log",
     benchmark:
-        "results/benchmarks/compute_metrics/{task}/{system}.tsv"
+        "results/benchmarks/compute_metrics/{split}/{task}/{system}.tsv"
     conda:
         "../envs/evaluate.yaml"
     resources:
@@ -80,7 +97,7 @@ rule compute_metrics:
         settings=flow.params.compute_metrics,
         code=flow.code.with_metrics("compute_metrics"),
     message:
-        "Computing the metrics of {wildcards.system} on {wildcards.task}"
+        "Computing the metrics of {wildcards.system} on {wildcards.split} of {wildcards.task}"
     script:
         "../scripts/compute_metrics.py"
 
@@ -88,37 +105,44 @@ rule compute_metrics:
 rule fit_answer_baselines:
     input:
         train="results/tasks/{task}/train.parquet",
-        test="results/tasks/{task}/test.parquet",
+        records="results/tasks/{task}/{split}.parquet",
     output:
         **flow.paths.baseline_outputs("answers"),
     log:
-        "results/logs/fit_answer_baselines/{task}.log",
+        "results/logs/fit_answer_baselines/{split}/{task}.log",
     benchmark:
-        "results/benchmarks/fit_answer_baselines/{task}.tsv"
+        "results/benchmarks/fit_answer_baselines/{split}/{task}.tsv"
     conda:
         "../envs/evaluate.yaml"
     resources:
         **flow.resources.growing(mem_mb=4000, minutes=120),
     params:
-        script="fit_answer_baselines",
         settings=flow.params.fit_baselines,
         code=flow.code.with_kind_and_metrics("fit_answer_baselines"),
     message:
-        "Answering {wildcards.task} by plain baselines"
+        "Answering {wildcards.split} of {wildcards.task} by plain baselines"
     script:
-        "../scripts/{params.script}.py"
+        "../scripts/fit_answer_baselines.py"
 
 
-use rule fit_answer_baselines as fit_label_baselines with:
+rule fit_label_baselines:
+    input:
+        train="results/tasks/{task}/train.parquet",
+        records="results/tasks/{task}/{split}.parquet",
     output:
         **flow.paths.baseline_outputs("labels"),
     log:
-        "results/logs/fit_label_baselines/{task}.log",
+        "results/logs/fit_label_baselines/{split}/{task}.log",
     benchmark:
-        "results/benchmarks/fit_label_baselines/{task}.tsv"
+        "results/benchmarks/fit_label_baselines/{split}/{task}.tsv"
+    conda:
+        "../envs/evaluate.yaml"
+    resources:
+        **flow.resources.growing(mem_mb=4000, minutes=120),
     params:
-        script="fit_label_baselines",
         settings=flow.params.fit_baselines,
         code=flow.code.with_kind_and_metrics("fit_label_baselines"),
     message:
-        "Labeling {wildcards.task} by plain baselines"
+        "Labeling {wildcards.split} of {wildcards.task} by plain baselines"
+    script:
+        "../scripts/fit_label_baselines.py"

@@ -14,6 +14,8 @@ rule tokenize_split:
         "results/logs/tokenize_split/{task}/{model}/{split}.log",
     benchmark:
         "results/benchmarks/tokenize_split/{task}/{model}/{split}.tsv"
+    wildcard_constraints:
+        split="train|validation",
     conda:
         "../envs/train.yaml"
     resources:

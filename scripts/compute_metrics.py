@@ -10,6 +10,7 @@ with stage.stage(snakemake):
     scores.write(
         pd.read_parquet(snakemake.input.outputs),
         MetricsSettings.from_params(snakemake.params.settings),
+        snakemake.wildcards.split,
         scores=snakemake.output.scores,
         metrics=snakemake.output.metrics,
         table=snakemake.output.table,

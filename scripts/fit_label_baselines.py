@@ -5,4 +5,10 @@ from deltatune.core import stage
 with stage.stage(snakemake):
     from deltatune.evaluate.baselines import labels, run
 
-    run.write(labels.BASELINES, snakemake.input, snakemake.output, snakemake.params.settings)
+    run.write(
+        labels.BASELINES,
+        snakemake.input,
+        snakemake.output,
+        snakemake.params.settings,
+        snakemake.wildcards.split,
+    )

@@ -1,4 +1,4 @@
-"""Generate the answers of a system to the prompts of a task."""
+"""Generate the answers of a system to the prompts of one split of a task."""
 
 from deltatune.core import stage
 
@@ -16,7 +16,7 @@ with stage.stage(snakemake, cached=True) as terminal:
     kind = load_kind(settings["kind"])
     asks = kind.Prompts.from_params(settings["prompts"])
     chosen = kind.Questions.from_params(settings["questions"])
-    questions = kind.questions(pd.read_parquet(snakemake.input.test), asks, chosen)
+    questions = kind.questions(pd.read_parquet(snakemake.input.records), asks, chosen)
     evaluation = settings["evaluation"]
     prompts = questions["prompt"].tolist()
 
@@ -47,6 +47,7 @@ with stage.stage(snakemake, cached=True) as terminal:
         snakemake.output.manifest,
         packages=PACKAGES,
         settings=settings,
+        split=snakemake.wildcards.split,
         device=machine.device,
         dtype=str(machine.dtype),
         batch_size_used=batch_size,

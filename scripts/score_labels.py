@@ -1,4 +1,4 @@
-"""Log-likelihood of every label after every test text of a task."""
+"""Log-likelihood of every label after every text of one split of a task."""
 
 from deltatune.core import stage
 
@@ -18,7 +18,7 @@ with stage.stage(snakemake, cached=True) as terminal:
     chosen = kind.Questions.from_params(settings["questions"])
     names, completions = asks.labels, kind.completions(asks)
     labels.check_distinct(names, completions, tokenizer, f"tasks.{settings['task']}.labels")
-    questions = kind.questions(pd.read_parquet(snakemake.input.test), asks, chosen)
+    questions = kind.questions(pd.read_parquet(snakemake.input.records), asks, chosen)
 
     def score(batch_size):
         """Log-likelihoods after the texts, and after prompts without content."""
@@ -47,6 +47,7 @@ with stage.stage(snakemake, cached=True) as terminal:
         snakemake.output.manifest,
         packages=PACKAGES,
         settings=settings,
+        split=snakemake.wildcards.split,
         device=machine.device,
         dtype=str(machine.dtype),
         batch_size_used=batch_size,

@@ -1,4 +1,4 @@
-"""Log-likelihood of the test text of a task, by windows."""
+"""Log-likelihood of the text of one split of a task, by windows."""
 
 from deltatune.core import stage
 
@@ -11,24 +11,24 @@ with stage.stage(snakemake, cached=True) as terminal:
     from deltatune.models.load import PACKAGES
     from deltatune.tasks.registry import load_kind
 
-    settings = snakemake.params.settings
+    settings, split = snakemake.params.settings, snakemake.wildcards.split
     machine, model, tokenizer = systems.load(snakemake.input, settings["quantization"])
     kind = load_kind(settings["kind"])
     chosen = settings["evaluation"]
     texts = [
         (passage, likelihood.windows(passage.text, tokenizer, chosen["context"], chosen["windows"]))
-        for passage in kind.passages(pd.read_parquet(snakemake.input.test))
+        for passage in kind.passages(pd.read_parquet(snakemake.input.records))
     ]
     parts = [(passage, window) for passage, windows in texts for window in windows]
     unscored = sum(not windows for _, windows in texts)
     if not parts:
         raise UserError(
-            f"tasks.{settings['task']}: no text of the test split has a token that can be scored; "
-            "give more text."
+            f"tasks.{settings['task']}: no text of the {split} split has a token that can be "
+            "scored; give more text."
         )
     if unscored:
         terminal.say(
-            f"tasks.{settings['task']}: {unscored} of {len(texts)} texts of the test split have "
+            f"tasks.{settings['task']}: {unscored} of {len(texts)} texts of the {split} split have "
             "one token, which has no context, and are not scored"
         )
 
@@ -65,6 +65,7 @@ with stage.stage(snakemake, cached=True) as terminal:
         snakemake.output.manifest,
         packages=PACKAGES,
         settings=settings,
+        split=split,
         device=machine.device,
         dtype=str(machine.dtype),
         batch_size_used=batch_size,

@@ -23,8 +23,8 @@ from identity import differences, identity
 BASE = "results/models/tiny-mistral/model/model.safetensors"
 ROWS = "results/tokens/prose/tiny-mistral/train"
 ADAPTER = "results/experiments/prose-qlora/seed-1"
-TUNED = "results/evaluations/prose/tuned/prose-qlora/seed-1"
-UNTUNED = "results/evaluations/prose/base/tiny-mistral/nf4"
+TUNED = "results/evaluations/test/prose/tuned/prose-qlora/seed-1"
+UNTUNED = "results/evaluations/test/prose/base/tiny-mistral/nf4"
 
 
 @pytest.fixture

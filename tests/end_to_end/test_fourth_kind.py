@@ -58,7 +58,7 @@ def test_a_fourth_kind_goes_from_file_to_report(small_run: Path, tmp_path: Path)
     excluded = pd.read_csv(results / "tasks/passages/excluded.csv")
     assert list(excluded["row"]) == [len(PLACES) * len(THINGS) + 1]
     for system in ("base/tiny-mistral/nf4", "tuned/passages/seed-1"):
-        answers = pd.read_parquet(results / f"evaluations/passages/{system}/answers.parquet")
+        answers = pd.read_parquet(results / f"evaluations/test/passages/{system}/answers.parquet")
         assert len(answers) == 10
         assert answers["prompt"].str.endswith("In short:").all()
         assert set(answers["reference"]) <= set(THINGS)

@@ -73,7 +73,7 @@ def test_the_hashes_are_those_of_the_files(merged):
 def test_plain_transformers_answers_as_the_adapter_on_its_base(merged, tmp_path):
     results = merged / "results"
     answers = pd.read_parquet(
-        results / "evaluations/instructions/tuned/instructions-qlora/seed-1/answers.parquet"
+        results / "evaluations/test/instructions/tuned/instructions-qlora/seed-1/answers.parquet"
     )
     prompts = answers["prompt"].tolist()[:6]
     (tmp_path / "prompts").write_text("\0".join(prompts), encoding="utf-8")

@@ -95,7 +95,7 @@ def test_rank_8_then_16_then_8_again_trains_twice(finished):
     before = identity(finished)
     edit(finished, lambda config: config.update(cache_gb=0))
     assert dry_run(finished, target).jobs == {}
-    evaluation = "results/evaluations/news/tuned/news-qlora/seed-1"
+    evaluation = "results/evaluations/test/news/tuned/news-qlora/seed-1"
     for folder in (seed, evaluation):
         shutil.rmtree(finished / folder)
     (finished / target).unlink()

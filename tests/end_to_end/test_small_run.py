@@ -65,7 +65,9 @@ def test_nothing_is_to_be_done_a_second_time(small_run):
 
 
 def test_a_base_is_evaluated_once(small_run):
-    bases = sorted(p.parent for p in small_run.glob("results/evaluations/*/base/**/metrics.json"))
+    bases = sorted(
+        p.parent for p in small_run.glob("results/evaluations/test/*/base/**/metrics.json")
+    )
     assert len(bases) == 3
 
 
@@ -126,12 +128,20 @@ def test_a_metric_and_an_experiment_are_added_in_one_place_each(finished):
         "plot_differences": 2,
         "render_report": 1,
     }
-    done = run_snakemake(finished, "--cores", "2")
+    validation = "results/evaluations/validation/news/tuned/news-qlora/seed-1"
+    done = run_snakemake(finished, "--cores", "2", "all", f"{validation}/metrics.json")
     assert done.returncode == 0, done.stdout[-3000:]
     table = pd.read_csv(finished / "results/comparison.csv")
     added = table[table["metric"] == "ends_with_stop"]
     assert set(added["experiment"]) == {"instructions-qlora", "instructions-wider"}
     assert "Ends with a stop" in (finished / "results/report.html").read_text()
+
+    # A system that is there already, on the records that settings are chosen by.
+    records = pd.read_parquet(finished / "results/tasks/news/validation.parquet")
+    scored = pd.read_parquet(finished / validation / "labels.parquet")
+    assert len(scored) == min(12, len(records)) and scored["id"].isin(records["id"]).all()
+    for file in ("labels.json", "metrics.json"):
+        assert json.loads((finished / validation / file).read_text())["split"] == "validation"
 
 
 def test_what_tuning_costs_on_other_tasks_stands_in_a_table_of_its_own(small_run):

@@ -37,7 +37,7 @@ def try_model(folder: Path, *arguments: str, columns: int = 80) -> subprocess.Co
 
 def evaluated(small_run: Path, system: str) -> str:
     """How prose was continued in the evaluation: the answer to the first prompt."""
-    folder = small_run / "results/evaluations/prose" / system
+    folder = small_run / "results/evaluations/test/prose" / system
     return pd.read_parquet(folder / "answers.parquet")["answer"].iloc[0]
 
 

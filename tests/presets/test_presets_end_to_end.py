@@ -585,7 +585,7 @@ def test_the_base_was_quantized_once_as_the_preset_says(ran):
 
 @only(WHOLE)
 def test_an_experiment_runs_through_the_rules(ran):
-    evaluations = ran.results / "evaluations/alpaca"
+    evaluations = ran.results / "evaluations/test/alpaca"
     for system in ("base/mistral-7b/gptq", "tuned/alpaca-gptq/seed-1"):
         assert len(pd.read_parquet(evaluations / system / "answers.parquet")) == 100
         assert manifest.read(evaluations / system / "answers.json")["batch_size_used"] == 16

@@ -189,11 +189,11 @@ def files(folder, names, kind: str) -> SimpleNamespace:
 
 
 def write(folder, baselines, train, test, task) -> None:
-    inputs = SimpleNamespace(train=folder / "train.parquet", test=folder / "test.parquet")
+    inputs = SimpleNamespace(train=folder / "train.parquet", records=folder / "test.parquet")
     train.to_parquet(inputs.train)
-    test.to_parquet(inputs.test)
+    test.to_parquet(inputs.records)
     kind = load_kind(task["kind"]).OUTPUTS
-    run.write(baselines, inputs, files(folder, baselines, kind), task)
+    run.write(baselines, inputs, files(folder, baselines, kind), task, "test")
 
 
 def test_labels_are_scored_by_the_metrics_of_the_task(tmp_path):

@@ -7,6 +7,7 @@ import json
 import pandas as pd
 import pytest
 from deltatune.evaluate import behavior, scores
+from deltatune.metrics.settings import MetricsSettings
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,7 @@ def test_the_figures_of_a_set_by_hand():
 def test_a_model_that_answers_with_one_word_is_seen(tmp_path):
     """BLEU on Alpaca fell from 6.0 to 0.02 because the answers had become one word."""
     reference = "one two three four five"
+    settings = MetricsSettings(outputs="answers", metrics=["exact_match_raw"])
     figures = {}
     for system, texts in {
         "base": [reference, "one two six four five"],
@@ -63,7 +65,7 @@ def test_a_model_that_answers_with_one_word_is_seen(tmp_path):
     }.items():
         paths = {k: tmp_path / f"{system}.{k}" for k in ("scores", "metrics", "table")}
         outputs = answers(texts, finished=True, answer_tokens=3)
-        scores.write(outputs, "answers", {"metrics": ["exact_match_raw"]}, **paths)
+        scores.write(outputs, settings, "test", **paths)
         record = json.loads(paths["metrics"].read_text())
         figures[system] = record["behavior"]
         assert set(record["metrics"]) == {"exact_match_raw"}

@@ -76,9 +76,9 @@ CROSS_TASK = ("join_comparisons cross_task",)
 PLOTS = ("plot_losses *", "plot_differences *", "plot_confusion *")
 #: Tuned systems against plain baselines, which are of answers and of labels.
 BASELINES = ("compare_baselines",)
-QUESTIONS_BASELINES = ("fit_answer_baselines questions", *BASELINES)
-NEWS_BASELINES = ("fit_label_baselines news", *BASELINES)
-TALKS_BASELINES = ("fit_answer_baselines talks", *BASELINES)
+QUESTIONS_BASELINES = ("fit_answer_baselines test questions", *BASELINES)
+NEWS_BASELINES = ("fit_label_baselines test news", *BASELINES)
+TALKS_BASELINES = ("fit_answer_baselines test talks", *BASELINES)
 PROSE = ("story", "book")
 #: The merged model of the finished run.
 MERGED = ("merge_adapter news 1",)
@@ -120,17 +120,17 @@ THEIRS = ("tokenize_split * theirs *", "* base/theirs/nf4", *trained("talks"), *
 NEWS = ("split_dataset news", *NEWS_BASELINES, "pretrain_model tiny", *TINY)
 QUESTIONS = ("split_dataset questions", *QUESTIONS_BASELINES, "pretrain_model tiny", *TINY)
 STORY = (
-    *("split_dataset story", "tokenize_split story *", "score_text story *"),
-    *("generate_answers story *", "compute_metrics story *", "compare_systems * story"),
+    *("split_dataset story", "tokenize_split story *", "score_text test story *"),
+    *("generate_answers test story *", "compute_metrics test story *", "compare_systems * story"),
     *(*trained("story"), *CROSS_TASK),
 )
 TALKS = (
-    *("split_dataset talks", "tokenize_split talks *", "generate_answers talks *"),
-    *("compute_metrics talks *", *TALKS_BASELINES, *trained("talks")),
+    *("split_dataset talks", "tokenize_split talks *", "generate_answers test talks *"),
+    *("compute_metrics test talks *", *TALKS_BASELINES, *trained("talks")),
 )
 BOOK = (
-    *("split_dataset book", "tokenize_split book *", "score_text book *"),
-    *("generate_answers book *", "compute_metrics book *", *trained("book")),
+    *("split_dataset book", "tokenize_split book *", "score_text test book *"),
+    *("generate_answers test book *", "compute_metrics test book *", *trained("book")),
 )
 #: An experiment on a task of questions that is added beside the others, with seeds 1 and 2.
 SEEDS = (1, 2)
@@ -171,7 +171,7 @@ def crossed(experiment: str, task: str) -> tuple[str, ...]:
     systems += [] if (base, task) in KNOWN else [f"base/{base}"]
     rules = (SCORED_BY[task], "compute_metrics")
     return (
-        *(f"{rule} {task} {system}" for rule in rules for system in systems),
+        *(f"{rule} test {task} {system}" for rule in rules for system in systems),
         f"compare_systems {experiment} {task}",
     )
 
@@ -185,8 +185,8 @@ def added(experiment: str, task: str, seeds: Iterable[int] = SEEDS) -> tuple[str
     """The jobs of a new experiment of the kind `classify` whose base and tokens exist."""
     return (
         *(f"train_adapter {experiment} {seed}" for seed in seeds),
-        *(f"score_labels {task} tuned/{experiment}/seed-{seed}" for seed in seeds),
-        *(f"compute_metrics {task} tuned/{experiment}/seed-{seed}" for seed in seeds),
+        *(f"score_labels test {task} tuned/{experiment}/seed-{seed}" for seed in seeds),
+        *(f"compute_metrics test {task} tuned/{experiment}/seed-{seed}" for seed in seeds),
         f"compare_systems {experiment} {task}",
         *(f"plot_{figure} {experiment}" for figure in ("losses", "differences", "confusion")),
         *PAGE,
@@ -300,8 +300,8 @@ SECTIONS["`experiments`"] = [
         (
             *trained("news"),
             *MERGED,
-            "score_labels news base/tiny/int8",
-            "compute_metrics news base/tiny/int8",
+            "score_labels test news base/tiny/int8",
+            "compute_metrics test news base/tiny/int8",
         ),
         {"int8": put(experiments__news__quantization="int8")},
         "The base under this quantization is evaluated too, unless another experiment has it.",
@@ -312,7 +312,7 @@ SECTIONS["`experiments`"] = [
             *trained("news"),
             *MERGED,
             *(f"tokenize_split news mine {split}" for split in ("train", "validation")),
-            *("score_labels news base/mine/nf4", "compute_metrics news base/mine/nf4"),
+            *("score_labels test news base/mine/nf4", "compute_metrics test news base/mine/nf4"),
         ),
         {"mine": put(experiments__news__model="mine")},
     ),
@@ -323,7 +323,7 @@ SECTIONS["`experiments`"] = [
             *("compare_systems story book", "plot_losses story", "plot_differences story"),
             *(f"tokenize_split book mine {split}" for split in ("train", "validation")),
             *(
-                f"{rule} book {system}"
+                f"{rule} test book {system}"
                 for rule in ("score_text", "generate_answers", "compute_metrics")
                 for system in ("base/mine/none", "tuned/story/seed-1", "tuned/story/seed-2")
             ),
@@ -335,7 +335,7 @@ SECTIONS["`experiments`"] = [
         "`cross_task`: one more task",
         (
             *(
-                f"{rule} questions tuned/news/seed-{seed}"
+                f"{rule} test questions tuned/news/seed-{seed}"
                 for rule in ("generate_answers", "compute_metrics")
                 for seed in SEEDS
             ),
@@ -413,7 +413,7 @@ SECTIONS["`run`, `seeds`"] = [
                 for name in ("answers", "news", "news-gptq", "story", "talks", "book")
             ),
             *(
-                f"{rule} {system}/seed-3"
+                f"{rule} test {system}/seed-3"
                 for rule, systems in {
                     "score_labels": ("news tuned/news", "news tuned/news-gptq"),
                     "score_text": ("story tuned/story", "book tuned/book", "story tuned/answers"),
@@ -451,7 +451,7 @@ SECTIONS["`tasks`"] = [
     Row(
         "`evaluation.max_new_tokens`, `batch_size` of `instruct`",
         (
-            *("generate_answers questions *", "compute_metrics questions *"),
+            *("generate_answers test questions *", "compute_metrics test questions *"),
             *rescored("answers", "questions"),
         ),
         {
@@ -463,7 +463,7 @@ SECTIONS["`tasks`"] = [
     Row(
         "`evaluation.max_examples` of `instruct`",
         (
-            *("generate_answers questions *", "compute_metrics questions *"),
+            *("generate_answers test questions *", "compute_metrics test questions *"),
             *(*rescored("answers", "questions"), *QUESTIONS_BASELINES),
         ),
         {"max_examples": put(tasks__questions__evaluation__max_examples=9)},
@@ -471,7 +471,7 @@ SECTIONS["`tasks`"] = [
     ),
     Row(
         "`evaluation.continuations`, `max_new_tokens` of `prose`",
-        ("generate_answers story *", "render_report"),
+        ("generate_answers test story *", "render_report"),
         {
             "continuations": put(tasks__story__evaluation__continuations=["The end "]),
             "max_new_tokens": put(tasks__story__evaluation__max_new_tokens=9),
@@ -481,7 +481,7 @@ SECTIONS["`tasks`"] = [
     Row(
         "`evaluation.context`, `windows` of `prose`",
         (
-            *("score_text story *", "compute_metrics story *", "compare_systems * story"),
+            *("score_text test story *", "compute_metrics test story *", "compare_systems * story"),
             *("plot_differences story", *PAGE, *CROSS_TASK),
         ),
         {
@@ -492,7 +492,11 @@ SECTIONS["`tasks`"] = [
     Row(
         "`evaluation.batch_size` of `prose`",
         (
-            *("generate_answers story *", "score_text story *", "compute_metrics story *"),
+            *(
+                "generate_answers test story *",
+                "score_text test story *",
+                "compute_metrics test story *",
+            ),
             *("compare_systems * story", "plot_differences story", *PAGE, *CROSS_TASK),
         ),
         {"2": put(tasks__story__evaluation__batch_size=2)},
@@ -500,7 +504,7 @@ SECTIONS["`tasks`"] = [
     Row(
         "`evaluation.batch_size` of `classify`",
         (
-            *("score_labels news *", "compute_metrics news *", "compare_systems * news"),
+            *("score_labels test news *", "compute_metrics test news *", "compare_systems * news"),
             *("plot_differences news*", "plot_confusion *", *PAGE, *BASELINES),
         ),
         {"batch_size": put(tasks__news__evaluation__batch_size=2)},
@@ -508,7 +512,7 @@ SECTIONS["`tasks`"] = [
     Row(
         "`evaluation.max_examples` of `classify`",
         (
-            *("score_labels news *", "compute_metrics news *", "compare_systems * news"),
+            *("score_labels test news *", "compute_metrics test news *", "compare_systems * news"),
             *("plot_differences news*", "plot_confusion *", *PAGE, *NEWS_BASELINES),
         ),
         {"max_examples": put(tasks__news__evaluation__max_examples=5)},
@@ -516,7 +520,11 @@ SECTIONS["`tasks`"] = [
     ),
     Row(
         "`metrics`: added, removed, reordered",
-        ("compute_metrics questions *", *rescored("answers", "questions"), *QUESTIONS_BASELINES),
+        (
+            "compute_metrics test questions *",
+            *rescored("answers", "questions"),
+            *QUESTIONS_BASELINES,
+        ),
         {
             "more": put(tasks__questions__metrics=["rouge_l", "bleu", "exact_match"]),
             "less": put(tasks__questions__metrics=["rouge_l"]),
@@ -526,7 +534,11 @@ SECTIONS["`tasks`"] = [
     ),
     Row(
         "`language` of `instruct`",
-        ("compute_metrics questions *", *rescored("answers", "questions"), *QUESTIONS_BASELINES),
+        (
+            "compute_metrics test questions *",
+            *rescored("answers", "questions"),
+            *QUESTIONS_BASELINES,
+        ),
         {"es": put(tasks__questions__language="es")},
         "No system is evaluated again.",
     ),
@@ -539,8 +551,8 @@ SECTIONS["`tasks`"] = [
     Row(
         "`prompt`",
         (
-            *("tokenize_split questions *", "generate_answers questions *"),
-            *("compute_metrics questions *", *trained("answers"), *CROSS_TASK),
+            *("tokenize_split questions *", "generate_answers test questions *"),
+            *("compute_metrics test questions *", *trained("answers"), *CROSS_TASK),
             *QUESTIONS_BASELINES,
         ),
         {"alpaca": put(tasks__questions__prompt="alpaca")},
@@ -549,7 +561,11 @@ SECTIONS["`tasks`"] = [
     Row(
         "`chat`",
         (
-            *("tokenize_split talks *", "generate_answers talks *", "compute_metrics talks *"),
+            *(
+                "tokenize_split talks *",
+                "generate_answers test talks *",
+                "compute_metrics test talks *",
+            ),
             *(*trained("talks"), *TALKS_BASELINES),
         ),
         {"system": put(tasks__talks__chat__system="Be kind.")},
@@ -557,7 +573,7 @@ SECTIONS["`tasks`"] = [
     Row(
         "`max_length`",
         (
-            *("tokenize_split story *", "score_text story *", "compute_metrics story *"),
+            *("tokenize_split story *", "score_text test story *", "compute_metrics test story *"),
             *("compare_systems * story", *trained("story"), *CROSS_TASK),
         ),
         {"128": put(tasks__story__max_length=128)},
@@ -602,7 +618,7 @@ SECTIONS["`tasks`"] = [
         (
             *("split_dataset talks", "tokenize_split talks *", *trained("talks")),
             *(
-                f"{rule} talks {system}"
+                f"{rule} test talks {system}"
                 for rule in ("score_text", "generate_answers", "compute_metrics")
                 for system in ("base/theirs/nf4", "tuned/talks/seed-1", "tuned/talks/seed-2")
             ),
@@ -844,7 +860,7 @@ SECTIONS["Code, template, environments"] = [
     Row(
         "a script",
         (
-            *("score_labels *", "compute_metrics news *", "compare_systems * news"),
+            *("score_labels *", "compute_metrics test news *", "compare_systems * news"),
             *("plot_differences news*", "plot_confusion *", *PAGE, *BASELINES),
         ),
         {"score_labels": code("score_labels.py")},
@@ -878,7 +894,7 @@ SECTIONS["Code, template, environments"] = [
         (
             *("tokenize_split *", "quantize_model *", "train_adapter *", *MERGED),
             *("* tuned/*", "* base/tiny/gptq", "generate_answers *"),
-            *("compute_metrics questions *", "compute_metrics talks *"),
+            *("compute_metrics test questions *", "compute_metrics test talks *"),
             *("compare_systems *", "plot_*", *PAGE, *CROSS_TASK, *BASELINES),
         ),
         {"chat": code("deltatune/tokens/chat.py")},
@@ -895,7 +911,11 @@ SECTIONS["Code, template, environments"] = [
     ),
     Row(
         "`metrics/answers/bleu.py`",
-        ("compute_metrics questions *", *rescored("answers", "questions"), *QUESTIONS_BASELINES),
+        (
+            "compute_metrics test questions *",
+            *rescored("answers", "questions"),
+            *QUESTIONS_BASELINES,
+        ),
         {"bleu": code("deltatune/metrics/answers/bleu.py")},
         "Metrics of other tasks are not computed again.",
     ),
@@ -1056,13 +1076,16 @@ SECTIONS["Results"] = [
     Row(
         "a result removed, with all that depend on it",
         (
-            *("score_labels news tuned/news/seed-2", "compute_metrics news tuned/news/seed-2"),
+            *(
+                "score_labels test news tuned/news/seed-2",
+                "compute_metrics test news tuned/news/seed-2",
+            ),
             *("compare_systems news news", "plot_differences news", "plot_confusion news"),
             *(*PAGE, *BASELINES),
         ),
         {
             "labels": remove(
-                "results/evaluations/news/tuned/news/seed-2",
+                "results/evaluations/test/news/tuned/news/seed-2",
                 "results/comparisons/news",
                 "results/comparison.csv",
             )
@@ -1110,7 +1133,7 @@ SECTIONS["Under `--use-conda`"] = [
         (
             *("fit_answer_baselines *", "fit_label_baselines *", *BASELINES),
             *("generate_answers *", "score_text *", "compute_metrics *"),
-            *("score_labels news base/tiny/nf4", "score_labels news tuned/news/*"),
+            *("score_labels test news base/tiny/nf4", "score_labels test news tuned/news/*"),
             *("compare_systems *", "plot_differences *", "plot_confusion news", *PAGE, *CROSS_TASK),
         ),
         {"evaluate": append("envs/evaluate.yaml", "# Other.\n")},

@@ -256,14 +256,20 @@ def test_the_way_of_the_data(flow):
     assert (
         flow.paths.tokens("news-qlora", "train") == "results/tokens/news/tiny-mistral/train.sha256"
     )
-    assert flow.paths.outputs("news", BASE) == f"results/evaluations/news/{BASE}/labels.parquet"
-    assert flow.paths.outputs("prose", BASE) == f"results/evaluations/prose/{BASE}/text.parquet"
+    assert (
+        flow.paths.outputs("test", "news", BASE)
+        == f"results/evaluations/test/news/{BASE}/labels.parquet"
+    )
+    assert (
+        flow.paths.outputs("test", "prose", BASE)
+        == f"results/evaluations/test/prose/{BASE}/text.parquet"
+    )
     assert flow.base("news-qlora") == BASE
     assert flow.tuned("news-qlora") == NEWS
     assert flow.of_outputs("labels") == ["news-qlora"]
     assert flow.paths.evaluated("news-qlora", "metrics.json") == {
-        "base": f"results/evaluations/news/{BASE}/metrics.json",
-        "tuned": [f"results/evaluations/news/{system}/metrics.json" for system in NEWS],
+        "base": f"results/evaluations/test/news/{BASE}/metrics.json",
+        "tuned": [f"results/evaluations/test/news/{system}/metrics.json" for system in NEWS],
     }
 
 
@@ -272,7 +278,7 @@ def test_a_baseline_is_compared_on_the_records_that_models_are_asked(make, flow,
     news = {"tasks.news.evaluation": {"max_examples": 50}}
     task = wildcards(task="news")
     before = flow.params.fit_baselines(task)
-    assert before["evaluation"] == {"max_examples": None}
+    assert before["questions"] == {"max_examples": None}
     assert make(**news).params.fit_baselines(task)["questions"] == {"max_examples": 50}
     batches = make(**{"tasks.news.evaluation": {"batch_size": 3}})
     assert batches.params.fit_baselines(task) == before
@@ -287,7 +293,7 @@ def test_a_baseline_is_compared_on_the_records_that_models_are_asked(make, flow,
     inputs = flow.inputs.compare_baselines(wildcards())
     ones = compared["instructions-qlora"]["baselines"]
     assert inputs["baselines"] == [
-        f"results/evaluations/{task}/baseline/{name}/scores.parquet"
+        f"results/evaluations/test/{task}/baseline/{name}/scores.parquet"
         for task, names in (("instructions", ones), ("news", names))
         for name in names
     ]
@@ -377,7 +383,7 @@ def test_the_report_reads_results_alone_and_each_once(flow):
     files = flow.report.files()
     assert len(files) == len(set(files)) > 40
     assert all(isinstance(f, str) and f.startswith("results/") for f in files)
-    assert {f"results/evaluations/prose/{BASE}/answers.parquet"} <= set(files)
+    assert {f"results/evaluations/test/prose/{BASE}/answers.parquet"} <= set(files)
     plan = flow.report.plan()
     assert list(plan["experiments"]) == list(flow.experiments)
     assert list(plan["tasks"]) == flow.tasks

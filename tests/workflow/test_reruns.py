@@ -121,6 +121,23 @@ def test_what_was_left_out_of_a_run_is_not_made_again(finished, tmp_path, what):
     compare(planned(project), row, finished[1])
 
 
+def test_the_validation_split_is_evaluated_where_it_is_asked_for(finished):
+    folder = "results/evaluations/validation"
+    systems = ("news/tuned/news/seed-1", "story/base/mine/none", "news/baseline/tfidf")
+    plan = planned(finished[0], *(f"{folder}/{system}/metrics.json" for system in systems))
+    assert plan.status == 0, plan.text
+    assert set(plan.jobs) == {
+        *("score_labels validation news tuned/news/seed-1", "fit_label_baselines validation news"),
+        "compute_metrics validation news tuned/news/seed-1",
+        *("score_text validation story base/mine/none",),
+        "compute_metrics validation story base/mine/none",
+    }
+    files = {file for made in plan.jobs.values() for file in made}
+    assert all(file.startswith(f"{folder}/") for file in files)
+    trained_on = planned(finished[0], f"results/evaluations/train/{systems[0]}/metrics.json")
+    assert trained_on.status != 0 and "MissingRule" in trained_on.text
+
+
 def test_a_run_that_ended_between_goes_on_with_what_has_changed(finished, tmp_path):
     """The model was fetched anew, and no more. Its folder is `ancient` to what follows, which so
     has to learn from the hashes what is another: the tokenizer, or the weights alone."""

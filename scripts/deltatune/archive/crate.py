@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -84,37 +84,76 @@ def metadata(
     names = {file.name for file in files}
     adapters = [folder for folder in sorted(_adapters(names)) if _files_in(names, folder)]
     in_adapters = {name for folder in adapters for name in _files_in(names, folder)}
-    inputs = _inputs(settings)
-    output_parameters = [
-        _parameter(f"output/{name}", "File", f"{RUN}/{name}", name)
-        for name in OUTPUTS
-        if f"{RUN}/{name}" in names
-    ]
-    parameters = [*inputs.parameters, *output_parameters]
+    parts = [_address(file.name) for file in files if file.name not in in_adapters]
+    parts += [f"{_address(folder)}/" for folder in adapters]
+    inputs, outputs = _inputs(settings), _outputs(names)
+    parameters = [*inputs.parameters, *outputs]
     software = [_software(name, version) for name, version in sorted(set(versions))]
     fingerprint = "".join(f"{file.sha256} {file.name}\n" for file in files)
     run = f"#{uuid.uuid5(uuid.NAMESPACE_URL, fingerprint)}"
     experiments = ", ".join(settings["experiments"])
-    single_files = [file.name for file in files if file.name not in in_adapters]
-    folders = [_to(f"{_address(folder)}/") for folder in adapters]
-    root = {
-        "@id": "./",
-        "@type": "Dataset",
-        "name": f"A run of deltatune: {experiments}",
-        "description": f"{verdict} What was run is here with its configuration, to be run "
-        f"again; what came out is in {RUN}/.",
-        "datePublished": end.astimezone(UTC).isoformat(),
-        "license": _to(NO_LICENSE),
-        "conformsTo": [_to(profile) for profile in PROFILES],
-        "mainEntity": _to(MAIN),
-        "mentions": _to(run),
-        "hasPart": [
-            *(_to(_address(name)) for name in single_files),
-            *folders,
-            *(_to(entity["@id"]) for entity in inputs.addresses),
+    addresses = [entity["@id"] for entity in inputs.addresses]
+    results = [part for part in parts if part.startswith(f"{RUN}/")]
+    return {
+        "@context": [
+            "https://w3id.org/ro/crate/1.1/context",
+            "https://w3id.org/ro/terms/workflow-run/context",
+        ],
+        "@graph": [
+            *_crate(experiments, verdict, run, end, [*parts, *addresses]),
+            *_standards(settings["snakemake"]),
+            _action(experiments, run, start, end, ["config.yaml", *inputs.objects], results),
+            _no_license(LICENSE in names),
+            *_files(files, parameters, _workflow(names, inputs.parameters, outputs, software)),
+            *(_adapter(folder, names) for folder in adapters),
+            *inputs.addresses,
+            *parameters,
+            *inputs.values,
+            *software,
         ],
     }
-    action = {
+
+
+def _crate(
+    experiments: str, verdict: str, run: str, end: datetime, parts: Iterable[str]
+) -> list[dict[str, Any]]:
+    """The document itself, and the archive."""
+    return [
+        {
+            "@id": METADATA,
+            "@type": "CreativeWork",
+            "about": _to("./"),
+            "conformsTo": [
+                _to("https://w3id.org/ro/crate/1.1"),
+                _to("https://w3id.org/workflowhub/workflow-ro-crate/1.0"),
+            ],
+        },
+        {
+            "@id": "./",
+            "@type": "Dataset",
+            "name": f"A run of deltatune: {experiments}",
+            "description": f"{verdict} What was run is here with its configuration, to be run "
+            f"again; what came out is in {RUN}/.",
+            "datePublished": end.astimezone(UTC).isoformat(),
+            "license": _to(NO_LICENSE),
+            "conformsTo": [_to(profile) for profile in PROFILES],
+            "mainEntity": _to(MAIN),
+            "mentions": _to(run),
+            "hasPart": [_to(part) for part in parts],
+        },
+    ]
+
+
+def _action(
+    experiments: str,
+    run: str,
+    start: datetime,
+    end: datetime,
+    objects: Iterable[str],
+    results: Iterable[str],
+) -> dict[str, Any]:
+    """The run: what went in, and what came out."""
+    return {
         "@id": run,
         "@type": "CreateAction",
         "name": f"The run of {experiments}",
@@ -123,67 +162,55 @@ def metadata(
         "startTime": start.astimezone(UTC).isoformat(),
         "endTime": end.astimezone(UTC).isoformat(),
         "actionStatus": "http://schema.org/CompletedActionStatus",
-        "object": [_to("config.yaml"), *map(_to, inputs.objects)],
-        "result": [
-            *(_to(_address(name)) for name in single_files if name.startswith(f"{RUN}/")),
-            *folders,
-        ],
+        "object": [_to(one) for one in objects],
+        "result": [_to(one) for one in results],
     }
-    workflow = {
+
+
+def _standards(snakemake: str) -> list[dict[str, Any]]:
+    """The profiles that the crate conforms to, and the language of the workflow."""
+    return [
+        *(
+            {"@id": profile, "@type": "CreativeWork", "name": name, "version": version}
+            for profile, (name, version) in PROFILES.items()
+        ),
+        {
+            "@id": LANGUAGE,
+            "@type": "ComputerLanguage",
+            "name": "Snakemake",
+            "identifier": _to(SNAKEMAKE),
+            "url": _to(SNAKEMAKE),
+            "version": snakemake,
+        },
+    ]
+
+
+def _outputs(names: Collection[str]) -> list[dict[str, Any]]:
+    """The parameters for what a reader looks for first, of what is there."""
+    return [
+        _parameter(f"output/{name}", "File", f"{RUN}/{name}", name)
+        for name in OUTPUTS
+        if f"{RUN}/{name}" in names
+    ]
+
+
+def _workflow(
+    names: Collection[str],
+    inputs: Iterable[dict[str, Any]],
+    outputs: Iterable[dict[str, Any]],
+    software: Iterable[dict[str, Any]],
+) -> dict[str, Any]:
+    """What the main file is beside a file. inputs, outputs: parameters."""
+    return {
         "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
         "name": "deltatune: tunes language models, and measures what that changed",
         "version": __version__,
         "programmingLanguage": _to(LANGUAGE),
         "softwareRequirements": [_to(entity["@id"]) for entity in software],
-        "input": [_to(parameter["@id"]) for parameter in inputs.parameters],
-        "output": [_to(parameter["@id"]) for parameter in output_parameters],
+        "input": [_to(parameter["@id"]) for parameter in inputs],
+        "output": [_to(parameter["@id"]) for parameter in outputs],
         **({"url": _to("README.md")} if "README.md" in names else {}),
         **({"license": _to(LICENSE)} if LICENSE in names else {}),
-    }
-    example_of = {p["workExample"]["@id"]: _to(p["@id"]) for p in parameters}
-    entities = [_file(file) for file in files]
-    for entity in entities:
-        if entity["@id"] in example_of:
-            entity["exampleOfWork"] = example_of[entity["@id"]]
-        if entity["@id"] == MAIN:
-            entity |= workflow
-    return {
-        "@context": [
-            "https://w3id.org/ro/crate/1.1/context",
-            "https://w3id.org/ro/terms/workflow-run/context",
-        ],
-        "@graph": [
-            {
-                "@id": METADATA,
-                "@type": "CreativeWork",
-                "about": _to("./"),
-                "conformsTo": [
-                    _to("https://w3id.org/ro/crate/1.1"),
-                    _to("https://w3id.org/workflowhub/workflow-ro-crate/1.0"),
-                ],
-            },
-            root,
-            *(
-                {"@id": profile, "@type": "CreativeWork", "name": name, "version": version}
-                for profile, (name, version) in PROFILES.items()
-            ),
-            {
-                "@id": LANGUAGE,
-                "@type": "ComputerLanguage",
-                "name": "Snakemake",
-                "identifier": _to(SNAKEMAKE),
-                "url": _to(SNAKEMAKE),
-                "version": settings["snakemake"],
-            },
-            action,
-            _no_license(LICENSE in names),
-            *entities,
-            *(_adapter(folder, names) for folder in adapters),
-            *inputs.addresses,
-            *parameters,
-            *inputs.values,
-            *software,
-        ],
     }
 
 
@@ -258,6 +285,20 @@ def _parameter(identity: str, kind: str, example: str, name: str) -> dict[str, A
         "name": name,
         "workExample": _to(example),
     }
+
+
+def _files(
+    files: Iterable[File], parameters: Iterable[dict[str, Any]], workflow: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """parameters: of the workflow, whose files name them. workflow: of the main file."""
+    example_of = {p["workExample"]["@id"]: _to(p["@id"]) for p in parameters}
+    entities = [_file(file) for file in files]
+    for entity in entities:
+        if entity["@id"] in example_of:
+            entity["exampleOfWork"] = example_of[entity["@id"]]
+        if entity["@id"] == MAIN:
+            entity |= workflow
+    return entities
 
 
 def _file(file: File) -> dict[str, Any]:

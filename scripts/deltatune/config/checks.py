@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from deltatune.config.model import Experiment, FileDataset, LocalModel, PretrainModel, Settings
+from deltatune.config.model import (
+    Experiment,
+    FileDataset,
+    LocalModel,
+    Model,
+    PretrainModel,
+    Settings,
+)
 from deltatune.config.problems import Problem
 from deltatune.core.text import did_you_mean
 from deltatune.metrics.registry import available_metrics
+from deltatune.tasks.base import TaskSettings
 from deltatune.tasks.registry import load_kind
 
 
 def references(settings: Settings) -> Iterator[Problem]:
     """Names that point nowhere, and settings that are each right but wrong together."""
+    yield from _names(settings)
+    yield from _run(settings)
+    for name, task in settings.tasks.items():
+        yield from _task(settings, f"tasks.{name}", task)
+    yield from _margins(settings)
+    for name, model in settings.models.items():
+        yield from _model(settings, f"models.{name}", model)
+    for name, experiment in settings.experiments.items():
+        yield from _experiment(settings, f"experiments.{name}", experiment)
 
-    def unknown(where: str, name: str, section: str, names: Iterable[str]) -> Problem:
-        names = list(names)
-        return Problem(
-            where,
-            f"no {section.rstrip('s')} is called '{name}'{did_you_mean(name, names)}; "
-            f"{section} has {', '.join(names) or 'none'}",
-        )
 
+def _unknown(settings: Settings, where: str, name: str, section: str) -> Problem:
+    names = list(getattr(settings, section))
+    return Problem(
+        where,
+        f"no {section.rstrip('s')} is called '{name}'{did_you_mean(name, names)}; "
+        f"{section} has {', '.join(names) or 'none'}",
+    )
+
+
+def _names(settings: Settings) -> Iterator[Problem]:
     for section in ("datasets", "models", "tasks", "experiments"):
         # Where the file system takes both for the same folder, one would overwrite the other.
         seen: dict[str, str] = {}
@@ -34,31 +54,38 @@ def references(settings: Settings) -> Iterator[Problem]:
                     f"'{name}' and '{other}' differ in case alone, and not every file system tells "
                     "them apart; give one of them another name",
                 )
+
+
+def _run(settings: Settings) -> Iterator[Problem]:
     if settings.run != "all":
         for name in settings.run:
             if name not in settings.experiments:
-                yield unknown("run", name, "experiments", settings.experiments)
+                yield _unknown(settings, "run", name, "experiments")
         if not settings.run:
             yield Problem("run", "name at least one experiment, or write `all`")
     if len(set(settings.seeds)) < len(settings.seeds):
         yield Problem("seeds", f"{settings.seeds} has a seed twice")
-    for name, task in settings.tasks.items():
-        where = f"tasks.{name}"
-        if task.dataset not in settings.datasets:
-            yield unknown(f"{where}.dataset", task.dataset, "datasets", settings.datasets)
-        outputs = load_kind(task.kind).OUTPUTS
-        known = available_metrics(outputs)
-        for metric in task.metrics:
-            if metric not in known:
-                yield Problem(
-                    f"{where}.metrics",
-                    f"'{metric}' is not a metric of {outputs}{did_you_mean(metric, known)}; there "
-                    f"are {', '.join(known)}",
-                )
-        if task.main_metric not in task.metrics:
+
+
+def _task(settings: Settings, where: str, task: TaskSettings) -> Iterator[Problem]:
+    if task.dataset not in settings.datasets:
+        yield _unknown(settings, f"{where}.dataset", task.dataset, "datasets")
+    outputs = load_kind(task.kind).OUTPUTS
+    known = available_metrics(outputs)
+    for metric in task.metrics:
+        if metric not in known:
             yield Problem(
-                f"{where}.main_metric", f"'{task.main_metric}' is not among metrics {task.metrics}"
+                f"{where}.metrics",
+                f"'{metric}' is not a metric of {outputs}{did_you_mean(metric, known)}; there "
+                f"are {', '.join(known)}",
             )
+    if task.main_metric not in task.metrics:
+        yield Problem(
+            f"{where}.main_metric", f"'{task.main_metric}' is not among metrics {task.metrics}"
+        )
+
+
+def _margins(settings: Settings) -> Iterator[Problem]:
     measured = list(dict.fromkeys(m for task in settings.tasks.values() for m in task.metrics))
     for metric in settings.statistics.margins:
         if metric not in measured:
@@ -67,46 +94,48 @@ def references(settings: Settings) -> Iterator[Problem]:
                 f"no task measures '{metric}'{did_you_mean(metric, measured)}; metrics of the "
                 f"tasks are {', '.join(measured)}",
             )
-    for name, model in settings.models.items():
-        if isinstance(model, PretrainModel):
-            for task in model.corpus:
-                if task not in settings.tasks:
-                    yield unknown(f"models.{name}.corpus", task, "tasks", settings.tasks)
-            if model.sequence_length > model.architecture.context:
-                yield Problem(
-                    f"models.{name}.sequence_length",
-                    f"{model.sequence_length} is more than "
-                    f"architecture.context ({model.architecture.context})",
-                )
-        if model.gptq and model.gptq.calibration not in settings.tasks:
-            where = f"models.{name}.gptq.calibration"
-            yield unknown(where, model.gptq.calibration, "tasks", settings.tasks)
-    for name, experiment in settings.experiments.items():
-        where = f"experiments.{name}"
-        if experiment.model not in settings.models:
-            yield unknown(f"{where}.model", experiment.model, "models", settings.models)
-        if experiment.task not in settings.tasks:
-            yield unknown(f"{where}.task", experiment.task, "tasks", settings.tasks)
-        if experiment.model in settings.models and experiment.task in settings.tasks:
-            yield from _fits(settings, where, experiment.model, experiment.task)
-            yield from _can_calibrate(settings, where, experiment)
-        for task in experiment.cross_task or []:
+
+
+def _model(settings: Settings, where: str, model: Model) -> Iterator[Problem]:
+    if isinstance(model, PretrainModel):
+        for task in model.corpus:
             if task not in settings.tasks:
-                yield unknown(f"{where}.cross_task", task, "tasks", settings.tasks)
-            elif task == experiment.task:
-                yield Problem(f"{where}.cross_task", f"'{task}' is the task that it is tuned on")
-            elif experiment.model in settings.models:
-                yield from pair_problems(settings, where, experiment, task)
-        if experiment.published and experiment.task in settings.tasks:
-            measured = settings.tasks[experiment.task].metrics
-            for metric in experiment.published.metrics:
-                if metric not in measured:
-                    yield Problem(
-                        f"{where}.published.metrics",
-                        f"'{metric}' is not measured on "
-                        f"'{experiment.task}'{did_you_mean(metric, measured)}; its metrics are "
-                        f"{', '.join(measured)}",
-                    )
+                yield _unknown(settings, f"{where}.corpus", task, "tasks")
+        if model.sequence_length > model.architecture.context:
+            yield Problem(
+                f"{where}.sequence_length",
+                f"{model.sequence_length} is more than "
+                f"architecture.context ({model.architecture.context})",
+            )
+    if model.gptq and model.gptq.calibration not in settings.tasks:
+        yield _unknown(settings, f"{where}.gptq.calibration", model.gptq.calibration, "tasks")
+
+
+def _experiment(settings: Settings, where: str, experiment: Experiment) -> Iterator[Problem]:
+    if experiment.model not in settings.models:
+        yield _unknown(settings, f"{where}.model", experiment.model, "models")
+    if experiment.task not in settings.tasks:
+        yield _unknown(settings, f"{where}.task", experiment.task, "tasks")
+    if experiment.model in settings.models and experiment.task in settings.tasks:
+        yield from _fits(settings, where, experiment.model, experiment.task)
+        yield from _can_calibrate(settings, where, experiment)
+    for task in experiment.cross_task or []:
+        if task not in settings.tasks:
+            yield _unknown(settings, f"{where}.cross_task", task, "tasks")
+        elif task == experiment.task:
+            yield Problem(f"{where}.cross_task", f"'{task}' is the task that it is tuned on")
+        elif experiment.model in settings.models:
+            yield from pair_problems(settings, where, experiment, task)
+    if experiment.published and experiment.task in settings.tasks:
+        measured = settings.tasks[experiment.task].metrics
+        for metric in experiment.published.metrics:
+            if metric not in measured:
+                yield Problem(
+                    f"{where}.published.metrics",
+                    f"'{metric}' is not measured on "
+                    f"'{experiment.task}'{did_you_mean(metric, measured)}; its metrics are "
+                    f"{', '.join(measured)}",
+                )
 
 
 def pair_problems(

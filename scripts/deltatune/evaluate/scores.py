@@ -42,13 +42,15 @@ def compute_metrics(outputs: pd.DataFrame, settings: MetricsSettings) -> tuple[p
 def write(
     outputs: pd.DataFrame,
     settings: MetricsSettings,
+    split: str,
     *,
     scores: str | Path,
     metrics: str | Path,
     table: str | Path,
 ) -> None:
-    """Score the outputs of a system, and write the scores of every example and the figures, as JSON
-    and as a table. Beside those of answers stands how the system answers, see `behavior`."""
+    """Score the outputs of a system on one split of a task, and write the scores of every example,
+    and the figures as JSON and as a table. Beside those of answers stands how the system answers,
+    see `behavior`."""
     per_example, figures = compute_metrics(outputs, settings)
     beside = {}
     if "answer" in outputs:
@@ -56,7 +58,12 @@ def write(
         beside["behavior"] = behavior.summary(outputs)
     per_example.to_parquet(scores, index=False)
     manifest.write(
-        metrics, packages=["evaluate"], settings=settings.model_dump(), metrics=figures, **beside
+        metrics,
+        packages=["evaluate"],
+        settings=settings.model_dump(),
+        split=split,
+        metrics=figures,
+        **beside,
     )
     pd.DataFrame.from_dict(figures, orient="index").rename_axis("metric").to_csv(
         table, lineterminator="\n"

@@ -66,7 +66,8 @@ class Prompts(Section):
 
 class Questions(Section):
     max_examples: int | None = Field(None, ge=5)
-    """Evaluate only this many test records, evenly spaced over the test split; null: all."""
+    """Evaluate only this many records, evenly spaced over the test split (or the validation split,
+    where that is evaluated); null: all."""
 
 
 class Evaluation(Questions):

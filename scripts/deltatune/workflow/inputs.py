@@ -68,7 +68,7 @@ class Inputs:
     # ------------------------------------------------------------ evaluations and comparisons
 
     def compute_metrics(self, wildcards: Wildcards) -> str:
-        return self._paths.outputs(wildcards.task, wildcards.system)
+        return self._paths.outputs(wildcards.split, wildcards.task, wildcards.system)
 
     def compare_systems(self, wildcards: Wildcards) -> dict[str, Any]:
         return self._paths.evaluated(wildcards.experiment, "scores.parquet", wildcards.task)

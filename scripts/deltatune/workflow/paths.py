@@ -9,7 +9,7 @@ from deltatune.config.model import HubDataset, LocalModel, SampleDataset, UrlDat
 from deltatune.core.paths import RESULTS, ROOT
 from deltatune.evaluate.baselines.registry import BASELINES
 from deltatune.fetch import model as model_files
-from deltatune.workflow.selection import SAMPLES, Selection
+from deltatune.workflow.selection import COMPARED, SAMPLES, Selection
 
 
 class Paths:
@@ -89,15 +89,16 @@ class Paths:
 
     # ------------------------------------------------------------ evaluations and comparisons
 
-    def outputs(self, task: str, system: str) -> str:
-        """The outputs that the metrics of a task are computed from."""
+    def outputs(self, split: str, task: str, system: str) -> str:
+        """The outputs that the metrics of a task are computed from, on one of its splits."""
         output_type = self._selection.output_type(task)
-        return f"{RESULTS}/evaluations/{task}/{system}/{output_type}.parquet"
+        return f"{RESULTS}/evaluations/{split}/{task}/{system}/{output_type}.parquet"
 
     def evaluated(self, experiment: str, file: str, task: str | None = None) -> dict[str, Any]:
-        """{"base": path, "tuned": [paths]} of one file of the evaluations of an experiment."""
+        """{"base": path, "tuned": [paths]} of one file of the evaluations of an experiment that are
+        compared."""
         task = task or self._selection.experiment(experiment).task
-        folder = f"{RESULTS}/evaluations/{task}"
+        folder = f"{RESULTS}/evaluations/{COMPARED}/{task}"
         return {
             "base": f"{folder}/{self._selection.base(experiment)}/{file}",
             "tuned": [f"{folder}/{system}/{file}" for system in self._selection.tuned(experiment)],
@@ -108,11 +109,12 @@ class Paths:
 
     def baselines(self, task: str, file: str) -> dict[str, str]:
         """Name of each plain baseline of a task -> one file of its evaluation."""
-        folder = f"{RESULTS}/evaluations/{task}/baseline"
+        folder = f"{RESULTS}/evaluations/{COMPARED}/{task}/baseline"
         return {name: f"{folder}/{name}/{file}" for name in self._selection.baselines(task)}
 
     def baseline_outputs(self, outputs: str) -> dict[str, list[str]]:
-        """The files of all plain baselines with these outputs, as patterns with {task}."""
+        """The files of all plain baselines with these outputs, as patterns with {split} and
+        {task}."""
         files = {
             "outputs": f"{outputs}.parquet",
             "manifests": f"{outputs}.json",
@@ -120,7 +122,7 @@ class Paths:
             "metrics": "metrics.json",
             "tables": "metrics.csv",
         }
-        folder = f"{RESULTS}/evaluations/{{task}}/baseline"
+        folder = f"{RESULTS}/evaluations/{{split}}/{{task}}/baseline"
         return {
             key: [f"{folder}/{name}/{file}" for name in BASELINES[outputs]]
             for key, file in files.items()

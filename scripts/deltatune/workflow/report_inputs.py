@@ -10,7 +10,7 @@ from deltatune.core.paths import RESULTS
 from deltatune.report.places import exchange
 from deltatune.workflow.params import Params
 from deltatune.workflow.paths import Paths
-from deltatune.workflow.selection import Selection, Wildcards
+from deltatune.workflow.selection import COMPARED, Selection, Wildcards
 
 
 class ReportInputs:
@@ -126,11 +126,11 @@ class ReportInputs:
                 yield "train_adapter", f"{name}, seed {seed}", path
 
     def _evaluation_jobs(self) -> Iterator[tuple[str, str, str]]:
-        selection = self._selection
+        selection, evaluations = self._selection, f"evaluations/{COMPARED}"
         for own in (True, False):
             for name, task in selection.pairs(own):
                 for system in (selection.base(name), *selection.tuned(name)):
-                    folder, where = f"evaluations/{task}/{system}", f"{system} on {task}"
+                    folder, where = f"{evaluations}/{task}/{system}", f"{system} on {task}"
                     for rule, outputs in selection.evaluations(task, own).items():
                         yield rule, where, f"{folder}/{outputs}.json"
                     yield "compute_metrics", where, f"{folder}/metrics.json"
@@ -138,7 +138,7 @@ class ReportInputs:
             # One job for all of a task: the last file that it writes has all of its seconds.
             for name in list(selection.baselines(task))[-1:]:
                 rule = f"fit_{selection.output_type(task).removesuffix('s')}_baselines"
-                yield rule, task, f"evaluations/{task}/baseline/{name}/metrics.json"
+                yield rule, task, f"{evaluations}/{task}/baseline/{name}/metrics.json"
 
     def _task(self, task: str) -> dict[str, Any]:
         baselines = self._selection.baselines(task)

@@ -14,8 +14,9 @@ from deltatune.workflow.selection import Selection, Wildcards
 SEVEN_BILLION = 14.5
 
 
-Needs = dict[str, Callable[..., Any]]
-"""The `resources` of a rule: name -> function of its wildcards and of how often it was tried."""
+Needs = dict[str, Callable[..., Any] | int]
+"""The `resources` of a rule: name -> number, or function of its wildcards and of how often it was
+tried."""
 
 
 class Resources:
@@ -45,6 +46,10 @@ class Resources:
             "gpu_model": lambda wildcards: self.gpu_type(model_of(wildcards)),
             "slurm_partition": lambda wildcards: self.partition(model_of(wildcards)),
         }
+
+    def for_evaluation(self) -> Needs:
+        """A job that evaluates a system, whose outputs are kept to be found again."""
+        return self.with_model(minutes=240) | {"cache_mb": self.cache_mb}
 
     def for_training(self, minutes: int) -> Needs:
         """The same of a training job, whose GPUs are all on one machine."""

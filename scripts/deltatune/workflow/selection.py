@@ -24,7 +24,10 @@ from deltatune.tasks.registry import load_kind
 
 #: Name of a sample dataset -> its file in data/sample.
 SAMPLES = {"instructions": "instructions.json", "prose": "prose.txt", "news": "news.csv"}
-SPLITS = ("train", "validation", "test")
+#: The splits that a system can be evaluated on.
+SPLITS = ("test", "validation")
+#: The one that all is compared and reported on.
+COMPARED = "test"
 #: Outputs of a system -> the rule that makes them.
 EVALUATED_BY = {"answers": "generate_answers", "text": "score_text", "labels": "score_labels"}
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Baseline:
-    """title: what the report calls it. predict: from the training records, the test records that
-    the models are evaluated on, and the kind of the task: the answer, or the label, of each test
-    record. Records have id and the kind's fields."""
+    """title: what the report calls it. predict: from the training records, the records that the
+    models are asked, and the kind of the task: the answer, or the label, of each record that is
+    asked. Records have id and the kind's fields."""
 
     title: str
     predict: Callable[[pd.DataFrame, pd.DataFrame, TaskKind], Sequence[str]]

@@ -19,7 +19,7 @@ from deltatune.tasks.registry import load_kind
 def outputs(
     baseline: Baseline,
     train: pd.DataFrame,
-    test: pd.DataFrame,
+    asked: pd.DataFrame,
     kind: TaskKind,
     prompts: Section,
     chosen: Section,
@@ -30,28 +30,31 @@ def outputs(
     the prompt, and of answers: answer, finished; of labels: predicted, and predicted_calibrated,
     which is the same, as there is no prompt to calibrate on.
     """
-    questions = kind.questions(test, prompts, chosen).reset_index(drop=True).drop(columns="prompt")
-    records = test.set_index("id", drop=False).loc[questions["id"]]
+    questions = kind.questions(asked, prompts, chosen).reset_index(drop=True).drop(columns="prompt")
+    records = asked.set_index("id", drop=False).loc[questions["id"]]
     predicted = list(baseline.predict(train, records, kind))
     if kind.OUTPUTS == "labels":
         return questions.assign(predicted=predicted, predicted_calibrated=predicted)
     return questions.assign(answer=predicted, finished=True)
 
 
-def write(baselines: Mapping[str, Baseline], inputs: Any, files: Any, task: dict[str, Any]) -> None:
-    """Evaluate baselines on a task.
+def write(
+    baselines: Mapping[str, Baseline], inputs: Any, files: Any, task: dict[str, Any], split: str
+) -> None:
+    """Evaluate baselines on one split of a task.
 
-    inputs: `train` and `test`, Parquet files of records. files: for each of the baselines, in
-    their order, the paths `outputs`, `manifests`, `scores`, `metrics` and `tables`.
+    inputs: `train` and `records`, Parquet files: what they learn from, and what they are asked.
+    files: for each of the baselines, in their order, the paths `outputs`, `manifests`, `scores`,
+    `metrics` and `tables`.
     """
     kind = load_kind(task["kind"])
     prompts = kind.Prompts.from_params(task["prompts"])
     chosen = kind.Questions.from_params(task["questions"])
     metrics = MetricsSettings.from_params(task["metrics"])
-    train, test = pd.read_parquet(inputs.train), pd.read_parquet(inputs.test)
+    train, asked = pd.read_parquet(inputs.train), pd.read_parquet(inputs.records)
     for place, (name, baseline) in enumerate(baselines.items()):
         print(f"{name}: {baseline.title}")
-        given = outputs(baseline, train, test, kind, prompts, chosen)
+        given = outputs(baseline, train, asked, kind, prompts, chosen)
         given.to_parquet(files.outputs[place], index=False)
         counts = {}
         if "answer" in given:
@@ -61,6 +64,7 @@ def write(baselines: Mapping[str, Baseline], inputs: Any, files: Any, task: dict
             files.manifests[place],
             packages=["scikit-learn"],
             settings=task,
+            split=split,
             baseline=name,
             title=baseline.title,
             examples=len(given),
@@ -69,6 +73,7 @@ def write(baselines: Mapping[str, Baseline], inputs: Any, files: Any, task: dict
         scores.write(
             given,
             metrics,
+            split,
             scores=files.scores[place],
             metrics=files.metrics[place],
             table=files.tables[place],
