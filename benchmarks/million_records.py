@@ -131,6 +131,7 @@ def measure(folder: Path, count: int, formats: list[str], memory: int | None = N
     """Rows of stage, seconds, cpu, peak_gb: reading each format, then splitting and tokenizing."""
     sys.path.insert(0, str(ROOT / "scripts"))
     from deltatune.data.split_settings import SplitSettings
+    from deltatune.fetch.dataset_settings import DatasetSettings, FileSource
     from deltatune.tasks.registry import load_kind
     from deltatune.tokens.settings import TokenizeSettings
 
@@ -154,9 +155,10 @@ def measure(folder: Path, count: int, formats: list[str], memory: int | None = N
         path = source.with_suffix(f".{format}")
         if format != "csv":
             _in_process(write_as, path, source)
-        settings = {"dataset": "d", "source": "file", "text": False, "format": format}
+        chosen = FileSource(source="file", format=format)
+        settings = DatasetSettings(dataset="d", source=chosen, text=False, columns={}, groups=[])
         names = {n: folder / f"{format}-{n}" for n in ("records", "rejects", "manifest")}
-        add(f"fetch_dataset, {format}", "fetch_dataset", settings | {"columns": {}},
+        add(f"fetch_dataset, {format}", "fetch_dataset", settings.model_dump(mode="json"),
             {"source": path}, names)  # fmt: skip
     parts = {n: folder / f"{n}.parquet" for n in ("train", "validation", "test")}
     facts = {"excluded": folder / "excluded.csv", "manifest": folder / "split.json"}

@@ -8,9 +8,11 @@ with stage.stage(snakemake):
     import pandas as pd
     from deltatune.core import manifest
     from deltatune.data import chunking
+    from deltatune.data.chunk_settings import Chunks
 
+    settings = Chunks.from_params(snakemake.params.settings)
     paragraphs = pd.read_parquet(snakemake.input.records, columns=["text"])["text"]
-    chunks = chunking.chunk_text(paragraphs, **snakemake.params.settings)
+    chunks = chunking.chunk_text(paragraphs, settings.max_words)
     chunks.to_csv(snakemake.output.chunks, index=False, lineterminator="\n")
     source = chunks.attrs["source"]
     Path(snakemake.output.source).write_text(source, encoding="utf-8", newline="\n")

@@ -7,8 +7,9 @@ with stage.stage(snakemake) as terminal:
 
     from deltatune.core import manifest
     from deltatune.fetch import dataset
+    from deltatune.fetch.dataset_settings import DatasetSettings
 
-    settings = snakemake.params.settings
+    settings = DatasetSettings.from_params(snakemake.params.settings)
     source = snakemake.input.get("source")
     facts = dataset.records(
         settings,
@@ -20,7 +21,9 @@ with stage.stage(snakemake) as terminal:
         progress=terminal.progress,
     )
     if facts["rejected"]:
-        name = f"datasets.{settings['dataset']}"
+        name = f"datasets.{settings.dataset}"
         terminal.say(f"{name}: {facts['rejected']} of {facts['rows']} records rejected")
     packages = ["pyarrow", *(["datasets", "huggingface_hub"] if "commit" in facts else [])]
-    manifest.write(snakemake.output.manifest, packages=packages, settings=settings, **facts)
+    manifest.write(
+        snakemake.output.manifest, packages=packages, settings=snakemake.params.settings, **facts
+    )

@@ -7,11 +7,14 @@ with stage.stage(snakemake) as terminal:
 
     from deltatune.core import manifest
     from deltatune.fetch import model
+    from deltatune.fetch.model_settings import ModelSettings
 
-    settings = snakemake.params.settings
+    settings = ModelSettings.from_params(snakemake.params.settings)
     folder = Path(snakemake.output.model)
     facts = model.fetch(settings, folder, terminal.progress)
     hashes = hashing.write_hashes(folder, snakemake.output.weights)
     # All but the weights: a chat template or a list of special tokens changes a tokenizer, too.
     hashing.write_hashes(folder, snakemake.output.tokenizer, without="*.safetensors*")
-    manifest.write(snakemake.output.manifest, settings=settings, hashes=hashes, **facts)
+    manifest.write(
+        snakemake.output.manifest, settings=snakemake.params.settings, hashes=hashes, **facts
+    )

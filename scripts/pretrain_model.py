@@ -8,12 +8,13 @@ with stage.stage(snakemake) as terminal:
     import pandas as pd
     from deltatune.core import manifest
     from deltatune.models import device, pretrain
+    from deltatune.models.pretrain_settings import PretrainSettings
     from deltatune.tasks.registry import load_kind
 
-    settings = snakemake.params.settings
-    device.prepare(settings["seed"], settings["threads"])
+    settings = PretrainSettings.from_params(snakemake.params.settings)
+    device.prepare(settings.seed, settings.threads)
     texts = []
-    for kind, path in zip(settings["corpus"].values(), snakemake.input.corpus, strict=True):
+    for kind, path in zip(settings.corpus.values(), snakemake.input.corpus, strict=True):
         records = pd.read_parquet(path).to_dict("records")
         texts += [load_kind(kind).plain_text(record) for record in records]
     output = Path(snakemake.output.model)
@@ -23,7 +24,7 @@ with stage.stage(snakemake) as terminal:
     manifest.write(
         snakemake.output.manifest,
         packages=["torch", "transformers", "tokenizers"],
-        settings=settings,
+        settings=snakemake.params.settings,
         hashes=hashes,
         **figures,
     )

@@ -13,6 +13,7 @@ import torch
 from deltatune.core import hashing
 from deltatune.core.errors import UserError
 from deltatune.models import device, gptq, quantization, upstream
+from deltatune.models.gptq_settings import QuantizeSettings
 from deltatune.models.load import load_base, load_system
 from deltatune.train.losses import mean_loss
 from deltatune.train.train import train
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 CPU = device.Compute("cpu", torch.float32, "a test")
 SHAPE = {"hidden_size": 64, "intermediate_size": 96}
-SETTINGS = {"model": "tiny", "bits": 4, "group_size": 32, "samples": 24, "seed": 0}
+SETTINGS = QuantizeSettings(model="tiny", group_size=32, samples=24)
 
 
 def packed(count, seed=0):
@@ -54,7 +55,7 @@ def base(tmp_path_factory):
 def quantized(base, tmp_path_factory):
     """(folder, facts)"""
     output = tmp_path_factory.mktemp("quantized") / "model"
-    samples = gptq.calibration(packed(40), SETTINGS["samples"], 0, SETTINGS["seed"])
+    samples = gptq.calibration(packed(40), SETTINGS.samples, 0, SETTINGS.seed)
     return output, gptq.quantize(base, samples, SETTINGS, CPU, output)
 
 
@@ -90,7 +91,7 @@ def test_the_same_text_gives_the_same_bytes_and_leaves_nothing_else(
     folder, _ = quantized
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    samples = gptq.calibration(packed(40), SETTINGS["samples"], 0, SETTINGS["seed"])
+    samples = gptq.calibration(packed(40), SETTINGS.samples, 0, SETTINGS.seed)
     gptq.quantize(base, samples, SETTINGS, CPU, tmp_path / "model")
     assert not list((tmp_path / "here").iterdir())
     hashes = hashing.write_hashes(folder, tmp_path / "one.sha256")
@@ -124,7 +125,7 @@ def test_its_error_on_the_calibration_text_is_less_than_that_of_rounding(base, q
     inputs = []
     module = dict(plain.named_modules())[name]
     module.register_forward_pre_hook(lambda m, a: inputs.append(a[0].flatten(0, 1)))
-    samples = gptq.calibration(packed(40), SETTINGS["samples"], 0, SETTINGS["seed"])
+    samples = gptq.calibration(packed(40), SETTINGS.samples, 0, SETTINGS.seed)
     with torch.no_grad():
         for sample in samples:
             plain(input_ids=torch.tensor([sample["input_ids"]]), use_cache=False)
@@ -228,7 +229,7 @@ def test_dora_is_refused_with_what_peft_says(quantized, tmp_path):
 
 
 def test_groups_that_do_not_divide_the_layers_are_refused(base, quantized, tmp_path):
-    other = SETTINGS | {"group_size": 128}
+    other = SETTINGS.model_copy(update={"group_size": 128})
     with pytest.raises(UserError, match=r"models\.tiny\.gptq\.group_size: 128.*64 and 96"):
         gptq.quantize(base, [], other, CPU, tmp_path / "model")
     with pytest.raises(UserError, match="quantized already"):

@@ -13,6 +13,7 @@ import pytest
 from deltatune.core.errors import UserError
 from deltatune.data.chunking import chunk_text
 from deltatune.fetch import dataset, download
+from deltatune.fetch.dataset_settings import DatasetSettings
 from deltatune.workflow.flow import Flow
 from fetch_process import project
 
@@ -33,7 +34,7 @@ def get(tmp_path):
         assert flow.paths.source("x") == []
         records = tmp_path / "records.parquet"
         facts = dataset.records(
-            flow.params.fetch_dataset(SimpleNamespace(dataset="x")),
+            DatasetSettings.from_params(flow.params.fetch_dataset(SimpleNamespace(dataset="x"))),
             None,
             write=records,
             rejects=tmp_path / "rejects.csv",

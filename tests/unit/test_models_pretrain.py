@@ -4,12 +4,14 @@ import torch
 from deltatune.core import hashing
 from deltatune.core.errors import UserError
 from deltatune.models.pretrain import pretrain, train_tokenizer
+from deltatune.models.pretrain_settings import Pretraining
 from deltatune.tokens.ids import text_ids
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 SETTINGS = {
+    "source": "pretrain",
     "architecture": {
         "vocab_size": 300,
         "hidden_size": 16,
@@ -28,7 +30,7 @@ SETTINGS = {
 
 
 def make(folder, texts=tiny.TEXTS, **changes):
-    return pretrain(texts, SETTINGS | changes, folder, progress=lambda text: None)
+    return pretrain(texts, Pretraining(**SETTINGS | changes), folder, progress=lambda text: None)
 
 
 def hashes(folder):
@@ -70,7 +72,8 @@ def test_what_is_saved_loads_as_an_ordinary_folder_and_its_figures_are_true(tmp_
 @pytest.mark.parametrize("steps", [1, 2, 9, 10, 11, 19, 20])
 def test_any_number_of_steps(tmp_path, steps):
     messages = []
-    pretrain(tiny.TEXTS, SETTINGS | {"steps": steps}, tmp_path / "model", messages.append)
+    chosen = Pretraining(**SETTINGS | {"steps": steps})
+    pretrain(tiny.TEXTS, chosen, tmp_path / "model", messages.append)
     assert len(messages) == steps
 
 

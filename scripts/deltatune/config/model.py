@@ -6,17 +6,25 @@ A kind of task has its own section: `deltatune.tasks.<kind>.Settings`.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
-from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from deltatune.compare.settings import Inference
-from deltatune.core.schema import Name, RepoId, Revision, Section, Seed
+from deltatune.core.schema import Name, Section, Seed
 from deltatune.core.text import did_you_mean
-from deltatune.data.formats import SUFFIXES, TEXT_SUFFIXES
+from deltatune.data.chunk_settings import Chunks
+from deltatune.fetch.dataset_settings import (
+    Columns,
+    FileSource,
+    HubSource,
+    SampleSource,
+    UrlSource,
+)
+from deltatune.fetch.model_settings import HubRepository, LocalFolder
 from deltatune.models import gpus
+from deltatune.models.gptq_settings import Quantizing
+from deltatune.models.pretrain_settings import Pretraining
 from deltatune.models.settings import Lora, Quantization
 from deltatune.report.settings import Report
 from deltatune.train.settings import Training
@@ -24,97 +32,30 @@ from deltatune.train.settings import Training
 # ---------------------------------------------------------------- datasets
 
 
-class Chunks(Section):
-    max_words: int = Field(200, ge=8, le=100_000)
-    """Maximum length of a chunk of plain text, in words; chunks end at a sentence boundary."""
-
-
 class Dataset(Section):
-    columns: dict[str, str | list[str]] = {}
+    columns: Columns = {}
     """Field of the task -> column of the file, or a list of columns to join with a space.
     Empty: every column under its own name."""
     chunks: Chunks = Chunks()
     """How plain text is chunked; other formats ignore it."""
 
 
-class SampleDataset(Dataset):
-    source: Literal["sample"]
+class SampleDataset(Dataset, SampleSource):
     name: Literal["instructions", "prose", "news"]
     """One of the datasets in data/sample."""
 
 
-class FileDataset(Dataset):
-    source: Literal["file"]
+class FileDataset(Dataset, FileSource):
     path: str = Field(min_length=1)
     """The file, relative to the working directory of snakemake."""
-    format: Literal["csv", "tsv", "json", "jsonl", "parquet", "txt"] | None = None
-    """Format of the file; default: that of its suffix."""
 
 
-class HubDataset(Dataset):
+class HubDataset(Dataset, HubSource):
     """A dataset of the Hugging Face Hub."""
 
-    source: Literal["hub"]
-    id: RepoId
-    """Repository, such as tatsu-lab/alpaca."""
-    config: str | None = None
-    """Configuration (subset), if it has several."""
-    split: str = Field("train", pattern=r"^\w+(\.\w+)*$")
-    """The split to read; tasks make their own splits of it."""
-    revision: Revision
-    """Commit or tag, so that the run is reproducible."""
 
-
-# Parameters of a URL that grant access: ?token=, ?X-Amz-Signature=, ?sig=, ?api_key=.
-_SECRET = re.compile(
-    r"token|secret|passw|pwd|signature|credential|api[-_.]?key|access[-_.]?key|^(sig|auth|key)$",
-    re.IGNORECASE,
-)
-
-
-def _parameters(parts: SplitResult) -> list[str]:
-    """Names of the parameters in the query and the fragment of a URL."""
-    behind = [*parts.query.split("&"), *parts.fragment.split("&")]
-    return [unquote(one.partition("=")[0]) for one in behind if "=" in one]
-
-
-class UrlDataset(Dataset):
+class UrlDataset(Dataset, UrlSource):
     """A file at a URL."""
-
-    source: Literal["url"]
-    url: str
-    """http or https."""
-    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
-    """Checksum of the file, verified after the download."""
-    format: Literal["csv", "tsv", "json", "jsonl", "parquet", "txt"] | None = None
-    """Format of the file; default: that of the suffix of the URL."""
-    gutenberg: bool | Literal["auto"] = "auto"
-    """Remove the header and footer of Project Gutenberg; auto: if the text has them."""
-
-    @model_validator(mode="after")
-    def _fetchable(self) -> UrlDataset:
-        try:
-            parts = urlsplit(self.url)
-        except ValueError as error:
-            raise ValueError(f"url: not a valid URL: {error}") from None
-        secret = "@" in parts.netloc or any(map(_SECRET.search, _parameters(parts)))
-        if secret:
-            raise ValueError(
-                "url: a URL with a password, a token or a signature would be written to the "
-                "manifest and the report; download the file by hand and use `source: file`"
-            )
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"url: '{self.url}' must begin with https:// or http:// and a host")
-        if self.format is None and self.suffix not in (*SUFFIXES, *TEXT_SUFFIXES):
-            raise ValueError(
-                f"format: this key is required, as '{self.url}' does not end in .csv, .json, .txt "
-                "or another known suffix"
-            )
-        return self
-
-    @property
-    def suffix(self) -> str:
-        return Path(urlsplit(self.url).path).suffix.lower()
 
 
 AnyDataset = Annotated[
@@ -124,21 +65,12 @@ AnyDataset = Annotated[
 # ---------------------------------------------------------------- models
 
 
-class Gptq(Section):
+class Gptq(Quantizing):
     """How GPTQ quantizes a model (Frantar et al. 2022): layer by layer, minimizing the error of the
     layer's output on calibration text."""
 
     calibration: str
     """Task whose packed training rows are the calibration data."""
-    bits: Literal[2, 3, 4, 8] = 4
-    """Bits per weight."""
-    group_size: Literal[-1, 16, 32, 64, 128, 256, 512, 1024] = 128
-    """Weights of a row that share a scale, or -1 for the whole row; it must divide the input width
-    of every layer."""
-    samples: int = Field(128, ge=1, le=1_000_000)
-    """Number of calibration rows, sampled at random."""
-    seed: Seed = 0
-    """Seed of the sampling."""
 
 
 class Model(Section):
@@ -146,71 +78,19 @@ class Model(Section):
     """Required by experiments with `quantization: gptq`, ignored by others."""
 
 
-class Architecture(Section):
-    vocab_size: int = Field(1536, ge=300, le=65_536)
-    """Vocabulary of the byte-level BPE tokenizer, including the 256 bytes and special tokens."""
-    hidden_size: int = Field(256, ge=16, le=65_536)
-    """Width of the residual stream."""
-    intermediate_size: int = Field(704, ge=16, le=1_048_576)
-    """Width of the gated feed-forward layer."""
-    layers: int = Field(3, ge=1, le=1000)
-    """Number of transformer blocks."""
-    heads: int = Field(8, ge=1, le=1024)
-    """Attention heads; hidden_size must be an even multiple of it."""
-    kv_heads: int = Field(4, ge=1, le=1024)
-    """Key and value heads (grouped-query attention); must divide heads."""
-    context: int = Field(512, ge=32, le=1_048_576)
-    """Maximum sequence length, in tokens."""
-
-    @model_validator(mode="after")
-    def _divides(self) -> Architecture:
-        if self.hidden_size % self.heads or (self.hidden_size // self.heads) % 2:
-            raise ValueError(
-                f"hidden_size ({self.hidden_size}) must be an even multiple of heads ({self.heads})"
-            )
-        if self.heads % self.kv_heads:
-            raise ValueError(f"kv_heads ({self.kv_heads}) must divide heads ({self.heads})")
-        return self
-
-
-class PretrainModel(Model):
+class PretrainModel(Model, Pretraining):
     """A small Mistral, pre-trained here on the training text of some tasks."""
 
-    source: Literal["pretrain"]
     corpus: list[str] = Field(min_length=1)
     """Tasks whose training splits are the corpus; validation and test splits are never used."""
-    architecture: Architecture = Architecture()
-    """Size of the model and its tokenizer."""
-    steps: int = Field(440, ge=1, le=100_000_000)
-    """Optimizer steps."""
-    batch_tokens: int = Field(1024, ge=64, le=100_000_000)
-    """Tokens per optimizer step."""
-    sequence_length: int = Field(128, ge=16, le=1_048_576)
-    """Tokens per training sequence."""
-    learning_rate: float = Field(3e-3, gt=0)
-    """Peak learning rate of the one-cycle schedule."""
-    seed: Seed = 0
-    """Seed of the initial weights and of the order of the text."""
-    threads: int = Field(2, ge=1, le=256)
-    """CPU threads; changes the result, because floating-point sums depend on their order."""
 
 
-class LocalModel(Model):
+class LocalModel(Model, LocalFolder):
     """A local folder in the Hugging Face format."""
 
-    source: Literal["local"]
-    path: str = Field(min_length=1)
-    """The folder with config.json, the tokenizer and safetensors weights."""
 
-
-class HubModel(Model):
+class HubModel(Model, HubRepository):
     """A model of the Hugging Face Hub; safetensors weights only, no code from its repository."""
-
-    source: Literal["hub"]
-    id: RepoId
-    """Repository, such as mistralai/Mistral-7B-v0.1."""
-    revision: Revision
-    """Commit or tag, so that the run is reproducible."""
 
 
 AnyModel = Annotated[PretrainModel | LocalModel | HubModel, Field(discriminator="source")]

@@ -14,10 +14,11 @@ from deltatune.core.errors import UserError
 from deltatune.data import gutenberg
 from deltatune.data.readers import read
 from deltatune.fetch import download
+from deltatune.fetch.dataset_settings import DatasetSettings, HubSource, SampleSource, UrlSource
 
 
 def records(
-    settings: dict[str, Any],
+    settings: DatasetSettings,
     source: Path | None,
     write: Path,
     rejects: Path,
@@ -26,42 +27,37 @@ def records(
 ) -> dict[str, Any]:
     """Write records.parquet and rejects.csv of one dataset.
 
-    settings: as `workflow.Flow.dataset` gives them. source: its file, for sample and file.
-    downloads: folder for what comes from an address. Returns counts and, for the manifest, what
-    was read. Raises UserError that says what to do.
+    source: its file, for sample and file. downloads: folder for what comes from an address.
+    Returns counts and, for the manifest, what was read. Raises UserError that says what to do.
     """
-    where = f"datasets.{settings['dataset']}"
+    where, chosen = f"datasets.{settings.dataset}", settings.source
     out = {"write": write, "rejects": rejects, "where": where}
-    groups = settings.get("groups", [])
-    if settings["source"] == "hub":
+    table = {"columns": settings.columns, "groups": settings.groups}
+    if isinstance(chosen, HubSource):
         from deltatune.fetch import hub
 
-        asked = {key: settings[key] for key in ("id", "config", "split", "revision")}
-        split_records, facts = hub.dataset(**asked, where=where, progress=progress)
-        columns = settings["columns"]
-        return facts | read.read_rows(
-            split_records, f"'{settings['id']}'", columns, **out, groups=groups
+        split_records, facts = hub.dataset(
+            chosen.id, chosen.config, chosen.split, chosen.revision, where, progress
         )
-    facts = {}
-    if settings["source"] == "url":
-        source = _download(settings, downloads, where, progress)
-        facts = {"source_sha256": hashing.file_hash(source)}
-        if settings["text"]:
-            source, stripped = _book(source, settings["gutenberg"], where)
+        return facts | read.read_rows(split_records, f"'{chosen.id}'", **table, **out)
+    facts: dict[str, Any] = {}
+    if isinstance(chosen, UrlSource):
+        source = _download(chosen, downloads, where, progress)
+        facts["source_sha256"] = hashing.file_hash(source)
+        if settings.text:
+            source, stripped = _book(source, chosen.gutenberg, where)
             facts |= stripped
     else:
-        facts = {"source_sha256": hashing.file_hash(source)}
-    if settings["text"]:
+        facts["source_sha256"] = hashing.file_hash(source)
+    if settings.text:
         return facts | read.read_text(source, **out)
-    columns = settings["columns"]
-    return facts | read.read_records(source, settings["format"], columns, **out, groups=groups)
+    format = None if isinstance(chosen, SampleSource) else chosen.format
+    return facts | read.read_records(source, format, **table, **out)
 
 
-def _download(
-    settings: dict[str, Any], folder: Path, where: str, progress: Callable[[str], None]
-) -> Path:
+def _download(chosen: UrlSource, folder: Path, where: str, progress: Callable[[str], None]) -> Path:
     """The file behind the address; one that is here already is taken as it is."""
-    url, sha256 = settings["url"], settings["sha256"]
+    url, sha256 = chosen.url, chosen.sha256
     name = unquote(urlsplit(url).path).rpartition("/")[2] or "file"
     path = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name[-80:]}"
     if path.is_file() and sha256 in (None, hashing.file_hash(path)):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deltatune.core.errors import UserError
+from deltatune.fetch.model_settings import LocalFolder, ModelSettings
 
 BESIDE = ("*.json", "*.model", "*.txt", "*.jinja")
 """What is taken beside the weights: configuration, tokenizer, chat template."""
@@ -17,21 +18,20 @@ _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 _WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
 
 
-def fetch(settings: dict[str, Any], target: Path, progress: Callable[[str], None]) -> dict:
+def fetch(settings: ModelSettings, target: Path, progress: Callable[[str], None]) -> dict:
     """Fill the folder `target` with links to the files of a model, from where its source says.
 
-    settings: as `workflow.Flow.model` gives them. Returns facts for the manifest. Raises UserError
-    that says what to do.
+    Returns facts for the manifest. Raises UserError that says what to do.
     """
-    where = f"models.{settings['model']}"
-    if settings["source"] == "local":
-        return link(Path(settings["path"]), target, f"{where}.path")
+    where, source = f"models.{settings.model}", settings.source
+    if isinstance(source, LocalFolder):
+        return link(Path(source.path), target, f"{where}.path")
     from deltatune.fetch import hub
 
     def wanted(names: list[str]) -> list[str]:
-        return choose(names, settings["id"], f"{where}.id")
+        return choose(names, source.id, f"{where}.id")
 
-    folder, facts = hub.model(settings["id"], settings["revision"], wanted, where, progress)
+    folder, facts = hub.model(source.id, source.revision, wanted, where, progress)
     return facts | link(folder, target, f"{where}.id")
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from deltatune.core.errors import UserError
 from deltatune.models import upstream
 from deltatune.models.device import Compute
+from deltatune.models.gptq_settings import QuantizeSettings
 from deltatune.models.quantization import require_gptq
 
 # What is not the tokenizer's or the model card's: quantizing writes its own.
@@ -40,16 +41,15 @@ def calibration(rows: Any, samples: int, padding: int, seed: int) -> list[dict[s
 def quantize(
     folder: Path,
     samples: list[dict[str, list[int]]],
-    settings: dict,
+    settings: QuantizeSettings,
     compute: Compute,
     output: Path,
 ) -> dict[str, Any]:
     """Quantize the linear layers of the model in `folder` and write it to `output`.
 
-    samples: see `calibration`. settings: bits and group_size of `settings.Gptq`. The tokenizer is
-    copied, so that `output` is a folder like any other model's, and the same input gives the same
-    bytes. Returns facts for the manifest. Raises UserError where the packages are missing, or the
-    groups do not divide the layers.
+    samples: see `calibration`. The tokenizer is copied, so that `output` is a folder like any other
+    model's, and the same input gives the same bytes. Returns facts for the manifest. Raises
+    UserError where the packages are missing, or the groups do not divide the layers.
     """
     require_gptq()
     _require_quantizable(folder, settings)
@@ -59,8 +59,8 @@ def quantize(
     # gptqmodel leaves a log in the folder that it is run in.
     with tempfile.TemporaryDirectory() as scratch, chdir(scratch):
         config = QuantizeConfig(
-            bits=settings["bits"],
-            group_size=settings["group_size"],
+            bits=settings.bits,
+            group_size=settings.group_size,
             sym=True,
             desc_act=False,
             # The others compile C++ when they are first used.
@@ -88,18 +88,18 @@ def quantize(
     }
 
 
-def _require_quantizable(folder: Path, settings: dict) -> None:
+def _require_quantizable(folder: Path, settings: QuantizeSettings) -> None:
     """gptqmodel would stop with an error of its own, after minutes of loading."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    where = f"models.{settings['model']}"
+    where = f"models.{settings.model}"
     if "quantization_config" in config:
         raise UserError(
             f"{where}: the model is quantized already; GPTQ needs one in 16 or 32 bits."
         )
     widths = [config[key] for key in ("hidden_size", "intermediate_size") if key in config]
-    if any(width % max(settings["group_size"], 32) for width in widths):
+    if any(width % max(settings.group_size, 32) for width in widths):
         raise UserError(
-            f"{where}.gptq.group_size: {settings['group_size']} does not divide the widths of the "
+            f"{where}.gptq.group_size: {settings.group_size} does not divide the widths of the "
             f"layers, {' and '.join(map(str, widths))}, which must be multiples of 32 too."
         )
 

@@ -12,6 +12,7 @@ from tokenizers.models import BPE
 from transformers import MistralConfig, MistralForCausalLM, PreTrainedTokenizerFast
 
 from deltatune.core.errors import UserError
+from deltatune.models.pretrain_settings import Pretraining
 from deltatune.tokens.ids import text_ids
 
 SPECIAL = ["<unk>", "<s>", "</s>"]
@@ -44,26 +45,26 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
 
 def pretrain(
     texts: list[str],
-    settings: dict,
+    settings: Pretraining,
     output: Path,
     progress: Callable[[str], None] = print,
 ) -> dict:
     """Train tokenizer and model on the texts and save both as one Hugging Face folder.
 
-    settings: the fields of `settings.PretrainModel`. Returns counts and losses (nats per token)
-    for the manifest. Raises UserError where the texts are shorter than one training sequence.
+    Returns counts and losses (nats per token) for the manifest. Raises UserError where the texts
+    are shorter than one training sequence.
     """
-    torch.manual_seed(settings["seed"])
-    shape = settings["architecture"]
-    tokenizer = train_tokenizer(texts, shape["vocab_size"])
+    torch.manual_seed(settings.seed)
+    shape = settings.architecture
+    tokenizer = train_tokenizer(texts, shape.vocab_size)
     config = MistralConfig(
         vocab_size=len(tokenizer),
-        hidden_size=shape["hidden_size"],
-        intermediate_size=shape["intermediate_size"],
-        num_hidden_layers=shape["layers"],
-        num_attention_heads=shape["heads"],
-        num_key_value_heads=shape["kv_heads"],
-        max_position_embeddings=shape["context"],
+        hidden_size=shape.hidden_size,
+        intermediate_size=shape.intermediate_size,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.kv_heads,
+        max_position_embeddings=shape.context,
         sliding_window=None,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
@@ -73,7 +74,7 @@ def pretrain(
     documents = text_ids(texts, tokenizer)
     bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
     stream = torch.tensor([i for ids in documents for i in (bos, *ids, eos)])
-    length = settings["sequence_length"]
+    length = settings.sequence_length
     if len(stream) <= length:
         raise UserError(
             f"The corpus has {len(stream)} tokens, less than one training sequence of {length}. "
@@ -87,28 +88,28 @@ def pretrain(
         "parameters": sum(p.numel() for p in model.parameters()),
         "vocabulary": len(tokenizer),
         "corpus_tokens": len(stream),
-        "trained_tokens": settings["steps"] * _rows(settings) * length,
+        "trained_tokens": settings.steps * _rows(settings) * length,
         "first_loss": losses[0],
         "last_loss": sum(losses[-10:]) / len(losses[-10:]),
     }
 
 
-def _optimize(model, stream, settings: dict, progress: Callable[[str], None]) -> list[float]:
+def _optimize(model, stream, settings: Pretraining, progress: Callable[[str], None]) -> list[float]:
     """AdamW under a one-cycle schedule over random windows of the token stream."""
-    steps, length = settings["steps"], settings["sequence_length"]
+    steps, length = settings.steps, settings.sequence_length
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings["learning_rate"], betas=(0.9, 0.95), weight_decay=0.1
+        model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.95), weight_decay=0.1
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
-        max_lr=settings["learning_rate"],
+        max_lr=settings.learning_rate,
         total_steps=steps,
         # A tenth of the steps to warm up. OneCycleLR divides by zero where that is one step.
         pct_start=min(0.1, steps // 10 / steps) if steps >= 20 else 0.5 / steps,
     )
     model.train()
     losses = []
-    batches = _batches(stream, _rows(settings), length, steps, settings["seed"])
+    batches = _batches(stream, _rows(settings), length, steps, settings.seed)
     for step, batch in enumerate(batches):
         loss = model(input_ids=batch, labels=batch, use_cache=False).loss
         loss.backward()
@@ -126,9 +127,9 @@ def _optimize(model, stream, settings: dict, progress: Callable[[str], None]) ->
     return losses
 
 
-def _rows(settings: dict) -> int:
+def _rows(settings: Pretraining) -> int:
     """Sequences of one optimizer step."""
-    return max(1, settings["batch_tokens"] // settings["sequence_length"])
+    return max(1, settings.batch_tokens // settings.sequence_length)
 
 
 def _batches(

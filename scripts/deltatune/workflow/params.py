@@ -21,9 +21,19 @@ from deltatune.core.paths import RESULTS, ROOT
 from deltatune.core.schema import Section
 from deltatune.data.records import group_columns
 from deltatune.data.split_settings import SplitSettings
+from deltatune.fetch.dataset_settings import (
+    DatasetSettings,
+    FileSource,
+    HubSource,
+    SampleSource,
+    UrlSource,
+)
+from deltatune.fetch.model_settings import HubRepository, LocalFolder, ModelSettings
 from deltatune.metrics.metadata import metadata
 from deltatune.metrics.settings import MetricsSettings
+from deltatune.models.gptq_settings import QuantizeSettings
 from deltatune.models.merge_settings import MergeSettings
+from deltatune.models.pretrain_settings import PretrainSettings
 from deltatune.report.figures.settings import (
     ConfusionSettings,
     DifferencesSettings,
@@ -37,6 +47,11 @@ from deltatune.train.settings import Base, TrainSettings
 from deltatune.workflow import user_files
 from deltatune.workflow.paths import Paths
 from deltatune.workflow.selection import Selection, Wildcards
+
+
+def _source(chosen: Section, *sources: type[Section]) -> Section:
+    """What a stage reads of where a dataset or a model comes from. sources: the models of that."""
+    return next(source for source in sources if isinstance(chosen, source)).part_of(chosen)
 
 
 class Params:
@@ -61,19 +76,15 @@ class Params:
         return self.content(*self._paths.model_source(wildcards.model))
 
     def fetch_dataset(self, wildcards: Wildcards) -> dict:
-        """The settings of a dataset, the file's content apart."""
         name = wildcards.dataset
-        chosen = self._plain["datasets"][name]
-        # A file's content is a param of its own; what is fetched is known by these settings alone.
-        apart = ("chunks", "path", "name")
-        fields = {key: value for key, value in chosen.items() if key not in apart}
-        # The order of the columns changes no result.
-        fields["columns"] = dict(sorted(fields["columns"].items()))
-        is_text = self._selection.is_text(name)
-        groups = [] if is_text or not fields["columns"] else self._group_columns(name)
-        if groups:
-            fields["groups"] = groups
-        return {"dataset": name, "text": is_text, "format": None, **fields}
+        chosen, is_text = self._settings.datasets[name], self._selection.is_text(name)
+        return DatasetSettings(
+            dataset=name,
+            source=_source(chosen, SampleSource, FileSource, HubSource, UrlSource),
+            text=is_text,
+            columns=chosen.columns,
+            groups=[] if is_text or not chosen.columns else self._group_columns(name),
+        ).model_dump(mode="json")
 
     def _group_columns(self, dataset: str) -> list[str]:
         """The columns of a dataset that only `split.group` of its tasks asks for."""
@@ -82,7 +93,7 @@ class Params:
         return sorted(columns - set(self._settings.datasets[dataset].columns))
 
     def chunk_text(self, wildcards: Wildcards) -> dict:
-        return self._plain["datasets"][wildcards.dataset]["chunks"]
+        return self._settings.datasets[wildcards.dataset].chunks.model_dump(mode="json")
 
     def split_dataset(self, wildcards: Wildcards) -> dict:
         return self.split(wildcards.task)
@@ -118,20 +129,20 @@ class Params:
     # ------------------------------------------------------------ models
 
     def pretrain_model(self, wildcards: Wildcards) -> dict:
-        """What making a model depends on, the kinds of its corpus's tasks included."""
-        chosen = self.fetch_model(wildcards)
-        return chosen | {"corpus": {task: self._selection.kind(task) for task in chosen["corpus"]}}
+        chosen = self._settings.models[wildcards.model]
+        corpus = {task: self._selection.kind(task) for task in chosen.corpus}
+        settings = PretrainSettings.part_of(chosen, model=wildcards.model, corpus=corpus)
+        return settings.model_dump(mode="json")
 
     def fetch_model(self, wildcards: Wildcards) -> dict:
-        chosen = {"model": wildcards.model, **self._plain["models"][wildcards.model]}
-        # What is done with it once it is there.
-        del chosen["gptq"]
-        return chosen
+        chosen = self._settings.models[wildcards.model]
+        source = _source(chosen, LocalFolder, HubRepository)
+        return ModelSettings(model=wildcards.model, source=source).model_dump(mode="json")
 
     def quantize_model(self, wildcards: Wildcards) -> dict:
-        """Its weights and the calibration text apart."""
-        chosen = self._plain["models"][wildcards.model]["gptq"]
-        return {"model": wildcards.model} | {k: chosen[k] for k in chosen if k != "calibration"}
+        chosen = self._settings.models[wildcards.model].gptq
+        settings = QuantizeSettings.part_of(chosen, model=wildcards.model)
+        return settings.model_dump(mode="json")
 
     def train_adapter(self, wildcards: Wildcards) -> dict:
         return self.training(wildcards.experiment, wildcards.seed)

@@ -1,0 +1,118 @@
+"""What the records of a dataset depend on, as types. Needs no network client to be imported."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from deltatune.core.schema import RepoId, Revision, Section
+from deltatune.data.formats import SUFFIXES, TEXT_SUFFIXES
+
+Columns = dict[str, str | list[str]]
+
+Format = Literal["csv", "tsv", "json", "jsonl", "parquet", "txt"]
+
+
+class SampleSource(Section):
+    """A file in data/sample; its content is a param of its own."""
+
+    source: Literal["sample"]
+
+
+class FileSource(Section):
+    """A file of the user; its content is a param of its own."""
+
+    source: Literal["file"]
+    format: Format | None = None
+    """Format of the file; default: that of its suffix."""
+
+
+class HubSource(Section):
+    """A dataset of the Hugging Face Hub."""
+
+    source: Literal["hub"]
+    id: RepoId
+    """Repository, such as tatsu-lab/alpaca."""
+    config: str | None = None
+    """Configuration (subset), if it has several."""
+    split: str = Field("train", pattern=r"^\w+(\.\w+)*$")
+    """The split to read; tasks make their own splits of it."""
+    revision: Revision
+    """Commit or tag, so that the run is reproducible."""
+
+
+# Parameters of a URL that grant access: ?token=, ?X-Amz-Signature=, ?sig=, ?api_key=.
+_SECRET = re.compile(
+    r"token|secret|passw|pwd|signature|credential|api[-_.]?key|access[-_.]?key|^(sig|auth|key)$",
+    re.IGNORECASE,
+)
+
+
+def _parameters(parts: SplitResult) -> list[str]:
+    """Names of the parameters in the query and the fragment of a URL."""
+    behind = [*parts.query.split("&"), *parts.fragment.split("&")]
+    return [unquote(one.partition("=")[0]) for one in behind if "=" in one]
+
+
+class UrlSource(Section):
+    """A file at a URL."""
+
+    source: Literal["url"]
+    url: str
+    """http or https."""
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    """Checksum of the file, verified after the download."""
+    format: Format | None = None
+    """Format of the file; default: that of the suffix of the URL."""
+    gutenberg: bool | Literal["auto"] = "auto"
+    """Remove the header and footer of Project Gutenberg; auto: if the text has them."""
+
+    @model_validator(mode="after")
+    def _fetchable(self) -> UrlSource:
+        try:
+            parts = urlsplit(self.url)
+        except ValueError as error:
+            raise ValueError(f"url: not a valid URL: {error}") from None
+        secret = "@" in parts.netloc or any(map(_SECRET.search, _parameters(parts)))
+        if secret:
+            raise ValueError(
+                "url: a URL with a password, a token or a signature would be written to the "
+                "manifest and the report; download the file by hand and use `source: file`"
+            )
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"url: '{self.url}' must begin with https:// or http:// and a host")
+        if self.format is None and self.suffix not in (*SUFFIXES, *TEXT_SUFFIXES):
+            raise ValueError(
+                f"format: this key is required, as '{self.url}' does not end in .csv, .json, .txt "
+                "or another known suffix"
+            )
+        return self
+
+    @property
+    def suffix(self) -> str:
+        return Path(urlsplit(self.url).path).suffix.lower()
+
+
+class DatasetSettings(Section):
+    """All that decides the records of a dataset, the content of files and the code apart: the
+    params of `fetch_dataset`."""
+
+    dataset: str
+    source: Annotated[
+        SampleSource | FileSource | HubSource | UrlSource, Field(discriminator="source")
+    ]
+    text: bool
+    """Whether it is one plain text."""
+    columns: Columns
+    groups: list[str]
+    """Columns that only `split.group` of its tasks asks for."""
+
+    @field_validator("columns")
+    @classmethod
+    def _sorted(cls, columns: Columns) -> Columns:
+        # Their order changes no result.
+        return dict(sorted(columns.items()))
