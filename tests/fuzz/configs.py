@@ -10,7 +10,6 @@ from typing import Any, Literal, get_args, get_origin
 
 import annotated_types
 from deltatune.config.model import (
-    Architecture,
     Cluster,
     Experiment,
     Hardware,
@@ -23,6 +22,7 @@ from deltatune.config.model import (
 )
 from deltatune.metrics.registry import available_metrics
 from deltatune.models.gpus import KNOWN
+from deltatune.models.pretrain_settings import Architecture
 from deltatune.tasks.base import Split
 from deltatune.tasks.registry import available_kinds, load_kind
 from deltatune.train.optimizers import optimizer_names

@@ -50,10 +50,12 @@ def ask_everything(flow: Flow) -> list[str]:
         flow.params.split_dataset(job), flow.params.compute_metrics(job)
     for name in flow.settings.models:
         job = Wildcards(model=name)
-        flow.params.fetch_model(job), flow.params.base_name(name)
+        flow.params.base_name(name)
         if flow.is_pretrained_here(name):
             flow.params.pretrain_model(job)
             paths += flow.inputs.pretrain_model(job)
+        else:
+            flow.params.fetch_model(job)
     for name, experiment in flow.experiments.items():
         job = Wildcards(experiment=name)
         flow.params.plot_differences(job), flow.params.plot_confusion(job)
@@ -63,7 +65,7 @@ def ask_everything(flow: Flow) -> list[str]:
             flow.params.compare_systems(Wildcards(experiment=name, task=task))
             for system in (flow.base(name), *flow.tuned(name)):
                 paths += [
-                    flow.paths.outputs(task, system),
+                    flow.paths.outputs("test", task, system),
                     *flow.paths.system_hashes(system).values(),
                 ]
                 for rule in flow.evaluations(task, own=True):
