@@ -5,7 +5,7 @@ A kind of task that is not shipped: test_fourth_kind.py puts this file beside th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from deltatune.core.schema import Section
 from deltatune.data.reasons import Code, Reason
@@ -46,6 +46,7 @@ class Evaluation(Questions):
 
 
 class Settings(Records, Prompts, TaskSettings):
+    kind: Literal["comprehension"]
     evaluation: Evaluation = Evaluation()
     metrics: list[str] = ["token_f1", "exact_match"]
     main_metric: str = MAIN_METRIC

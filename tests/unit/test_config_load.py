@@ -150,6 +150,8 @@ PROBLEMS = [
     ),
     ("tasks.news.kind", None, "tasks.news.kind: None is no kind of task"),
     ("tasks.news", None, "tasks.news: expected a mapping with `kind` and `dataset`"),
+    ("tasks.news", {"dataset": "news"}, "tasks.news.kind: this key is required"),
+    ("datasets.news", [], "datasets.news: expected a mapping with `source` (it is [])"),
     ("tasks.news.dataset", "nws", "tasks.news.dataset: no dataset is called 'nws' (did you mean"),
     ("tasks.news.labels", ["World"], "tasks.news: labels: a classification needs two or more"),
     (
@@ -270,8 +272,8 @@ def test_all_problems_are_shown_at_once(config):
     lines = refused(config)
     assert [line.split(":")[0] for line in lines] == [
         "seeds.0",
-        "report.titel",
         "tasks.news.max_lenght",
+        "report.titel",
     ]
 
 

@@ -35,6 +35,7 @@ def test_outputs_of_tasks_are_those_that_have_metrics():
         ({"UNIT": None, "passages": None}, r"poem\.py lacks UNIT, passages: TextKind in"),
         ({"OVERFLOW": "drop"}, "OVERFLOW is one of truncate, shorten_prompt, split, not 'drop'"),
         ({"Settings": dict}, "Settings is no subclass of TaskSettings"),
+        ({"Settings": prose.Settings}, '`kind` of Settings is not Literal."poem"'),
         ({"Prompts": prose.Questions}, "Settings is no subclass of Prompts, whose keys it has"),
         ({"Questions": base.TaskSettings}, "no `evaluation` of a subclass of Questions"),
     ],

@@ -50,18 +50,8 @@ def page() -> str:
 
 
 def schema() -> dict[str, Any]:
-    """JSON Schema of config.yaml; a task is one of the kinds that are there."""
-    whole = settings_model.Settings.model_json_schema()
-    kinds = []
-    for kind in available_kinds():
-        part = load_kind(kind).Settings.model_json_schema(ref_template=f"#/$defs/{kind}.{{model}}")
-        inner = part.pop("$defs", {})
-        whole["$defs"] |= {f"{kind}.{name}": value for name, value in inner.items()}
-        part["properties"]["kind"] = {"const": kind, "type": "string"}
-        whole["$defs"][f"task.{kind}"] = part
-        kinds.append({"$ref": f"#/$defs/task.{kind}"})
-    whole["properties"]["tasks"]["additionalProperties"] = {"oneOf": kinds}
-    return whole
+    """JSON Schema of config.yaml."""
+    return settings_model.Settings.model_json_schema()
 
 
 def write(folder: Path = DOCS) -> None:

@@ -18,9 +18,6 @@ from deltatune.config.checks import files, references
 from deltatune.config.messages import describe
 from deltatune.config.model import Settings
 from deltatune.config.problems import ConfigError, Problem
-from deltatune.core.text import did_you_mean
-from deltatune.tasks.base import TaskSettings
-from deltatune.tasks.registry import available_kinds, load_kind
 
 _BROKEN = re.compile(r"[\0\ud800-\udfff]")
 
@@ -33,46 +30,14 @@ def load_settings(config: Mapping[str, Any], folder: Path = Path(".")) -> Settin
     """
     if broken := list(_broken_texts(config)):
         raise ConfigError(broken)
-    tasks, problems = _tasks(config.get("tasks"))
     try:
-        settings = Settings.model_validate({**config, **({"tasks": tasks} if tasks else {})})
+        settings = Settings.model_validate(config)
     except ValidationError as error:
-        raise ConfigError(
-            [*(describe(e, (), Settings) for e in error.errors()), *problems]
-        ) from None
+        raise ConfigError(map(describe, error.errors())) from None
     # Files are looked for only once every name points somewhere.
-    problems = problems or list(references(settings)) or list(files(settings, folder))
-    if problems:
+    if problems := list(references(settings)) or list(files(settings, folder)):
         raise ConfigError(problems)
     return settings
-
-
-def _tasks(raw: Any) -> tuple[dict[str, TaskSettings], list[Problem]]:
-    """(the tasks as their kinds read them, what is wrong with the others)."""
-    tasks: dict[str, TaskSettings] = {}
-    problems: list[Problem] = []
-    for name, value in (raw if isinstance(raw, Mapping) else {}).items():
-        name = str(name)
-        path = f"tasks.{name}"
-        if isinstance(value, TaskSettings):
-            tasks[name] = value
-        elif not isinstance(value, Mapping):
-            problems.append(Problem(path, "expected a mapping with `kind` and `dataset`"))
-        elif (kind := value.get("kind")) not in available_kinds():
-            problems.append(
-                Problem(
-                    f"{path}.kind",
-                    f"{kind!r} is no kind of task{did_you_mean(kind, available_kinds())}; "
-                    f"there are {', '.join(available_kinds())}",
-                )
-            )
-        else:
-            model = load_kind(kind).Settings
-            try:
-                tasks[name] = model.model_validate(dict(value))
-            except ValidationError as error:
-                problems += [describe(e, ("tasks", name), model) for e in error.errors()]
-    return tasks, problems
 
 
 def _broken_texts(value: Any, path: str = "") -> Iterator[Problem]:

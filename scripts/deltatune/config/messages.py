@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import date
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic_core import ErrorDetails
 
-from deltatune.config.model import sections_in
+from deltatune.config.model import Settings, sections_in
 from deltatune.config.problems import Problem
 from deltatune.config.upstream import file_path
 from deltatune.core.text import did_you_mean
@@ -30,30 +31,34 @@ TOO_FEW = {
 }
 
 
-def describe(error: dict, prefix: tuple, model: type[BaseModel]) -> Problem:
-    """What one pydantic error means: where it is, what is wrong, what was probably meant.
+#: The keys that choose the type of a section -> what one that is not known is called.
+_TAGS = {"source": "is not a source", "kind": "is no kind of task"}
 
-    prefix: path of the section that was validated. model: its type.
-    """
+
+def describe(error: ErrorDetails) -> Problem:
+    """What one pydantic error of `Settings` means: where it is, what is wrong, what was probably
+    meant."""
     place = tuple(error["loc"])
     shown = file_path(place)
-    path = ".".join([*prefix, *shown])
+    path = ".".join(shown)
     kind = error["type"]
     if place and place[-1] == "[key]" and kind != "value_error":
-        parent = ".".join([*prefix, *shown[:-2]])
+        parent = ".".join(shown[:-2])
         return Problem(parent, f"the key {_short(error['input'])} is not text; write it in quotes")
     if kind == "extra_forbidden":
-        return Problem(path, _unknown_key(str(place[-1]), _fields_at(model, place[:-1])))
+        return Problem(path, _unknown_key(str(place[-1]), _fields_at(place[:-1])))
     if kind == "missing":
         return Problem(path, "this key is required")
-    if kind == "union_tag_not_found":
-        return Problem(f"{path}.source", "this key is required")
-    if kind == "union_tag_invalid":
-        tag, expected = error["ctx"]["tag"], error["ctx"]["expected_tags"]
-        hint = did_you_mean(tag, re.findall(r"[a-z]+", expected))
-        return Problem(
-            f"{path}.source", f"{_short(tag)} is not a source{hint}; there are {expected}"
-        )
+    if kind == "model_attributes_type":
+        keys = "`kind` and `dataset`" if place[0] == "tasks" else "`source`"
+        return Problem(path, f"expected a mapping with {keys} (it is {_short(error['input'])})")
+    if kind.startswith("union_tag"):
+        key = error["ctx"]["discriminator"].strip("'")
+        if kind == "union_tag_not_found":
+            return Problem(f"{path}.{key}", "this key is required")
+        tag, known = error["input"][key], re.findall(r"'([^']+)'", error["ctx"]["expected_tags"])
+        message = f"{_short(tag)} {_TAGS[key]}{did_you_mean(tag, known)}; there are "
+        return Problem(f"{path}.{key}", message + ", ".join(known))
     if kind == "value_error":
         return Problem(path, str(error["ctx"]["error"]))
     if kind == "string_type" and isinstance(error["input"], bool | int | float | date):
@@ -76,26 +81,23 @@ def _unknown_key(key: str, known: list[str]) -> str:
     return f"unknown key{did_you_mean(key, known)}; known here: {', '.join(known)}"
 
 
-def _fields_at(model: type[BaseModel], path: tuple) -> list[str]:
-    """The keys that a section knows, for near matches; [] where the path leaves the model."""
-    options: list[type[BaseModel]] = [model]
-    for part in path:
-        inner: list[type[BaseModel]] = []
-        for option in options:
-            field = option.model_fields.get(str(part))
-            if field is not None:
-                inner += sections_in(field.annotation)
-            elif str(part) in {_tag(option), option.__name__}:
-                inner.append(option)
-        # A dict's own key, or the tag of a discriminated union, stays where it is.
-        options = inner or options
-    tagged = [o for o in options if _tag(o) in map(str, path)] or options
-    return sorted({name for option in tagged for name in option.model_fields})
+def _fields_at(path: tuple) -> list[str]:
+    """The keys that a section knows, for near matches. path: its `loc`."""
+    options: list[type[BaseModel]] = [Settings]
+    parts = iter(path)
+    for part in parts:
+        fields = [o.model_fields[part] for o in options if part in o.model_fields]
+        inner = [section for field in fields for section in sections_in(field.annotation)]
+        options = inner or [o for o in options if part in {_tag(o), o.__name__}] or options
+        if any(get_origin(field.annotation) is dict for field in fields):
+            next(parts, None)  # a key of the file's own
+    return sorted({name for option in options for name in option.model_fields})
 
 
 def _tag(model: type[BaseModel]) -> str | None:
-    field = model.model_fields.get("source")
-    values = get_args(field.annotation) if field else ()
+    """Its value of the key that chooses it."""
+    fields = [model.model_fields[key] for key in _TAGS if key in model.model_fields]
+    values = get_args(fields[0].annotation) if fields else ()
     return values[0] if values else None
 
 

@@ -27,6 +27,7 @@ from deltatune.models.gptq_settings import Quantizing
 from deltatune.models.pretrain_settings import Pretraining
 from deltatune.models.settings import Lora, Quantization
 from deltatune.report.settings import Report
+from deltatune.tasks.registry import any_task
 from deltatune.train.settings import Training
 
 # ---------------------------------------------------------------- datasets
@@ -208,6 +209,8 @@ class Cluster(Section):
 
 # ---------------------------------------------------------------- the whole
 
+AnyTask = any_task()
+
 
 class Settings(Section):
     """All of config.yaml."""
@@ -224,7 +227,7 @@ class Settings(Section):
     """Sources of raw records, by name."""
     models: dict[Name, AnyModel]
     """Untuned models, by name."""
-    tasks: dict[Name, Any]
+    tasks: dict[Name, AnyTask]
     """A dataset with a kind, a split, a prompt and metrics, by name."""
     experiments: dict[Name, Experiment] = Field(min_length=1)
     """One model tuned on one task, by name."""

@@ -9,8 +9,8 @@ import yaml
 
 # ---------------------------------------------------------------- pydantic
 
-#: Values of `source`, by which the types of datasets and models are chosen.
-_SOURCES = ("sample", "file", "hub", "url", "pretrain", "local")
+#: Sections whose members are of a type that `source`, or `kind`, chooses.
+_TAGGED = ("datasets", "models", "tasks")
 _MEMBER = re.compile(
     r"(list|literal|str|bool|dict|constrained)\b.*\[.*\]|(constrained-)?(str|bool|int|float)"
 )
@@ -26,7 +26,7 @@ def file_path(loc: tuple) -> list[str]:
     return [
         str(part)
         for i, part in enumerate(loc)
-        if not (i == 2 and loc[0] in ("datasets", "models") and part in _SOURCES)
+        if not (i == 2 and loc[0] in _TAGGED and part != "[key]")
         and not _MEMBER.fullmatch(str(part))
     ]
 

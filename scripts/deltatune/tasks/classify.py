@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -98,6 +98,7 @@ class StratifiedSplit(Split):
 
 # Records first: their labels are those of config.yaml.
 class Settings(Records, Prompts, TaskSettings):
+    kind: Literal["classify"]
     split: StratifiedSplit = StratifiedSplit()
     """The split into training, validation and test set."""
     evaluation: Evaluation = Evaluation()

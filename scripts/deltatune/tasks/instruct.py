@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -78,6 +78,7 @@ class Evaluation(Questions):
 
 
 class Settings(Prompts, TaskSettings):
+    kind: Literal["instruct"]
     evaluation: Evaluation = Evaluation()
     """Settings of the generation."""
     language: str = Field("en", pattern=r"^[a-z]{2,4}$")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import pandas as pd
 from pydantic import Field
 
 from deltatune.core.schema import Section
@@ -20,6 +19,9 @@ from deltatune.tasks.base import (
     missing,
 )
 from deltatune.tokens.prompts import Document
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TITLE = "prose"
 OUTPUTS = "text"
@@ -61,6 +63,7 @@ class ContiguousSplit(Split):
 
 
 class Settings(TaskSettings):
+    kind: Literal["prose"]
     split: ContiguousSplit = ContiguousSplit()
     """The split into training, validation and test set."""
     evaluation: Evaluation = Evaluation()
@@ -88,6 +91,8 @@ def document(record: Record, settings: Prompts) -> Document:
 
 def questions(test: pd.DataFrame, settings: Prompts, chosen: Questions) -> pd.DataFrame:
     """id, prompt, reference: the fixed prompts, which have no reference answer."""
+    import pandas as pd
+
     prompts = chosen.continuations
     return pd.DataFrame({"id": range(1, len(prompts) + 1), "prompt": prompts, "reference": ""})
 

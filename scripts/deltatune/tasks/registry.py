@@ -8,9 +8,12 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from functools import cache
+from functools import cache, reduce
+from operator import or_
 from pathlib import Path
-from typing import get_args
+from typing import Annotated, Any, get_args
+
+from pydantic import Field
 
 from deltatune.core.errors import UserError
 from deltatune.tasks.base import PROTOCOLS, Overflow, TaskKind, TaskSettings
@@ -50,7 +53,15 @@ def load_kind(kind: str) -> TaskKind:
     evaluation = module.Settings.model_fields.get("evaluation")
     if not evaluation or not issubclass(evaluation.annotation, module.Questions):
         raise UserError(f"{where}: Settings has no `evaluation` of a subclass of Questions")
+    if get_args(module.Settings.model_fields["kind"].annotation) != (kind,):
+        raise UserError(f'{where}: `kind` of Settings is not Literal["{kind}"]')
     return module
+
+
+def any_task() -> Any:
+    """The type of a task: `Settings` of the kind that it names."""
+    union = reduce(or_, (load_kind(kind).Settings for kind in available_kinds()))
+    return Annotated[union, Field(discriminator="kind")]
 
 
 def members(protocol: type) -> list[str]:
