@@ -4,11 +4,11 @@ from deltatune.core import stage
 
 with stage.stage(snakemake):
     from deltatune.evaluate.baselines import answers, run
+    from deltatune.evaluate.baselines.settings import FitSettings
+    from deltatune.tasks.registry import load_kind
 
-    run.write(
-        answers.BASELINES,
-        snakemake.input,
-        snakemake.output,
-        snakemake.params.settings,
-        snakemake.wildcards.split,
-    )
+    params = snakemake.params.settings
+    kind = load_kind(params["kind"])
+    settings = FitSettings[kind.Prompts, kind.Questions].from_params(params)
+    split = snakemake.wildcards.split
+    run.write(answers.BASELINES, snakemake.input, snakemake.output, settings, split)

@@ -49,7 +49,7 @@ def test_manifests_say_which_batches_were_used(small_run):
     for path in (small_run / "results/evaluations").rglob("*.json"):
         facts = json.loads(path.read_text())
         if "settings" in facts and "quantization" in facts["settings"]:
-            assert facts["batch_size_used"] == facts["settings"]["evaluation"]["batch_size"], path
+            assert facts["batch_size_used"] == facts["settings"]["batch_size"], path
     runs = [*small_run.glob("results/experiments/*/seed-*/manifest.json")]
     for path in runs:
         facts = json.loads(path.read_text())

@@ -14,6 +14,7 @@ from deltatune.core.schema import Section
 from deltatune.evaluate import scores
 from deltatune.evaluate.baselines import answers, labels, run
 from deltatune.evaluate.baselines.registry import BASELINES
+from deltatune.evaluate.baselines.settings import FitSettings
 from deltatune.metrics.settings import MetricsSettings
 from deltatune.tasks.registry import load_kind
 from sklearn.metrics import accuracy_score
@@ -21,21 +22,16 @@ from sklearn.metrics import accuracy_score
 INSTRUCT, CLASSIFY = load_kind("instruct"), load_kind("classify")
 ACCURACY = MetricsSettings(outputs="labels", metrics=["accuracy"], labels=["r", "b"])
 MATCH = MetricsSettings(outputs="answers", metrics=["exact_match_raw"])
-LABELS = {
-    **{"kind": "classify", "prompts": {"labels": ["r", "b"], "prompt": "{text}"}},
-    "metrics": ACCURACY.model_dump(),
-}
-ANSWERS = {"kind": "instruct", "prompts": {"prompt": "plain"}, "metrics": MATCH.model_dump()}
+LABELS = {"kind": "classify", "prompts": {"labels": ["r", "b"], "prompt": "{text}"}}
+ANSWERS = {"kind": "instruct", "prompts": {"prompt": "plain"}}
 
 
-def limited(task: dict, max_examples: int | None = None) -> dict:
-    return {**task, "questions": {"max_examples": max_examples}}
-
-
-def asks(task: dict) -> tuple[Section, Section]:
-    """The prompts and the choice of questions, as `run.write` reads them."""
+def limited(
+    task: dict, metrics: MetricsSettings, max_examples: int | None = None
+) -> FitSettings[Section, Section]:
     kind = load_kind(task["kind"])
-    return kind.Prompts(**task["prompts"]), kind.Questions(**task["questions"])
+    questions = {"max_examples": max_examples}
+    return FitSettings[kind.Prompts, kind.Questions](**task, metrics=metrics, questions=questions)
 
 
 def labeled(texts, names) -> pd.DataFrame:
@@ -162,18 +158,19 @@ def test_training_prompts_without_a_word_are_no_error(prompt):
 def test_a_baseline_answers_exactly_the_records_that_models_are_asked(max_examples):
     """On the parent it was fitted on all test records, whatever max_examples."""
     test = labeled([f"text {i}" for i in range(10)], ["r", "b"] * 5)
-    task = limited(LABELS, max_examples)
-    questions = CLASSIFY.questions(test, *asks(task))
+    task = limited(LABELS, ACCURACY, max_examples)
+    questions = CLASSIFY.questions(test, task.prompts, task.questions)
     for baseline in labels.BASELINES.values():
-        outputs = run.outputs(baseline, test, test, CLASSIFY, *asks(task))
+        outputs = run.outputs(baseline, test, test, CLASSIFY, task)
         assert outputs["id"].tolist() == questions["id"].tolist()
         assert outputs["label"].tolist() == questions["label"].tolist()
         assert len(outputs) == (max_examples or 10)
         assert outputs["predicted"].equals(outputs["predicted_calibrated"].rename("predicted"))
     test = asked(*((f"text {i}", "", f"out {i}") for i in range(10)))
-    task = limited(ANSWERS, max_examples)
-    outputs = run.outputs(answers.BASELINES["nearest_example"], test, test, INSTRUCT, *asks(task))
-    assert outputs["id"].tolist() == INSTRUCT.questions(test, *asks(task))["id"].tolist()
+    task = limited(ANSWERS, MATCH, max_examples)
+    outputs = run.outputs(answers.BASELINES["nearest_example"], test, test, INSTRUCT, task)
+    questions = INSTRUCT.questions(test, task.prompts, task.questions)
+    assert outputs["id"].tolist() == questions["id"].tolist()
     # Asked what it was trained on, it gives back the reference of the same record.
     assert outputs["answer"].tolist() == outputs["reference"].tolist()
 
@@ -192,7 +189,7 @@ def write(folder, baselines, train, test, task) -> None:
     inputs = SimpleNamespace(train=folder / "train.parquet", records=folder / "test.parquet")
     train.to_parquet(inputs.train)
     test.to_parquet(inputs.records)
-    kind = load_kind(task["kind"]).OUTPUTS
+    kind = load_kind(task.kind).OUTPUTS
     run.write(baselines, inputs, files(folder, baselines, kind), task, "test")
 
 
@@ -201,8 +198,8 @@ def test_labels_are_scored_by_the_metrics_of_the_task(tmp_path):
         ["red apple", "red plum", "red", "blue sea", "blue sky"], ["r", "r", "r", "b", "b"]
     )
     test = labeled(["red car", "blue car", "car", "blue", "?"], ["r", "b", "b", "r", "b"])
-    three = {"metrics": ["accuracy", "macro_f1", "accuracy_calibrated"]}
-    task = limited({**LABELS, "metrics": ACCURACY.model_dump() | three}, 5)
+    three = ["accuracy", "macro_f1", "accuracy_calibrated"]
+    task = limited(LABELS, ACCURACY.model_copy(update={"metrics": three}), 5)
     write(tmp_path, labels.BASELINES, train, test, task)
     for name in labels.BASELINES:
         outputs = pd.read_parquet(tmp_path / name / "labels.parquet")
@@ -220,7 +217,7 @@ def test_labels_are_scored_by_the_metrics_of_the_task(tmp_path):
 def test_hostile_answers_are_scored_and_their_behavior_stands_beside(tmp_path):
     train = asked(("Say <b>", "", " "), ("?", "", "\n"), ("x", "", "ok"), ("y", "", "ok"))
     test = asked(("🎉", "", ""), ("Say", "", "ok"), ("Copy.", "ok", "ok"))
-    write(tmp_path, answers.BASELINES, train, test, limited(ANSWERS))
+    write(tmp_path, answers.BASELINES, train, test, limited(ANSWERS, MATCH))
     for name in answers.BASELINES:
         record = json.loads((tmp_path / name / "metrics.json").read_text())
         assert record["behavior"]["answers"] == 3
@@ -239,9 +236,9 @@ def test_a_baseline_that_is_better_than_tuned_is_a_row_with_a_p(tmp_path):
     texts = [f"{color} {word}" for color in ("red", "blue") for word in "abcdefghijklmnopqrst"] * 2
     train = labeled(texts, [text[0] for text in texts])
     test = train.sample(frac=1, random_state=0)
-    task = limited(LABELS, 60)
+    task = limited(LABELS, ACCURACY, 60)
     write(tmp_path, labels.BASELINES, train, test, task)
-    asked_of_models = CLASSIFY.questions(test, *asks(task))
+    asked_of_models = CLASSIFY.questions(test, task.prompts, task.questions)
     tuned = [
         scores.compute_metrics(
             asked_of_models.assign(predicted=rng.choice(["r", "b"], 60)), ACCURACY

@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -7,7 +8,9 @@ import tiny
 import torch
 from deltatune.core.errors import UserError
 from deltatune.evaluate.label_likelihood import LabelScores, choose, score_completions
-from deltatune.evaluate.likelihood import score_windows, windows
+from deltatune.evaluate.likelihood import evaluate, score_windows, windows
+from deltatune.evaluate.likelihood_settings import TextSettings
+from deltatune.tasks.base import Passage
 from deltatune.tokens.encode import IGNORED, encode
 from deltatune.tokens.ids import bos_ids, continuation_ids, text_ids
 from deltatune.tokens.prompts import Document
@@ -367,3 +370,35 @@ def test_the_mass_is_that_of_all_answers_that_are_labels(model, tokenizer):
         last = tiny.log_probabilities(model, [*ids, 0])[-1]
         assert mass == pytest.approx(last[firsts].exp().sum().item(), rel=1e-4)
     assert (chosen["label_mass"] <= chosen["label_mass_without_end"] + 1e-9).all()
+
+
+# ---------------------------------------------------------------- as a stage
+
+
+def passages(*texts: str) -> list[Passage]:
+    return [Passage(f"chapter {n}", "chapters", text, n) for n, text in enumerate(texts)]
+
+
+def test_texts_are_scored_by_windows_and_what_cannot_be_is_counted(model):
+    messages = []
+    terminal = SimpleNamespace(say=messages.append, progress=quiet)
+    chosen = TextSettings(
+        **{"task": "book", "kind": "prose", "quantization": "none", "batch_size": 2},
+        **{"context": 24, "windows": "sliding"},
+    )
+    without = tiny.without_bos()
+    one = next(text for text in "abc" if len(text_ids([text], without)[0]) == 1)
+    scored = evaluate(model, without, passages(LONG, one, tiny.TEXTS[1]), chosen, "test", terminal)
+    parts = [*windows(LONG, without, 24), *windows(tiny.TEXTS[1], without, 24)]
+    assert scored.table["cluster"].tolist() == sorted(scored.table["cluster"])
+    assert set(scored.table["cluster"]) == {"chapter 0", "chapter 2"}
+    nll = score_windows(model, without, parts, batch_size=2, progress=quiet)
+    assert scored.table["nll"].tolist() == nll.tolist()
+    assert scored.figures == {
+        **{"batch_size_used": 2, "windows": len(parts), "texts": 3, "unscored_texts": 1},
+        "tokens": sum(part.scored for part in parts),
+        "bytes": sum(part.bytes for part in parts),
+    }
+    assert len(messages) == 1 and "1 of 3 texts" in messages[0]
+    with pytest.raises(UserError, match=r"tasks\.book: no text of the test split"):
+        evaluate(model, without, passages(one), chosen, "test", terminal)

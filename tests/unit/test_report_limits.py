@@ -177,7 +177,7 @@ CASES = {
         "evaluated with different batch sizes (base: 16, seed 1: 32)", manifests()
     ),
     "windows": (
-        manifests(windows=40, settings={"evaluation": {"context": 256}}),
+        manifests(windows=40, settings={"context": 256}),
         "the 256 tokens that a window reads",
         data(),
     ),

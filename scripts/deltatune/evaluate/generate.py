@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pandas as pd
 import torch
 
+from deltatune.core.terminal import Terminal
+from deltatune.evaluate import outputs
 from deltatune.evaluate.batches import batches_by_length
-from deltatune.tokens.answer_ids import prompt_ids, stop_id
+from deltatune.evaluate.generate_settings import GenerateSettings
+from deltatune.evaluate.outputs import Outputs
+from deltatune.tokens.answer_ids import prompt_ids, readable, stop_id
 from deltatune.tokens.ids import bos_ids, eos_id, pad_id
 from deltatune.tokens.prompts import Prompt
 
@@ -75,3 +80,37 @@ def answer(
             answers[i] = Answer(text, len(tokens), finished, len(encoded[i]) - len(kept[i]))
         progress(f"{len(answers)}/{len(prompts)} answers, batch {number + 1}/{len(batches)}")
     return [answers[i] for i in range(len(prompts))]
+
+
+def evaluate(
+    model, tokenizer, questions: pd.DataFrame, settings: GenerateSettings, terminal: Terminal
+) -> Outputs:
+    """The questions of a task with prompt (as text), answer, answer_tokens, finished and
+    prompt_tokens_cut."""
+    answers, batch_size = outputs.compute(
+        lambda batch_size: answer(
+            model,
+            tokenizer,
+            questions["prompt"].tolist(),
+            max_new_tokens=settings.max_new_tokens,
+            batch_size=batch_size,
+            progress=terminal.progress,
+        ),
+        settings,
+        terminal.say,
+    )
+    table = questions.assign(
+        prompt=[readable(prompt, tokenizer) for prompt in questions["prompt"]],
+        answer=[a.text for a in answers],
+        answer_tokens=[a.tokens for a in answers],
+        finished=[a.finished for a in answers],
+        prompt_tokens_cut=[a.cut for a in answers],
+    )
+    figures = {
+        "batch_size_used": batch_size,
+        "examples": len(answers),
+        "unfinished": sum(not a.finished for a in answers),
+        "empty": sum(not a.text.strip() for a in answers),
+        "prompts_cut": sum(a.cut > 0 for a in answers),
+    }
+    return Outputs(table, figures)

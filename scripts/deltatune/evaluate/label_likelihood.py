@@ -11,9 +11,14 @@ import pandas as pd
 import torch
 
 from deltatune.core.errors import UserError
+from deltatune.core.terminal import Terminal
+from deltatune.evaluate import handicap, outputs
 from deltatune.evaluate.batches import batches_by_length
+from deltatune.evaluate.label_likelihood_settings import LabelSettings
+from deltatune.evaluate.outputs import Outputs
+from deltatune.tasks.base import LabelKind
 from deltatune.tokens.ids import bos_ids, eos_id, pad_id, text_ids
-from deltatune.tokens.labels import label_ids, nested
+from deltatune.tokens.labels import check_distinct, label_ids, nested
 
 
 @dataclass(frozen=True)
@@ -151,3 +156,38 @@ def choose(
         label_mass=np.exp(scores.ended).sum(axis=1),
         label_mass_without_end=np.exp(begins).sum(axis=1),
     )
+
+
+def evaluate(
+    model,
+    tokenizer,
+    kind: LabelKind,
+    questions: pd.DataFrame,
+    settings: LabelSettings,
+    terminal: Terminal,
+) -> Outputs:
+    """The questions of a task with what `choose` adds. Raises UserError where two labels cannot be
+    told apart, or leave no room for a text."""
+    labels, completions = settings.prompts.labels, kind.completions(settings.prompts)
+    check_distinct(labels, completions, tokenizer, f"tasks.{settings.task}.labels")
+    # After the texts, and after prompts without content.
+    prompts = [questions["prompt"].tolist(), kind.empty_prompts(settings.prompts)]
+    (scores, empty), batch_size = outputs.compute(
+        lambda batch_size: [
+            score_completions(
+                model,
+                tokenizer,
+                each,
+                completions,
+                max_length=settings.max_length,
+                batch_size=batch_size,
+                progress=terminal.progress,
+            )
+            for each in prompts
+        ],
+        settings,
+        terminal.say,
+    )
+    table = choose(questions, scores, empty, labels)
+    counts = {"batch_size_used": batch_size, "examples": len(table)}
+    return Outputs(table, counts | handicap.label_figures(table))

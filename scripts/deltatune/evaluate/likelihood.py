@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
+import pandas as pd
 import torch
 
+from deltatune.core.errors import UserError
+from deltatune.core.terminal import Terminal
+from deltatune.evaluate import outputs
 from deltatune.evaluate.batches import batches_by_length
+from deltatune.evaluate.likelihood_settings import Scheme, TextSettings
+from deltatune.evaluate.outputs import Outputs
+from deltatune.tasks.base import Passage
 from deltatune.tokens.ids import bos_ids, eos_id, pad_id
-
-Scheme = Literal["sliding", "lm_eval"]
-"""How a text is cut into windows, see `windows`."""
 
 
 @dataclass(frozen=True)
@@ -129,3 +132,57 @@ def score_windows(
         done += len(batch)
         progress(f"{done}/{len(parts)} windows")
     return totals
+
+
+def evaluate(
+    model,
+    tokenizer,
+    passages: Sequence[Passage],
+    settings: TextSettings,
+    split: str,
+    terminal: Terminal,
+) -> Outputs:
+    """id, cluster, cluster_unit, source_start, source_end, nll, tokens, words and bytes of each
+    window of the passages of a split. Raises UserError where they have none."""
+    where = f"tasks.{settings.task}"
+    cut = [windows(one.text, tokenizer, settings.context, settings.windows) for one in passages]
+    parts = [(one, window) for one, own in zip(passages, cut, strict=True) for window in own]
+    if not parts:
+        raise UserError(
+            f"{where}: no text of the {split} split has a token that can be scored; give more text."
+        )
+    if unscored := sum(not own for own in cut):
+        terminal.say(
+            f"{where}: {unscored} of {len(cut)} texts of the {split} split have one token, which "
+            "has no context, and are not scored"
+        )
+    scored = [window for _, window in parts]
+    nll, batch_size = outputs.compute(
+        lambda batch_size: score_windows(
+            model, tokenizer, scored, batch_size=batch_size, progress=terminal.progress
+        ),
+        settings,
+        terminal.say,
+    )
+    table = pd.DataFrame(
+        {
+            "id": range(1, len(parts) + 1),
+            "cluster": [passage.cluster for passage, _ in parts],
+            "cluster_unit": [passage.cluster_unit for passage, _ in parts],
+            "source_start": pd.array([passage.start for passage, _ in parts], dtype="Int64"),
+            "source_end": pd.array([passage.end for passage, _ in parts], dtype="Int64"),
+            "nll": nll,
+            "tokens": [window.scored for window in scored],
+            "words": [window.words for window in scored],
+            "bytes": [window.bytes for window in scored],
+        }
+    )
+    figures = {
+        "batch_size_used": batch_size,
+        "windows": len(table),
+        "texts": len(cut),
+        "unscored_texts": unscored,
+        "tokens": int(table["tokens"].sum()),
+        "bytes": int(table["bytes"].sum()),
+    }
+    return Outputs(table, figures)

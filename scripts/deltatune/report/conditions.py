@@ -353,7 +353,7 @@ def windows(data: ReportData) -> Details:
     for (_, task), manifests in data.evaluations.items():
         for record in manifests.values():
             if "windows" in record:
-                yield {"task": task, "context": record["settings"]["evaluation"]["context"]}
+                yield {"task": task, "context": record["settings"]["context"]}
 
 
 def gpu(data: ReportData) -> Details:

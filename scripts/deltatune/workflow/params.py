@@ -21,6 +21,11 @@ from deltatune.core.paths import RESULTS, ROOT
 from deltatune.core.schema import Section
 from deltatune.data.records import group_columns
 from deltatune.data.split_settings import SplitSettings
+from deltatune.evaluate.baselines.settings import FitSettings
+from deltatune.evaluate.generate_settings import GenerateSettings
+from deltatune.evaluate.label_likelihood_settings import LabelSettings
+from deltatune.evaluate.likelihood_settings import TextSettings
+from deltatune.evaluate.settings import EvaluationSettings
 from deltatune.fetch.dataset_settings import (
     DatasetSettings,
     FileSource,
@@ -104,12 +109,6 @@ class Params:
         settings = SplitSettings[records].part_of(task, task=name, records=records.part_of(task))
         return settings.model_dump(mode="json")
 
-    def _asked(self, name: str, *keys: str) -> dict:
-        """What a stage is given that asks a model: what its kind makes prompts of, and the keys of
-        the task that are named."""
-        chosen = {key: self._plain["tasks"][name][key] for key in ("kind", *keys)}
-        return {"task": name, **chosen, "prompts": self.prompts(name).model_dump(mode="json")}
-
     def prompts(self, name: str) -> Section:
         """What the kind of a task makes prompts of."""
         return self._selection.task_kind(name).Prompts.part_of(self._settings.tasks[name])
@@ -176,34 +175,32 @@ class Params:
     # ------------------------------------------------------------ evaluations
 
     def generate_answers(self, wildcards: Wildcards) -> dict:
-        return self._asking(wildcards, without=("context", "windows"))
+        prompts, questions = self.prompts(wildcards.task), self.questions(wildcards.task)
+        model = GenerateSettings[type(prompts), type(questions)]
+        return self._evaluation(model, wildcards, prompts=prompts, questions=questions)
 
     def score_text(self, wildcards: Wildcards) -> dict:
-        return self._evaluation(wildcards, without=("max_new_tokens",))
+        task = self._settings.tasks[wildcards.task]
+        # The window of the likelihood, whichever key it comes from.
+        context = task.evaluation.context or task.max_length
+        return self._evaluation(TextSettings, wildcards, context=context)
 
     def score_labels(self, wildcards: Wildcards) -> dict:
-        return self._asking(wildcards, "max_length")
+        prompts, questions = self.prompts(wildcards.task), self.questions(wildcards.task)
+        model = LabelSettings[type(prompts), type(questions)]
+        max_length = self._settings.tasks[wildcards.task].max_length
+        asked = {"prompts": prompts, "questions": questions, "max_length": max_length}
+        return self._evaluation(model, wildcards, **asked)
 
-    def _asking(self, wildcards: Wildcards, *keys: str, without: tuple[str, ...] = ()) -> dict:
-        """The same where test records, or fixed prompts, are asked one by one."""
-        evaluation = self._evaluation(wildcards, *keys, without=without)
-        questions = self.questions(wildcards.task).model_dump(mode="json")
-        return evaluation | {"questions": questions}
-
-    def _evaluation(self, wildcards: Wildcards, *keys: str, without: tuple[str, ...] = ()) -> dict:
-        """What an evaluation depends on: the same for a base and for what was tuned from it.
-
-        without: prose is evaluated by two stages, which share a section of the settings and read
-        each its own part of it; the keys that this stage does not read.
-        """
+    def _evaluation(
+        self, model: type[EvaluationSettings], wildcards: Wildcards, **others: Any
+    ) -> dict:
+        """The same for a base and for what was tuned from it. others: what is not in the section
+        `evaluation` of the task."""
+        task = self._settings.tasks[wildcards.task]
         _, quantization = self._selection.base_of(wildcards)
-        chosen = self._asked(wildcards.task, *keys, "evaluation")
-        left_out = {*without, *self._selection.task_kind(wildcards.task).Questions.model_fields}
-        read = {k: v for k, v in chosen["evaluation"].items() if k not in left_out}
-        if "context" in read:
-            # The window of the likelihood, whichever key it comes from.
-            read["context"] = read["context"] or self._settings.tasks[wildcards.task].max_length
-        return chosen | {"evaluation": read, "quantization": quantization}
+        which = {"task": wildcards.task, "kind": task.kind, "quantization": quantization}
+        return model.part_of(task.evaluation, **which, **others).model_dump(mode="json")
 
     def compute_metrics(self, wildcards: Wildcards) -> dict:
         return self.metrics(wildcards.task).model_dump(mode="json")
@@ -224,11 +221,14 @@ class Params:
         return self.prompts(task).labels if is_labeled else []
 
     def fit_baselines(self, wildcards: Wildcards) -> dict:
-        """What the plain baselines of a task, and their scores, depend on."""
-        return self._asked(wildcards.task) | {
-            "questions": self.questions(wildcards.task).model_dump(mode="json"),
-            "metrics": self.compute_metrics(wildcards),
-        }
+        prompts, questions = self.prompts(wildcards.task), self.questions(wildcards.task)
+        settings = FitSettings[type(prompts), type(questions)](
+            kind=self._selection.kind(wildcards.task),
+            prompts=prompts,
+            questions=questions,
+            metrics=self.metrics(wildcards.task),
+        )
+        return settings.model_dump(mode="json")
 
     # ------------------------------------------------------------ comparisons
 

@@ -8,10 +8,9 @@ from typing import Any
 import pandas as pd
 
 from deltatune.core import manifest
-from deltatune.core.schema import Section
 from deltatune.evaluate import scores
 from deltatune.evaluate.baselines.base import Baseline
-from deltatune.metrics.settings import MetricsSettings
+from deltatune.evaluate.baselines.settings import FitSettings
 from deltatune.tasks.base import TaskKind
 from deltatune.tasks.registry import load_kind
 
@@ -21,16 +20,15 @@ def outputs(
     train: pd.DataFrame,
     asked: pd.DataFrame,
     kind: TaskKind,
-    prompts: Section,
-    chosen: Section,
+    settings: FitSettings,
 ) -> pd.DataFrame:
     """What a baseline gives on exactly the records that models are evaluated on.
 
-    prompts, chosen: `Prompts` and `Questions` of the kind. Returns all columns of its questions but
-    the prompt, and of answers: answer, finished; of labels: predicted, and predicted_calibrated,
-    which is the same, as there is no prompt to calibrate on.
+    All columns of the kind's questions but the prompt, and of answers: answer, finished; of labels:
+    predicted, and predicted_calibrated, which is the same, as there is no prompt to calibrate on.
     """
-    questions = kind.questions(asked, prompts, chosen).reset_index(drop=True).drop(columns="prompt")
+    questions = kind.questions(asked, settings.prompts, settings.questions)
+    questions = questions.reset_index(drop=True).drop(columns="prompt")
     records = asked.set_index("id", drop=False).loc[questions["id"]]
     predicted = list(baseline.predict(train, records, kind))
     if kind.OUTPUTS == "labels":
@@ -39,7 +37,7 @@ def outputs(
 
 
 def write(
-    baselines: Mapping[str, Baseline], inputs: Any, files: Any, task: dict[str, Any], split: str
+    baselines: Mapping[str, Baseline], inputs: Any, files: Any, settings: FitSettings, split: str
 ) -> None:
     """Evaluate baselines on one split of a task.
 
@@ -47,14 +45,11 @@ def write(
     files: for each of the baselines, in their order, the paths `outputs`, `manifests`, `scores`,
     `metrics` and `tables`.
     """
-    kind = load_kind(task["kind"])
-    prompts = kind.Prompts.from_params(task["prompts"])
-    chosen = kind.Questions.from_params(task["questions"])
-    metrics = MetricsSettings.from_params(task["metrics"])
+    kind = load_kind(settings.kind)
     train, asked = pd.read_parquet(inputs.train), pd.read_parquet(inputs.records)
     for place, (name, baseline) in enumerate(baselines.items()):
         print(f"{name}: {baseline.title}")
-        given = outputs(baseline, train, asked, kind, prompts, chosen)
+        given = outputs(baseline, train, asked, kind, settings)
         given.to_parquet(files.outputs[place], index=False)
         counts = {}
         if "answer" in given:
@@ -63,7 +58,7 @@ def write(
         manifest.write(
             files.manifests[place],
             packages=["scikit-learn"],
-            settings=task,
+            settings=settings.model_dump(mode="json"),
             split=split,
             baseline=name,
             title=baseline.title,
@@ -72,7 +67,7 @@ def write(
         )
         scores.write(
             given,
-            metrics,
+            settings.metrics,
             split,
             scores=files.scores[place],
             metrics=files.metrics[place],

@@ -1,0 +1,55 @@
+"""The outputs of a system on a task: in batches that fit into memory, and on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from deltatune.core import manifest
+from deltatune.evaluate.settings import EvaluationSettings
+from deltatune.models import oom
+from deltatune.models.device import Compute
+from deltatune.models.load import PACKAGES
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """table: a row for each example. figures: of all of them, and the batch size that fitted."""
+
+    table: pd.DataFrame
+    figures: dict[str, Any]
+
+
+def compute(
+    run: Callable[[int], Result], settings: EvaluationSettings, say: Callable[[str], None]
+) -> tuple[Result, int]:
+    """(run(n), n) for the largest batch size n that fits into memory, see `oom.evaluate`."""
+    where = f"tasks.{settings.task}.evaluation.batch_size"
+    return oom.evaluate(run, settings.batch_size, where=where, say=say)
+
+
+def write(
+    outputs: Outputs,
+    table: str | Path,
+    record: str | Path,
+    settings: EvaluationSettings,
+    split: str,
+    machine: Compute,
+) -> None:
+    """table: path of the Parquet file. record: of the manifest."""
+    outputs.table.to_parquet(table, index=False)
+    manifest.write(
+        record,
+        packages=PACKAGES,
+        settings=settings.model_dump(mode="json"),
+        split=split,
+        device=machine.device,
+        dtype=str(machine.dtype),
+        **outputs.figures,
+    )
