@@ -1,0 +1,49 @@
+"""What the stages of data and tokens depend on."""
+
+from __future__ import annotations
+
+from deltatune.data.records import group_columns
+from deltatune.fetch.dataset_settings import (
+    DatasetSettings,
+    FileSource,
+    HubSource,
+    SampleSource,
+    UrlSource,
+)
+from deltatune.workflow.selection import Wildcards
+from deltatune.workflow.stage_params import StageParams, source_of
+
+
+class DataParams(StageParams):
+    def dataset_content(self, wildcards: Wildcards) -> dict[str, str]:
+        source = self._paths.source(wildcards.dataset)
+        return self.content(*([source] if isinstance(source, str) else source))
+
+    def model_content(self, wildcards: Wildcards) -> dict[str, str]:
+        return self.content(*self._paths.model_source(wildcards.model))
+
+    def fetch_dataset(self, wildcards: Wildcards) -> dict:
+        name = wildcards.dataset
+        chosen, is_text = self._settings.datasets[name], self._selection.is_text(name)
+        return DatasetSettings(
+            dataset=name,
+            source=source_of(chosen, SampleSource, FileSource, HubSource, UrlSource),
+            text=is_text,
+            columns=chosen.columns,
+            groups=[] if is_text or not chosen.columns else self._group_columns(name),
+        ).model_dump(mode="json")
+
+    def _group_columns(self, dataset: str) -> list[str]:
+        """The columns of a dataset that only `split.group` of its tasks asks for."""
+        tasks = [task for task in self._settings.tasks.values() if task.dataset == dataset]
+        columns = {column for task in tasks for column in group_columns(task.split.group)}
+        return sorted(columns - set(self._settings.datasets[dataset].columns))
+
+    def chunk_text(self, wildcards: Wildcards) -> dict:
+        return self._settings.datasets[wildcards.dataset].chunks.model_dump(mode="json")
+
+    def split_dataset(self, wildcards: Wildcards) -> dict:
+        return self.split(wildcards.task).model_dump(mode="json")
+
+    def tokenize_split(self, wildcards: Wildcards) -> dict:
+        return self.tokens(wildcards.task).model_dump(mode="json")

@@ -1,0 +1,63 @@
+"""What figures, the page and `snakemake plan` depend on."""
+
+from __future__ import annotations
+
+from deltatune.metrics.metadata import metadata
+from deltatune.report.figures.settings import (
+    ConfusionSettings,
+    DifferencesSettings,
+    ForestSettings,
+    LossesSettings,
+)
+from deltatune.report.settings import ReportSettings
+from deltatune.workflow.selection import Wildcards
+from deltatune.workflow.stage_params import StageParams
+
+
+class ReportParams(StageParams):
+    def plot_losses(self, wildcards: Wildcards) -> dict:
+        return LossesSettings(
+            experiment=wildcards.experiment, seeds=self._settings.seeds
+        ).model_dump(mode="json")
+
+    def plot_differences(self, wildcards: Wildcards) -> dict:
+        task = self._selection.task_of(wildcards)
+        name = self._settings.tasks[task].main_metric
+        metric = metadata(self._selection.output_type(task), name)
+        return DifferencesSettings(
+            metric=name,
+            title=metric.title,
+            higher_is_better=metric.higher_is_better,
+            unit=self._selection.task_kind(task).UNIT,
+            seeds=self._settings.seeds,
+        ).model_dump(mode="json")
+
+    def plot_confusion(self, wildcards: Wildcards) -> dict:
+        labels = self.labels(self._selection.task_of(wildcards))
+        return ConfusionSettings(labels=labels, seeds=self._settings.seeds).model_dump(mode="json")
+
+    def plot_forest(self, wildcards: Wildcards) -> dict:
+        metrics = {
+            name: metadata(self._selection.output_type(task), name)
+            for task in self._selection.tasks
+            for name in self._settings.tasks[task].metrics
+        }
+        return ForestSettings(
+            titles={name: metric.title for name, metric in metrics.items()},
+            higher_is_better={name: m.higher_is_better for name, m in metrics.items()},
+            seeds=self._settings.seeds,
+            tests=len(self._selection.pairs(own=True)),
+            confidence=self._settings.statistics.confidence,
+        ).model_dump(mode="json")
+
+    def page_content(self, wildcards: Wildcards) -> dict[str, str]:
+        files = ("report/page.html.j2", "report/style.css")
+        return self.content(*map(self._paths.project, files))
+
+    def render_report(self, wildcards: Wildcards) -> dict:
+        statistics = self._settings.statistics
+        return ReportSettings(
+            report=self._settings.report,
+            confidence=statistics.confidence,
+            margins=statistics.margins,
+        ).model_dump(mode="json")
