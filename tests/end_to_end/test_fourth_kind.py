@@ -54,7 +54,7 @@ def test_a_fourth_kind_goes_from_file_to_report(small_run: Path, tmp_path: Path)
     assert done.returncode == 0, done.stdout[-3000:]
     results = project / "results"
     split = json.loads((results / "tasks/passages/manifest.json").read_text())
-    assert split["settings"]["longest_answer"] == 3
+    assert split["settings"]["records"]["longest_answer"] == 3
     excluded = pd.read_csv(results / "tasks/passages/excluded.csv")
     assert list(excluded["row"]) == [len(PLACES) * len(THINGS) + 1]
     for system in ("base/tiny-mistral/nf4", "tuned/passages/seed-1"):

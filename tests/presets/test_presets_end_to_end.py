@@ -357,8 +357,9 @@ def test_the_hub_gave_what_the_preset_names_and_no_pickle(ran):
         for name, source in getattr(ran.asked, section).items():
             facts = manifest.read(ran.results / section / name / "manifest.json")
             if source.source == "hub":
-                assert facts["commit"] == facts["settings"]["revision"] == source.revision
-                assert facts["settings"]["id"] == source.id
+                fetched = facts["settings"]["source"]
+                assert facts["commit"] == fetched["revision"] == source.revision
+                assert fetched["id"] == source.id
             else:
                 assert facts["gutenberg"] == {"header_lines": 4, "footer_lines": 5}
     ((name, _),) = ran.asked.models.items()

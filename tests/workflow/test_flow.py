@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import re
 from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
+from deltatune.core.schema import Section
 from deltatune.evaluate.baselines.registry import BASELINES
 from deltatune.report.places import exchange
+from deltatune.tasks.registry import load_kind
 from deltatune.workflow.flow import Flow
 from deltatune.workflow.selection import NAME, SYSTEM
 
@@ -91,7 +94,8 @@ def jobs(flow: Flow) -> dict[str, dict]:
         if flow.is_text(name):
             job("chunk_text", name, dataset=name)
     for name in flow.settings.models:
-        job("pretrain_model", name, model=name)
+        rule = "pretrain_model" if flow.is_pretrained_here(name) else "fetch_model"
+        job(rule, name, model=name)
     for task in flow.tasks:
         job("split_dataset", task, task=task)
         job("tokenize_split", task, task=task)
@@ -203,6 +207,51 @@ def test_params_are_plain_data_without_paths_of_results_or_of_this_machine(flow)
         base = params["settings"].pop("base", {}) if name.startswith("train_adapter") else {}
         assert "results/" not in repr(params), name
         assert base.get("name", "results/").startswith("results/")
+
+
+def stage_model(rule: str, settings: dict) -> type[Section]:
+    """What the script of a rule parses its settings by: the class of its call of `from_params`."""
+    tree = ast.parse((ROOT / f"scripts/{rule}.py").read_text(encoding="utf-8"))
+    (parsed,) = (
+        node.func.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".from_params")
+    )
+    used = {node.id for node in ast.walk(parsed) if isinstance(node, ast.Name)}
+    namespace = {"kind": load_kind(settings["kind"]) if "kind" in settings else None}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and used & {alias.name for alias in node.names}:
+            exec(ast.unparse(node), namespace)
+    return eval(ast.unparse(parsed), namespace)
+
+
+def test_the_settings_of_every_stage_are_a_typed_model(make):
+    """They parse back to what they were dumped from, so that a stage depends on its model's fields
+    and reads no others."""
+    commit = {"source": "hub", "id": "a/b", "revision": "v1"}
+    labels = {number: name for number, name in enumerate(["World", "Sports", "Business", "Tech"])}
+    flow = make(
+        **{
+            "models.big": {**commit, "gptq": {"calibration": "news"}},
+            "datasets.far": commit,
+            "datasets.page": {"source": "url", "url": "https://a.b/c.csv"},
+            "tasks.news.labels": labels,
+            "tasks.news.split": {"group": ["a", "b"]},
+            "tasks.instructions.chat": {"system": "Be kind."},
+            "tasks.instructions.prompt": {"with_input": "{instruction}{input}",
+                                          "without_input": "{instruction}"},
+        }
+    )  # fmt: skip
+    params = jobs(flow) | {
+        "quantize_model": evaluate(flow, "quantize_model", model="big"),
+        "merge_adapter": evaluate(flow, "merge_adapter", experiment="news-qlora"),
+    }
+    for name, values in params.items():
+        settings = values["settings"]
+        model = stage_model(name.split(" ")[0], settings)
+        assert model.from_params(settings).model_dump(mode="json") == settings, name
+    typed = {name for name, source in PARAMS.items() if "settings=" in source}
+    assert rules(set(params)) == typed - {"archive_run", "plan"}
 
 
 def test_every_rule_that_makes_a_file_by_a_script_has_its_code_in_its_params():
