@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,7 @@ def compare(
             raise ValueError("base and tuned were not evaluated on the same examples")
     clusters, names = pd.factorize(examples["cluster"])
     clustered = len(names) < len(examples)
+    cluster_unit = examples["cluster_unit"].iloc[0] if clustered else settings.unit
     metrics, options = settings.metrics, settings.statistics
     rows = []
     for name in metrics.metrics:
@@ -63,27 +65,34 @@ def compare(
                 "n": result.n,
                 "unit": settings.unit,
                 "clusters": result.units,
-                "cluster_unit": examples["cluster_unit"].iloc[0] if clustered else settings.unit,
+                "cluster_unit": cluster_unit,
                 "differing": result.differing,
                 "seeds": len(tuned),
-                "base": result.base,
-                "tuned": result.tuned,
-                "delta": result.delta,
-                "seed_sd": result.seed_sd,
-                "estimand": result.estimand,
-                "ci_low": result.ci_low,
-                "ci_high": result.ci_high,
-                "p_value": result.p_value,
-                "p_is_floor": result.p_is_floor,
-                "adapters_low": result.adapters_low,
-                "adapters_high": result.adapters_high,
-                "adapters_p": result.adapters_p,
-                "adapters_p_is_floor": result.adapters_p_is_floor,
-                "item_se": math.sqrt(result.records.variance),
-                "item_df": result.records.df,
-                "no_interval": " ".join(result.no_interval),
-                "no_p": " ".join(result.no_p),
-                "method": result.method,
+                **_figures(result),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _figures(result: statistics.Comparison) -> dict[str, Any]:
+    """The columns of a comparison that are computed."""
+    return {
+        "base": result.base,
+        "tuned": result.tuned,
+        "delta": result.delta,
+        "seed_sd": result.seed_sd,
+        "estimand": result.estimand,
+        "ci_low": result.ci_low,
+        "ci_high": result.ci_high,
+        "p_value": result.p_value,
+        "p_is_floor": result.p_is_floor,
+        "adapters_low": result.adapters_low,
+        "adapters_high": result.adapters_high,
+        "adapters_p": result.adapters_p,
+        "adapters_p_is_floor": result.adapters_p_is_floor,
+        "item_se": math.sqrt(result.records.variance),
+        "item_df": result.records.df,
+        "no_interval": " ".join(result.no_interval),
+        "no_p": " ".join(result.no_p),
+        "method": result.method,
+    }

@@ -21,7 +21,7 @@ from deltatune.compare.fact import Estimand
 from deltatune.compare.intervals import Aggregate, Error, Part
 from deltatune.compare.permutation import sign_flip
 from deltatune.compare.reasons import MIN_TESTED, Missing
-from deltatune.core.errors import UserError
+from deltatune.compare.sample import Sample, sample
 
 MIN_PERMUTED = 20
 """Units, below which the smallest p-value of a sign-flip test, 2 / 2^units, is too large to survive
@@ -100,113 +100,111 @@ def compare(
 
     Raises UserError when there are no examples, no tuned systems, or shapes do not agree.
     """
-    base_systems = _stack(base if isinstance(base, list | tuple) else [base])
-    tuned_systems = _stack(_paired(base_systems[0], tuned))
-    if len(base_systems) not in (1, len(tuned_systems)):
-        raise UserError(
-            f"{len(base_systems)} systems of one recipe cannot be compared with "
-            f"{len(tuned_systems)} of another: train both with as many seeds"
-        )
-    n = tuned_systems.shape[1]
-    scale = np.abs(tuned_systems).max(initial=1.0)
-    differing = int((np.abs(tuned_systems - base_systems) > 1e-12 * scale).any((0, 2)).sum())
-    binary = _is_binary(base_systems) and _is_binary(tuned_systems)
-    if clusters is not None:
-        base_systems = _sum_clusters(base_systems, np.asarray(clusters))
-        tuned_systems = _sum_clusters(tuned_systems, np.asarray(clusters))
-    units = tuned_systems.shape[1]
-    paired_binary = binary and units == n
-
-    def delta_of(base_totals: np.ndarray, tuned_totals: np.ndarray) -> np.ndarray:
-        """Means over seeds of tuned minus base: totals [., b, k] twice -> [b]."""
-        with np.errstate(invalid="ignore"):  # inf - inf; what is not finite is looked for
-            return aggregate(tuned_totals).mean(axis=0) - aggregate(base_totals).mean(axis=0)
-
-    base_figures = np.asarray(aggregate(base_systems.sum(axis=1)), dtype=np.float64)
-    tuned_figures = np.asarray(aggregate(tuned_systems.sum(axis=1)), dtype=np.float64)
-    with np.errstate(invalid="ignore"):
-        delta = float(tuned_figures.mean() - base_figures.mean())
-    seeds = len(tuned_figures)
-
-    center, records = delta, Part(math.nan, math.nan)
-    missing: list[Missing] = []
-    if not np.isfinite(delta):
-        missing.append(Missing.NOT_FINITE)
-    elif units == 1:
-        missing.append(Missing.ONE_CLUSTER)
-    elif paired_binary:
-        center, records = intervals.agresti_min(
-            (tuned_systems[..., 0] - base_systems[..., 0]).mean(axis=0)
-        )
-    else:
-        count = len(base_systems)
-        both = np.concatenate([base_systems, tuned_systems])
-        records = intervals.jackknife(lambda t: delta_of(t[:count], t[count:]), both)
-        tolerance = 1e-12 * max(float(np.abs(tuned_figures).max()), abs(delta))
-        if not math.isfinite(records.variance):
-            missing.append(Missing.NOT_FINITE)
-        elif math.sqrt(records.variance) <= tolerance:
-            missing.append(Missing.CONSTANT)
-            records = Part(0.0, records.df)
-        elif rare:
-            missing.append(Missing.RARE_CLASS)
-        elif units == n and differing < min(MIN_DIFFERING, n / 2):
-            missing.append(Missing.FEW_DIFFERING)
-
-    errors = {
-        "adapters": Error(records),
-        "recipe": Error(records, intervals.seed_part(base_figures, tuned_figures), seeds),
-    }
-    bounds = (-1.0, 1.0) if binary else (-math.inf, math.inf)
-    results: dict[str, tuple[float, float, float, bool]] = {}
-    untested = [Missing.FEW_CLUSTERS] if 1 < units < MIN_TESTED else []
-    draws = _draws(resamples, confidence, family)
-    permuted = (math.nan, False)
+    whole = sample(base, tuned, aggregate, clusters)
+    center, records, missing = _records(whole, rare)
+    no_p = [code for code in missing if code in _NO_P]
+    draws, permuted = 0, (math.nan, False)
     # Of zeros and ones the test is McNemar's, exact for any number of examples.
-    if (units >= MIN_PERMUTED or paired_binary) and not any(code in _NO_P for code in missing):
-        tolerance = 1e-12 * float(np.abs(np.concatenate([base_figures, tuned_figures])).max())
-        permuted = sign_flip(delta_of, base_systems, tuned_systems, draws, seed, tolerance)
-        if math.isnan(permuted[0]):
-            untested.append(Missing.NOT_FINITE)
-    for estimand, error in errors.items():
+    if (whole.units >= MIN_PERMUTED or whole.paired_binary) and not no_p:
+        draws = _draws(resamples, confidence, family)
+        permuted = _permuted(whole, draws, seed)
+    if 1 < whole.units < MIN_TESTED:
+        no_p.append(Missing.FEW_CLUSTERS)
+    if draws and math.isnan(permuted[0]):
+        draws = 0
+        no_p.append(Missing.NOT_FINITE)
+    bounds = (-1.0, 1.0) if whole.binary else (-math.inf, math.inf)
+
+    def estimate(estimand: Estimand, error: Error) -> _Estimate:
         low = high = math.nan
         if not missing:
             half = error.half_width(1 - confidence)
             low, high = max(center - half, bounds[0]), min(center + half, bounds[1])
-        results[estimand] = (low, high, *_p_value(estimand, error, center, permuted))
-    estimand: Estimand = "adapters" if seeds == 1 else "recipe"
-    if seeds == 2:
-        untested.append(Missing.TWO_SEEDS)
-    chosen, adapters = results[estimand], results["adapters"]
-    no_p = [*(m for m in missing if m in _NO_P), *untested]
-    if no_p:
-        chosen = (*chosen[:2], math.nan, False)
-    if [code for code in no_p if code is not Missing.TWO_SEEDS]:
-        adapters = (*adapters[:2], math.nan, False)
+        p = (math.nan, False) if no_p else _p_value(estimand, error, center, permuted)
+        return _Estimate(estimand, low, high, *p)
+
+    chosen = adapters = estimate("adapters", Error(records))
+    if whole.seeds > 1:
+        no_p += [Missing.TWO_SEEDS] if whole.seeds == 2 else []
+        error = Error(records, intervals.seed_part(*whole.figures), whole.seeds)
+        chosen = estimate("recipe", error)
+    method = _method(whole, draws, missing)
+    return _comparison(whole, records, chosen, adapters, missing, no_p, method)
+
+
+@dataclass(frozen=True)
+class _Estimate:
+    """An interval and a p-value, NaN where there is none."""
+
+    estimand: Estimand
+    low: float
+    high: float
+    p_value: float
+    p_is_floor: bool
+
+
+def _comparison(
+    whole: Sample,
+    records: Part,
+    chosen: _Estimate,
+    adapters: _Estimate,
+    missing: Sequence[Missing],
+    no_p: Sequence[Missing],
+    method: str,
+) -> Comparison:
+    base, tuned = whole.figures
     return Comparison(
-        base=float(base_figures.mean()),
-        tuned=float(tuned_figures.mean()),
-        delta=delta,
-        seed_sd=float(np.std(tuned_figures, ddof=1)) if seeds > 1 else math.nan,
-        n=n,
-        units=units,
-        differing=differing,
+        base=float(base.mean()),
+        tuned=float(tuned.mean()),
+        delta=whole.delta,
+        seed_sd=float(np.std(tuned, ddof=1)) if whole.seeds > 1 else math.nan,
+        n=whole.n,
+        units=whole.units,
+        differing=whole.differing,
         records=records,
-        estimand=estimand,
-        ci_low=chosen[0],
-        ci_high=chosen[1],
-        p_value=chosen[2],
-        p_is_floor=chosen[3],
-        adapters_low=adapters[0],
-        adapters_high=adapters[1],
-        adapters_p=adapters[2],
-        adapters_p_is_floor=adapters[3],
+        estimand=chosen.estimand,
+        ci_low=chosen.low,
+        ci_high=chosen.high,
+        p_value=chosen.p_value,
+        p_is_floor=chosen.p_is_floor,
+        adapters_low=adapters.low,
+        adapters_high=adapters.high,
+        adapters_p=adapters.p_value,
+        adapters_p_is_floor=adapters.p_is_floor,
         no_interval=tuple(missing),
-        no_p=tuple(no_p) if math.isnan(chosen[2]) else (),
-        method=_method(
-            paired_binary, units, n, seeds, 0 if math.isnan(permuted[0]) else draws, missing
-        ),
+        no_p=tuple(no_p) if math.isnan(chosen.p_value) else (),
+        method=method,
     )
+
+
+def _permuted(whole: Sample, draws: int, seed: int) -> tuple[float, bool]:
+    """See `sign_flip`."""
+    tolerance = 1e-12 * float(np.abs(np.concatenate(whole.figures)).max())
+    return sign_flip(whole.delta_of, whole.base, whole.tuned, draws, seed, tolerance)
+
+
+def _records(whole: Sample, rare: bool) -> tuple[float, Part, list[Missing]]:
+    """(center of the interval, squared standard error over records, why there is no interval)."""
+    delta, unknown = whole.delta, Part(math.nan, math.nan)
+    if not np.isfinite(delta):
+        return delta, unknown, [Missing.NOT_FINITE]
+    if whole.units == 1:
+        return delta, unknown, [Missing.ONE_CLUSTER]
+    if whole.paired_binary:
+        differences = (whole.tuned[..., 0] - whole.base[..., 0]).mean(axis=0)
+        return *intervals.agresti_min(differences), []
+    count, both = len(whole.base), np.concatenate([whole.base, whole.tuned])
+    records = intervals.jackknife(lambda t: whole.delta_of(t[:count], t[count:]), both)
+    tolerance = 1e-12 * max(float(np.abs(whole.figures[1]).max()), abs(delta))
+    if not math.isfinite(records.variance):
+        return delta, records, [Missing.NOT_FINITE]
+    if math.sqrt(records.variance) <= tolerance:
+        return delta, Part(0.0, records.df), [Missing.CONSTANT]
+    if rare:
+        return delta, records, [Missing.RARE_CLASS]
+    if whole.units == whole.n and whole.differing < min(MIN_DIFFERING, whole.n / 2):
+        return delta, records, [Missing.FEW_DIFFERING]
+    return delta, records, []
 
 
 _NO_P = (Missing.NOT_FINITE, Missing.ONE_CLUSTER)
@@ -238,22 +236,13 @@ def _draws(resamples: int, confidence: float, family: int) -> int:
     return max(resamples, min(needed, _MOST_DRAWS))
 
 
-def _is_binary(systems: np.ndarray) -> bool:
-    """Whether statistics [systems, n, k] are those of a mean of zeros and ones."""
-    if systems.shape[2] != 2:
-        return False
-    score, count = systems[..., 0], systems[..., 1]
-    return bool((count == 1).all() and ((score == 0) | (score == 1)).all())
-
-
-def _method(
-    binary: bool, units: int, n: int, seeds: int, draws: int, missing: Sequence[Missing]
-) -> str:
+def _method(whole: Sample, draws: int, missing: Sequence[Missing]) -> str:
     """How interval and p-value were computed. draws: 0 where nothing was permuted."""
-    what = f"{units:,} examples" if units == n else f"{units:,} clusters"
+    units, seeds = whole.units, whole.seeds
+    what = f"{units:,} examples" if units == whole.n else f"{units:,} clusters"
     if any(code in _NO_P for code in missing):
         return f"no interval and no p-value: {missing[0].words}"
-    if binary:
+    if whole.paired_binary:
         parts = [f"interval: Agresti-Min on {what}"]
     else:
         parts = [f"interval: Student's t ({units - 1:,} df), jackknife over {what}"]
@@ -270,39 +259,3 @@ def _method(
     elif units >= MIN_TESTED:
         parts.append("p: that of the interval")
     return "; ".join(parts)
-
-
-def _stack(systems: Sequence[np.ndarray]) -> np.ndarray:
-    """Statistics of several systems, [systems, n, k]."""
-    arrays = [np.asarray(one, dtype=np.float64) for one in systems]
-    if arrays[0].ndim != 2 or arrays[0].shape[0] == 0:
-        raise UserError(f"nothing to compare: the base has scores of shape {arrays[0].shape}")
-    return np.stack(arrays)
-
-
-def _paired(base: np.ndarray, tuned: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-    """`tuned`, checked to have the shape of `base`: the same examples, the same metric."""
-    if len(tuned) == 0:
-        raise UserError("nothing to compare: there is no tuned system")
-    for number, system in enumerate(tuned):
-        if np.shape(system) != base.shape:
-            raise UserError(
-                f"the base has scores of shape {base.shape}, tuned system {number + 1} of "
-                f"{len(tuned)} of shape {np.shape(system)}: a paired comparison needs the same "
-                f"examples and metric; evaluate both again"
-            )
-    return tuned
-
-
-def _sum_clusters(systems: np.ndarray, clusters: np.ndarray) -> np.ndarray:
-    """Sum statistics [systems, n, k] within clusters [n] -> [systems, units, k]."""
-    n = systems.shape[1]
-    if clusters.shape != (n,):
-        raise UserError(f"{n} examples need {n} clusters, not an array of shape {clusters.shape}")
-    names, position = np.unique(clusters, return_inverse=True)
-    if len(names) == n:
-        return systems
-    summed = np.zeros((systems.shape[0], len(names), systems.shape[2]))
-    for system, out in zip(systems, summed, strict=True):
-        np.add.at(out, position, system)
-    return summed

@@ -66,16 +66,7 @@ def stage(snakemake: Any, cached: bool = False) -> Iterator[Terminal]:
         terminal.say(f"\ndeltatune: {snakemake.rule} stopped.\n{error}\n")
         status = 1
     except Exception as error:
-        with suppress(OSError):
-            traceback.print_exc()
-            sys.stderr.flush()
-        if message := disk.unwritable(error):
-            terminal.say(f"\ndeltatune: {name} {message}\n")
-        else:
-            terminal.say(
-                f"\ndeltatune: {name} failed unexpectedly "
-                f"({type(error).__name__}: {str(error)[:300]}). The details are in {path}.\n"
-            )
+        _report(error, name, path, terminal)
         status = 1
     finally:
         for stream in (sys.stdout, sys.stderr):
@@ -85,3 +76,17 @@ def stage(snakemake: Any, cached: bool = False) -> Iterator[Terminal]:
         os.dup2(saved[1], 2)
     if status:
         sys.exit(status)
+
+
+def _report(error: Exception, name: str, log: Path, terminal: Terminal) -> None:
+    """An error that is none of the user's: all of it in the log, a line on the terminal."""
+    with suppress(OSError):
+        traceback.print_exc()
+        sys.stderr.flush()
+    if message := disk.unwritable(error):
+        terminal.say(f"\ndeltatune: {name} {message}\n")
+    else:
+        terminal.say(
+            f"\ndeltatune: {name} failed unexpectedly "
+            f"({type(error).__name__}: {str(error)[:300]}). The details are in {log}.\n"
+        )

@@ -48,6 +48,8 @@ def assign(
     Raises UserError where a split would be empty, a class too small to stratify, or all labels
     the same, and names the setting to change.
     """
+    if grouped and method == "contiguous":
+        raise ValueError(f"{where}: a contiguous split divides groups")
     sizes = _sizes(len(records), validation, test, where, remaining)
     labels = records[label_field].tolist() if label_field else None
     _check_labels(labels, where)

@@ -66,8 +66,14 @@ def chunk_text(paragraphs: Iterable[str], max_words: int) -> pd.DataFrame:
             blocks.append(" ".join(part))
         position += len(blocks[-1]) + len(PARAGRAPH_GAP)
     source = PARAGRAPH_GAP.join(blocks)
+    frame = _frame(source, chapters, starts, ends)
+    frame.attrs = {"source": source, "headings": headings, "sentences_cut": split}
+    return frame
+
+
+def _frame(source: str, chapters: list[str], starts: list[int], ends: list[int]) -> pd.DataFrame:
     texts = [source[start:end] for start, end in zip(starts, ends, strict=True)]
-    frame = pd.DataFrame(
+    return pd.DataFrame(
         {
             "row": pd.Series(range(1, len(texts) + 1), dtype="int64"),
             "chapter": pd.Series(chapters, dtype="str"),
@@ -76,8 +82,6 @@ def chunk_text(paragraphs: Iterable[str], max_words: int) -> pd.DataFrame:
             OFFSETS[1]: pd.Series(ends, dtype="int64"),
         }
     )
-    frame.attrs = {"source": source, "headings": headings, "sentences_cut": split}
-    return frame
 
 
 # ---------------------------------------------------------------- headings

@@ -68,42 +68,51 @@ def near_duplicates(
     Only the held-out texts are indexed, and the training texts are looked up one by one, so memory
     grows with the smaller part.
     """
-    held_out = [*validation.tolist(), *test.tolist()]
+    among, only_test = {*validation.tolist(), *test.tolist()}, set(test.tolist())
+    index = _Index(texts, [*validation.tolist(), *test.tolist()], threshold)
+    repeats: dict[int, tuple[str, int]] = {}
+    for position in train.tolist():
+        repeats |= dict.fromkeys(index.taken(position, among), ("training", position))
+    for position in validation.tolist():
+        if position not in repeats:
+            repeats |= dict.fromkeys(index.taken(position, only_test), ("validation", position))
+    return repeats
 
-    @lru_cache(maxsize=4096)
-    def shingles(position: int) -> frozenset[str]:
-        return _shingles(texts[position])
 
-    # A checksum stands for a shingle in the index; two with the same one only cost a comparison.
-    def checksums(position: int) -> list[tuple[str, int]]:
-        return [(gram, _checksum(gram)) for gram in shingles(position)]
+class _Index:
+    """The held-out texts by their rarest shingles, see `near_duplicates`."""
 
-    frequency = Counter(checksum for i in held_out for _, checksum in checksums(i))
+    def __init__(self, texts: list[str], held_out: list[int], threshold: float) -> None:
+        self._threshold = threshold
+        self._shingles = lru_cache(maxsize=4096)(lambda position: _shingles(texts[position]))
+        self._frequency = Counter(checksum for i in held_out for _, checksum in self._checksums(i))
+        # checksum -> size of the text -> {position: rank of the shingle in it}, by rank.
+        self._ranks: dict[int, dict[int, dict[int, int]]] = {}
+        entries = []
+        for position in held_out:
+            grams, size = self._rarest(position)
+            entries += [(rank, position, checksum, size) for rank, checksum in enumerate(grams)]
+        for rank, position, checksum, size in sorted(entries):
+            self._ranks.setdefault(checksum, {}).setdefault(size, {})[position] = rank
 
-    def rarest(position: int) -> tuple[list[int], int]:
+    def _checksums(self, position: int) -> list[tuple[str, int]]:
+        """A checksum stands for a shingle in the index; two with the same one only cost a
+        comparison."""
+        return [(gram, _checksum(gram)) for gram in self._shingles(position)]
+
+    def _rarest(self, position: int) -> tuple[list[int], int]:
         """The shingles that any similar text can be found by, and the number of all."""
-        grams = sorted((frequency[c], c, gram) for gram, c in checksums(position))
-        prefix = len(grams) - round_up(threshold * len(grams)) + 1
+        grams = sorted((self._frequency[c], c, gram) for gram, c in self._checksums(position))
+        prefix = len(grams) - round_up(self._threshold * len(grams)) + 1
         return [checksum for _, checksum, _ in grams[:prefix]], len(grams)
 
-    # checksum -> size of the text -> {position: rank of the shingle in it}, by rank.
-    index: dict[int, dict[int, dict[int, int]]] = {}
-    entries = []
-    for position in held_out:
-        grams, size = rarest(position)
-        entries += [(rank, position, checksum, size) for rank, checksum in enumerate(grams)]
-    for rank, position, checksum, size in sorted(entries):
-        index.setdefault(checksum, {}).setdefault(size, {})[position] = rank
-    del entries
-
-    repeats: dict[int, tuple[str, int]] = {}
-
-    def sweep(split: str, position: int, among: set[int]) -> None:
+    def taken(self, position: int, among: set[int]) -> list[int]:
+        """Take out of the index, and return, the positions that repeat this one."""
         proposed = set()
-        grams, n = rarest(position)
+        grams, n = self._rarest(position)
         for rank, checksum in enumerate(grams):
-            for m, others in index.get(checksum, {}).items():
-                overlap = round_up(threshold / (1 + threshold) * (n + m))
+            for m, others in self._ranks.get(checksum, {}).items():
+                overlap = round_up(self._threshold / (1 + self._threshold) * (n + m))
                 if rank > n - overlap or overlap > m:
                     continue
                 for other, other_rank in others.items():
@@ -111,20 +120,13 @@ def near_duplicates(
                         break
                     if other in among:
                         proposed.add(other)
-        for other in proposed:
-            if similar(shingles(position), shingles(other), threshold):
-                repeats[other] = (split, position)
-                grams, m = rarest(other)
-                for checksum in grams:
-                    index[checksum][m].pop(other, None)
-
-    among, only_test = set(held_out), set(test.tolist())
-    for position in train.tolist():
-        sweep("training", position, among)
-    for position in validation.tolist():
-        if position not in repeats:
-            sweep("validation", position, only_test)
-    return repeats
+        own = self._shingles(position)
+        repeats = [i for i in proposed if similar(own, self._shingles(i), self._threshold)]
+        for other in repeats:
+            grams, m = self._rarest(other)
+            for checksum in grams:
+                self._ranks[checksum][m].pop(other, None)
+        return repeats
 
 
 # Of shorter texts, single phrases, chance alone finds most in some long text.

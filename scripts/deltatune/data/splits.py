@@ -93,8 +93,6 @@ def split_records(
     """
     if near_duplicate_threshold is not None and not 0 < near_duplicate_threshold <= 1:
         raise UserError(f"{where}.near_duplicates: {near_duplicate_threshold} is not in (0, 1]")
-    if group_field and method == "contiguous":
-        raise ValueError(f"{where}: a contiguous split divides groups")
     total = len(records)
     records = _in_order(records, [*text_fields, *([label_field] if label_field else [])])
     records = records.head(total if max_records is None else max_records).reset_index(drop=True)

@@ -204,14 +204,7 @@ def _advice(error: Exception, kind: str, id: str, revision: str, where: str) -> 
         return next((e for e in causes if isinstance(e, types)), None)
 
     if cause(errors.GatedRepoError):
-        return f"{where}.id: '{id}' is gated: its owner decides who has access. " + (
-            f"The token that was sent ({_token_source()}) has no access. Open {page} with the "
-            "account of that token and accept the terms or ask for access; a fine-grained token "
-            "also needs the permission to read public gated repositories."
-            if hf.get_token()
-            else f"Open {page}, log in and accept the terms; then run `hf auth login` here, or set "
-            "HF_TOKEN to a token that may read."
-        )
+        return f"{where}.id: '{id}' is gated: its owner decides who has access. {_open(page)}"
     if cause(errors.RevisionNotFoundError):
         return (
             f"{where}.revision: '{id}' has no revision '{revision}'; its commits are listed at "
@@ -259,6 +252,19 @@ def _advice(error: Exception, kind: str, id: str, revision: str, where: str) -> 
         key, reason = upstream.unreadable(unreadable)
         return f"{where}.{key}: '{id}' cannot be read as a dataset: {reason}"
     return None
+
+
+def _open(page: str) -> str:
+    if hf.get_token():
+        return (
+            f"The token that was sent ({_token_source()}) has no access. Open {page} with the "
+            "account of that token and accept the terms or ask for access; a fine-grained token "
+            "also needs the permission to read public gated repositories."
+        )
+    return (
+        f"Open {page}, log in and accept the terms; then run `hf auth login` here, or set "
+        "HF_TOKEN to a token that may read."
+    )
 
 
 def _answered(status: int, id: str, where: str) -> str:

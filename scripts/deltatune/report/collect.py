@@ -40,33 +40,18 @@ def report_data(
             for systems in metrics.values()
             for name, entry in systems[0]["metrics"].items()
         },
-        baseline_titles={
-            name: title
-            for task in plan["tasks"].values()
-            for name, title in task["baselines"].items()
-        },
+        baseline_titles=baseline_titles(plan["tasks"]),
         left_out={_key(one): one["reason"] for one in plan["left_out"]},
         margins=settings.margins,
-        behavior={
-            pair: means([one["behavior"] for one in systems])
-            for pair, systems in metrics.items()
-            if all("behavior" in one for one in systems)
-        },
-        label_checks={
-            pair: means([{key: one[key] for key in LABEL_CHECKS} for one in systems.values()])
-            for pair, systems in evaluations.items()
-            if all(key in one for one in systems.values() for key in LABEL_CHECKS)
-        },
+        behavior=behavior(metrics),
+        label_checks=label_checks(evaluations),
         evaluations=evaluations,
         metric_caveats={
             pair: metric_caveats(systems, list(evaluations[pair]))
             for pair, systems in metrics.items()
         },
         classes=classes(plan["tasks"]),
-        losses=pd.concat(
-            reading.losses({name: e["files"]["losses"]}, e["seeds"])
-            for name, e in experiments.items()
-        ),
+        losses=losses(experiments),
         final_losses=final_losses(experiments),
         scores={
             name: reading.scores(**e["files"]["scores"], metric=e["main_metric"])
@@ -75,9 +60,7 @@ def report_data(
         examples={n: answers(e) for n, e in experiments.items() if e["outputs"] == "answers"},
         continuations={n: answers(e) for n, e in experiments.items() if e["outputs"] == "text"},
         confusions={
-            name: reading.confusion(
-                e["files"]["labels"]["base"], e["files"]["labels"]["tuned"], e["labels"]
-            )
+            name: reading.confusion(**e["files"]["labels"], labels=e["labels"])
             for name, e in experiments.items()
             if "labels" in e["files"]
         },
@@ -117,6 +100,31 @@ def evaluation_manifests(
     return {system: manifest.read(path) for system, path in paths}
 
 
+def baseline_titles(tasks: dict[str, Any]) -> dict[str, str]:
+    """Name of a baseline -> what the page calls it."""
+    return {name: title for task in tasks.values() for name, title in task["baselines"].items()}
+
+
+def behavior(metrics: dict[Pair, list[dict[str, Any]]]) -> dict[Pair, dict[str, dict[str, Any]]]:
+    """How base and tuned answer, of the pairs that have answers."""
+    return {
+        pair: means([one["behavior"] for one in systems])
+        for pair, systems in metrics.items()
+        if all("behavior" in one for one in systems)
+    }
+
+
+def label_checks(
+    evaluations: dict[Pair, dict[str, dict[str, Any]]],
+) -> dict[Pair, dict[str, dict[str, Any]]]:
+    """What was checked of base and tuned, of the pairs that have labels."""
+    return {
+        pair: means([{key: one[key] for key in LABEL_CHECKS} for one in systems.values()])
+        for pair, systems in evaluations.items()
+        if all(key in one for one in systems.values() for key in LABEL_CHECKS)
+    }
+
+
 def means(systems: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """{"base": the first, "tuned": the mean of the others by key}; None where one has no value."""
     base, *tuned = systems
@@ -143,6 +151,13 @@ def classes(tasks: dict[str, Any]) -> dict[str, dict[str, dict[str, int]]]:
     """task -> {split: {label: records}}, of the tasks that have labels."""
     splits = {name: manifest.read(task["files"]["split"]) for name, task in tasks.items()}
     return {name: split["classes"] for name, split in splits.items() if "classes" in split}
+
+
+def losses(experiments: dict[str, Any]) -> pd.DataFrame:
+    """The losses of all runs, see `reading.losses`."""
+    return pd.concat(
+        reading.losses({name: e["files"]["losses"]}, e["seeds"]) for name, e in experiments.items()
+    )
 
 
 def final_losses(experiments: dict[str, Any]) -> pd.DataFrame:

@@ -1,19 +1,16 @@
 """What limits the figures of a run: one list, for the page and for docs/method.md.
 
 Each limit has a condition, in `conditions`, and a sentence that the condition's details complete;
-the page shows the sentence where the condition holds. `python -m deltatune.report.limits` in
-scripts/ writes the list into docs/method.md; a test fails when it is old.
+the page shows the sentence where the condition holds. `limits_docs` writes the list into
+docs/method.md.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from deltatune.core.paths import ROOT
 from deltatune.report import conditions
 from deltatune.report.data import ReportData
 
@@ -391,32 +388,3 @@ def _written(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(value)
     return f"{value:,}"
-
-
-# ---------------------------------------------------------------- docs/method.md
-
-METHOD = ROOT / "docs" / "method.md"
-BEGIN = "<!-- limits: written by `python -m deltatune.report.limits` in scripts/ -->"
-END = "<!-- end of limits -->"
-
-
-def documentation() -> str:
-    """The list as Markdown: the condition of each and its sentence, placeholders in italics."""
-    lines = [BEGIN, "", "| shown on the page when | sentence |", "|---|---|"]
-    for limit in LIMITS:
-        sentence = re.sub(r"\{(\w+)\}", lambda match: f"*{match[1].replace('_', ' ')}*",
-                          limit.sentence)  # fmt: skip
-        lines.append(f"| {limit.when} | {sentence} |")
-    return "\n".join([*lines, "", END])
-
-
-def write(path: Path = METHOD) -> None:
-    """Write the list between its markers."""
-    text = path.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    path.write_text(before + documentation() + after, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    write()

@@ -91,15 +91,14 @@ def train(
     model: a base from `models.load`, to which the adapter is added in place. train_rows,
     validation_rows: packed rows, see `tokens.packing`. scratch: a folder for the Trainer's own
     files, deleted at the end. checkpoints: where the state is saved regularly and training resumes
-    from, with the same result as without a stop; they are left in place. None: nothing is saved and
+    from, with the same result as without a stop; they are left in place; None: nothing is saved,
     no signal is caught. batch: of each process, to begin with another than the settings have.
 
-    Where memory runs out, training starts again with a smaller micro-batch and more accumulation: a
-    step sees the same rows, and the run is the one that these numbers in the settings would have
-    given. Raises OutOfMemory instead in one of several processes, which must all start again;
-    Stopped when a signal asked to stop before the last step; UserError where the loss is no longer
-    finite, no layer is called as a target, there are no rows, one row at a time does not fit into
-    memory, the optimizer is not available, or the disk is full.
+    Where memory runs out, training starts again with a smaller micro-batch and more accumulation,
+    as if these numbers stood in the settings: a step sees the same rows. Raises OutOfMemory instead
+    in one of several processes, which must all start again; Stopped when a signal asked to stop
+    before the last step; UserError where the loss is no longer finite, no layer is a target, there
+    are no rows, one row does not fit into memory, no such optimizer is there, or the disk is full.
     """
     _require_rows(training=train_rows, validation=validation_rows)
     model, checkpointing = _with_adapter(model, settings, compute)
@@ -132,9 +131,14 @@ def train(
     if distributed.rank() == 0:
         adapters.save(model, settings.base.name, output)
         shutil.rmtree(scratch, ignore_errors=True)
-    figures = fitted.figures() | {"activation_checkpointing_used": checkpointing}
-    losses, used = pd.DataFrame(fitted.run_state.losses), fitted.used_beside()
-    return Trained(losses, figures, used, compute.device, str(compute.dtype), compute.reason)
+    return _trained(fitted, compute, activation_checkpointing_used=checkpointing)
+
+
+def _trained(fitted: AdapterTrainer, compute: Compute, **used: Any) -> Trained:
+    """used: figures beside those of the Trainer."""
+    losses, figures = pd.DataFrame(fitted.run_state.losses), fitted.figures() | used
+    device, dtype = compute.device, str(compute.dtype)
+    return Trained(losses, figures, fitted.used_beside(), device, dtype, compute.reason)
 
 
 def _require_rows(**splits: Dataset) -> None:
