@@ -5,10 +5,12 @@ from deltatune.core import stage
 with stage.stage(snakemake) as terminal:
     from pathlib import Path
 
+    from deltatune.core.paths import ROOT
     from deltatune.plan import plan
+    from deltatune.plan.settings import PlanSettings
 
-    settings = snakemake.params.settings
+    settings = PlanSettings.from_params(snakemake.params.settings)
     results = Path(snakemake.log[0]).parents[1]
-    table = plan.make(settings, Path(settings["presets"]), results, terminal.say)
+    table = plan.make(settings, ROOT / "presets", results, terminal.say)
     # Not an output: the plan is to be made and printed each time that it is requested.
     table.to_csv(results / "plan.csv", index=False, lineterminator="\n")

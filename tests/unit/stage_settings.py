@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from deltatune.config import stages
 from deltatune.data.split_settings import SplitSettings
+from deltatune.tasks.base import TaskSettings
 from deltatune.tasks.registry import load_kind
 from deltatune.tokens.settings import TokenizeSettings
 
 
+def task_settings(kind: str, dataset: str = "d", **keys: Any) -> TaskSettings:
+    return load_kind(kind).Settings(kind=kind, dataset=dataset, **keys)
+
+
 def split_settings(kind: str, task: str = "t", **keys: Any) -> SplitSettings:
-    settings = load_kind(kind).Settings(kind=kind, dataset="d", **keys)
-    records = load_kind(kind).Records.part_of(settings)
-    return SplitSettings[type(records)].part_of(settings, task=task, records=records)
+    return stages.split_settings(task, task_settings(kind, **keys))
 
 
 def token_settings(kind: str, task: str = "t", **keys: Any) -> TokenizeSettings:
-    settings = load_kind(kind).Settings(kind=kind, dataset="d", **keys)
-    prompts = load_kind(kind).Prompts.part_of(settings)
-    return TokenizeSettings[type(prompts)].part_of(settings, task=task, prompts=prompts)
+    return stages.token_settings(task, task_settings(kind, **keys))

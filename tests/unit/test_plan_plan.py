@@ -13,6 +13,7 @@ import tiny
 import torch
 import yaml
 from deltatune.config import model as settings_model
+from deltatune.config import stages
 from deltatune.config.load import load_settings
 from deltatune.core.errors import UserError
 from deltatune.models import device, gpus, memory
@@ -23,8 +24,9 @@ from deltatune.models.memory import Setup
 from deltatune.plan import model as planning_model
 from deltatune.plan import plan as planning
 from deltatune.plan import work
+from deltatune.plan.settings import Files, Planned
 from deltatune.workflow import flow as workflow
-from stage_settings import split_settings, token_settings
+from stage_settings import task_settings
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -382,12 +384,12 @@ def test_the_smallest_gpu_that_holds_it():
 
 def test_the_machine_is_the_one_named_or_the_one_here():
     here = gpus.Gpu("here", 10**10, True)
-    nothing = {"gpu": None, "memory_gb": None}
-    assert planning.machine(nothing, here)[0] is here
-    assert planning.machine(nothing, None)[0] is None
-    assert planning.machine({"gpu": "T4", "memory_gb": None}, here)[0].name == "T4"
-    assert planning.machine({"gpu": "T4", "memory_gb": 12}, here)[0].memory == 12 * 10**9
-    assert planning.machine({"gpu": None, "memory_gb": 12}, None)[0].memory == 12 * 10**9
+    hardware = settings_model.Hardware
+    assert planning.machine(hardware(), here)[0] is here
+    assert planning.machine(hardware(), None)[0] is None
+    assert planning.machine(hardware(gpu="T4"), here)[0].name == "T4"
+    assert planning.machine(hardware(gpu="T4", memory_gb=12), here)[0].memory == 12 * 10**9
+    assert planning.machine(hardware(memory_gb=12), None)[0].memory == 12 * 10**9
 
 
 def test_a_gpu_that_nobody_knows(default_config):
@@ -411,7 +413,7 @@ def offline(tmp_path, monkeypatch):
     planning_model._fetch.cache_clear()
 
 
-HUB = {"source": "hub", "id": "mistralai/Mistral-7B-v0.1", "revision": "abc"}
+HUB = settings_model.HubModel(source="hub", id="mistralai/Mistral-7B-v0.1", revision="abc")
 
 
 def test_config_of_the_hub(tmp_path, offline):
@@ -443,13 +445,13 @@ def test_config_in_the_cache_of_the_hub(tmp_path, offline, monkeypatch):
 
 def test_a_config_that_is_nowhere(tmp_path, offline):
     with pytest.raises(UserError, match=r"config.json of 'a/b'.*HF_TOKEN"):
-        planning_model.model_config({**HUB, "id": "a/b"}, tmp_path, CONFIGS)
+        planning_model.model_config(HUB.model_copy(update={"id": "a/b"}), tmp_path, CONFIGS)
 
 
 def test_config_of_a_model_that_is_built_here_counts_as_the_model():
     shape = {"hidden_size": 48, "intermediate_size": 96, "layers": 2, "heads": 4, "kv_heads": 2}
     model = settings_model.PretrainModel(source="pretrain", corpus=["x"], architecture=shape)
-    config, _, download = planning_model.model_config(model.model_dump(), Path("none"), CONFIGS)
+    config, _, download = planning_model.model_config(model, Path("none"), CONFIGS)
     dimensions = model_dimensions(config, settings_model.Lora(rank=1).model_dump(), "x")
     same = tiny.model(
         vocab_size=1536,
@@ -466,31 +468,20 @@ def test_config_of_a_model_that_is_built_here_counts_as_the_model():
 # ---------------------------------------------------------------- tokens and steps
 
 
-def experiment(tmp_path: Path, **changes) -> dict:
-    """An experiment as `plan.make` gives it."""
-    task = {
-        "task": "news",
-        "kind": "classify",
-        "dataset": "news",
-        "labels": ["a", "b"],
-        "prompt": "{text}\n\nCategory:",
-        "max_length": 64,
-        "split": {"validation": 0.1, "test": 10, "max_records": None, "seed": 0},
-        **changes.pop("task", {}),
+FILES = Files(**{name: f"{name}.parquet" for name in Files.model_fields})
+"""Below the folder of results."""
+
+
+def experiment(task: dict | None = None, **changes) -> Planned:
+    news = {"labels": ["a", "b"], "max_length": 64, "split": {"test": 10, "method": "random"}}
+    fields = {
+        **{"experiment": "x", "model_name": "m", "model": HUB, "task_name": "news"},
+        "task": task_settings("classify", **news | (task or {})),
+        "dataset": {"source": "file", "path": "news.csv"},
+        **{"text": False, "path": None, "quantization": "none", "lora": {}, "training": {}},
+        **{"seeds": 1, "files": FILES},
     }
-    keys = {key: value for key, value in task.items() if key != "dataset"}
-    settings = {"split": split_settings(**keys), "tokens": token_settings(**keys)}
-    files = ("model", "tokens", "split", "train", "records")
-    return {
-        "experiment": "x",
-        "task": task,
-        "settings": {name: stage.model_dump(mode="json") for name, stage in settings.items()},
-        "dataset": {"source": "file", "columns": {}, "format": None},
-        "text": False,
-        "path": None,
-        "files": {name: str(tmp_path / f"{name}.parquet") for name in files},
-        **changes,
-    }
+    return Planned(**fields | changes)
 
 
 def records(path: Path, count: int, text: str) -> None:
@@ -499,55 +490,49 @@ def records(path: Path, count: int, text: str) -> None:
 
 
 def test_tokens_are_exact_where_rows_are_packed(tmp_path):
-    made = experiment(tmp_path)
-    settings = made["settings"]["tokens"]
+    made = experiment()
+    settings = stages.token_settings("news", made.task).model_dump(mode="json")
     packed = {"settings": settings, "tokens": 500, "rows": 9, "row_length": 60}
-    Path(made["files"]["tokens"]).write_text(json.dumps(packed))
-    amount = work.work(made, {})
+    (tmp_path / FILES.tokens).write_text(json.dumps(packed))
+    amount = work.work(made, {}, tmp_path)
     assert (amount.tokens, amount.rows, amount.row_length, amount.how) == (500, 9, 60, "exact")
     # Rows that were packed under other settings say nothing.
-    other = experiment(tmp_path, task={"max_length": 32})
-    assert work.work(other, {}).how == "unknown"
+    assert work.work(experiment({"max_length": 32}), {}, tmp_path).how == "unknown"
 
 
 def test_tokens_from_records(tmp_path):
-    made = experiment(tmp_path)
-    records(Path(made["files"]["records"]), 100, "x" * 87)
-    amount = work.work(made, {})
+    records(tmp_path / FILES.records, 100, "x" * 87)
+    amount = work.work(experiment(), {}, tmp_path)
     # 80 training documents of 87 characters, the prompt's 11 and the label's 2 with its space.
     assert amount.how == "estimated"
     assert amount.tokens == 80 * (100 / 4 + 2)
     assert amount.rows == 35  # 2160 / 0.98 / 64
-    fewer = experiment(tmp_path, task={"split": {**made["task"]["split"], "max_records": 50}})
-    assert work.work(fewer, {}).tokens == 35 * 27
+    fewer = experiment({"split": {"test": 10, "max_records": 50}})
+    assert work.work(fewer, {}, tmp_path).tokens == 35 * 27
 
 
 def test_tokens_from_a_file_that_nothing_has_read_yet(tmp_path):
     path = tmp_path / "news.csv"
     pd.DataFrame({"text": ["x" * 87] * 100, "label": "a"}).to_csv(path, index=False)
-    amount = work.work(experiment(tmp_path, path=str(path)), {})
+    amount = work.work(experiment(path=str(path)), {}, tmp_path)
     assert (amount.how, amount.tokens, amount.source) == ("estimated", 2160, str(path))
 
 
 def test_tokens_of_a_public_dataset(tmp_path):
     known = json.loads((CONFIGS / "datasets.json").read_text())
-    made = experiment(tmp_path, dataset={"source": "hub", "id": "fancyzhx/ag_news"})
-    amount = work.work(made, known)
+    dataset = {"source": "hub", "id": "fancyzhx/ag_news", "revision": "abc"}
+    amount = work.work(experiment(dataset=dataset), known, tmp_path)
     assert amount.how == "estimated" and "fancyzhx/ag_news" in amount.source
     assert amount.tokens == pytest.approx((0.9 * 120_000 - 10) * (249 / 4 + 2), rel=0.01)
 
 
 def test_tokens_are_bounded_by_the_number_of_records(tmp_path):
-    split = {"validation": 10, "test": 10, "max_records": 100, "seed": 0}
-    unknown = {"source": "hub", "id": "some/body"}
-    amount = work.work(experiment(tmp_path, task={"split": split}, dataset=unknown), {})
+    split = {"validation": 10, "test": 10, "max_records": 100}
+    unknown = {"source": "hub", "id": "some/body", "revision": "abc"}
+    amount = work.work(experiment({"split": split}, dataset=unknown), {}, tmp_path)
     assert (amount.how, amount.rows, amount.tokens) == ("at most", 80, 80 * 64)
-    assert (
-        work.work(experiment(tmp_path, dataset=unknown), {}).steps(
-            settings_model.Training().model_dump()
-        )
-        is None
-    )
+    amount = work.work(experiment(dataset=unknown), {}, tmp_path)
+    assert amount.steps(settings_model.Training()) is None
 
 
 @pytest.mark.parametrize(
@@ -575,7 +560,7 @@ def test_steps_are_those_of_the_training(tmp_path):
     ):
         _, figures = test_train_train.run(folder, (rows, rows), tmp_path / "out", **changes)
         amount = work.Work(1, figures["rows"], figures["row_length"], "exact", "")
-        assert amount.steps(settings_model.Training(**changes).model_dump()) == figures["steps"]
+        assert amount.steps(settings_model.Training(**changes)) == figures["steps"]
 
 
 # ---------------------------------------------------------------- presets
@@ -588,7 +573,7 @@ def test_presets_are_planned_with_nothing_but_the_project(preset, tmp_path, monk
     messages: list[str] = []
     for here in (None, gpus.KNOWN["T4"]):
         table = planning.make(
-            flow.params.print_plan(None),
+            flow.params.plan(),
             CONFIGS.parent,
             tmp_path / "results",
             messages.append,

@@ -12,6 +12,8 @@ from deltatune.compare.intervals import Error, Part, seed_part
 from deltatune.compare.table import COLUMNS
 from deltatune.plan import power
 from deltatune.plan.power import Design, Spread
+from deltatune.plan.settings import Files, Planned, PlanSettings
+from stage_settings import task_settings
 from statsmodels.stats.power import TTestPower
 
 NINTH = 0.05 / 9
@@ -91,17 +93,29 @@ def write(path: Path, *rows: dict) -> Path:
     return path
 
 
-def experiment(**changes) -> dict:
-    task = {"task": "news", "main_metric": "accuracy"} | changes.pop("task", {})
-    return {"experiment": "news", "task": task, "unit": "examples", "seeds": 3, **changes}
+def planned(seeds: int = 3, kind: str = "classify") -> tuple[Planned, PlanSettings]:
+    """An experiment, and the settings that it is one of."""
+    keys = {"labels": ["a", "b"]} if kind == "classify" else {}
+    one = Planned(
+        **{"experiment": "news", "model_name": "m", "task_name": "news", "seeds": seeds},
+        model={"source": "local", "path": "m"},
+        task=task_settings(kind, **keys),
+        dataset={"source": "file", "path": "news.csv"},
+        **{"text": False, "path": None, "quantization": "none", "lora": {}, "training": {}},
+        files=dict.fromkeys(Files.model_fields, ""),
+    )
+    settings = PlanSettings(experiments=[one], hardware={}, confidence=0.95, family=2)
+    return one, settings
 
 
-STATISTICS = {"confidence": 0.95, "family": 2}
+def power_of(examples: int | None, path: Path, **changes) -> power.Power:
+    one, settings = planned(**changes)
+    return power.power(one, examples, settings, path)
 
 
 def test_a_pilot_gives_the_variances_and_this_config_the_numbers(tmp_path):
     path = write(tmp_path / "comparison.csv", pilot_row())
-    one = power.power(experiment(seeds=5), 800, STATISTICS, path)
+    one = power_of(800, path, seeds=5)
     assert one.spread == Spread(pytest.approx(0.04 * math.sqrt(200)), 0.01)
     assert one.units == 800
     # SE of the records with four times as many is half; five seeds of SD .01.
@@ -113,27 +127,27 @@ def test_a_pilot_gives_the_variances_and_this_config_the_numbers(tmp_path):
 def test_a_pilot_of_clusters_counts_clusters(tmp_path):
     row = pilot_row(metric="perplexity", n=60, clusters=5, cluster_unit="chapters")
     path = write(tmp_path / "comparison.csv", row)
-    one = power.power(experiment(task={"main_metric": "perplexity"}), None, STATISTICS, path)
+    one = power_of(None, path, kind="prose")
     assert (one.units, one.unit) == (5, "chapters")
 
 
 def test_another_experiment_on_the_task_is_a_pilot_too(tmp_path):
     other = pilot_row(experiment="other", item_se=0.01)
     path = write(tmp_path / "comparison.csv", other)
-    assert "variances of other in" in power.power(experiment(), 200, STATISTICS, path).source
+    assert "variances of other in" in power_of(200, path).source
     path = write(tmp_path / "comparison.csv", other, pilot_row())
-    assert "variances of news in" in power.power(experiment(), 200, STATISTICS, path).source
+    assert "variances of news in" in power_of(200, path).source
 
 
 def test_without_a_pilot_accuracy_is_assumed_and_other_metrics_are_not_known(tmp_path):
     missing = tmp_path / "comparison.csv"
-    one = power.power(experiment(), 100, STATISTICS, missing)
+    one = power_of(100, missing)
     assert one.spread == Spread(pytest.approx(0.7071, abs=1e-4), None)
     text = power.render([one])
     assert "assumed: base and tuned differ on 50% of the examples" in text
     # (2.276 + 0.842) * 0.7071 / 10: of these adapters, so no more than a lower bound.
     assert "news, accuracy: at least 0.22 with 100 examples and 3 seeds" in text
-    rouge = power.power(experiment(task={"main_metric": "rouge_l"}), 100, STATISTICS, missing)
+    rouge = power_of(100, missing, kind="instruct")
     assert rouge.detectable is None
     assert "news, rouge_l: not known: no earlier run has its variance" in power.render([rouge])
 
@@ -141,12 +155,12 @@ def test_without_a_pilot_accuracy_is_assumed_and_other_metrics_are_not_known(tmp
 def test_a_table_of_another_version_is_no_pilot(tmp_path):
     path = tmp_path / "comparison.csv"
     pd.DataFrame([{"experiment": "news", "task": "news", "metric": "accuracy"}]).to_csv(path)
-    assert "assumed" in power.power(experiment(), 100, STATISTICS, path).source
+    assert "assumed" in power_of(100, path).source
 
 
 def test_the_words_say_what_a_smaller_difference_needs(tmp_path):
     path = write(tmp_path / "comparison.csv", pilot_row())
-    text = power.render([power.power(experiment(), 200, STATISTICS, path)])
+    text = power.render([power_of(200, path)])
     heading, shown, half, example = text.splitlines()
     assert heading == (
         "Smallest difference that the main metric can show, with a power of 80% at the level "

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from deltatune.config.model import AnyModel, LocalModel, PretrainModel
 from deltatune.core.errors import UserError
 from deltatune.models.dimensions import ModelDimensions
 from deltatune.models.memory import group_bytes
@@ -17,39 +18,39 @@ TIMEOUT = 5
 
 
 def model_config(
-    model: Mapping[str, Any], folder: Path, shipped: Path
+    model: AnyModel, folder: Path, shipped: Path
 ) -> tuple[dict[str, Any], str, int | None]:
     """The config of a model, where it is from, and the exact bytes of the weights where known.
 
-    model: its settings. folder: results/models/NAME/model, which may not be there. shipped: the
+    folder: results/models/NAME/model, which may not be there. shipped: the
     folder with configs of public models, called OWNER--NAME.json.
 
     A model of the hub is searched in `folder`, the hub's cache, the hub, and `shipped`.
     Raises UserError where a config is nowhere.
     """
-    if model["source"] == "pretrain":
-        shape = model["architecture"]
+    if isinstance(model, PretrainModel):
+        shape = model.architecture
         return (
             {
                 "model_type": "mistral",
-                "vocab_size": shape["vocab_size"],
-                "hidden_size": shape["hidden_size"],
-                "intermediate_size": shape["intermediate_size"],
-                "num_hidden_layers": shape["layers"],
-                "num_attention_heads": shape["heads"],
-                "num_key_value_heads": shape["kv_heads"],
-                "max_position_embeddings": shape["context"],
+                "vocab_size": shape.vocab_size,
+                "hidden_size": shape.hidden_size,
+                "intermediate_size": shape.intermediate_size,
+                "num_hidden_layers": shape.layers,
+                "num_attention_heads": shape.heads,
+                "num_key_value_heads": shape.kv_heads,
+                "max_position_embeddings": shape.context,
                 "dtype": "float32",
             },
             "config.yaml",
             0,
         )
-    if model["source"] == "local":
-        local = Path(model["path"])
+    if isinstance(model, LocalModel):
+        local = Path(model.path)
         return _read(local / "config.json"), str(local), _weights(local)
     if (folder / "config.json").is_file():
         return _read(folder / "config.json"), "fetched", _weights(folder)
-    id, revision = model["id"], model.get("revision")
+    id, revision = model.id, model.revision
     config = _cached(id, "config.json", revision)
     if config:
         index = _cached(id, _INDEX, revision)

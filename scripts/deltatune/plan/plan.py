@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from deltatune.config.model import Hardware, HubModel
 from deltatune.core.text import file_size
 from deltatune.models import gpus, oom
 from deltatune.models import memory as memory_model
@@ -21,26 +22,28 @@ from deltatune.models.batch import Batch
 from deltatune.models.dimensions import ModelDimensions, model_dimensions
 from deltatune.models.gpus import Gpu
 from deltatune.models.memory import Memory, Setup
+from deltatune.models.settings import Lora
 from deltatune.plan import power as power_model
 from deltatune.plan.model import download_bytes, model_config
 from deltatune.plan.power import Power
+from deltatune.plan.settings import Planned, PlanSettings
 from deltatune.plan.work import Work, work
 
 # ---------------------------------------------------------------- the machine
 
 
-def machine(hardware: Mapping[str, Any], present: Gpu | None) -> tuple[Gpu | None, str]:
+def machine(hardware: Hardware, present: Gpu | None) -> tuple[Gpu | None, str]:
     """The GPU to plan for, and how it was chosen.
 
-    hardware: the section of config.yaml. present: the GPU of this machine.
+    present: the GPU of this machine.
     """
-    named = gpus.find(hardware["gpu"]) if hardware["gpu"] else None
+    named = gpus.find(hardware.gpu) if hardware.gpu else None
     gpu = named or present
     how = "named under hardware" if named else "the one here"
-    if hardware["memory_gb"]:
-        name = hardware["gpu"] or (present.name if present else "a GPU")
+    if hardware.memory_gb:
+        name = hardware.gpu or (present.name if present else "a GPU")
         bf16 = gpu.bf16 if gpu else True
-        gpu, how = Gpu(name, round(hardware["memory_gb"] * 1e9), bf16), "named under hardware"
+        gpu, how = Gpu(name, round(hardware.memory_gb * 1e9), bf16), "named under hardware"
     return gpu, how if gpu else "there is no GPU here, and hardware.gpu names none"
 
 
@@ -81,70 +84,67 @@ class Row:
 
 
 def row(
-    experiment: Mapping[str, Any],
+    experiment: Planned,
     gpu: Gpu | None,
     known: Mapping[str, Any],
     shipped: Path,
-    statistics: Mapping[str, Any],
+    results: Path,
+    settings: PlanSettings,
 ) -> Row:
-    """Plan one experiment.
+    """Plan one experiment of the settings.
 
-    experiment, statistics: see `workflow.Params.print_plan`; `files` and
-    `pilot` as paths. gpu: what to fit into, or None. known: sizes
-    of public data sets. shipped: folder with configs of public models.
+    gpu: what to fit into, or None. known: sizes of public data sets. shipped: folder with configs
+    of public models. results: see `make`.
     """
-    where = f"experiments.{experiment['experiment']}"
-    config, origin, exact = model_config(
-        experiment["model"], Path(experiment["files"]["model"]), shipped
-    )
-    sizes = model_dimensions(config, experiment["lora"], where)
-    amount = work(experiment, known)
-    training = experiment["training"]
+    where = f"experiments.{experiment.experiment}"
+    model, training = experiment.model, experiment.training
+    config, origin, exact = model_config(model, results / experiment.files.model, shipped)
+    sizes = model_dimensions(config, experiment.lora.model_dump(), where)
+    amount = work(experiment, known, results)
     # A model that is built here is trained on the CPU where there is no GPU.
-    on_gpu = gpu is not None or experiment["model"]["source"] != "pretrain"
-    checkpointing = training["activation_checkpointing"]
-    gptq = experiment["model"].get("gptq") or {}
+    on_gpu = gpu is not None or model.source != "pretrain"
+    checkpointing = training.activation_checkpointing
     setup = Setup(
-        quantization=experiment["quantization"],
-        optimizer=training["optimizer"],
-        dropout=experiment["lora"]["dropout"],
-        batch=Batch(training["batch_size"], training["gradient_accumulation"]),
+        quantization=experiment.quantization,
+        optimizer=training.optimizer,
+        dropout=experiment.lora.dropout,
+        batch=Batch(training.batch_size, training.gradient_accumulation),
         row_length=amount.row_length,
         checkpointing=oom.use_checkpointing(checkpointing, sizes.parameters, on_gpu),
         on_gpu=on_gpu,
-        half=on_gpu and training["precision"] != "fp32",
-        gptq=(gptq.get("bits", 4), gptq.get("group_size", 128)),
+        half=on_gpu and training.precision != "fp32",
+        gptq=(model.gptq.bits, model.gptq.group_size) if model.gptq else (4, 128),
     )
     memory = memory_model.estimate(sizes, setup)
     verdict, advice, largest = _fit(sizes, setup, gpu)
-    if gpu and not gpu.bf16 and training["precision"] == "bf16":
+    if gpu and not gpu.bf16 and training.precision == "bf16":
         advice.append(f"training.precision: {gpu.name} has no bf16; write auto or fp16")
     return Row(
-        experiment=experiment["experiment"],
-        model=experiment["model"].get("id") or experiment["model"]["name"],
+        experiment=experiment.experiment,
+        model=model.id if isinstance(model, HubModel) else experiment.model_name,
         config_from=origin,
         sizes=sizes,
         download=download_bytes(config, sizes) if exact is None else exact,
         download_exact=exact is not None,
         work=amount,
         steps=amount.steps(training),
-        seeds=experiment["seeds"],
+        seeds=experiment.seeds,
         setup=setup,
         memory=memory,
         largest_batch=largest,
         verdict=verdict,
-        advice=(*advice, *_remarks(sizes, setup, experiment["lora"])),
-        power=_power(experiment, amount, statistics),
+        advice=(*advice, *_remarks(sizes, setup, experiment.lora)),
+        power=_power(experiment, amount, results, settings),
     )
 
 
-def _power(experiment: Mapping[str, Any], amount: Work, statistics: Mapping[str, Any]) -> Power:
+def _power(experiment: Planned, amount: Work, results: Path, settings: PlanSettings) -> Power:
     """What the comparison can show. Prose is measured in windows, which are not known before."""
-    evaluation = experiment["task"]["evaluation"]
-    examples = amount.test_records if "max_examples" in evaluation else None
-    if examples is not None and evaluation["max_examples"] is not None:
-        examples = min(examples, evaluation["max_examples"])
-    return power_model.power(experiment, examples, statistics, Path(statistics["pilot"]))
+    evaluation = experiment.task.evaluation
+    examples = amount.test_records if hasattr(evaluation, "max_examples") else None
+    if examples is not None and evaluation.max_examples is not None:
+        examples = min(examples, evaluation.max_examples)
+    return power_model.power(experiment, examples, settings, results / "comparison.csv")
 
 
 def _fit(
@@ -182,11 +182,11 @@ def _fit(
     return "fits in smaller batches", [f"{advice} (training comes to that by itself)"], largest
 
 
-def _remarks(sizes: ModelDimensions, setup: Setup, lora: Mapping[str, Any]) -> list[str]:
+def _remarks(sizes: ModelDimensions, setup: Setup, lora: Lora) -> list[str]:
     remarks = []
     if sizes.kind not in memory_model.LLAMA_LIKE:
         remarks.append(f"the activations of '{sizes.kind}' are counted as if it were a Llama")
-    if lora["use_dora"]:
+    if lora.use_dora:
         remarks.append("DoRA takes more than is counted here")
     if "paged" in setup.optimizer and setup.on_gpu:
         remarks.append("the paged optimizer state may move to the CPU's memory")
@@ -315,7 +315,7 @@ def frame(rows: list[Row]) -> pd.DataFrame:
 
 
 def make(
-    settings: Mapping[str, Any],
+    settings: PlanSettings,
     presets: Path,
     results: Path,
     say: Callable[[str], None],
@@ -323,17 +323,12 @@ def make(
 ) -> pd.DataFrame:
     """Plan all experiments, print the table, and return it as numbers.
 
-    settings: of `workflow.Params.print_plan`. presets: the folder with configs/. results: the
-    folder that its files, and the table of an earlier run, lie in if they are there.
+    presets: the folder with configs/. results: the folder that the files of the settings, and the
+    table of an earlier run, lie in if they are there.
     """
     configs = presets / "configs"
     known = json.loads((configs / "datasets.json").read_text(encoding="utf-8"))
-    gpu, how = machine(settings["hardware"], gpu_here())
-    statistics = settings["statistics"] | {"pilot": str(results / "comparison.csv")}
-    experiments = [
-        one | {"files": {name: str(results / file) for name, file in one["files"].items()}}
-        for one in settings["experiments"]
-    ]
-    rows = [row(one, gpu, known, configs, statistics) for one in experiments]
+    gpu, how = machine(settings.hardware, gpu_here())
+    rows = [row(one, gpu, known, configs, results, settings) for one in settings.experiments]
     say(render(rows, gpu, how))
     return frame(rows)

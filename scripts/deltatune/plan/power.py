@@ -9,14 +9,15 @@ errors. The variance of the difference is item_sd^2 / units + seed_sd^2 / seeds.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from deltatune.compare import fact, table
 from deltatune.compare.fact import Fact
 from deltatune.compare.family import detectable as detectable_of_row
+from deltatune.plan.settings import Planned, PlanSettings
+from deltatune.tasks.registry import load_kind
 
 DISCORDANT = 0.5
 """Assumed share of examples that one system gets right and the other wrong, without a pilot. Of
@@ -152,17 +153,15 @@ class Power:
         return detectable(self.spread, self.design(self.units))
 
 
-def power(
-    experiment: Mapping[str, Any], examples: int | None, statistics: Mapping[str, Any], path: Path
-) -> Power:
-    """Of an experiment of `workflow.Params.print_plan`.
+def power(experiment: Planned, examples: int | None, settings: PlanSettings, path: Path) -> Power:
+    """Of an experiment of the settings.
 
     examples: test examples that will be evaluated; None: not known, or measured in windows.
-    statistics: {"confidence", "family"}. path: of an earlier comparison.csv.
+    path: of an earlier comparison.csv.
     """
-    task, metric = experiment["task"]["task"], experiment["task"]["main_metric"]
-    row = pilot(path, experiment["experiment"], task, metric)
-    unit, units, spread = experiment["unit"], examples, None
+    metric, unit = experiment.task.main_metric, load_kind(experiment.task.kind).UNIT
+    row = pilot(path, experiment.experiment, experiment.task_name, metric)
+    units, spread = examples, None
     source = "no earlier run has its variance"
     if row is not None:
         spread, source = spread_of(row), f"variances of {row.experiment} in {path}"
@@ -173,13 +172,13 @@ def power(
         spread = Spread(math.sqrt(DISCORDANT), None)
         source = f"assumed: base and tuned differ on {DISCORDANT:.0%} of the examples"
     return Power(
-        experiment=experiment["experiment"],
+        experiment=experiment.experiment,
         metric=metric,
         unit=unit,
         units=units,
-        seeds=experiment["seeds"],
-        family=statistics["family"],
-        confidence=statistics["confidence"],
+        seeds=experiment.seeds,
+        family=settings.family,
+        confidence=settings.confidence,
         spread=spread,
         source=source,
     )

@@ -17,10 +17,15 @@ from typing import Any
 
 import pandas as pd
 
+from deltatune.config.model import FileDataset, HubDataset, UrlDataset
+from deltatune.config.stages import split_settings, token_settings
 from deltatune.core.schema import Section
+from deltatune.data.split_settings import Split
 from deltatune.models.batch import total_steps
-from deltatune.tasks.base import TaskKind, spread
+from deltatune.plan.settings import Planned
+from deltatune.tasks.base import TaskSettings, spread
 from deltatune.tasks.registry import load_kind
+from deltatune.train.settings import Training
 
 CHARACTERS = 4
 """Characters per token: English text under a vocabulary of 32,000 pieces has about so many."""
@@ -45,111 +50,115 @@ class Work:
     test_records: int | None = None
     """Records of the test split."""
 
-    def steps(self, training: Mapping[str, Any]) -> int | None:
-        """Optimizer steps of a training run; training: its settings."""
+    def steps(self, training: Training) -> int | None:
+        """Optimizer steps of a training run."""
         if self.rows is None:
             return None
-        rows_per_step = training["batch_size"] * training["gradient_accumulation"]
-        return total_steps(self.rows, rows_per_step, training["epochs"])
+        rows_per_step = training.batch_size * training.gradient_accumulation
+        return total_steps(self.rows, rows_per_step, training.epochs)
 
 
-def work(experiment: Mapping[str, Any], known: Mapping[str, Any]) -> Work:
+def work(experiment: Planned, known: Mapping[str, Any], results: Path) -> Work:
     """Tokens and packed rows of an experiment.
 
-    experiment: see `plan.row`. known: sizes of public data sets, by hub id or address.
+    known: sizes of public data sets, by hub id or address. results: see `plan.make`.
     """
-    task = experiment["task"]
-    length = task["max_length"]
-    packed = _manifest(experiment["files"]["tokens"])
-    if packed and packed["settings"] == experiment["settings"]["tokens"]:
+    task, split = experiment.task, _split(experiment, results)
+    length = task.max_length
+    packed = _manifest(results / experiment.files.tokens)
+    if packed and packed["settings"] == _plain(token_settings(experiment.task_name, task)):
         rows, row_length = packed["rows"], packed["row_length"]
-        test = _test_records(experiment, None)
+        test = _test_records(task.split, split, None)
         return Work(packed["tokens"], rows, row_length, "exact", "the packed rows", test)
-    lengths = _lengths(experiment, known)
+    lengths = _lengths(experiment, known, results, bool(split))
     if lengths is None:
-        most = task["split"]["max_records"]
+        most = task.split.max_records
         if most is None:
-            test = _test_records(experiment, None)
+            test = _test_records(task.split, split, None)
             return Work(None, None, length, "unknown", "the data set is not here yet", test)
-        count = _training_records(most, task["split"])
-        test = _test_records(experiment, count)
+        count = _training_records(most, task.split)
+        test = _test_records(task.split, split, count)
         source = "split.max_records × max_length"
         return Work(count * length, count, length, "at most", source, test)
     documents, characters, source = lengths
     tokens = documents * (characters / CHARACTERS + 2)  # with what begins and ends a document
-    if load_kind(task["kind"]).OVERFLOW != "split":
+    if load_kind(task.kind).OVERFLOW != "split":
         tokens = min(tokens, documents * length)
     rows = max(1, math.ceil(tokens / (1 - PADDING) / length))
     # One row is no longer than what it holds.
     row_length = min(length, math.ceil(tokens / rows)) if rows == 1 else length
-    test = _test_records(experiment, documents)
+    test = _test_records(task.split, split, documents)
     return Work(round(tokens), rows, row_length, "estimated", source, test)
 
 
-def _manifest(path: str) -> dict[str, Any] | None:
-    file = Path(path)
+def _manifest(file: Path) -> dict[str, Any] | None:
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
-def _split(experiment: Mapping[str, Any]) -> dict[str, Any] | None:
+def _plain(settings: Section) -> dict[str, Any]:
+    """As a manifest has them."""
+    return settings.model_dump(mode="json")
+
+
+def _split(experiment: Planned, results: Path) -> dict[str, Any] | None:
     """The manifest of the split, where it was made with the settings that config.yaml has now."""
-    split = _manifest(experiment["files"]["split"])
-    return split if split and split["settings"] == experiment["settings"]["split"] else None
+    split = _manifest(results / experiment.files.split)
+    settings = split_settings(experiment.task_name, experiment.task)
+    return split if split and split["settings"] == _plain(settings) else None
 
 
 def _lengths(
-    experiment: Mapping[str, Any], known: Mapping[str, Any]
+    experiment: Planned, known: Mapping[str, Any], results: Path, is_split: bool
 ) -> tuple[int, float, str] | None:
     """(training documents, mean characters of one, source), from the best that is there."""
-    train = Path(experiment["files"]["train"])
-    if train.is_file() and _split(experiment):
+    train = results / experiment.files.train
+    if train.is_file() and is_split:
         records = pd.read_parquet(train)
-        lengths = _characters(records, experiment, clean=False)
+        lengths = _characters(records, experiment.task, clean=False)
         return len(records), lengths, "the training records"
-    records = Path(experiment["files"]["records"])
+    records = results / experiment.files.records
     if records.is_file():
         # As split_dataset reads it: a text may be "NA".
         text = {"dtype": {"chapter": str, "text": str}, "keep_default_na": False}
         is_csv = records.suffix == ".csv"
         frame = pd.read_csv(records, **text) if is_csv else pd.read_parquet(records)
-        return _of_records(frame, experiment, "the records")
-    if experiment["path"] and Path(experiment["path"]).is_file():
-        return _of_records(_source(experiment), experiment, experiment["path"])
+        return _of_records(frame, experiment.task, "the records")
+    if experiment.path and Path(experiment.path).is_file():
+        return _of_records(_source(experiment), experiment.task, experiment.path)
     return _of_known(experiment, known)
 
 
-def _of_records(
-    records: pd.DataFrame, experiment: Mapping[str, Any], source: str
-) -> tuple[int, float, str]:
-    split = experiment["task"]["split"]
-    used = min(len(records), split["max_records"] or len(records))
-    characters = _characters(records.head(used), experiment, clean=True)
-    return _training_records(used, split), characters, source
+def _of_records(records: pd.DataFrame, task: TaskSettings, source: str) -> tuple[int, float, str]:
+    used = min(len(records), task.split.max_records or len(records))
+    characters = _characters(records.head(used), task, clean=True)
+    return _training_records(used, task.split), characters, source
 
 
-def _of_known(
-    experiment: Mapping[str, Any], known: Mapping[str, Any]
-) -> tuple[int, float, str] | None:
+def _of_known(experiment: Planned, known: Mapping[str, Any]) -> tuple[int, float, str] | None:
     """From what is known about a public data set."""
-    dataset, task = experiment["dataset"], experiment["task"]
-    kind, settings, prompts = _kind(experiment)
-    name = dataset.get("id") or _book(dataset.get("url") or "")
+    dataset, task = experiment.dataset, experiment.task
+    kind = load_kind(task.kind)
+    name = ""
+    if isinstance(dataset, HubDataset):
+        name = dataset.id
+    elif isinstance(dataset, UrlDataset):
+        name = _book(dataset.url)
     facts = known.get(name)
     if not facts:
         return None
     sizes, count = facts["characters"], facts["records"]
-    if experiment["text"]:
+    if experiment.text:
         # Chunks end with a sentence, so they are a little shorter than they may be.
-        chunk = 0.9 * dataset["chunks"]["max_words"] * 6
+        chunk = 0.9 * dataset.chunks.max_words * 6
         count, sizes = math.ceil(sizes["text"] / chunk), {"text": round(chunk)}
     record = {field: "x" * length for field, length in sizes.items()}
     if kind.LABEL_FIELD and kind.LABEL_FIELD not in record:
-        record[kind.LABEL_FIELD] = kind.label_names(settings)[0]
+        record[kind.LABEL_FIELD] = kind.label_names(kind.Records.part_of(task))[0]
     if not set(kind.TEXT_FIELDS) <= {*record, *kind.OPTIONAL_FIELDS}:
         return None
-    used = min(count, task["split"]["max_records"] or count)
-    characters = _length(kind.document(record, prompts))
-    return _training_records(used, task["split"]), characters, f"what is known of {name}"
+    used = min(count, task.split.max_records or count)
+    characters = _length(kind.document(record, kind.Prompts.part_of(task)))
+    return _training_records(used, task.split), characters, f"what is known of {name}"
 
 
 def _book(url: str) -> str:
@@ -158,29 +167,31 @@ def _book(url: str) -> str:
     return f"gutenberg.org/{book[1]}" if book else url
 
 
-def _source(experiment: Mapping[str, Any]) -> pd.DataFrame:
+def _source(experiment: Planned) -> pd.DataFrame:
     """The records of a file, read as fetch_dataset reads them."""
     from deltatune.data import chunking
     from deltatune.data.readers import read
 
-    dataset, path = experiment["dataset"], Path(experiment["path"])
+    dataset, path = experiment.dataset, Path(experiment.path or "")
     with tempfile.TemporaryDirectory() as folder:
         files = {
             "write": Path(folder) / "records.parquet",
             "rejects": Path(folder) / "rejects.csv",
-            "where": f"datasets.{experiment['task']['dataset']}",
+            "where": f"datasets.{experiment.task.dataset}",
         }
-        if experiment["text"]:
+        if experiment.text:
             read.read_text(path, **files)
             paragraphs = pd.read_parquet(files["write"])["text"]
-            return chunking.chunk_text(paragraphs, **dataset["chunks"])
-        read.read_records(path, dataset.get("format"), dataset["columns"], **files)
+            return chunking.chunk_text(paragraphs, dataset.chunks.max_words)
+        format = dataset.format if isinstance(dataset, FileDataset) else None
+        read.read_records(path, format, dataset.columns, **files)
         return pd.read_parquet(files["write"])
 
 
-def _characters(records: pd.DataFrame, experiment: Mapping[str, Any], clean: bool) -> float:
+def _characters(records: pd.DataFrame, task: TaskSettings, clean: bool) -> float:
     """Mean characters of the documents; clean: whether the kind has still to clean the records."""
-    kind, settings, prompts = _kind(experiment)
+    kind = load_kind(task.kind)
+    settings, prompts = kind.Records.part_of(task), kind.Prompts.part_of(task)
     lengths = []
     for record in spread(records, SAMPLED).to_dict("records"):
         record = {k: None if v is None or v != v else v for k, v in record.items()}
@@ -192,13 +203,6 @@ def _characters(records: pd.DataFrame, experiment: Mapping[str, Any], clean: boo
     return sum(lengths) / max(1, len(lengths))
 
 
-def _kind(experiment: Mapping[str, Any]) -> tuple[TaskKind, Section, Section]:
-    """(the kind of the task, what it reads for the records, and for the prompts)."""
-    kind, settings = load_kind(experiment["task"]["kind"]), experiment["settings"]
-    records = kind.Records.from_params(settings["split"]["records"])
-    return kind, records, kind.Prompts.from_params(settings["tokens"]["prompts"])
-
-
 def _length(document: Any) -> int:
     """Characters of a document, whose prompt is text or a conversation."""
     prompt = document.prompt
@@ -207,21 +211,22 @@ def _length(document: Any) -> int:
     return len(prompt) + len(document.completion)
 
 
-def _test_records(experiment: Mapping[str, Any], training: int | None) -> int | None:
-    """From the split, if there is one; otherwise from the number of training records."""
-    task = experiment["task"]
-    if split := _split(experiment):
+def _test_records(
+    sizes: Split, split: Mapping[str, Any] | None, training: int | None
+) -> int | None:
+    """From the manifest of the split, if there is one; otherwise from the number of training
+    records."""
+    if split:
         return split["test"]
-    sizes = task["split"]
-    if sizes["test"] >= 1:
-        return int(sizes["test"])
+    if sizes.test >= 1:
+        return int(sizes.test)
     if training is None:
         return None
-    number = sizes["validation"] if sizes["validation"] >= 1 else 0
-    share = sizes["test"] + (0 if number else sizes["validation"])
-    return round((training + number) / (1 - share) * sizes["test"]) if share < 1 else None
+    number = sizes.validation if sizes.validation >= 1 else 0
+    share = sizes.test + (0 if number else sizes.validation)
+    return round((training + number) / (1 - share) * sizes.test) if share < 1 else None
 
 
-def _training_records(used: int, split: Mapping[str, Any]) -> int:
-    held_out = (math.ceil(s * used) if s < 1 else s for s in (split["validation"], split["test"]))
+def _training_records(used: int, split: Split) -> int:
+    held_out = (math.ceil(s * used) if s < 1 else s for s in (split.validation, split.test))
     return max(1, used - sum(held_out))

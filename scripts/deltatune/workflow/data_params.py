@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deltatune.config.stages import split_settings
 from deltatune.data.records import group_columns
 from deltatune.fetch.dataset_settings import (
     DatasetSettings,
@@ -43,7 +44,8 @@ class DataParams(StageParams):
         return self._settings.datasets[wildcards.dataset].chunks.model_dump(mode="json")
 
     def split_dataset(self, wildcards: Wildcards) -> dict:
-        return self.split(wildcards.task).model_dump(mode="json")
+        task = self._settings.tasks[wildcards.task]
+        return split_settings(wildcards.task, task).model_dump(mode="json")
 
     def tokenize_split(self, wildcards: Wildcards) -> dict:
         return self.tokens(wildcards.task).model_dump(mode="json")

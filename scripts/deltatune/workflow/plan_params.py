@@ -2,50 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from deltatune.core.paths import RESULTS, ROOT
+from deltatune.core.paths import RESULTS
+from deltatune.plan.settings import Files, Planned, PlanSettings
 from deltatune.workflow.selection import Wildcards
 from deltatune.workflow.stage_params import StageParams
 
 
 class PlanParams(StageParams):
-    def print_plan(self, wildcards: Wildcards) -> dict[str, Any]:
-        """What `snakemake plan` estimates. Results that are there already are read, but are no
-        inputs, or they would be made for it: they are named as they lie below results/."""
-        return {
-            "experiments": [self._planned(name) for name in self._selection.experiments],
-            "hardware": self._plain["hardware"],
-            "statistics": {
-                "confidence": self._plain["statistics"]["confidence"],
-                "family": len(self._selection.pairs(own=True)),
-            },
-            "presets": str(ROOT / "presets"),
-        }
+    def print_plan(self, wildcards: Wildcards) -> dict:
+        return self.plan().model_dump(mode="json")
 
-    def _planned(self, name: str) -> dict[str, Any]:
-        chosen = self._plain["experiments"][name]
-        task, model = chosen["task"], chosen["model"]
-        dataset = self._settings.tasks[task].dataset
-        return {
-            "experiment": name,
-            "model": {"name": model, **self._plain["models"][model]},
-            "task": {"task": task, **self._plain["tasks"][task]},
-            "settings": {
-                "split": self.split(task).model_dump(mode="json"),
-                "tokens": self.tokens(task).model_dump(mode="json"),
-            },
-            "dataset": self._plain["datasets"][dataset],
-            "text": self._selection.is_text(dataset),
-            "path": self._paths.source(dataset) or None,
-            "seeds": len(self._settings.seeds),
-            "unit": self._selection.task_kind(task).UNIT,
-            **{key: chosen[key] for key in ("quantization", "lora", "training")},
-            "files": {
-                "model": f"models/{model}/model",
-                "tokens": f"tokens/{task}/{model}/train.json",
-                "split": f"tasks/{task}/manifest.json",
-                "train": f"tasks/{task}/train.parquet",
-                "records": self._paths.records(task).removeprefix(f"{RESULTS}/"),
-            },
-        }
+    def plan(self) -> PlanSettings:
+        return PlanSettings(
+            experiments=[self._planned(name) for name in self._selection.experiments],
+            hardware=self._settings.hardware,
+            confidence=self._settings.statistics.confidence,
+            family=len(self._selection.pairs(own=True)),
+        )
+
+    def _planned(self, name: str) -> Planned:
+        chosen = self._selection.experiment(name)
+        task = self._settings.tasks[chosen.task]
+        return Planned.part_of(
+            chosen,
+            experiment=name,
+            model_name=chosen.model,
+            model=self._settings.models[chosen.model],
+            task_name=chosen.task,
+            task=task,
+            dataset=self._settings.datasets[task.dataset],
+            text=self._selection.is_text(task.dataset),
+            path=self._paths.source(task.dataset) or None,
+            seeds=len(self._settings.seeds),
+            files=Files(
+                model=f"models/{chosen.model}/model",
+                tokens=f"tokens/{chosen.task}/{chosen.model}/train.json",
+                split=f"tasks/{chosen.task}/manifest.json",
+                train=f"tasks/{chosen.task}/train.parquet",
+                records=self._paths.records(chosen.task).removeprefix(f"{RESULTS}/"),
+            ),
+        )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from deltatune.config.stages import token_settings
 from deltatune.core.schema import Section
-from deltatune.data.split_settings import SplitSettings
 from deltatune.tokens.settings import TokenizeSettings
 from deltatune.workflow import user_files
 from deltatune.workflow.paths import Paths
@@ -24,7 +24,6 @@ class StageParams:
     def __init__(self, selection: Selection, paths: Paths) -> None:
         self._selection, self._paths = selection, paths
         self._settings = selection.settings
-        self._plain = selection.settings.model_dump(mode="json")
 
     def content(self, *paths: str) -> dict[str, str]:
         """What files that no rule makes hold, by their names, see `user_files`."""
@@ -45,9 +44,4 @@ class StageParams:
         return self.prompts(task).labels if is_labeled else []
 
     def tokens(self, name: str) -> TokenizeSettings:
-        prompts, task = self.prompts(name), self._settings.tasks[name]
-        return TokenizeSettings[type(prompts)].part_of(task, task=name, prompts=prompts)
-
-    def split(self, name: str) -> SplitSettings:
-        task, records = self._settings.tasks[name], self._selection.task_kind(name).Records
-        return SplitSettings[records].part_of(task, task=name, records=records.part_of(task))
+        return token_settings(name, self._settings.tasks[name])
