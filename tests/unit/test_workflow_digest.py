@@ -10,8 +10,8 @@ from deltatune.workflow import digest
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
-COMMANDS = {"audit_packages", "try_model"}
-"""Scripts for people, which no rule runs."""
+COMMANDS = {"audit_packages", "try_model", "print_plan"}
+"""Scripts for people, which no rule runs, or one that always does."""
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def forget() -> None:
 
 
 def digests(folder: Path, plugins: tuple[str, ...] = ()) -> dict[str, str]:
-    """Script of a rule -> digest, read anew."""
+    """Script of a rule that depends on it -> digest, read anew."""
     forget()
     scripts = [path for path in sorted(folder.glob("*.py")) if path.stem not in COMMANDS]
     return {path.stem: digest.code_digest(path, plugins) for path in scripts}
@@ -63,6 +63,7 @@ REACH = {
     "evaluate/label_likelihood.py": {"score_labels"},
     "evaluate/generate.py": {"generate_answers"},
     "evaluate/batches.py": {"generate_answers", "score_text", "score_labels"},
+    "evaluate/outputs.py": {"generate_answers", "score_text", "score_labels"},
     "evaluate/scores.py": {"compute_metrics", "fit_answer_baselines", "fit_label_baselines"},
     "compare/statistics.py": {"compare_systems", "compare_baselines"},
     "compare/family.py": {"join_comparisons", "compare_baselines"},

@@ -55,13 +55,17 @@ NOT_REACHED: dict[str, tuple[Iterable[str], tuple[str, ...]]] = {
     ),
     "merge_adapter": (("fetch", "train", "compare", "report"), KINDS),
     "generate_answers": (
-        (*("fetch", "train", "compare", "report", *PACKING), "evaluate/likelihood"),
+        (
+            *("fetch", "train", "compare", "report", *PACKING, "evaluate/likelihood"),
+            *("evaluate/likelihood_settings", "evaluate/label_likelihood_settings"),
+        ),
         KINDS,
     ),
     "score_text": (
         (
             *("fetch", "train", "compare", "report", *PACKING, "tokens/chat", "tokens/labels"),
             *("evaluate/generate", "evaluate/label_likelihood"),
+            *("evaluate/generate_settings", "evaluate/label_likelihood_settings"),
         ),
         KINDS,
     ),
@@ -69,6 +73,7 @@ NOT_REACHED: dict[str, tuple[Iterable[str], tuple[str, ...]]] = {
         (
             *("fetch", "train", "compare", "report", *PACKING, "tokens/chat"),
             *("evaluate/generate", "evaluate/likelihood"),
+            *("evaluate/generate_settings", "evaluate/likelihood_settings"),
         ),
         KINDS,
     ),
@@ -77,11 +82,17 @@ NOT_REACHED: dict[str, tuple[Iterable[str], tuple[str, ...]]] = {
         ("deltatune.metrics.answers.bleu", "deltatune.metrics.text.perplexity"),
     ),
     "fit_answer_baselines": (
-        ("fetch", "tokens/ids", "tokens/chat", *PACKING, *LEARNING, "compare", "report"),
+        (
+            *("fetch", "tokens/ids", "tokens/chat", *PACKING, *LEARNING, "compare", "report"),
+            *("evaluate/settings", "evaluate/outputs"),
+        ),
         KINDS,
     ),
     "fit_label_baselines": (
-        ("fetch", "tokens/ids", "tokens/chat", *PACKING, *LEARNING, "compare", "report"),
+        (
+            *("fetch", "tokens/ids", "tokens/chat", *PACKING, *LEARNING, "compare", "report"),
+            *("evaluate/settings", "evaluate/outputs"),
+        ),
         KINDS,
     ),
     **{
