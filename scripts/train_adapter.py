@@ -6,7 +6,6 @@ with stage.stage(snakemake, cached=True) as terminal:
     from pathlib import Path
 
     from deltatune.core import manifest
-    from deltatune.core.paths import RESULTS
     from deltatune.models import device
     from deltatune.models.load import PACKAGES
     from deltatune.train import checkpoints, launch
@@ -33,13 +32,14 @@ with stage.stage(snakemake, cached=True) as terminal:
             "dtype": str(machine.dtype),
         }
     )
-    wildcards = snakemake.wildcards
+    run = Path(snakemake.output.manifest).parent  # experiments/EXPERIMENT/seed-N
     job = Job(
         settings=settings,
         model=Path(snakemake.input.model),
         rows={name: Path(path).with_suffix("") for name, path in shards.items()},
         output=output,
-        checkpoints=Path(RESULTS, "checkpoints", wildcards.experiment, f"seed-{wildcards.seed}"),
+        # No output: Snakemake would delete it where training was interrupted.
+        checkpoints=run.parents[2] / "checkpoints" / run.parent.name / run.name,
         fingerprint=fingerprint,
     )
     train = setup if settings.training.gpus == 1 else launch.run

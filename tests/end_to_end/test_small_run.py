@@ -80,6 +80,16 @@ def test_workflow_report_as_page_and_archive(small_run, tmp_path):
     with zipfile.ZipFile(tmp_path / "r.zip") as archive:
         names = " ".join(archive.namelist())
     assert "report.html" in names and "forest.svg" in names
+    # The code of a rule is shown where the rule itself names its script.
+    page = (tmp_path / "r.html").read_text()
+    for sentence in (
+        "Generate the answers of a system",
+        "Log-likelihood of every label",
+        "Log-likelihood of the text",
+        "Answers of the plain baselines",
+        "Labels by the plain baselines",
+    ):
+        assert sentence in page
 
 
 def test_a_metric_and_an_experiment_are_added_in_one_place_each(finished):
