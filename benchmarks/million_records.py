@@ -34,6 +34,7 @@ snakemake = types.SimpleNamespace(
     log=[job["log"]], wildcards=Input(split="train"), rule=job["script"],
     params=types.SimpleNamespace(settings=job["settings"]),
     input=Input(job["input"]), output=Input(job["output"]), threads=1,
+    resources=types.SimpleNamespace(cache_mb=0),
 )
 runpy.run_path(f"{job['scripts']}/{job['script']}.py", init_globals={"snakemake": snakemake})
 """

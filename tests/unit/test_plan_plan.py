@@ -43,7 +43,7 @@ BATCH, LENGTH = 2, 64
 
 def sizes(lora: dict, **changes) -> ModelDimensions:
     config = tiny.model(**SHAPE | changes).config.to_dict()
-    return model_dimensions(config, settings_model.Lora(**lora).model_dump(), "experiments.x")
+    return model_dimensions(config, settings_model.Lora(**lora), "experiments.x")
 
 
 def setup(**changes) -> Setup:
@@ -67,7 +67,7 @@ def with_lora(quantization: str, lora: dict, folder: Path, dtype=torch.float32, 
 
     tiny.saved(folder, **SHAPE | changes)
     base = load_base(folder, quantization, device.Compute("cpu", dtype, ""))
-    return get_peft_model(base, lora_config(settings_model.Lora(**lora).model_dump())).train()
+    return get_peft_model(base, lora_config(settings_model.Lora(**lora))).train()
 
 
 def batch(model) -> dict[str, torch.Tensor]:
@@ -98,9 +98,7 @@ def saved_bytes(model, dtype=torch.float32) -> int:
 @pytest.fixture(scope="module")
 def mistral():
     config = json.loads((CONFIGS / "mistralai--Mistral-7B-v0.1.json").read_text())
-    return model_dimensions(
-        config, settings_model.Lora(rank=8, targets=QV).model_dump(), "experiments.x"
-    )
+    return model_dimensions(config, settings_model.Lora(rank=8, targets=QV), "experiments.x")
 
 
 # What the loss saves and the plan counts apart: log-probabilities in fp32 and labels.
@@ -241,9 +239,7 @@ def test_weights_under_gptq_follow_its_settings(mistral):
 
 def test_sizes_of_mistral_7b():
     config = json.loads((CONFIGS / "mistralai--Mistral-7B-v0.1.json").read_text())
-    dimensions = model_dimensions(
-        config, settings_model.Lora(rank=8, targets=QV).model_dump(), "experiments.x"
-    )
+    dimensions = model_dimensions(config, settings_model.Lora(rank=8, targets=QV), "experiments.x")
     assert dimensions.parameters == 7_241_732_096
     assert dimensions.trainable == 3_407_872  # 32 blocks × 8 × (4096 + 4096 + 4096 + 1024)
     assert dimensions.linear == 6_979_321_856  # all but the embedding, the output layer, the norms
@@ -253,7 +249,7 @@ def test_sizes_of_mistral_7b():
 
 def test_a_quantized_repository_is_a_smaller_download():
     config = json.loads((CONFIGS / "mistralai--Mistral-7B-v0.1.json").read_text())
-    lora = settings_model.Lora(rank=8).model_dump()
+    lora = settings_model.Lora(rank=8)
     config |= {"quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": 128}}
     dimensions = model_dimensions(config, lora, "experiments.x")
     # 4.16 GB: TheBloke/Mistral-7B-v0.1-GPTQ, main.
@@ -269,7 +265,7 @@ def test_targets_that_the_model_has_not():
 def test_configs_that_are_shipped_can_be_built(source):
     dimensions = model_dimensions(
         json.loads(source.read_text()),
-        settings_model.Lora(targets="all-linear", rank=1).model_dump(),
+        settings_model.Lora(targets="all-linear", rank=1),
         "x",
     )
     assert dimensions.kind in memory.LLAMA_LIKE
@@ -452,7 +448,7 @@ def test_config_of_a_model_that_is_built_here_counts_as_the_model():
     shape = {"hidden_size": 48, "intermediate_size": 96, "layers": 2, "heads": 4, "kv_heads": 2}
     model = settings_model.PretrainModel(source="pretrain", corpus=["x"], architecture=shape)
     config, _, download = planning_model.model_config(model, Path("none"), CONFIGS)
-    dimensions = model_dimensions(config, settings_model.Lora(rank=1).model_dump(), "x")
+    dimensions = model_dimensions(config, settings_model.Lora(rank=1), "x")
     same = tiny.model(
         vocab_size=1536,
         hidden_size=48,

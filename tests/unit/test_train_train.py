@@ -226,7 +226,7 @@ def test_every_field_of_the_settings_reaches_peft():
         "alpha_pattern": {"k_proj": 8},
     }
     assert set(changed) == set(Lora.model_fields)
-    config = lora_config(Lora(**changed).model_dump(), BASE)
+    config = lora_config(Lora(**changed), BASE)
     names = {"rank": "r", "alpha": "lora_alpha", "dropout": "lora_dropout"}
     for key, value in changed.items():
         name = names.get(key, "target_modules" if key == "targets" else key)
@@ -317,7 +317,7 @@ def gradients(folder, measured: bool) -> dict[str, torch.Tensor]:
     from peft import get_peft_model
 
     _, model = base(folder)
-    lora = Lora(rank=2, dropout=0, init_lora_weights=False).model_dump()
+    lora = Lora(rank=2, dropout=0, init_lora_weights=False)
     torch.manual_seed(0)
     model = get_peft_model(model, lora_config(lora, BASE))
     ids = torch.tensor([list(range(3, 40))])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,8 @@ import pandas as pd
 from deltatune.core.errors import UserError
 from deltatune.core.text import excerpt
 from deltatune.data.duplicates import round_up
+from deltatune.data.split_settings import Method
 
-Method = Literal["random", "stratified", "contiguous", "hash"]
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Positions of the training, validation and test records."""
 

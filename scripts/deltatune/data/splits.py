@@ -18,10 +18,11 @@ import numpy as np
 import pandas as pd
 
 from deltatune.core.errors import UserError
-from deltatune.data.assignment import Method, assign
+from deltatune.data.assignment import assign
 from deltatune.data.duplicates import comparable_texts, near_duplicates, repeated
 from deltatune.data.reasons import COLUMNS, Code, Reason
 from deltatune.data.records import GROUP_ID, as_dicts
+from deltatune.data.split_settings import Method
 
 
 @dataclass(frozen=True)

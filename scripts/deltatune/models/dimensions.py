@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deltatune.core.errors import UserError
+from deltatune.models.settings import Lora
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,11 @@ class ModelDimensions:
     adapters: tuple[Adapter, ...] = field(repr=False)
 
 
-def model_dimensions(
-    config: Mapping[str, Any], lora: Mapping[str, Any], where: str
-) -> ModelDimensions:
+def model_dimensions(config: Mapping[str, Any], lora: Lora, where: str) -> ModelDimensions:
     """Build the model and its adapters on the meta device and count.
 
-    config: of config.json. lora: the fields of `config.model.Lora`. where: the experiment in
-    config.yaml, for messages. Raises UserError for an architecture that transformers does not know
-    or targets that the model has not.
+    config: of config.json. where: the experiment in config.yaml, for messages. Raises UserError for
+    an architecture that transformers does not know or targets that the model has not.
     """
     import torch
     from peft import get_peft_model
@@ -78,7 +76,7 @@ def model_dimensions(
     parameters = sum(p.numel() for p in model.parameters())
     try:
         with torch.device("meta"):
-            model = get_peft_model(model, lora_config(dict(lora)))
+            model = get_peft_model(model, lora_config(lora))
     except ValueError as error:
         raise UserError(f"{where}.lora: peft refuses these settings: {error}") from None
     adapters = tuple(

@@ -99,7 +99,7 @@ def row(
     where = f"experiments.{experiment.experiment}"
     model, training = experiment.model, experiment.training
     config, origin, exact = model_config(model, results / experiment.files.model, shipped)
-    sizes = model_dimensions(config, experiment.lora.model_dump(), where)
+    sizes = model_dimensions(config, experiment.lora, where)
     amount = work(experiment, known, results)
     # A model that is built here is trained on the CPU where there is no GPU.
     on_gpu = gpu is not None or model.source != "pretrain"

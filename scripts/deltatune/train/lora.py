@@ -24,7 +24,7 @@ def with_lora(model, lora: Lora, seed: int, base: str, revision: str | None = No
     lora = lora.model_copy(update={"targets": upstream.lora_targets(model, lora.targets)})
     torch.manual_seed(seed)
     try:
-        model = get_peft_model(model, lora_config(lora.model_dump(), base, revision))
+        model = get_peft_model(model, lora_config(lora, base, revision))
     except ValueError as error:
         raise UserError(f"lora: peft refuses these settings: {error}") from None
     for parameter in model.parameters():
