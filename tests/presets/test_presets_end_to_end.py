@@ -1,8 +1,8 @@
 """Every published recipe from the hub to the report, run as its users run it, on the CPU.
 
 A preset's file is taken as it is, but for the number of records that are evaluated. What it asks
-for is served by the stand-in hub, under the same names and revisions: a Mistral of two narrow layers
-with the real tokenizer, and a few short records of the real data. Template, LoRA, optimizer,
+for is served by the stand-in hub, under the same names and revisions: a Mistral of two narrow
+layers with the real tokenizer, and a few short records of the real data. Template, LoRA, optimizer,
 schedule, precision and quantization are the preset's.
 """
 
