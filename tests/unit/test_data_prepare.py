@@ -24,10 +24,11 @@ def news(count=40, **columns) -> pd.DataFrame:
     return pd.DataFrame(records | columns)
 
 
-def split_of(records, labels=LABELS, **changes):
+def split_of(records, labels=LABELS, source=(), **changes):
+    """source: what `prepare` is told of the source, see there."""
     split = {"method": "stratified", "near_duplicates": None, **changes}
     settings = split_settings("classify", "news", labels=labels, split=split)
-    return prepare(records, load_kind("classify"), settings)
+    return prepare(records, load_kind("classify"), settings, *source)
 
 
 def test_each_record_lands_in_one_split_and_in_the_task_s_own_terms():
@@ -77,6 +78,51 @@ def test_a_larger_share_than_allowed_stops_the_run(bad, refused):
     assert "tasks.news: 3 of 40 records cannot be used, more than the 5%" in message
     assert "label: unknown label 'Sci/Tech', 3 records, the first is row 1" in message
     assert "Add the label to tasks.news.labels" in message
+
+
+def unread(rows, code, reason) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"row": rows, "field": "", "code": code, "reason": reason, "excerpt": "1,a,b"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "advice"),
+    [
+        ("wrong_columns", "wrong number of columns", "has to stand in quotation marks"),
+        ("not_utf8", "not UTF-8", "Save the source as UTF-8"),
+        ("not_json", "not JSON", "Correct the rows"),
+    ],
+)
+def test_what_the_reader_left_out_counts_as_unusable(code, reason, advice, tmp_path):
+    """Two thirds of a csv with a comma in the text, in other bytes, or of broken lines."""
+    records = news(60)
+    lines = unread(range(61, 181), code, reason)
+    with pytest.raises(UserError) as caught:
+        split_of(records, source=(lines, None, tmp_path))
+    message = str(caught.value)
+    assert "tasks.news: 120 of 180 records cannot be used, more than the 5%" in message
+    assert f"- {reason}, 120 records, the first is row 61" in message and advice in message
+    # The list is no output of the stage, which has failed, and stays.
+    assert message.endswith(f"All of them are in {tmp_path / 'unusable.csv'}.")
+    assert len(pd.read_csv(tmp_path / "unusable.csv")) == 120
+
+    split, counts = split_of(records, source=(lines.head(3), None, tmp_path))
+    assert split.excluded["row"].tolist() == [61, 62, 63]
+    assert counts["unread"] == {code: 3} and counts["rejected"] == {}
+    assert counts["records"] == 60
+    assert counts["train"] + counts["validation"] + counts["test"] == 60
+    assert not (tmp_path / "unusable.csv").exists()
+
+
+def test_paragraphs_that_were_not_read_are_counted_out_of_paragraphs():
+    chunks = pd.DataFrame({"row": range(1, 21), "chapter": "", "text": news(20)["text"]})
+    task = split_settings("prose", "news", split={"near_duplicates": None})
+    lines = unread([4, 9], "not_utf8", "not UTF-8")
+    split, _ = prepare(chunks, load_kind("prose"), task, lines, paragraphs=40)
+    assert split.excluded[["row", "field"]].values.tolist() == [[4, "paragraph"], [9, "paragraph"]]
+    with pytest.raises(UserError, match="2 of 39 paragraphs cannot be used"):
+        prepare(chunks, load_kind("prose"), task, lines, paragraphs=39)
 
 
 def test_many_faults_are_told_in_a_few_lines():

@@ -474,7 +474,7 @@ def experiment(task: dict | None = None, **changes) -> Planned:
         **{"experiment": "x", "model_name": "m", "model": HUB, "task_name": "news"},
         "task": task_settings("classify", **news | (task or {})),
         "dataset": {"source": "file", "path": "news.csv"},
-        **{"text": False, "path": None, "quantization": "none", "lora": {}, "training": {}},
+        **{"text": False, "paths": [], "quantization": "none", "lora": {}, "training": {}},
         **{"seeds": 1, "files": FILES},
     }
     return Planned(**fields | changes)

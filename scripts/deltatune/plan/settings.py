@@ -30,7 +30,7 @@ class Planned(Section):
     dataset: AnyDataset
     text: bool
     """Whether the dataset is one plain text, which is chunked."""
-    path: str | None
+    paths: list[str]
     """The dataset's file, where it has one."""
     quantization: Quantization
     lora: Lora
