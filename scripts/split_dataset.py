@@ -37,6 +37,8 @@ with stage.stage(snakemake) as terminal:
             f"{where}: {len(split.excluded)} of {len(records) + len(unread)} records left out; "
             f"reasons in {snakemake.output.excluded}"
         )
+    for note in counts["notes"]:
+        terminal.say(f"{where}: {note}")
     clusters = kind.clusters(split.test)
     if clusters:
         number, unit = clusters["cluster"].nunique(), clusters["cluster_unit"]

@@ -218,6 +218,58 @@ def test_columns_that_cannot_be_shown_are_told_all_the_same():
     assert str(error.value).isprintable() and len(str(error.value)) < 400
 
 
+# ---------------------------------------------------------------- labels
+
+
+def labeled(*values, count=60):
+    return news(count, label=[values[i % len(values)] for i in range(count)])
+
+
+def labels_of(split):
+    whole = pd.concat([split.train, split.validation, split.test]).sort_values("id")
+    return whole["label"].tolist()
+
+
+def test_of_names_that_are_numbers_none_is_taken_for_an_index():
+    """Data from 0 to 5, names from 1 to 5: a 0 is not the class "1"."""
+    records = labeled("0", "1", "2", "3", "4", "5")
+    with pytest.raises(UserError, match="unknown label '0'"):
+        split_of(records, labels=["1", "2", "3", "4", "5"])
+    split, counts = split_of(records, labels=["1", "2", "3", "4", "5"], max_rejected=0.2)
+    assert counts["rejected"] == {"unknown_label": 10}
+    assert labels_of(split)[:5] == ["1", "2", "3", "4", "5"]
+    assert counts["notes"] == ["labels are read as names, so 0 is no index"]
+
+
+def test_where_no_record_has_a_name_indices_are_read_and_that_is_said():
+    split, counts = split_of(labeled("0", "1"))
+    assert labels_of(split)[:2] == LABELS
+    assert counts["notes"] == ["labels are read as indices: 0 is 'World', 1 is 'Sports'"]
+    assert split_of(news())[1]["notes"] == []
+    # A few numbers among names are no indices.
+    records = news(100)
+    records.loc[3, "label"] = "1"
+    assert split_of(records)[1]["rejected"] == {"unknown_label": 1}
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        (("true", "false"), ["false", "true"]),
+        (("True", "False"), [False, True]),
+        (("1", "0"), {0: "false", 1: "true"}),
+        (("1.0", "0.0"), {0: "false", 1: "true"}),
+        (("true", "false"), {0: "false", 1: "true"}),
+        (("TRUE", "false"), {False: "false", True: "true"}),
+        (("1.0", "0.00"), ["false", "true"]),
+        (("0.5", "-1.0"), {0.5: "true", -1: "false"}),
+    ],
+)
+def test_the_same_value_reads_alike_however_a_format_writes_it(values, labels):
+    split, counts = split_of(labeled(*values), labels=labels)
+    assert counts["rejected"] == {} and labels_of(split)[:2] == ["true", "false"]
+
+
 # ---------------------------------------------------------------- classes
 
 NAMES = ["World", "Sports", "Weather", "Arts"]

@@ -648,6 +648,11 @@ def test_a_source_may_be_a_file_a_folder_a_pattern_or_several(tmp_path):
     assert files("t") == ["t/b.txt"] and formats.is_text(files("t"))
     assert not formats.is_text(files("s")) and formats.is_text(["a.txt.gz", "b.text"])
     assert files("none", "*.none") == ["none", "*.none"]
+    # What messages and manifests call several files.
+    paths = ["in/s/p9.csv", "in/s/p10.csv"]
+    assert formats.below_shared_folder(paths) == ["p9.csv", "p10.csv"]
+    assert formats.below_shared_folder([]) == [] and formats.below_shared_folder(paths[:1])
+    assert formats.below_shared_folder(["in/a.csv", "/b/a.csv"]) == ["in/a.csv", "/b/a.csv"]
     # A file whose name looks like a pattern is that file.
     (tmp_path / "a[1].csv").touch()
     assert files("a[1].csv") == ["a[1].csv"]

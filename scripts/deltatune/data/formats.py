@@ -94,6 +94,6 @@ def below_shared_folder(paths: Sequence[str]) -> list[str]:
     parts = [PurePosixPath(path).parts for path in paths]
     folders = [names[:-1] for names in parts]
     shared = 0
-    while all(len(f) > shared and f[shared] == folders[0][shared] for f in folders):
+    while folders and all(len(f) > shared and f[shared] == folders[0][shared] for f in folders):
         shared += 1
     return [str(PurePosixPath(*names[shared:])) for names in parts]

@@ -38,9 +38,9 @@ def prepare(
     has in all. folder: where the unusable records are listed (UNUSABLE) if there are too many.
 
     Returns (split, counts); `excluded` of the split has the unread and the unusable records too,
-    and counts "unread", "rejected", "leakage" and, where there are labels, "classes" beside those
-    of `Split`. Raises UserError where too many records are unread or unusable, a class has none,
-    or the training records are of one class.
+    and counts "unread", "rejected", "notes" (what was understood of labels), "leakage" and, where
+    there are labels, "classes" beside those of `Split`. Raises UserError where too
+    many records are unread or unusable, a class has none, or the training records are of one class.
     """
     where, options = f"tasks.{settings.task}", settings.split
     unread = pd.DataFrame(columns=COLUMNS) if unread is None else unread
@@ -49,14 +49,18 @@ def prepare(
     if records.empty:
         raise UserError(f"{where}: its dataset has no records; check its source.")
     total = len(records)
-    kept, rejected = clean_records(records, lambda record: kind.check(record, settings.records))
+    reading, note = settings.records, None
+    if kind.LABEL_FIELD:
+        values = records[kind.LABEL_FIELD].dropna().unique()
+        reading, note = kind.read_labels(values, settings.records)
+    kept, rejected = clean_records(records, lambda record: kind.check(record, reading))
     if paragraphs is None:
         out_of = [(pd.concat([unread, rejected]), total + len(unread), "records")]
     else:
         out_of = [(unread, paragraphs, "paragraphs"), (rejected, total, "records")]
     for left_out, number, unit in out_of:
         _check_share(left_out, number, unit, options.max_rejected, where, folder)
-    cleaned = _cleaned(kept, kind, settings.records)
+    cleaned = _cleaned(kept, kind, reading)
     if groups:
         cleaned[GROUP] = _groups(kept, groups, f"{where}.split.group")
     del records, kept
@@ -91,6 +95,7 @@ def prepare(
         "records": total,
         "unread": count_codes(unread["code"]),
         "rejected": count_codes(rejected["code"]),
+        "notes": [note] if note else [],
     }
     if paragraphs is not None:
         unread = unread.assign(field="paragraph")

@@ -31,7 +31,7 @@ class Planned(Section):
     text: bool
     """Whether the dataset is one plain text, which is chunked."""
     paths: list[str]
-    """The dataset's file, where it has one."""
+    """The files of the dataset, none where it is fetched."""
     quantization: Quantization
     lora: Lora
     training: Training

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from deltatune.core.schema import Section
 from deltatune.core.text import nearest
+from deltatune.data.readers.values import as_text
 from deltatune.data.reasons import Code, Reason
 from deltatune.data.split_settings import Method, Split
 from deltatune.tasks.base import (
@@ -37,10 +39,24 @@ LABEL_FIELD = "label"
 OVERFLOW = "shorten_prompt"
 
 
+def _as_written(labels: Any) -> Any:
+    """Names, and values in the data, that YAML reads as numbers, true or false as their text."""
+    if isinstance(labels, list):
+        return [_written(name) for name in labels]
+    if isinstance(labels, dict):
+        return {_written(value): _written(name) for value, name in labels.items()}
+    return labels
+
+
+def _written(value: Any) -> Any:
+    text = as_text(value) if isinstance(value, int | float) else None
+    return text if isinstance(text, str) else value
+
+
 class Records(Section):
-    labels: list[str] | dict[str | int, str]
-    """The classes. A list of names, where a record has the name or its index (from 0); or a mapping
-    from the value in the data to the name."""
+    labels: Annotated[list[str] | dict[str | int, str], BeforeValidator(_as_written)]
+    """The classes. A list of names, where records have the names, or, if none has one, their
+    indices (from 0, or false and true); or a mapping from the value in the data to the name."""
 
     @model_validator(mode="after")
     def _distinct(self) -> Records:
@@ -112,21 +128,59 @@ def label_names(settings: Records) -> list[str]:
     return _names(settings.labels)
 
 
-def _label(raw: str, labels: list[str] | dict[Any, str]) -> str | None:
-    raw = raw.strip()
+def read_labels(values: Iterable[str], settings: Records) -> tuple[Records, str | None]:
+    """The settings with a mapping of each value to its name, and what was understood beyond them.
+
+    values: those of the records. Of a list of names, records have names or their indices: names
+    where any record has one, so that a 0 among the names "1" to "5" is unknown, not "1". The same
+    value reads alike in every format: 1.0 as 1, True as true, and true and false, where these are
+    no names or values, as 1 and 0.
+    """
+    known = {value.strip() for value in values}
+    labels, note = settings.labels, None
     if isinstance(labels, dict):
-        return {str(key): name for key, name in labels.items()}.get(raw)
-    if raw in labels:
-        return raw
-    number = int(raw) if len(raw) < 10 and raw.isdecimal() else len(labels)
-    return labels[number] if number < len(labels) else None
+        names = {str(value): name for value, name in labels.items()}
+    elif (known | set(map(_canonical, known))) & set(labels):
+        names = {name: name for name in labels}
+        if numbers := sorted(one for one in known - set(labels) if one.isdecimal()):
+            note = f"labels are read as names, so {', '.join(numbers[:3])} is no index"
+    else:
+        names = {str(number): name for number, name in enumerate(labels)}
+        if known & set(names):
+            note = f"labels are read as indices: 0 is '{labels[0]}', 1 is '{labels[1]}'"
+    mapping = {value: name for value in sorted(known) if (name := _named(value, names))}
+    return settings.model_copy(update={"labels": names | mapping}), note
+
+
+def _named(value: str, names: Mapping[str, str]) -> str | None:
+    plain = _canonical(value)
+    forms = (value, plain, {"false": "0", "true": "1"}.get(plain, value))
+    return next((names[form] for form in forms if form in names), None)
+
+
+def _canonical(value: str) -> str:
+    """1.0 as 1, True as true."""
+    if value.casefold() in ("true", "false"):
+        return value.casefold()
+    whole, point, zeros = value.partition(".")
+    is_whole = point and not zeros.strip("0") and whole.removeprefix("-").isdecimal()
+    return whole if is_whole else value
+
+
+def _label(raw: str, labels: list[str] | dict[Any, str]) -> str | None:
+    value = raw.strip()
+    if isinstance(labels, dict):
+        # All that the records have, see `read_labels`.
+        return labels.get(value) or _named(value, {str(one): labels[one] for one in labels})
+    indices = {str(number): name for number, name in enumerate(labels)}
+    return _named(value, indices | {name: name for name in labels})
 
 
 def check(record: Record, settings: Records) -> Reason | None:
     reason = missing(record, ("text", "label"))
     if reason is None and _label(record["label"], settings.labels) is None:
         label = record["label"].strip()[:60]
-        known = nearest(label, map(str, settings.labels))
+        known = nearest(label, [*map(str, settings.labels), *label_names(settings)])
         return Reason(Code.UNKNOWN_LABEL, "label", value=label, nearest=known)
     return reason
 
