@@ -296,7 +296,7 @@ def test_a_comparison_knows_its_family_and_no_margin(make, flow):
 
 
 def test_the_way_of_the_data(flow):
-    assert flow.paths.source("news") == "data/sample/news.csv"
+    assert flow.paths.source("news") == ["data/sample/news.csv"]
     assert flow.paths.records("news") == "results/datasets/news/records.parquet"
     assert flow.paths.records("prose") == "results/datasets/prose/prose_chunks.csv"
     assert flow.inputs.pretrain_model(wildcards(model="tiny-mistral")) == [
@@ -409,7 +409,7 @@ def test_what_is_a_text(make, config, tmp_path, path, format, text):
     config["datasets"]["other"] = dataset
     flow = make()
     assert flow.is_text("other") is text
-    assert flow.paths.source("other") == dataset["path"]
+    assert flow.paths.source("other") == [dataset["path"]]
     # The path is an input; as a param, a moved file would be read again for nothing.
     assert dataset["path"] not in repr(flow.params.fetch_dataset(wildcards(dataset="other")))
 

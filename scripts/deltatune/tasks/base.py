@@ -19,7 +19,7 @@ from deltatune.data.split_settings import Split
 if TYPE_CHECKING:
     import pandas as pd
 
-    from deltatune.tokens.prompts import Document
+    from deltatune.tokens.prompts import Body, Document
 
 Record = dict[str, Any]
 """One example, its fields by name."""
@@ -184,6 +184,9 @@ class LabelKind(TaskKind, Protocol):
 
     def label_names(self, settings: Section) -> list[str]:
         """The names of the classes in their order, each once. settings: `Records`."""
+
+    def bodies(self, questions: pd.DataFrame, settings: Section) -> list[Body | None]:
+        """Where in the prompt of each question the text of its record stands."""
 
     def completions(self, settings: Section) -> list[str]:
         """The completion for each label, in the order of the labels. settings: `Prompts`, as of

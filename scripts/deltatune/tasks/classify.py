@@ -21,7 +21,7 @@ from deltatune.tasks.base import (
     spread,
     valid,
 )
-from deltatune.tokens.prompts import Document, label_template, render_labels
+from deltatune.tokens.prompts import Body, Document, label_template, render_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -190,8 +190,8 @@ def clean(record: Record, settings: Records) -> Record:
 
 
 def document(record: Record, settings: Prompts) -> Document:
-    prompt = render_labels(settings.prompt, record["text"], settings.labels)
-    return Document(prompt=prompt, completion=f" {record['label']}")
+    prompt, body = render_labels(settings.prompt, record["text"], settings.labels)
+    return Document(prompt=prompt, completion=f" {record['label']}", body=body)
 
 
 def clusters(test: pd.DataFrame) -> Clusters:
@@ -205,6 +205,12 @@ def questions(test: pd.DataFrame, settings: Prompts, chosen: Questions) -> pd.Da
     return records[["id", "text", "label"]].assign(prompt=prompts, **clusters(records))
 
 
+def bodies(questions: pd.DataFrame, settings: Prompts) -> list[Body | None]:
+    """Where the text stands in each prompt of `questions`."""
+    texts = questions["text"]
+    return [render_labels(settings.prompt, text, settings.labels)[1] for text in texts]
+
+
 def completions(settings: Prompts) -> list[str]:
     """The completion for each label, in the order of the labels."""
     return [f" {name}" for name in settings.labels]
@@ -213,7 +219,7 @@ def completions(settings: Prompts) -> list[str]:
 def empty_prompts(settings: Prompts) -> list[str]:
     """Prompts without content, for contextual calibration (Zhao et al. 2021)."""
     texts = ("N/A", "[MASK]", "")
-    return [render_labels(settings.prompt, text, settings.labels) for text in texts]
+    return [render_labels(settings.prompt, text, settings.labels)[0] for text in texts]
 
 
 def plain_text(record: Record) -> str:
