@@ -256,7 +256,7 @@ def test_where_no_record_has_a_name_indices_are_read_and_that_is_said():
     ("values", "labels"),
     [
         (("true", "false"), ["false", "true"]),
-        (("True", "False"), [False, True]),
+        (("True", "False"), ["false", "true"]),
         (("1", "0"), {0: "false", 1: "true"}),
         (("1.0", "0.0"), {0: "false", 1: "true"}),
         (("true", "false"), {0: "false", 1: "true"}),

@@ -40,12 +40,17 @@ OVERFLOW = "shorten_prompt"
 
 
 def _as_written(labels: Any) -> Any:
-    """Names, and values in the data, that YAML reads as numbers, true or false as their text."""
+    """Names that YAML reads as numbers as their text, and values in the data also of true and
+    false. A name that it reads as true may have been written as yes, and is refused."""
     if isinstance(labels, list):
-        return [_written(name) for name in labels]
+        return [_name(name) for name in labels]
     if isinstance(labels, dict):
-        return {_written(value): _written(name) for value, name in labels.items()}
+        return {_written(value): _name(name) for value, name in labels.items()}
     return labels
+
+
+def _name(value: Any) -> Any:
+    return value if isinstance(value, bool) else _written(value)
 
 
 def _written(value: Any) -> Any:
