@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from deltatune.core.schema import Section
 from deltatune.core.text import nearest
-from deltatune.data.readers.values import as_text
 from deltatune.data.reasons import Code, Reason
 from deltatune.data.split_settings import Method, Split
 from deltatune.tasks.base import (
@@ -54,8 +53,12 @@ def _name(value: Any) -> Any:
 
 
 def _written(value: Any) -> Any:
-    text = as_text(value) if isinstance(value, int | float) else None
-    return text if isinstance(text, str) else value
+    # As the readers write such values.
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if isinstance(value, int | float) else value
 
 
 class Records(Section):
