@@ -604,7 +604,7 @@ def test_records_of_several_files_follow_each_other(tmp_path, reader):
     parts = {
         "a/part-2.csv": "label,text\n1,one\n2\n",
         "a/part-10.jsonl": '{"text": "two", "more": 1}\n',
-        "b.csv.gz": gzip.compress(b"text;label\nthree;3\n"),
+        "b.csv.gz": gzip.compress(b"Text;label\nthree;3\n"),
     }
     for name, content in parts.items():
         path = tmp_path / "in" / name
