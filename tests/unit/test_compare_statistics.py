@@ -79,6 +79,18 @@ def test_two_seeds_have_a_rough_interval_and_no_p_value(pair):
     assert result.no_p == (Missing.TWO_SEEDS,)
 
 
+def test_no_interval_goes_beyond_what_is_possible():
+    # Two seeds so far apart that the recipe's interval would be wider than all figures.
+    scores = counted(np.full(120, 0.5)), counted(np.linspace(0.2, 0.8, 120))
+    tuned = [counted(np.linspace(0.0, 0.4, 120)), counted(np.linspace(0.6, 1.0, 120))]
+    for base in scores:
+        free = compare(base, tuned, mean, resamples=999)
+        bounded = compare(base, tuned, mean, most=1.0, resamples=999)
+        assert free.ci_low < -1 and free.ci_high > 1
+        assert (bounded.ci_low, bounded.ci_high) == (-1.0, 1.0)
+        assert (bounded.delta, bounded.adapters_p) == (free.delta, free.adapters_p)
+
+
 def test_seeds_of_opposite_sign_do_not_make_a_recipe():
     rng = np.random.default_rng(0)
     base = rng.normal(size=400)

@@ -1,5 +1,6 @@
 """Metrics are found by their file, work alone and in the pipeline, and refuse what is wrong."""
 
+import math
 import os
 import subprocess
 import sys
@@ -70,6 +71,10 @@ def test_names_are_listed_without_importing_anything_heavy():
     assert heavy == ""
 
 
+#: Metrics whose figures have no largest one.
+UNBOUNDED = {"perplexity", "word_perplexity", "bits_per_byte"}
+
+
 @pytest.mark.parametrize(("kind", "name"), ALL)
 def test_every_file_is_a_complete_metric(kind, name, outputs):
     if name == "bertscore":
@@ -86,6 +91,8 @@ def test_every_file_is_a_complete_metric(kind, name, outputs):
     blocks = np.stack([statistics, 2 * statistics])
     assert metric.aggregate(blocks).shape == (2, n)
     assert metric.aggregate(blocks)[1] == pytest.approx(metric.aggregate(blocks[1]))
+    least, most = metric.bounds
+    assert least <= metric.corpus(statistics) <= most < math.inf or name in UNBOUNDED
     assert np.isfinite(metric.corpus(statistics))
     assert metric.per_example(statistics).shape == (n,)
     assert all(isinstance(line, str) for line in metric.caveats(outputs[kind]))

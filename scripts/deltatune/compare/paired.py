@@ -48,6 +48,7 @@ def compare(
             metric.aggregate,
             clusters=clusters,
             rare=metric.rare(base_statistics[0]),
+            most=metric.bounds[1] - metric.bounds[0],
             resamples=options.resamples,
             confidence=options.confidence,
             family=settings.family,

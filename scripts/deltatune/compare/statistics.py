@@ -80,6 +80,7 @@ def compare(
     *,
     clusters: np.ndarray | None = None,
     rare: bool = False,
+    most: float = math.inf,
     resamples: int = 9999,
     confidence: float = 0.95,
     family: int = 1,
@@ -93,6 +94,7 @@ def compare(
     aggregate   totals [..., k] -> figures [...], vectorized
     clusters    [n] the cluster of each example, or None where examples are independent
     rare        whether a class has too few examples for an interval (macro F1)
+    most        the largest |delta| that is possible, where no interval goes beyond
     resamples   least number of permutations; `family` may need more
     confidence  of the intervals
     family      how many tests the Holm correction will count
@@ -113,13 +115,13 @@ def compare(
     if draws and math.isnan(permuted[0]):
         draws = 0
         no_p.append(Missing.NOT_FINITE)
-    bounds = (-1.0, 1.0) if whole.binary else (-math.inf, math.inf)
+    most = min(most, 1.0) if whole.binary else most
 
     def estimate(estimand: Estimand, error: Error) -> _Estimate:
         low = high = math.nan
         if not missing:
             half = error.half_width(1 - confidence)
-            low, high = max(center - half, bounds[0]), min(center + half, bounds[1])
+            low, high = max(center - half, -most), min(center + half, most)
         p = (math.nan, False) if no_p else _p_value(estimand, error, center, permuted)
         return _Estimate(estimand, low, high, *p)
 

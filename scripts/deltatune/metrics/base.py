@@ -5,6 +5,7 @@ a few sums over them. With that form one bootstrap and one permutation test serv
 they re-weight rows of `statistics` and call `aggregate` once on all the resampled sums.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -32,11 +33,13 @@ class Metric(InMemoryMetric):
     aggregate         [..., k] -> [...], from sums over examples, vectorized over leading axes
     signature         one line with all that reproducing the figure needs
 
-    and may override `per_example`, `caveats` and `rare`.
+    and may override `bounds`, the least and the largest figure, beyond which no interval goes,
+    `per_example`, `caveats` and `rare`.
     """
 
     title: ClassVar[str]
     higher_is_better: ClassVar[bool]
+    bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     inputs: ClassVar[Mapping[str, tuple[str, str]]]
 
     def __init__(

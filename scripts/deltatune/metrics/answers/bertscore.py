@@ -37,6 +37,7 @@ class Bertscore(MeanMetric):
 
     title = "BERTScore (MiniLM-L6)"
     higher_is_better = True
+    bounds = (-1.0, 1.0)
     inputs = ANSWERS
 
     def scores(self, outputs: pd.DataFrame) -> np.ndarray:

@@ -26,6 +26,7 @@ class Bleu(Metric):
 
     title = "BLEU"
     higher_is_better = True
+    bounds = (0.0, 100.0)
     inputs = ANSWERS
 
     def statistics(self, outputs: pd.DataFrame) -> np.ndarray:

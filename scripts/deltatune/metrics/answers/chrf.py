@@ -20,6 +20,7 @@ class Chrf(Metric):
 
     title = "chrF++"
     higher_is_better = True
+    bounds = (0.0, 100.0)
     inputs = ANSWERS
 
     def statistics(self, outputs: pd.DataFrame) -> np.ndarray:

@@ -15,6 +15,7 @@ class ExactMatch(MeanMetric):
 
     title = "Exact match"
     higher_is_better = True
+    bounds = (0.0, 1.0)
     inputs = ANSWERS
 
     def scores(self, outputs: pd.DataFrame) -> np.ndarray:

@@ -11,6 +11,7 @@ class ExactMatchRaw(MeanMetric):
 
     title = "Exact match (raw)"
     higher_is_better = True
+    bounds = (0.0, 1.0)
     inputs = ANSWERS
 
     def scores(self, outputs: pd.DataFrame) -> np.ndarray:

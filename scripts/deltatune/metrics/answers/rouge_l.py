@@ -20,6 +20,7 @@ class RougeL(MeanMetric):
 
     title = "ROUGE-L F1"
     higher_is_better = True
+    bounds = (0.0, 1.0)
     inputs = ANSWERS
 
     def scores(self, outputs: pd.DataFrame) -> np.ndarray:

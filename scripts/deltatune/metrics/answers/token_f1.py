@@ -19,6 +19,7 @@ class TokenF1(MeanMetric):
 
     title = "Token F1"
     higher_is_better = True
+    bounds = (0.0, 1.0)
     inputs = ANSWERS
 
     def scores(self, outputs: pd.DataFrame) -> np.ndarray:

@@ -11,6 +11,7 @@ class Accuracy(MeanMetric):
 
     title = "Accuracy"
     higher_is_better = True
+    bounds = (0.0, 1.0)
     inputs = LABELS
 
     def scores(self, outputs: pd.DataFrame) -> np.ndarray:

@@ -18,6 +18,7 @@ class AccuracyCalibrated(MeanMetric):
 
     title = "Accuracy (calibrated)"
     higher_is_better = True
+    bounds = (0.0, 1.0)
     inputs = _INPUTS
 
     def scores(self, outputs: pd.DataFrame) -> np.ndarray:

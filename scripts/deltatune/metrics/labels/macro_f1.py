@@ -23,6 +23,7 @@ class MacroF1(Metric):
 
     title = "Macro F1"
     higher_is_better = True
+    bounds = (0.0, 1.0)
     inputs = LABELS
 
     def statistics(self, outputs: pd.DataFrame) -> np.ndarray:
