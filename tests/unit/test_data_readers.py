@@ -506,7 +506,13 @@ def test_a_column_of_a_template_or_a_path_that_is_not_there_is_named(fails):
         ("d.csv.gz", gzip.compress(b"label,text\n" * 99)[:-9], "cannot be read: Compressed file"),
         ("d.csv", b"PK\x03\x04...", "broken zip archive"),
         ("d.zip", archive({"readme.md": "no records"}), "holds no file that can be read (.csv, "),
-        ("d.csv", archive({"xl/workbook.xml": ""}), "is a spreadsheet; save it as csv"),
+        ("d.csv", archive({"xl/workbook.xml": ""}), "is a spreadsheet; set format: xlsx"),
+        (
+            "d.xlsx",
+            archive({"xl/workbook.xml": "<workbook/>"}),
+            "as a spreadsheet: it has no sheet",
+        ),
+        ("d.xlsx", b"label,text", "cannot be read as a spreadsheet"),
         ("d.xls", b"\xd0\xcf\x11\xe0...", "suffix '.xls'"),
         ("d.csv", b"\xd0\xcf\x11\xe0...", "old spreadsheet"),
         ("d.csv", b"PAR1...", "format: parquet"),
@@ -656,6 +662,64 @@ def test_a_source_may_be_a_file_a_folder_a_pattern_or_several(tmp_path):
     # A file whose name looks like a pattern is that file.
     (tmp_path / "a[1].csv").touch()
     assert files("a[1].csv") == ["a[1].csv"]
+
+
+# ---------------------------------------------------------------- spreadsheets
+
+SHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+
+
+def workbook(rows: str, date1904: bool = False) -> bytes:
+    """An xlsx file with one sheet of these rows, which are XML."""
+    settings = f'<workbookPr date1904="{int(date1904)}"/>'
+    sheets = '<sheets><sheet name="a" sheetId="1" r:id="rId7"/></sheets>'
+    styles = (
+        '<numFmts><numFmt numFmtId="164" formatCode="yyyy\\-mm"/>'
+        '<numFmt numFmtId="165" formatCode="0.0&quot; days&quot;"/></numFmts>'
+        '<cellXfs><xf numFmtId="0"/><xf numFmtId="14"/><xf numFmtId="164"/><xf numFmtId="165"/>'
+        "</cellXfs>"
+    )
+    texts = "<si><t>text</t></si><si><r><t>two </t></r><r><t>runs</t></r><rPh><t>x</t></rPh></si>"
+    return archive(
+        {
+            "xl/workbook.xml": f'<workbook xmlns="{SHEET}" xmlns:r="{OFFICE}">{settings}{sheets}'
+            "</workbook>",
+            "xl/_rels/workbook.xml.rels": '<Relationships><Relationship Id="rId7" '
+            'Target="worksheets/sheet1.xml"/></Relationships>',
+            "xl/styles.xml": f'<styleSheet xmlns="{SHEET}">{styles}</styleSheet>',
+            "xl/sharedStrings.xml": f'<sst xmlns="{SHEET}">{texts}</sst>',
+            "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{SHEET}"><sheetData>{rows}</sheetData>'
+            "</worksheet>",
+        }
+    )
+
+
+HEADER = (
+    '<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="inlineStr"><is><t>label</t></is></c>'
+    '<c r="D1" t="str"><v>when</v></c></row>'
+)
+
+
+def test_the_first_sheet_of_a_spreadsheet(reader):
+    rows = (
+        '<row r="2"><c r="A2" t="s"><v>1</v></c><c r="B2" t="b"><v>1</v></c>'
+        '<c r="D2" s="1"><v>45292</v></c></row><row r="3"><c r="A3"/></row>'
+        '<row r="4"><c r="A4"><v>0.25</v></c><c r="B4" t="e"><v>#N/A</v></c>'
+        '<c r="D4" s="2"><v>45292.75</v></c></row>'
+        '<row r="5"><c r="A5" s="3"><v>12</v></c><c r="B5"><f>1+1</f><v>2</v></c></row>'
+    )
+    counts, records, _ = reader(workbook(HEADER + rows), "d.xlsx", {})
+    assert records == [
+        {"row": 1, "text": "two runs", "label": "true", "column_3": None, "when": "2024-01-01"},
+        {"row": 2, "text": "0.25", "label": None, "column_3": None, "when": "2024-01-01 18:00:00"},
+        {"row": 3, "text": "12", "label": "2", "column_3": None, "when": None},
+    ]
+    # Beside other files, in an archive, and counted from 1904.
+    content = archive({"a.xlsx": workbook(HEADER + rows, date1904=True), "b.csv": "text\nlast\n"})
+    counts, records, _ = reader(content, "d.zip", {"text": "text", "when": "when"})
+    assert [r["when"] for r in records] == ["2028-01-02", "2028-01-02 18:00:00", None, None]
+    assert counts["files"] == {"a.xlsx": 3, "b.csv": 1}
 
 
 # ---------------------------------------------------------------- plain text

@@ -17,6 +17,7 @@ SUFFIXES = {
     ".ndjson": "jsonl",
     ".parquet": "parquet",
     ".pq": "parquet",
+    ".xlsx": "xlsx",
 }
 TEXT_SUFFIXES = (".txt", ".text")
 """A plain text, which has to be chunked."""

@@ -1,6 +1,6 @@
 """Records in: a file in an open format becomes records.parquet and rejects.csv.
 
-Formats: csv, tsv, json (a list of objects), jsonl, parquet, and txt (paragraphs). A record that
+Formats: csv, tsv, json, jsonl, parquet, xlsx, and txt (paragraphs). A record that
 cannot be read is written to rejects.csv with its reason and counted; a file that cannot be right
 stops with a UserError. All but json are streamed, in batches of `BATCH` records.
 """
@@ -24,6 +24,7 @@ from deltatune.data.readers.joined import Joined
 from deltatune.data.readers.json_objects import open_json
 from deltatune.data.readers.lines import paragraphs
 from deltatune.data.readers.parquet import Parquet
+from deltatune.data.readers.spreadsheet import Spreadsheet
 from deltatune.data.readers.values import as_text, converted
 from deltatune.data.readers.writer import Writer
 from deltatune.data.reasons import Reason
@@ -187,6 +188,7 @@ def _open(file: File, format: str | None, where: str) -> Source:
         "json": lambda: open_json(file, "json", where),
         "jsonl": lambda: open_json(file, "jsonl", where),
         "parquet": lambda: Parquet(file, where),
+        "xlsx": lambda: Spreadsheet(file, where),
     }
     if kind not in sources:
         given = f"'{format}'" if format else f"the suffix '{file.suffix}' of {file}"
@@ -206,13 +208,13 @@ def _readable(file: File, kind: str, where: str) -> None:
         head = opened.read(512)
     if not head.strip():
         raise UserError(f"{where}: {file} holds no record")
-    if kind == "parquet":
+    if kind in ("parquet", "xlsx"):
         return
     for signature, what in (
         (b"\xff\xfe", "is UTF-16; save it as UTF-8"),
         (b"\xfe\xff", "is UTF-16; save it as UTF-8"),
         (b"\xd0\xcf\x11\xe0", "is an old spreadsheet; save it as csv, in UTF-8"),
-        (b"PK\x03\x04", "is a spreadsheet; save it as csv, in UTF-8"),
+        (b"PK\x03\x04", "is a spreadsheet; set format: xlsx, or save it as csv"),
         (b"PAR1", "is Parquet; set format: parquet"),
     ):
         if head.startswith(signature):
