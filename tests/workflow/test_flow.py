@@ -13,6 +13,7 @@ from deltatune.core.schema import Section
 from deltatune.evaluate.baselines.registry import BASELINES
 from deltatune.report.places import exchange
 from deltatune.tasks.registry import load_kind
+from deltatune.workflow import user_files
 from deltatune.workflow.flow import Flow
 from deltatune.workflow.selection import NAME, SYSTEM
 
@@ -393,6 +394,32 @@ def test_a_dot_in_a_model_s_name_is_a_dot(make, config):
     pattern = make().models_from("pretrain")
     assert re.fullmatch(pattern, "tiny.v2")
     assert not re.fullmatch(pattern, "tinyxv2")
+
+
+def test_a_file_that_is_added_to_a_folder_is_another_source(make, config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    (folder / "part-2.csv").write_text("text,label\na,b\n")
+
+    def of(path):
+        user_files.listed.cache_clear()
+        config["datasets"]["other"] = {"source": "file", "path": path}
+        flow, job = make(), wildcards(dataset="other")
+        return flow.inputs.fetch_dataset(job), flow.params.dataset_content(job)
+
+    paths = ("shards", "shards/*.csv", ["shards/part-2.csv", "shards/*"])
+    before = [of(path) for path in paths]
+    assert all(files == ["shards/part-2.csv"] for files, _ in before)
+    (folder / "part-10.csv").write_text("text,label\nc,d\n")
+    for path, (files, content) in zip(paths, before, strict=True):
+        files_now, content_now = of(path)
+        assert files_now == [*files, "shards/part-10.csv"]
+        assert list(content_now) == ["part-2.csv", "part-10.csv"]
+        assert content_now["part-2.csv"] == content["part-2.csv"]
+    # A moved folder is the same source.
+    folder.rename(tmp_path / "moved")
+    assert of("moved")[1] == content_now
 
 
 @pytest.mark.parametrize(
