@@ -62,7 +62,7 @@ rule chunk_text:
 
 rule split_dataset:
     input:
-        records=flow.inputs.split_dataset,
+        unpack(flow.inputs.split_dataset),
     output:
         train="results/tasks/{task}/train.parquet",
         validation="results/tasks/{task}/validation.parquet",

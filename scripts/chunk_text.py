@@ -11,8 +11,9 @@ with stage.stage(snakemake):
     from deltatune.data.chunk_settings import Chunks
 
     settings = Chunks.from_params(snakemake.params.settings)
-    paragraphs = pd.read_parquet(snakemake.input.records, columns=["text"])["text"]
-    chunks = chunking.chunk_text(paragraphs, settings.max_words)
+    records = pd.read_parquet(snakemake.input.records)
+    paragraphs, documents = records["text"], records.get("document")
+    chunks = chunking.chunk_text(paragraphs, settings.max_words, documents)
     chunks.to_csv(snakemake.output.chunks, index=False, lineterminator="\n")
     source = chunks.attrs["source"]
     Path(snakemake.output.source).write_text(source, encoding="utf-8", newline="\n")

@@ -6,6 +6,7 @@ with stage.stage(snakemake) as terminal:
     from pathlib import Path
 
     import pandas as pd
+    import pyarrow.parquet as pq
     from deltatune.core import manifest
     from deltatune.data import classes, prepare
     from deltatune.data.reasons import Code
@@ -21,15 +22,23 @@ with stage.stage(snakemake) as terminal:
         records = pd.read_csv(path, dtype={"chapter": str, "text": str}, keep_default_na=False)
     else:
         records = pd.read_parquet(path)
-    split, counts = prepare.prepare(records, kind, settings)
+    unread = pd.read_csv(snakemake.input.rejects, dtype=str, keep_default_na=False)
+    unread["row"] = unread["row"].astype("int64")
+    paragraphs = snakemake.input.get("paragraphs")
+    if paragraphs:
+        paragraphs = pq.ParquetFile(paragraphs).metadata.num_rows + len(unread)
+    folder = Path(snakemake.output.manifest).parent
+    split, counts = prepare.prepare(records, kind, settings, unread, paragraphs or None, folder)
     for name in ("train", "validation", "test"):
         getattr(split, name).to_parquet(snakemake.output[name], index=False)
     split.excluded.to_csv(snakemake.output.excluded, index=False, lineterminator="\n")
     if len(split.excluded):
         terminal.say(
-            f"{where}: {len(split.excluded)} of {len(records)} records left out; "
+            f"{where}: {len(split.excluded)} of {len(records) + len(unread)} records left out; "
             f"reasons in {snakemake.output.excluded}"
         )
+    for note in counts["notes"]:
+        terminal.say(f"{where}: {note}")
     clusters = kind.clusters(split.test)
     if clusters:
         number, unit = clusters["cluster"].nunique(), clusters["cluster_unit"]

@@ -237,7 +237,8 @@ def test_what_stands_in_a_record_is_never_read_as_a_template(instruction, given,
         assert text == "{" + instruction + "|" + given + "}"
     else:
         assert text == "{" + instruction + "}"
-    labels = prompts.render_labels("{text}:{labels}", instruction, [given, output])
+    labels, body = prompts.render_labels("{text}:{labels}", instruction, [given, output])
+    assert labels[slice(*body)] == instruction
     assert labels == f"{instruction}:{given}, {output}"
 
 

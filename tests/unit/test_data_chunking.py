@@ -17,6 +17,20 @@ def _chapters(*paragraphs, max_words=50):
     return list(zip(frame["chapter"], frame["text"], strict=True))
 
 
+def test_a_chunk_is_of_one_document():
+    paragraphs = ["One of a.", "Chapter 1", "Two of a.", "Three of b.", "Four of b."]
+    frame = chunk_text(paragraphs, 50, documents=["a", "a", "a", "b", "b"])
+    assert list(zip(frame["chapter"], frame["text"], strict=True)) == [
+        ("a", "One of a."),
+        ("a, Chapter 1", "Two of a."),
+        ("b", "Three of b.\n\nFour of b."),
+    ]
+    source = frame.attrs["source"]
+    assert source == "\n\n".join(paragraphs) and frame.attrs["headings"] == ["Chapter 1"]
+    places = zip(frame["source_start"], frame["source_end"], strict=True)
+    assert [source[start:end] for start, end in places] == frame["text"].tolist()
+
+
 # ---------------------------------------------------------------- headings
 
 

@@ -24,10 +24,11 @@ def news(count=40, **columns) -> pd.DataFrame:
     return pd.DataFrame(records | columns)
 
 
-def split_of(records, labels=LABELS, **changes):
+def split_of(records, labels=LABELS, source=(), **changes):
+    """source: what `prepare` is told of the source, see there."""
     split = {"method": "stratified", "near_duplicates": None, **changes}
     settings = split_settings("classify", "news", labels=labels, split=split)
-    return prepare(records, load_kind("classify"), settings)
+    return prepare(records, load_kind("classify"), settings, *source)
 
 
 def test_each_record_lands_in_one_split_and_in_the_task_s_own_terms():
@@ -77,6 +78,51 @@ def test_a_larger_share_than_allowed_stops_the_run(bad, refused):
     assert "tasks.news: 3 of 40 records cannot be used, more than the 5%" in message
     assert "label: unknown label 'Sci/Tech', 3 records, the first is row 1" in message
     assert "Add the label to tasks.news.labels" in message
+
+
+def unread(rows, code, reason) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"row": rows, "field": "", "code": code, "reason": reason, "excerpt": "1,a,b"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "advice"),
+    [
+        ("wrong_columns", "wrong number of columns", "has to stand in quotation marks"),
+        ("not_utf8", "not UTF-8", "Save the source as UTF-8"),
+        ("not_json", "not JSON", "Correct the rows"),
+    ],
+)
+def test_what_the_reader_left_out_counts_as_unusable(code, reason, advice, tmp_path):
+    """Two thirds of a csv with a comma in the text, in other bytes, or of broken lines."""
+    records = news(60)
+    lines = unread(range(61, 181), code, reason)
+    with pytest.raises(UserError) as caught:
+        split_of(records, source=(lines, None, tmp_path))
+    message = str(caught.value)
+    assert "tasks.news: 120 of 180 records cannot be used, more than the 5%" in message
+    assert f"- {reason}, 120 records, the first is row 61" in message and advice in message
+    # The list is no output of the stage, which has failed, and stays.
+    assert message.endswith(f"All of them are in {tmp_path / 'unusable.csv'}.")
+    assert len(pd.read_csv(tmp_path / "unusable.csv")) == 120
+
+    split, counts = split_of(records, source=(lines.head(3), None, tmp_path))
+    assert split.excluded["row"].tolist() == [61, 62, 63]
+    assert counts["unread"] == {code: 3} and counts["rejected"] == {}
+    assert counts["records"] == 60
+    assert counts["train"] + counts["validation"] + counts["test"] == 60
+    assert not (tmp_path / "unusable.csv").exists()
+
+
+def test_paragraphs_that_were_not_read_are_counted_out_of_paragraphs():
+    chunks = pd.DataFrame({"row": range(1, 21), "chapter": "", "text": news(20)["text"]})
+    task = split_settings("prose", "news", split={"near_duplicates": None})
+    lines = unread([4, 9], "not_utf8", "not UTF-8")
+    split, _ = prepare(chunks, load_kind("prose"), task, lines, paragraphs=40)
+    assert split.excluded[["row", "field"]].values.tolist() == [[4, "paragraph"], [9, "paragraph"]]
+    with pytest.raises(UserError, match="2 of 39 paragraphs cannot be used"):
+        prepare(chunks, load_kind("prose"), task, lines, paragraphs=39)
 
 
 def test_many_faults_are_told_in_a_few_lines():
@@ -170,6 +216,58 @@ def test_columns_that_cannot_be_shown_are_told_all_the_same():
     with pytest.raises(UserError) as error:
         split_of(records)
     assert str(error.value).isprintable() and len(str(error.value)) < 400
+
+
+# ---------------------------------------------------------------- labels
+
+
+def labeled(*values, count=60):
+    return news(count, label=[values[i % len(values)] for i in range(count)])
+
+
+def labels_of(split):
+    whole = pd.concat([split.train, split.validation, split.test]).sort_values("id")
+    return whole["label"].tolist()
+
+
+def test_of_names_that_are_numbers_none_is_taken_for_an_index():
+    """Data from 0 to 5, names from 1 to 5: a 0 is not the class "1"."""
+    records = labeled("0", "1", "2", "3", "4", "5")
+    with pytest.raises(UserError, match="unknown label '0'"):
+        split_of(records, labels=["1", "2", "3", "4", "5"])
+    split, counts = split_of(records, labels=["1", "2", "3", "4", "5"], max_rejected=0.2)
+    assert counts["rejected"] == {"unknown_label": 10}
+    assert labels_of(split)[:5] == ["1", "2", "3", "4", "5"]
+    assert counts["notes"] == ["labels are read as names, so 0 is no index"]
+
+
+def test_where_no_record_has_a_name_indices_are_read_and_that_is_said():
+    split, counts = split_of(labeled("0", "1"))
+    assert labels_of(split)[:2] == LABELS
+    assert counts["notes"] == ["labels are read as indices: 0 is 'World', 1 is 'Sports'"]
+    assert split_of(news())[1]["notes"] == []
+    # A few numbers among names are no indices.
+    records = news(100)
+    records.loc[3, "label"] = "1"
+    assert split_of(records)[1]["rejected"] == {"unknown_label": 1}
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        (("true", "false"), ["false", "true"]),
+        (("True", "False"), ["false", "true"]),
+        (("1", "0"), {0: "false", 1: "true"}),
+        (("1.0", "0.0"), {0: "false", 1: "true"}),
+        (("true", "false"), {0: "false", 1: "true"}),
+        (("TRUE", "false"), {False: "false", True: "true"}),
+        (("1.0", "0.00"), ["false", "true"]),
+        (("0.5", "-1.0"), {0.5: "true", -1: "false"}),
+    ],
+)
+def test_the_same_value_reads_alike_however_a_format_writes_it(values, labels):
+    split, counts = split_of(labeled(*values), labels=labels)
+    assert counts["rejected"] == {} and labels_of(split)[:2] == ["true", "false"]
 
 
 # ---------------------------------------------------------------- classes

@@ -1,10 +1,16 @@
 """Records in: every format, and what may be wrong with a file or a row."""
 
+import bz2
 import csv
+import gzip
+import io
 import json
+import lzma
 import math
 import string
+import zipfile
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltatune.core.errors import UserError
 from deltatune.core.text import excerpt
+from deltatune.data import formats
 from deltatune.data.readers import lines, parquet, read, writer
 from deltatune.data.reasons import COLUMNS, Code
 from hypothesis import HealthCheck, given, settings
@@ -22,16 +29,32 @@ DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 TWO = {"label": "label", "text": "text"}
 
 
+def archive(files: dict[str, str | bytes]) -> bytes:
+    """A zip archive."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in files.items():
+            file.writestr(name, content)
+    return made.getvalue()
+
+
+def zstd(content: bytes) -> bytes:
+    made = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(made, "zstd") as file:
+        file.write(content)
+    return made.getvalue().to_pybytes()
+
+
 @pytest.fixture
 def reader(tmp_path):
     """read_content(content, name, columns) -> (counts, records, rejects without their codes)."""
 
-    def read_content(content, name="data.csv", columns=TWO, format=None):
+    def read_content(content, name="data.csv", columns=TWO, format=None, **more):
         path = content if isinstance(content, Path) else tmp_path / name
         if not isinstance(content, Path):
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
         out, rejects = tmp_path / "out" / "records.parquet", tmp_path / "out" / "rejects.csv"
-        counts = read.read_records(path, format, columns, out, rejects, "datasets.news")
+        counts = read.read_records(path, format, columns, out, rejects, "datasets.news", **more)
         assert pq.read_schema(out).names[0] == "row"
         with rejects.open(newline="") as file:
             rejected = list(csv.reader(file))
@@ -53,7 +76,8 @@ def fails(reader, tmp_path):
     def message(*arguments, **more):
         with pytest.raises(UserError) as error:
             reader(*arguments, **more)
-        assert not list((tmp_path / "out").glob("*"))
+        # The list of a source without one usable record is kept for its owner.
+        assert {path.name for path in (tmp_path / "out").glob("*")} <= {writer.KEPT_NAME}
         return str(error.value)
 
     return message
@@ -115,30 +139,33 @@ def test_fields_are_mapped_in_order_and_columns_joined(reader):
 
 
 def test_values_become_text_or_are_rejected(reader):
-    values = ["as it is ", 7, -3.0, 1e3, None, math.nan, 2**70]
-    wrong = [True, [1], {"a": 1}, 0.5, math.inf, "a\0b", "half \ud83d pair"]
+    values = ["as it is ", 7, -3.0, 1e3, None, math.nan, 2**70, True, False, 0.5, 1e-7, -0.25]
+    wrong = [[1], {"a": 1}, math.inf, "a\0b", "half \ud83d pair"]
     lines = "\n".join(json.dumps({"text": value}) for value in values + wrong)
     counts, records, rejects = reader(lines, "data.jsonl", {"text": "text"})
     assert [r["text"] for r in records] == [
-        "as it is ",
-        "7",
-        "-3",
-        "1000",
-        None,
-        None,
-        str(2**70),
+        *("as it is ", "7", "-3", "1000", None, None, str(2**70)),
+        *("true", "false", "0.5", "1e-07", "-0.25"),
     ]
     assert [row[:3] for row in rejects] == [
-        ["8", "text", "wrong type (bool)"],
-        ["9", "text", "wrong type (list)"],
-        ["10", "text", "wrong type (dict)"],
-        ["11", "text", "wrong type (float)"],
-        ["12", "text", "wrong type (float)"],
-        ["13", "text", "NUL byte"],
-        ["14", "text", "not UTF-8"],
+        ["13", "text", "wrong type (list)"],
+        ["14", "text", "wrong type (dict)"],
+        ["15", "text", "wrong type (infinite number)"],
+        ["16", "text", "NUL byte"],
+        ["17", "text", "not UTF-8"],
     ]
-    assert rejects[1][3] == "[1]" and rejects[5][3] == "a\ufffdb"
-    assert counts["reasons"] == {"wrong_type": 5, "nul_byte": 1, "not_utf8": 1}
+    assert rejects[0][3] == "[1]" and rejects[3][3] == "a\ufffdb"
+    assert counts["reasons"] == {"wrong_type": 3, "nul_byte": 1, "not_utf8": 1}
+    # Said once for a field, and nothing of numbers that are written as they were.
+    assert counts["notes"] == ["`text`: 3 of type float, 2 of type bool read as text"]
+
+
+def test_quarters_as_answers_are_all_kept(reader):
+    """Not only the whole numbers among them."""
+    lines = "\n".join(json.dumps({"q": f"{i} / 4", "output": i / 4}) for i in range(80))
+    counts, records, _ = reader(lines, "d.jsonl", {})
+    assert counts["kept"] == 80 and [r["output"] for r in records[4:7]] == ["1", "1.25", "1.5"]
+    assert counts["notes"] == ["`output`: 60 of type float read as text"]
 
 
 def test_hostile_csv_rows_are_rejected_and_the_rest_is_kept(reader):
@@ -202,26 +229,86 @@ def test_columns_of_json_are_the_union_of_all_records(reader):
 
 
 def test_parquet_columns_of_other_types(reader, tmp_path):
+    second = pa.array([0, None, 90_061], pa.timestamp("s"))
     table = pa.table(
         {
             "text": pa.array(["a", None, "b"]).dictionary_encode(),
             "number": pa.array([1, 2, None], pa.int8()),
-            "when": pa.array([0, None, 0], pa.timestamp("s")),
+            "when": second,
+            "ns": second.cast(pa.timestamp("ns")),
+            "day": second.cast(pa.date32(), safe=False),
+            "price": pa.array([Decimal("1.50"), None, Decimal("-20.00")]),
+            "share": pa.array([0.1, 2.0, math.nan], pa.float32()),
+            "raw": pa.array([b"caf\xc3\xa9", None, b""]),
+            "sure": pa.array([True, False, None]),
         }
     )
     pq.write_table(table, tmp_path / "t.parquet")
-    _, records, rejects = reader(tmp_path / "t.parquet", columns={})
-    assert records == [{"row": 2, "text": None, "number": "2", "when": None}]
-    assert [row[:3] for row in rejects] == [
-        ["1", "when", "wrong type (datetime)"],
-        ["3", "when", "wrong type (datetime)"],
+    counts, records, rejects = reader(tmp_path / "t.parquet", columns={})
+    one, two, three = records
+    assert rejects == [] and one == {
+        "row": 1, "text": "a", "number": "1", "when": "1970-01-01 00:00:00",
+        "ns": "1970-01-01 00:00:00", "day": "1970-01-01", "price": "1.50", "share": "0.1",
+        "raw": "café", "sure": "true",
+    }  # fmt: skip
+    assert two["share"] == "2" and two["when"] is None and two["sure"] == "false"
+    assert three["when"] == "1970-01-02 01:01:01" and three["share"] is None
+    assert "`day`: 2 of type date read as text" in counts["notes"]
+    assert "`price`: 2 of type Decimal read as text" in counts["notes"]
+
+
+USED = ["label", "text"]
+
+
+@pytest.mark.parametrize("format", ["jsonl", "json"])
+def test_a_column_that_no_task_needs_rejects_nothing(format, reader):
+    rows = [{"text": f"t{i}", "label": i % 2, "meta": {"a": i}, "row": i} for i in range(60)]
+    for i in (3, 9):
+        rows[i]["tags"] = ["x", "y"]
+    rows[4]["note"] = "a\0b"
+    lines = [json.dumps(row) for row in rows]
+    content = "\n".join(lines) if format == "jsonl" else f"[{','.join(lines)}]"
+    counts, records, _ = reader(content, f"d.{format}", {}, used=USED)
+    assert counts == {"rows": 60, "kept": 60, "rejected": 0, "reasons": {}}
+    assert records[3] == {"row": 4, "text": "t3", "label": "1"} | dict.fromkeys(
+        ("meta", "tags", "note")
+    )
+    # Where it is a field of a task, the row and the field are named.
+    columns = {"text": "text", "label": "tags"}
+    _, _, rejects = reader(content, f"d.{format}", columns, used=USED)
+    assert [line[:3] for line in rejects] == [
+        ["4", "label", "wrong type (list)"],
+        ["10", "label", "wrong type (list)"],
     ]
-    columns = {"text": "text", "label": "number"}
-    assert [r["label"] for r in reader(tmp_path / "t.parquet", columns=columns)[1]] == [
-        "1",
-        "2",
-        None,
+
+
+def test_a_source_without_a_usable_record_keeps_the_list_of_them(fails, tmp_path):
+    lines = "\n".join(json.dumps({"text": ["a", i]}) for i in range(3))
+    message = fails(lines, "d.jsonl", {})
+    assert "none of the 3 records" in message
+    assert "row 1, `text`: wrong type (list): ['a', 0]. A template joins" in message
+    kept = tmp_path / "out" / writer.KEPT_NAME
+    assert message.endswith(str(kept))
+    assert [line["row"] for line in csv.DictReader(kept.open())] == ["1", "2", "3"]
+
+
+def test_a_column_in_other_case_is_taken_for_the_field_and_named(reader):
+    counts, records, _ = reader("Text, Label,other\na,1,x\n", columns={}, used=USED)
+    assert records == [{"row": 1, "text": "a", "label": "1", "other": "x"}]
+    assert counts["notes"] == [
+        "the column 'Text' is taken for `text`",
+        "the column 'Label' is taken for `label`",
     ]
+    # Not where there are two of them, or one of that very name.
+    assert "Text" in reader("Text,TEXT,label\na,b,1\n", columns={}, used=USED)[1][0]
+    assert reader("Text,text,label\na,b,1\n", columns={}, used=USED)[1][0]["text"] == "b"
+
+
+def test_of_columns_of_one_name_only_those_that_a_task_needs_matter(reader, fails):
+    content = "text,label,x,x\na,1,2,3\n"
+    assert "2 columns called 'x'" in fails(content, columns={})
+    assert "2 columns called 'text'" in fails("text,text\na,b\n", columns={}, used=USED)
+    assert reader(content, columns={}, used=USED)[1] == [{"row": 1, "text": "a", "label": "1"}]
 
 
 def test_parquet_text_that_is_not_utf8(reader, tmp_path):
@@ -278,9 +365,129 @@ def test_a_missing_column_names_the_setting_the_columns_and_the_near_match(fails
     assert "did you mean 'TEXT'?" in fails("label,TEXT\n1,a\n")
 
 
-def test_other_separators_are_noticed(fails):
-    assert "separated by ';'" in fails("label;text\n1;a\n")
-    assert "format: tsv" in fails("label\ttext\n1\ta\n")
+@pytest.mark.parametrize(
+    ("name", "separator", "called"),
+    [
+        ("d.csv", ";", "semicolons"),
+        ("d.csv", "\t", "tabs"),
+        ("d.csv", "|", "'|'"),
+        ("d.tsv", ",", "commas"),
+        ("d.tsv", ";", "semicolons"),
+    ],
+)
+def test_other_separators_are_recognized_and_named(name, separator, called, reader):
+    rows = [["label", "text"], ["1", '"one, two; three\t| four"'], ["2", "five"]]
+    content = "\n".join(separator.join(row) for row in rows)
+    counts, records, _ = reader(content, name)
+    assert [r["text"] for r in records] == ["one, two; three\t| four", "five"]
+    assert counts["notes"] == [f"{name} is read as separated by {called}"]
+
+
+def test_a_separator_inside_the_texts_is_none(reader):
+    for content in ("text\na;b\nc\n", "text;\na;b\nc\n", "label,text\n1,a;b\n2,c;d;e\n"):
+        counts, records, _ = reader(content, columns={})
+        assert "notes" not in counts and records[0]["row"] == 1
+    # Most rows are wrong, but by no other separator are they right.
+    counts, _, rejects = reader("label,text\n1,a, b\n2,c, d\n3,e\n")
+    assert counts["kept"] == 1 and [line[2] for line in rejects] == ["wrong number of columns"] * 2
+
+
+TABLE = [{"label": "1", "text": "a, b"}, {"label": "0", "text": "c },\n ]"}]
+BY_COLUMN = {name: [row[name] for row in TABLE] for name in TABLE[0]}
+SHAPES = {
+    "one list": json.dumps(TABLE),
+    "a printed list": json.dumps(TABLE, indent=2),
+    "a list, a line each": "[\n" + ",\n".join(map(json.dumps, TABLE)) + "\n]\n",
+    "commas too many": "[\n" + "".join(json.dumps(row) + ",\n" for row in TABLE) + "]",
+    "lines": "\n".join(map(json.dumps, TABLE)),
+    "lines with commas": "".join(json.dumps(row) + ",\n" for row in TABLE),
+    "printed objects": "\n".join(json.dumps(row, indent=4) for row in TABLE),
+    "printed objects with commas": ",\n".join(json.dumps(row, indent=4) for row in TABLE),
+    "pandas": json.dumps(
+        {name: dict(zip("01", values, strict=True)) for name, values in BY_COLUMN.items()}, indent=1
+    ),
+    "pandas, index": json.dumps(dict(zip("01", TABLE, strict=True)), indent=1),
+    "pandas, split": json.dumps(
+        {"columns": ["label", "text"], "index": [0, 1], "data": [[*r.values()] for r in TABLE]},
+        indent=1,
+    ),
+    "pandas, list": json.dumps(BY_COLUMN, indent=1),
+    "a list inside": json.dumps({"version": 1, "data": TABLE}, indent=1),
+}
+
+
+@pytest.mark.parametrize("format", ["json", "jsonl"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_json_in_every_shape_gives_the_same_records(shape, format, reader):
+    _, records, rejects = reader(SHAPES[shape], f"d.{format}", {})
+    assert records == [{"row": i, **row} for i, row in enumerate(TABLE, 1)] and rejects == []
+
+
+def test_of_a_broken_list_the_lines_that_are_right_are_read(reader):
+    content = '[\n{"text": "a"},\n{"text": "b"\n{"text": "c"},\n]'
+    _, records, rejects = reader(content, "d.jsonl", {})
+    assert [r["text"] for r in records] == ["a", "c"]
+    assert [line[:3] for line in rejects] == [["2", "", "not JSON"]]
+    printed = '{\n "text": "a"\n}\n{\n "text": \n}\n{\n "text": "c"\n}\n'
+    _, records, rejects = reader(printed, "d.jsonl", {})
+    assert [r["text"] for r in records] == ["a", "c"] and rejects[0][:3] == ["2", "", "not JSON"]
+
+
+# ---------------------------------------------------------------- fields
+
+NESTED = [
+    {"title": "One", "year": 1999, "body": "first", "tags": ["a", "b"], "n": {"x": {"y": "deep"}}},
+    {"title": "Two", "year": None, "body": "second", "tags": [], "n": {"x": None}},
+    {"title": None, "year": None, "body": None, "tags": None, "n": None},
+]
+
+
+def as_lines(rows):
+    return "\n".join(map(json.dumps, rows))
+
+
+def fields_of(reader, tmp_path, asked):
+    """The field in each record of NESTED, from jsonl and from parquet."""
+    _, records, _ = reader(as_lines(NESTED), "d.jsonl", {"text": asked})
+    pq.write_table(pa.Table.from_pylist(NESTED), tmp_path / "n.parquet")
+    _, same, _ = reader(tmp_path / "n.parquet", columns={"text": asked})
+    assert records == same
+    return [record["text"] for record in records]
+
+
+def test_a_template_joins_columns_with_words_between(reader, tmp_path):
+    asked = "{title} ({year}): {body} {{x}}"
+    texts = fields_of(reader, tmp_path, asked)
+    assert texts == ["One (1999): first {x}", "Two (): second {x}", None]
+
+
+def test_what_stands_in_a_record_is_no_template(reader):
+    columns = {"text": "<{a}>"}
+    assert reader('a\n"{b} {{"\n', columns=columns)[1] == [{"row": 1, "text": "<{b} {{>"}]
+
+
+def test_a_path_names_a_value_inside_a_column(reader, tmp_path):
+    assert fields_of(reader, tmp_path, "n.x.y") == ["deep", None, None]
+    assert fields_of(reader, tmp_path, "tags.1") == ["b", None, None]
+    assert fields_of(reader, tmp_path, ["title", "n.x.y"]) == ["One deep", "Two", None]
+    assert fields_of(reader, tmp_path, "{n.x.y}!") == ["deep!", None, None]
+    # The longest name that is a column counts.
+    assert reader("a.b,a\n1,2\n", columns={"text": "a.b"})[1] == [{"row": 1, "text": "1"}]
+
+
+def test_a_list_is_joined_where_a_template_asks_for_it(reader, tmp_path):
+    assert fields_of(reader, tmp_path, "{tags}") == ["a, b", None, None]
+    rows = [{"e": [{"name": "x"}, {"name": 2}]}, {"e": [{"name": [1]}]}]
+    _, records, rejects = reader(as_lines(rows), "d.jsonl", {"text": "{e.name}"})
+    assert [r["text"] for r in records] == ["x, 2"]
+    assert rejects[0][:3] == ["2", "text", "wrong type (list)"]
+
+
+def test_a_column_of_a_template_or_a_path_that_is_not_there_is_named(fails):
+    for asked in ("{titel}: {label}", "titel.x", ["label", "titel"]):
+        message = fails("label,title\n1,a\n", columns={"text": asked})
+        assert message.startswith("datasets.news.columns.text: ")
+        assert "no column 'titel" in message and "label, title" in message
 
 
 @pytest.mark.parametrize(
@@ -295,14 +502,24 @@ def test_other_separators_are_noticed(fails):
         ("d.parquet", pd.DataFrame({"label": [], "text": []}).to_parquet(None), "holds no record"),
         ("d.csv", "label,text\n1\n2\n", "none of the 2 records"),
         ("d.csv", b"\xff\xfel\0a\0", "UTF-16"),
-        ("d.csv", b"\x1f\x8b\x08", "compressed"),
-        ("d.csv", b"PK\x03\x04...", "spreadsheet"),
+        ("d.csv", b"\x1f\x8b\x08", "d.csv cannot be read: Compressed file ended"),
+        ("d.csv.gz", gzip.compress(b"label,text\n" * 99)[:-9], "cannot be read: Compressed file"),
+        ("d.csv", b"PK\x03\x04...", "broken zip archive"),
+        ("d.zip", archive({"readme.md": "no records"}), "holds no file that can be read (.csv, "),
+        ("d.csv", archive({"xl/workbook.xml": ""}), "is a spreadsheet; set format: xlsx"),
+        (
+            "d.xlsx",
+            archive({"xl/workbook.xml": "<workbook/>"}),
+            "as a spreadsheet: it has no sheet",
+        ),
+        ("d.xlsx", b"label,text", "cannot be read as a spreadsheet"),
+        ("d.xls", b"\xd0\xcf\x11\xe0...", "suffix '.xls'"),
+        ("d.csv", b"\xd0\xcf\x11\xe0...", "old spreadsheet"),
         ("d.csv", b"PAR1...", "format: parquet"),
         ("d.csv", "\n<!DOCTYPE html><html>", "web page"),
-        ("d.json", '{"text": 1}\n{"text": 2}', "format: jsonl"),
         ("d.json", '{"text": 1}', "format: jsonl"),
-        ("d.json", '{"data": [{"text": 1}]}', "under 'data'"),
-        ("d.json", '[{"text": 1},]', "line 1"),
+        ("d.json", '{"data": [1], "other": [1, 2]}', "under 'data'"),
+        ("d.json", '[{"text": 1}, {"text" 2}]', "line 1"),
         ("d.json", "[" * 100_000, "not valid JSON"),
         ("d.parquet", "label,text\n1,a\n", "cannot be read as Parquet"),
         ("d.parquet", b"PAR1" + b"\0" * 100 + b"PAR1", "cannot be read as Parquet"),
@@ -320,7 +537,7 @@ def test_a_file_that_cannot_be_right_stops_with_a_reason(name, content, expected
 
 
 def test_folders_missing_files_and_bad_formats(fails, tmp_path):
-    assert "is a folder" in fails(tmp_path, format="csv")
+    assert "is a folder without" in fails(tmp_path, format="csv")
     assert "No such file" in fails(tmp_path / "none.csv")
     assert "'xml' is not a known format" in fails("a", format="xml")
 
@@ -363,6 +580,148 @@ def test_too_many_columns_to_take_them_all(fails, reader):
     assert reader(wide, "d.jsonl", {"a": "k7"})[1] == [{"row": 1, "a": "7"}]
 
 
+# ---------------------------------------------------------------- files
+
+PACKED = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstd}
+
+
+@pytest.mark.parametrize("pack", PACKED)
+@pytest.mark.parametrize("format", ["csv", "json", "jsonl", "parquet"])
+def test_a_compressed_file_is_read_as_the_file_in_it(format, pack, reader):
+    content = PACKED[pack](_as_file(format))
+    assert reader(content, f"data.{format}{pack}")[1] == RECORDS
+    # Known by its content, whatever it is called.
+    assert reader(content, f"data.{format}")[1] == RECORDS
+
+
+def test_a_zip_archive_is_the_files_in_it(reader):
+    parts = {f"parts/{format}.{format}": _as_file(format) for format in ("parquet", "csv", "jsonl")}
+    content = archive(parts | {"README.md": "x", "__MACOSX/._a.csv": "x", ".b.csv": "x"})
+    counts, records, _ = reader(content, "d.zip")
+    assert records == [
+        {"row": 3 * part + i, "label": r["label"], "text": r["text"]}
+        for part in range(3)
+        for i, r in enumerate(RECORDS, 1)
+    ]
+    assert counts["files"] == {"csv.csv": 3, "jsonl.jsonl": 3, "parquet.parquet": 3}
+
+
+def test_records_of_several_files_follow_each_other(tmp_path, reader):
+    parts = {
+        "a/part-2.csv": "label,text\n1,one\n2\n",
+        "a/part-10.jsonl": '{"text": "two", "more": 1}\n',
+        "b.csv.gz": gzip.compress(b"Text;label\nthree;3\n"),
+    }
+    for name, content in parts.items():
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    paths = [Path(path) for path in formats.source_files(str(tmp_path / "in"))]
+    assert [str(path.relative_to(tmp_path / "in")) for path in paths] == list(parts)
+    out, rejects = tmp_path / "r.parquet", tmp_path / "x.csv"
+    counts = read.read_records(paths, None, {}, out, rejects, "datasets.d")
+    assert pq.read_table(out).to_pylist() == [
+        {"row": 1, "label": "1", "text": "one", "more": None},
+        {"row": 3, "label": None, "text": "two", "more": "1"},
+        {"row": 4, "label": "3", "text": "three", "more": None},
+    ]
+    assert pd.read_csv(rejects)["row"].tolist() == [2]
+    assert counts["files"] == dict(zip(parts, (2, 1, 1), strict=True))
+    assert counts["notes"] == [
+        "b.csv.gz is read as separated by semicolons",
+        "a/part-2.csv has no column 'more'",
+        "a/part-10.jsonl has no column 'label'",
+        "b.csv.gz has no column 'more'",
+    ]
+
+
+def test_a_source_may_be_a_file_a_folder_a_pattern_or_several(tmp_path):
+    for name in ("n.txt", "s/p10.csv", "s/p9.csv.gz", "s/x/p1.csv", "s/.hidden.csv", "s/note.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+
+    def files(*paths):
+        return formats.source_files(paths, tmp_path)
+
+    assert files("s") == files("s/") == ["s/p9.csv.gz", "s/p10.csv", "s/x/p1.csv"]
+    assert files("s/*.csv*") == ["s/p9.csv.gz", "s/p10.csv"]
+    assert files("**/*.csv") == ["s/p10.csv", "s/x/p1.csv"]
+    assert files("s/x/p1.csv", "s/p10.csv", "s/*.csv") == ["s/x/p1.csv", "s/p10.csv"]
+    # Without a file of records those of text.
+    assert files(".") == ["./s/p9.csv.gz", "./s/p10.csv", "./s/x/p1.csv"]
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t/b.txt").touch()
+    assert files("t") == ["t/b.txt"] and formats.is_text(files("t"))
+    assert not formats.is_text(files("s")) and formats.is_text(["a.txt.gz", "b.text"])
+    assert files("none", "*.none") == ["none", "*.none"]
+    # What messages and manifests call several files.
+    paths = ["in/s/p9.csv", "in/s/p10.csv"]
+    assert formats.below_shared_folder(paths) == ["p9.csv", "p10.csv"]
+    assert formats.below_shared_folder([]) == [] and formats.below_shared_folder(paths[:1])
+    assert formats.below_shared_folder(["in/a.csv", "/b/a.csv"]) == ["in/a.csv", "/b/a.csv"]
+    # A file whose name looks like a pattern is that file.
+    (tmp_path / "a[1].csv").touch()
+    assert files("a[1].csv") == ["a[1].csv"]
+
+
+# ---------------------------------------------------------------- spreadsheets
+
+SHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+
+
+def workbook(rows: str, date1904: bool = False) -> bytes:
+    """An xlsx file with one sheet of these rows, which are XML."""
+    settings = f'<workbookPr date1904="{int(date1904)}"/>'
+    sheets = '<sheets><sheet name="a" sheetId="1" r:id="rId7"/></sheets>'
+    styles = (
+        '<numFmts><numFmt numFmtId="164" formatCode="yyyy\\-mm"/>'
+        '<numFmt numFmtId="165" formatCode="0.0&quot; days&quot;"/></numFmts>'
+        '<cellXfs><xf numFmtId="0"/><xf numFmtId="14"/><xf numFmtId="164"/><xf numFmtId="165"/>'
+        "</cellXfs>"
+    )
+    texts = "<si><t>text</t></si><si><r><t>two </t></r><r><t>runs</t></r><rPh><t>x</t></rPh></si>"
+    return archive(
+        {
+            "xl/workbook.xml": f'<workbook xmlns="{SHEET}" xmlns:r="{OFFICE}">{settings}{sheets}'
+            "</workbook>",
+            "xl/_rels/workbook.xml.rels": '<Relationships><Relationship Id="rId7" '
+            'Target="worksheets/sheet1.xml"/></Relationships>',
+            "xl/styles.xml": f'<styleSheet xmlns="{SHEET}">{styles}</styleSheet>',
+            "xl/sharedStrings.xml": f'<sst xmlns="{SHEET}">{texts}</sst>',
+            "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{SHEET}"><sheetData>{rows}</sheetData>'
+            "</worksheet>",
+        }
+    )
+
+
+HEADER = (
+    '<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="inlineStr"><is><t>label</t></is></c>'
+    '<c r="D1" t="str"><v>when</v></c></row>'
+)
+
+
+def test_the_first_sheet_of_a_spreadsheet(reader):
+    rows = (
+        '<row r="2"><c r="A2" t="s"><v>1</v></c><c r="B2" t="b"><v>1</v></c>'
+        '<c r="D2" s="1"><v>45292</v></c></row><row r="3"><c r="A3"/></row>'
+        '<row r="4"><c r="A4"><v>0.25</v></c><c r="B4" t="e"><v>#N/A</v></c>'
+        '<c r="D4" s="2"><v>45292.75</v></c></row>'
+        '<row r="5"><c r="A5" s="3"><v>12</v></c><c r="B5"><f>1+1</f><v>2</v></c></row>'
+    )
+    counts, records, _ = reader(workbook(HEADER + rows), "d.xlsx", {})
+    assert records == [
+        {"row": 1, "text": "two runs", "label": "true", "column_3": None, "when": "2024-01-01"},
+        {"row": 2, "text": "0.25", "label": None, "column_3": None, "when": "2024-01-01 18:00:00"},
+        {"row": 3, "text": "12", "label": "2", "column_3": None, "when": None},
+    ]
+    # Beside other files, in an archive, and counted from 1904.
+    content = archive({"a.xlsx": workbook(HEADER + rows, date1904=True), "b.csv": "text\nlast\n"})
+    counts, records, _ = reader(content, "d.zip", {"text": "text", "when": "when"})
+    assert [r["when"] for r in records] == ["2028-01-02", "2028-01-02 18:00:00", None, None]
+    assert counts["files"] == {"a.xlsx": 3, "b.csv": 1}
+
+
 # ---------------------------------------------------------------- plain text
 
 
@@ -396,11 +755,26 @@ def test_a_long_paragraph_of_many_lines_is_no_unclosed_quote(tmp_path):
     assert len(records) == 1 and records[0]["text"].count("\n") == 19_999
 
 
+def test_of_several_texts_each_is_a_document(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/b.txt").write_text("one\n\ntwo")
+    (tmp_path / "in/a.txt.gz").write_bytes(gzip.compress(b"three"))
+    paths = [tmp_path / "in/b.txt", tmp_path / "in/a.txt.gz"]
+    out, rejects = tmp_path / "records.parquet", tmp_path / "rejects.csv"
+    counts = read.read_text(paths, out, rejects, "datasets.book")
+    assert pq.read_table(out).to_pylist() == [
+        {"row": 1, "text": "one", "document": "b.txt"},
+        {"row": 2, "text": "two", "document": "b.txt"},
+        {"row": 3, "text": "three", "document": "a.txt.gz"},
+    ]
+    assert counts["files"] == {"b.txt": 2, "a.txt.gz": 1}
+
+
 def test_a_text_without_a_paragraph_stops(tmp_path):
     for content in (b"", b"\n \n", b"\xff\xfe", b"\xe9\n"):
         with pytest.raises(UserError, match=r"datasets\.book: "):
             _read_text(tmp_path, content)
-    with pytest.raises(UserError, match="is a folder"):
+    with pytest.raises(UserError, match="is a folder without"):
         read.read_text(tmp_path, tmp_path / "a", tmp_path / "b", "datasets.book")
 
 
@@ -440,6 +814,7 @@ def test_any_bytes_are_read_or_refused(content, format, reader):
     assert len(records) == counts["kept"] >= 1
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(), st.lists(st.text()), st.none(), st.text(string.whitespace)))
 def test_an_excerpt_is_short_and_printable(value):
     shown = excerpt(value)

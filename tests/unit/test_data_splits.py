@@ -135,12 +135,44 @@ def test_a_row_column_is_taken_for_the_id():
     assert list(split.train.columns) == ["id", "text"]
 
 
-def test_absolute_sizes_and_max_records_take_the_first():
+def test_absolute_sizes_and_max_records():
     split = _split(_frame(50), validation=3, test=4, max_records=20)
     assert [len(part) for part in _ids(split)] == [13, 3, 4]
-    assert max(chain(*_ids(split))) == 20
     assert split.counts["beyond_max_records"] == 30 and split.counts["records"] == 50
     assert len(_split(_frame(50), max_records=500).train) == 35
+    # From all over the file, with the seed; contiguous takes the first.
+    assert max(chain(*_ids(split))) > 40
+    assert _ids(split) == _ids(_split(_frame(50), validation=3, test=4, max_records=20))
+    other = _split(_frame(50), validation=3, test=4, max_records=20, seed=1)
+    assert {*chain(*_ids(split))} != {*chain(*_ids(other))}
+    split = _split(_frame(50), method="contiguous", max_records=20)
+    assert sorted(chain(*_ids(split))) == list(range(1, 21))
+
+
+@pytest.mark.parametrize("method", ["random", "stratified"])
+def test_of_classes_in_order_max_records_takes_each_in_proportion(method):
+    """Four classes of a hundred, one behind the other."""
+    labels = [name for name in "dcba" for _ in range(100)]
+    split = _split(_frame(400, label=labels), method=method, max_records=150)
+    parts = pd.concat([split.train, split.validation, split.test])
+    assert parts["label"].value_counts().to_dict() == {"a": 38, "b": 38, "c": 37, "d": 37}
+    assert parts["label"][parts["id"] <= 50].size > 10
+
+
+def test_a_rare_class_is_not_drawn_away():
+    labels = ["often"] * 900 + ["rare"] * 4 + ["single"]
+    split = _split(_frame(905, label=labels), max_records=30)
+    parts = pd.concat([split.train, split.validation, split.test])
+    assert parts["label"].value_counts().to_dict() == {"often": 26, "rare": 3, "single": 1}
+
+
+def test_by_hash_few_of_those_drawn_change_when_records_are_added():
+    before = _split(_frame(300), method="hash", max_records=100)
+    after = _split(_frame(330), method="hash", max_records=100)
+    drawn, again = {*chain(*_ids(before))}, {*chain(*_ids(after))}
+    assert len(drawn) == len(again) == 100 and len(drawn & again) > 80
+    # What is drawn is independent of the split.
+    assert 8 < len(before.test) < 35
 
 
 def test_stratified_keeps_the_shares_of_the_labels():

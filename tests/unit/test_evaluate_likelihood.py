@@ -201,18 +201,20 @@ def test_labels_of_one_token(model):
     np.testing.assert_allclose(both(scores), expected, atol=1e-4)
 
 
-def test_a_label_and_its_end_are_scored_as_in_training(model, tokenizer):
+@pytest.mark.parametrize("body", [None, (0, len(LONG))])
+def test_a_label_and_its_end_are_scored_as_in_training(body, model, tokenizer):
     """The row that is scored is the row that is trained on, a long prompt shortened, and the
     tokens that count are those that the loss counts."""
-    document = Document(LONG + "\n\nCategory:", " World")
+    document = Document(f"{LONG}\n\nCategory:", " World", body)
     trained = encode([document], tokenizer, 40, "shorten_prompt")
     assert trained.truncated == [0]
     ids = trained.ids[0].tolist()
     supervised = torch.tensor(trained.labels[0][1:] != IGNORED)
     logs = tiny.log_probabilities(model, ids)[torch.arange(len(ids) - 1), torch.tensor(ids[1:])]
     scores = score_completions(
-        model, tokenizer, [document.prompt], [" World"], max_length=40, batch_size=1, progress=quiet
-    )
+        model, tokenizer, [document.prompt], [" World"], bodies=[body],
+        max_length=40, batch_size=1, progress=quiet,
+    )  # fmt: skip
     assert scores.ended[0, 0] == pytest.approx(logs[supervised].sum().item(), abs=1e-4)
 
 

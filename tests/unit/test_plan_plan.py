@@ -474,7 +474,7 @@ def experiment(task: dict | None = None, **changes) -> Planned:
         **{"experiment": "x", "model_name": "m", "model": HUB, "task_name": "news"},
         "task": task_settings("classify", **news | (task or {})),
         "dataset": {"source": "file", "path": "news.csv"},
-        **{"text": False, "path": None, "quantization": "none", "lora": {}, "training": {}},
+        **{"text": False, "paths": [], "quantization": "none", "lora": {}, "training": {}},
         **{"seeds": 1, "files": FILES},
     }
     return Planned(**fields | changes)
@@ -510,7 +510,7 @@ def test_tokens_from_records(tmp_path):
 def test_tokens_from_a_file_that_nothing_has_read_yet(tmp_path):
     path = tmp_path / "news.csv"
     pd.DataFrame({"text": ["x" * 87] * 100, "label": "a"}).to_csv(path, index=False)
-    amount = work.work(experiment(path=str(path)), {}, tmp_path)
+    amount = work.work(experiment(paths=[str(path)]), {}, tmp_path)
     assert (amount.how, amount.tokens, amount.source) == ("estimated", 2160, str(path))
 
 

@@ -31,7 +31,10 @@ def test_outputs_of_tasks_are_those_that_have_metrics():
     ("change", "message"),
     [
         ({"OUTPUTS": "images"}, "OUTPUTS is one of answers, text, labels, not 'images'"),
-        ({"OUTPUTS": "labels"}, r"lacks completions, empty_prompts, label_names: LabelKind in"),
+        (
+            {"OUTPUTS": "labels"},
+            r"lacks bodies, completions, empty_prompts, label_names, read_labels: LabelKind in",
+        ),
         ({"UNIT": None, "passages": None}, r"poem\.py lacks UNIT, passages: TextKind in"),
         ({"OVERFLOW": "drop"}, "OVERFLOW is one of truncate, shorten_prompt, split, not 'drop'"),
         ({"Settings": dict}, "Settings is no subclass of TaskSettings"),

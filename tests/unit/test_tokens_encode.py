@@ -10,7 +10,7 @@ from deltatune.core.errors import UserError
 from deltatune.tokens.answer_ids import prompt_ids
 from deltatune.tokens.encode import NO_ROOM, NO_TEXT, encode, pack, summary
 from deltatune.tokens.ids import continuation_ids, pad_id, text_ids
-from deltatune.tokens.prompts import Document, render
+from deltatune.tokens.prompts import Document, render, render_labels
 from deltatune.tokens.shards import Collator, read_shards
 from deltatune.tokens.writer import write_shards
 from hypothesis import HealthCheck, given, settings
@@ -408,6 +408,33 @@ def test_the_loss_of_a_batch_is_the_mean_over_supervised_tokens(model, encoded):
             targets = torch.tensor(labels[1:].astype(np.int64))
             total += torch.nn.functional.cross_entropy(alone[:-1], targets, reduction="sum").item()
     assert packed == pytest.approx(total / summary(encoded, columns)["supervised_tokens"], rel=1e-5)
+
+
+BEFORE, AFTER = "Choose River or Sea.\n\n", "\n\nCategory:"
+
+
+@pytest.mark.parametrize("length", [64, 73, 90])
+def test_of_a_long_text_the_middle_gives_way_and_never_the_template(tokenizer, length):
+    text = " ".join(SENTENCES[i % 2] for i in range(30))
+    prompt, body = render_labels(f"{BEFORE}{{text}}{AFTER}", text, ["River", "Sea"])
+    assert prompt[slice(*body)] == text
+    ids, labels = one(Document(prompt, " River", body), tokenizer, length, "shorten_prompt")
+    assert len(ids) == length
+    whole = text_ids([prompt], tokenizer)[0]
+    asked = ids[1 : -len([label for label in labels if label != -100])]
+    cut = next(n for n, (a, b) in enumerate(zip(asked, whole, strict=False)) if a != b)
+    # One hole, about in the middle of what is left of the text.
+    assert asked[cut:] == whole[len(whole) - len(asked) + cut :]
+    shown = tokenizer.decode(asked)
+    assert shown.startswith(f"{BEFORE}The old") and shown.endswith(f"of them.{AFTER}")
+    around = [len(ids) for ids in text_ids([BEFORE, AFTER], tokenizer)]
+    assert abs((cut - around[0]) - (len(asked) - cut - around[1])) <= 12
+
+
+def test_where_the_template_alone_is_too_long_its_beginning_goes(tokenizer):
+    prompt, body = render_labels("word " * 50 + "{text}\nCategory:", "the text", ["a", "b"])
+    ids, _ = one(Document(prompt, " World", body), tokenizer, 32, "shorten_prompt")
+    assert len(ids) == 32 and tokenizer.decode(ids).endswith("\nCategory: World</s>")
 
 
 def test_a_shortened_prompt_keeps_its_end_and_the_whole_completion(tokenizer):

@@ -45,7 +45,7 @@ def test_a_blank_input_is_no_input(blank):
 def test_braces_in_a_record_are_left_alone():
     nasty = "{input} {0} {{x}} {instruction.__class__} }{ %s"
     assert render(own(), {"instruction": nasty, "input": nasty}) == f"{nasty}|{nasty}"
-    assert render_labels("{text}:", nasty, ["{text}"]) == f"{nasty}:"
+    assert render_labels("{text}:", nasty, ["{text}"]) == (f"{nasty}:", (0, len(nasty)))
 
 
 def test_doubled_braces_are_braces():
@@ -55,10 +55,13 @@ def test_doubled_braces_are_braces():
 
 
 def test_labels_are_listed_in_their_order():
-    assert render_labels("One of {labels}.\n{text}\nCategory:", "Rain.", ["Sports", "World"]) == (
-        "One of Sports, World.\nRain.\nCategory:"
+    template, prompt = (
+        "One of {labels}.\n{text}\nCategory:",
+        "One of Sports, World.\nRain.\nCategory:",
     )
-    assert render_labels("{text}\nCategory:", "Rain.", ["Sports"]) == "Rain.\nCategory:"
+    assert render_labels(template, "Rain.", ["Sports", "World"]) == (prompt, (22, 27))
+    assert prompt[22:27] == "Rain."
+    assert render_labels("{text}\nCategory:", "Rain.", ["Sports"])[0] == "Rain.\nCategory:"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from deltatune.core.schema import Section
 from deltatune.evaluate.baselines.registry import BASELINES
 from deltatune.report.places import exchange
 from deltatune.tasks.registry import load_kind
+from deltatune.workflow import user_files
 from deltatune.workflow.flow import Flow
 from deltatune.workflow.selection import NAME, SYSTEM
 
@@ -297,7 +298,7 @@ def test_a_comparison_knows_its_family_and_no_margin(make, flow):
 
 
 def test_the_way_of_the_data(flow):
-    assert flow.paths.source("news") == "data/sample/news.csv"
+    assert flow.paths.source("news") == ["data/sample/news.csv"]
     assert flow.paths.records("news") == "results/datasets/news/records.parquet"
     assert flow.paths.records("prose") == "results/datasets/prose/prose_chunks.csv"
     assert flow.inputs.pretrain_model(wildcards(model="tiny-mistral")) == [
@@ -395,6 +396,32 @@ def test_a_dot_in_a_model_s_name_is_a_dot(make, config):
     assert not re.fullmatch(pattern, "tinyxv2")
 
 
+def test_a_file_that_is_added_to_a_folder_is_another_source(make, config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    (folder / "part-2.csv").write_text("text,label\na,b\n")
+
+    def of(path):
+        user_files.listed.cache_clear()
+        config["datasets"]["other"] = {"source": "file", "path": path}
+        flow, job = make(), wildcards(dataset="other")
+        return flow.inputs.fetch_dataset(job), flow.params.dataset_content(job)
+
+    paths = ("shards", "shards/*.csv", ["shards/part-2.csv", "shards/*"])
+    before = [of(path) for path in paths]
+    assert all(files == ["shards/part-2.csv"] for files, _ in before)
+    (folder / "part-10.csv").write_text("text,label\nc,d\n")
+    for path, (files, content) in zip(paths, before, strict=True):
+        files_now, content_now = of(path)
+        assert files_now == [*files, "shards/part-10.csv"]
+        assert list(content_now) == ["part-2.csv", "part-10.csv"]
+        assert content_now["part-2.csv"] == content["part-2.csv"]
+    # A moved folder is the same source.
+    folder.rename(tmp_path / "moved")
+    assert of("moved")[1] == content_now
+
+
 @pytest.mark.parametrize(
     ("path", "format", "text"),
     [
@@ -410,7 +437,7 @@ def test_what_is_a_text(make, config, tmp_path, path, format, text):
     config["datasets"]["other"] = dataset
     flow = make()
     assert flow.is_text("other") is text
-    assert flow.paths.source("other") == dataset["path"]
+    assert flow.paths.source("other") == [dataset["path"]]
     # The path is an input; as a param, a moved file would be read again for nothing.
     assert dataset["path"] not in repr(flow.params.fetch_dataset(wildcards(dataset="other")))
 

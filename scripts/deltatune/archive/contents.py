@@ -25,6 +25,7 @@ from deltatune.config.model import (
     UrlDataset,
 )
 from deltatune.core.paths import RESULTS, ROOT
+from deltatune.data.formats import below_shared_folder
 from deltatune.workflow.flow import Flow
 from deltatune.workflow.selection import SAMPLES
 
@@ -107,8 +108,12 @@ def workflow() -> list[str]:
 
 def sources(flow: Flow) -> list[str]:
     """The files of this machine that the run reads, those of data/sample apart."""
-    chosen = (flow.settings.datasets[name] for name in flow.datasets)
-    return [one.path for one in chosen if isinstance(one, FileDataset)]
+    return [
+        path
+        for name in flow.datasets
+        if isinstance(flow.settings.datasets[name], FileDataset)
+        for path in flow.paths.source(name)
+    ]
 
 
 def settings(flow: Flow, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,10 +125,7 @@ def settings(flow: Flow, config: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "config": text(flow, config),
         "moved": paths,
-        "inputs": {
-            f"datasets.{name}": _input(flow.settings.datasets[name], paths)
-            for name in flow.datasets
-        }
+        "inputs": {key: one for name in flow.datasets for key, one in _data(flow, name, paths)}
         | {
             f"models.{name}": _input(flow.settings.models[name], paths)
             for name in dict.fromkeys(e.model for e in flow.experiments.values())
@@ -138,8 +140,10 @@ def moved(flow: Flow) -> dict[str, str]:
     """Path in config.yaml -> path in the archive's, where that cannot be the same."""
     paths = {}
     for name, one in flow.settings.datasets.items():
-        if isinstance(one, FileDataset) and not _is_inside(one.path):
-            paths[one.path] = f"data/local/{name}/{PurePosixPath(one.path).name}"
+        files = flow.paths.source(name) if isinstance(one, FileDataset) else []
+        for path, short in zip(files, below_shared_folder(files), strict=True):
+            if not _is_inside(path):
+                paths[path] = f"data/local/{name}/{short}"
     for name, one in flow.settings.models.items():
         if isinstance(one, LocalModel) and not _is_inside(one.path):
             paths[one.path] = f"models/{name}"
@@ -149,10 +153,14 @@ def moved(flow: Flow) -> dict[str, str]:
 def text(flow: Flow, config: Mapping[str, Any]) -> str:
     """config.yaml of the archive."""
     changed, paths = copy.deepcopy(dict(config)), moved(flow)
-    for section in ("datasets", "models"):
-        for one in changed.get(section, {}).values():
-            if "path" in one:
-                one["path"] = paths.get(one["path"], one["path"])
+    for name, one in changed.get("datasets", {}).items():
+        files = flow.paths.source(name) if "path" in one else []
+        if any(file in paths for file in files):
+            places = [paths.get(file, file) for file in files]
+            one["path"] = places[0] if len(places) == 1 else places
+    for name, one in changed.get("models", {}).items():
+        if "path" in one:
+            one["path"] = paths.get(flow.settings.models[name].path, one["path"])
     plain = yaml.safe_dump(changed, sort_keys=False, allow_unicode=True, width=100)
     return HEAD + plain
 
@@ -161,6 +169,18 @@ def _is_inside(path: str) -> bool:
     """Whether a path leads to a file of the folder that snakemake runs in, and of no results."""
     parts = PurePosixPath(path).parts
     return not Path(path).is_absolute() and ".." not in parts and parts[0] not in (RESULTS, "run")
+
+
+def _data(flow: Flow, name: str, paths: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(name, where it comes from) of a dataset, of one of several files for each of them."""
+    chosen, files = flow.settings.datasets[name], flow.paths.source(name)
+    if not isinstance(chosen, FileDataset):
+        yield f"datasets.{name}", _input(chosen, paths)
+        return
+    for number, path in enumerate(files, 1):
+        numbered = f".{number}" if len(files) > 1 else ""
+        place = paths.get(path, str(PurePosixPath(path)))
+        yield f"datasets.{name}{numbered}", {"file": place}
 
 
 def _input(chosen: Any, paths: Mapping[str, str]) -> dict[str, Any]:
@@ -175,8 +195,6 @@ def _input(chosen: Any, paths: Mapping[str, str]) -> dict[str, Any]:
         return {"folder": paths.get(chosen.path, chosen.path)}
     if isinstance(chosen, PretrainModel):
         return {"built": True}
-    if isinstance(chosen, FileDataset):
-        return {"file": paths.get(chosen.path, str(PurePosixPath(chosen.path)))}
     return {"file": f"data/sample/{SAMPLES[chosen.name]}"}
 
 

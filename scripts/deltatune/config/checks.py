@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,14 @@ from deltatune.config.model import (
 )
 from deltatune.config.problems import Problem
 from deltatune.core.text import did_you_mean
+from deltatune.data.formats import (
+    ARCHIVE,
+    SUFFIXES,
+    TEXT_SUFFIXES,
+    is_folder,
+    is_text,
+    source_files,
+)
 from deltatune.metrics.registry import available_metrics
 from deltatune.tasks.base import TaskSettings
 from deltatune.tasks.registry import load_kind
@@ -260,9 +269,34 @@ def files(settings: Settings, folder: Path) -> Iterator[Problem]:
             )
     for name in dict.fromkeys(settings.tasks[task].dataset for task in used_tasks):
         dataset = settings.datasets[name]
-        if isinstance(dataset, FileDataset) and not _is_file(folder / dataset.path):
-            hint = did_you_mean(Path(dataset.path).name, _beside(folder / dataset.path))
-            yield Problem(f"datasets.{name}.path", f"there is no file '{dataset.path}'{hint}")
+        if isinstance(dataset, FileDataset):
+            yield from _source_problems(f"datasets.{name}.path", dataset, folder)
+
+
+def _source_problems(where: str, dataset: FileDataset, folder: Path) -> Iterator[Problem]:
+    """Files, folders and patterns behind which nothing can be read."""
+    files = source_files(dataset.paths, folder)
+    for path in files:
+        if _is_file(folder / path):
+            continue
+        if is_folder(folder / path):
+            yield Problem(
+                where,
+                f"the folder '{path}' holds no file that can be read "
+                f"({', '.join((*SUFFIXES, ARCHIVE, *TEXT_SUFFIXES))})",
+            )
+        elif glob.has_magic(path):
+            yield Problem(where, f"no file matches '{path}'")
+        else:
+            hint = did_you_mean(Path(path).name, _beside(folder / path))
+            yield Problem(where, f"there is no file '{path}'{hint}")
+    texts = [path for path in files if is_text([path])]
+    if dataset.format is None and 0 < len(texts) < len(files):
+        other = next(path for path in files if path not in texts)
+        yield Problem(
+            where,
+            f"'{texts[0]}' is a plain text and '{other}' holds records; make a dataset of each",
+        )
 
 
 def _is_file(path: Path) -> bool:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from deltatune.compare.settings import Inference
-from deltatune.core.schema import Name, Section, Seed
+from deltatune.core.schema import HomePath, Name, Section, Seed
 from deltatune.core.text import did_you_mean
 from deltatune.data.chunk_settings import Chunks
 from deltatune.fetch.dataset_settings import (
@@ -35,8 +35,9 @@ from deltatune.train.settings import Training
 
 class Dataset(Section):
     columns: Columns = {}
-    """Field of the task -> column of the file, or a list of columns to join with a space.
-    Empty: every column under its own name."""
+    """Field of the task -> column of the file, a list of columns to join with a space, a dotted
+    path to a value inside a column, or a template such as "{title} ({year}): {body}". Empty: every
+    column under its own name."""
     chunks: Chunks = Chunks()
     """How plain text is chunked; other formats ignore it."""
 
@@ -47,8 +48,13 @@ class SampleDataset(Dataset, SampleSource):
 
 
 class FileDataset(Dataset, FileSource):
-    path: str = Field(min_length=1)
-    """The file, relative to the working directory of snakemake."""
+    path: HomePath | Annotated[list[HomePath], Field(min_length=1)]
+    """A file, a folder, a pattern such as data/*.csv, or a list of these, relative to the working
+    directory of snakemake; files may be compressed (gz, bz2, xz, zst) or in a zip archive."""
+
+    @property
+    def paths(self) -> list[str]:
+        return [self.path] if isinstance(self.path, str) else self.path
 
 
 class HubDataset(Dataset, HubSource):

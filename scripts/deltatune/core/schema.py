@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Annotated, Any, Self
 
@@ -44,6 +45,8 @@ def _pinned(value: str) -> str:
 RepoId = Annotated[str, AfterValidator(_repo_id)]
 Revision = Annotated[str, AfterValidator(_pinned)]
 Name = Annotated[str, AfterValidator(_name)]
+HomePath = Annotated[str, Field(min_length=1), AfterValidator(os.path.expanduser)]
+"""A path; `~` is the user's own folder."""
 Share = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 

@@ -176,7 +176,7 @@ def _shuffle(
 # ---------------------------------------------------------------- by hash, by group
 
 
-def _fractions(texts: Sequence[str], seed: int) -> np.ndarray:
+def fractions(texts: Sequence[str], seed: int) -> np.ndarray:
     """A number in [0, 1) for each text, of which the text and the seed are all that decides."""
     keys = (f"{seed}\x1f{text}".encode("utf-8", "surrogatepass") for text in texts)
     numbers = (hashlib.blake2b(key, digest_size=8).digest() for key in keys)
@@ -192,7 +192,7 @@ def _by_hash(texts: Sequence[str], validation: float, test: float, seed: int, wh
     """
     if not (0 < validation < 1 and 0 < test < 1):
         raise ValueError(f"{where}: a hash takes shares, not {validation} and {test} records")
-    values = _fractions(texts, seed)
+    values = fractions(texts, seed)
     in_test = values < test
     in_validation = ~in_test & (values < test + validation)
     masks = {"training": ~in_test & ~in_validation, "validation": in_validation, "test": in_test}
@@ -236,7 +236,7 @@ def _by_groups(
     counts = {group: Counter(labels[i] for i in rows) for group, rows in members.items()}
     total = Counter(labels)
     remaining = [
-        group for _, group in sorted(zip(_fractions(list(members), seed), members, strict=True))
+        group for _, group in sorted(zip(fractions(list(members), seed), members, strict=True))
     ]
 
     def wanted(size: int) -> dict[Any, float]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 import pandas as pd
@@ -13,11 +15,15 @@ from deltatune.data.records import OFFSETS, PARAGRAPH_GAP
 # ---------------------------------------------------------------- chunks
 
 
-def chunk_text(paragraphs: Iterable[str], max_words: int) -> pd.DataFrame:
-    """Cut a text into chunks.
+def chunk_text(
+    paragraphs: Iterable[str], max_words: int, documents: Iterable[str] | None = None
+) -> pd.DataFrame:
+    """Cut a text, or several, into chunks.
 
     paragraphs: blocks of text in order, as `readers.read.read_text` yields them; line breaks inside
     are those of the file. max_words: longest chunk, in words (runs without white space).
+    documents: the name of each paragraph's document, where there are several. A chunk is of one of
+    them, and its chapter begins with that name.
 
     Headings ("Letter 1", "CHAPTER IV. A Title", "Volume I", "Preface"; also "Chapter 1" whose
     second digit fell onto the next line) are taken out of the text and name the chapter, as
@@ -42,11 +48,13 @@ def chunk_text(paragraphs: Iterable[str], max_words: int) -> pd.DataFrame:
     chapter = ""
     size = 0  # words of the open chunk, which is the last one; 0: none is open
 
-    for part in _structure(paragraphs):
+    for part in _parts(paragraphs, documents):
         if isinstance(part, _Heading):
             size = 0
-            headings.append(part.raw)
             chapter = part.label
+            if not part.raw:  # the name of a document
+                continue
+            headings.append(part.raw)
             blocks.append(part.raw)
         else:
             at = position
@@ -155,6 +163,21 @@ class _Line(NamedTuple):
     title: str
     sure: bool  # CHAPTER IV. with a title: a heading whatever the rest of the line is
     digits: bool  # the number is written in digits
+
+
+def _parts(
+    paragraphs: Iterable[str], documents: Iterable[str] | None
+) -> Iterator[_Heading | list[str]]:
+    """The structure of each document, its name before it and before its chapters."""
+    if documents is None:
+        yield from _structure(paragraphs)
+        return
+    pairs = zip(documents, paragraphs, strict=True)
+    for name, group in groupby(pairs, key=itemgetter(0)):
+        yield _Heading(raw="", label=name)
+        for part in _structure([paragraph for _, paragraph in group]):
+            is_heading = isinstance(part, _Heading)
+            yield part._replace(label=f"{name}, {part.label}") if is_heading else part
 
 
 def _structure(paragraphs: Iterable[str]) -> Iterator[_Heading | list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -13,32 +14,53 @@ from deltatune.core.text import did_you_mean, excerpt
 from deltatune.data.classes import count_classes
 from deltatune.data.duplicates import comparable_texts
 from deltatune.data.leakage import leakage
-from deltatune.data.reasons import Code
+from deltatune.data.reasons import COLUMNS, Code
 from deltatune.data.records import BATCH, GROUP, as_dicts, group_columns
 from deltatune.data.split_settings import SplitSettings
 from deltatune.data.splits import Split, clean_records, count_codes, split_records
 
+UNUSABLE = "unusable.csv"
+"""Beside the splits, where too many records were unusable: those, with their reasons."""
+
 
 def prepare(
-    records: pd.DataFrame, kind: ModuleType, settings: SplitSettings
+    records: pd.DataFrame,
+    kind: ModuleType,
+    settings: SplitSettings,
+    unread: pd.DataFrame | None = None,
+    paragraphs: int | None = None,
+    folder: Path | None = None,
 ) -> tuple[Split, dict[str, Any]]:
     """Clean and split the records of one task.
 
-    records: `row` and fields. kind: a module of deltatune.tasks. Returns (split, counts);
-    `excluded` of the split has the unusable records too, and counts "rejected", "leakage" and,
-    where there are labels, "classes" beside those of `Split`. Raises UserError where too many
-    records are unusable, a class has none, or the training records are of one class.
+    records: `row` and fields. kind: a module of deltatune.tasks. unread: `reasons.COLUMNS`, what
+    the reader left out of the source; of a text these are paragraphs, and paragraphs is how many it
+    has in all. folder: where the unusable records are listed (UNUSABLE) if there are too many.
+
+    Returns (split, counts); `excluded` of the split has the unread and the unusable records too,
+    and counts "unread", "rejected", "notes" (what was understood of labels), "leakage" and, where
+    there are labels, "classes" beside those of `Split`. Raises UserError where too
+    many records are unread or unusable, a class has none, or the training records are of one class.
     """
     where, options = f"tasks.{settings.task}", settings.split
+    unread = pd.DataFrame(columns=COLUMNS) if unread is None else unread
     groups = _group_fields(records, group_columns(options.group), f"{where}.split.group")
     _require_fields(records, kind, where)
     if records.empty:
         raise UserError(f"{where}: its dataset has no records; check its source.")
     total = len(records)
-    kept, rejected = clean_records(records, lambda record: kind.check(record, settings.records))
-    if len(rejected) > options.max_rejected * total:
-        raise UserError(_too_many(rejected, total, options.max_rejected, where))
-    cleaned = _cleaned(kept, kind, settings.records)
+    reading, note = settings.records, None
+    if kind.LABEL_FIELD:
+        values = records[kind.LABEL_FIELD].dropna().unique()
+        reading, note = kind.read_labels(values, settings.records)
+    kept, rejected = clean_records(records, lambda record: kind.check(record, reading))
+    if paragraphs is None:
+        out_of = [(pd.concat([unread, rejected]), total + len(unread), "records")]
+    else:
+        out_of = [(unread, paragraphs, "paragraphs"), (rejected, total, "records")]
+    for left_out, number, unit in out_of:
+        _check_share(left_out, number, unit, options.max_rejected, where, folder)
+    cleaned = _cleaned(kept, kind, reading)
     if groups:
         cleaned[GROUP] = _groups(kept, groups, f"{where}.split.group")
     del records, kept
@@ -71,9 +93,16 @@ def prepare(
         **classes,
         "leakage": leaks,
         "records": total,
+        "unread": count_codes(unread["code"]),
         "rejected": count_codes(rejected["code"]),
+        "notes": [note] if note else [],
     }
-    excluded = pd.concat([rejected, split.excluded], ignore_index=True).sort_values("row")
+    if paragraphs is not None:
+        unread = unread.assign(field="paragraph")
+    # Rows of a frame without any have no types of their own.
+    frames = [frame for frame in (unread, rejected, split.excluded) if len(frame)]
+    excluded = pd.concat(frames or [rejected], ignore_index=True)
+    excluded = excluded.sort_values("row", kind="stable")
     return Split(**parts, excluded=excluded, counts=counts), counts
 
 
@@ -155,18 +184,39 @@ def _require_two(training: dict[str, int], where: str) -> None:
         )
 
 
-def _too_many(rejected: pd.DataFrame, total: int, allowed: float, where: str) -> str:
+def _check_share(
+    left_out: pd.DataFrame, total: int, unit: str, allowed: float, where: str, folder: Path | None
+) -> None:
+    """Refuse more unusable records (or paragraphs) than allowed, and keep their list."""
+    kept = folder / UNUSABLE if folder else None
+    if len(left_out) <= allowed * total:
+        if kept:
+            kept.unlink(missing_ok=True)
+        return
+    message = _too_many(left_out, total, unit, allowed, where)
+    if kept:
+        left_out.sort_values("row").to_csv(kept, index=False, lineterminator="\n")
+        message += f" All of them are in {kept}."
+    raise UserError(message)
+
+
+def _too_many(rejected: pd.DataFrame, total: int, unit: str, allowed: float, where: str) -> str:
     lines = [
-        f"{where}: {len(rejected)} of {total} records cannot be used, more than the "
+        f"{where}: {len(rejected)} of {total} {unit} cannot be used, more than the "
         f"{allowed:.0%} that split.max_rejected allows:"
     ]
+    rejected = rejected.assign(field=rejected["field"].fillna(""))
     for (field, reason), rows in rejected.groupby(["field", "reason"], sort=False)["row"]:
-        lines.append(f"  - {field}: {reason}, {len(rows)} records, the first is row {rows.iloc[0]}")
+        named = f"{field}: " if field else ""
+        lines.append(f"  - {named}{reason}, {len(rows)} {unit}, the first is row {rows.iloc[0]}")
         if len(lines) > 6:
             lines.append("  - and more")
             break
-    if (rejected["code"] == Code.UNKNOWN_LABEL).any():
+    most = Code(rejected["code"].value_counts().idxmax())
+    if most is Code.UNKNOWN_LABEL:
         lines.append(f"Add the label to {where}.labels, or correct the rows.")
+    elif most.advice:
+        lines.append(f"{most.advice} Or raise split.max_rejected.")
     else:
         lines.append("Correct the rows or the dataset's `columns`, or raise split.max_rejected.")
     return "\n".join(lines)

@@ -42,6 +42,12 @@ class Code(StrEnum):
         """Prose without the details, such as `unknown label`."""
         return _LABELS.get(self) or self.value.replace("_", " ")
 
+    @property
+    def advice(self) -> str:
+        """What to do about a source with many such records, a sentence; "" where it is the label
+        or the field that has to be corrected."""
+        return _ADVICE.get(self, "")
+
 
 _LABELS = {
     Code.NOT_UTF8: "not UTF-8",
@@ -59,6 +65,13 @@ _DETAILS = {
     Code.NEAR_DUPLICATE: " of {split} row {row}",
 }
 """What stands behind the label, from the fields of a Reason."""
+_ADVICE = {
+    Code.NOT_UTF8: "Save the source as UTF-8.",
+    Code.WRONG_TYPE: "A template joins the values of a list, such as `columns: {text: "
+    '"{tags}"}`, and a path names a value inside an object, such as `columns: {text: meta.title}`.',
+    Code.WRONG_COLUMNS: "A text with separators in it has to stand in quotation marks.",
+    Code.BAD_QUOTING: "A quotation mark that belongs to the text is doubled.",
+}
 
 
 CONTAINED_SHARE = 0.9

@@ -16,6 +16,8 @@ one of its fields."""
 GROUP_ID = "group"
 """The field of a split record with the name of its group, "" for a record by itself; it is there
 where `split.group` is set."""
+CHAPTER = "chapter"
+"""The field with the chapter of a text, "" for none; a record need not have it."""
 OFFSETS = ("source_start", "source_end")
 """The fields of a chunk: where in the source text it begins and ends, in characters."""
 PARAGRAPH_GAP = "\n\n"

@@ -35,7 +35,8 @@ class Split(Section):
     that are equal in all of them are in the same split. Sizes then hold approximately. Not with
     contiguous, which divides by order; null: each record by itself."""
     max_records: int | None = Field(None, ge=3)
-    """Use only this many of the first usable records; null: all."""
+    """Use only this many of the usable records, drawn with the seed, of each class in proportion;
+    with contiguous the first; null: all."""
     near_duplicates: float | None = Field(0.85, gt=0, le=1)
     """Validation and test records at least this similar to a training record are excluded (Jaccard
     similarity of word 3-grams); null to keep them."""

@@ -19,6 +19,7 @@ import pandas as pd
 
 from deltatune.core.errors import UserError
 from deltatune.data.assignment import assign
+from deltatune.data.drawing import draw
 from deltatune.data.duplicates import comparable_texts, near_duplicates, repeated
 from deltatune.data.reasons import COLUMNS, Code, Reason
 from deltatune.data.records import GROUP_ID, as_dicts
@@ -83,7 +84,7 @@ def split_records(
     """Divide records into training, validation and test.
 
     records: `id` (or `row`, which is renamed), unique integers; the fields; for prose `chapter`.
-    max_records: only the first so many, by id. text_fields: what distinguishes two records.
+    max_records: only so many, see `draw`. text_fields: what distinguishes two records.
     near_duplicate_threshold: similarity at which a record is left out, see `near_duplicates`; None
     keeps all. group_field: a text that all records of a group share, "" for a record by itself; the
     frames have `records.GROUP_ID` in its place, a short name. where: path of the split in
@@ -96,8 +97,15 @@ def split_records(
         raise UserError(f"{where}.near_duplicates: {near_duplicate_threshold} is not in (0, 1]")
     total = len(records)
     records = _in_order(records, [*text_fields, *([label_field] if label_field else [])])
-    records = records.head(total if max_records is None else max_records).reset_index(drop=True)
+    records = records.reset_index(drop=True)
     texts = comparable_texts(records, text_fields)
+    if max_records is not None:
+        in_groups = records[group_field] if group_field else [""] * total
+        keys = [group or text for group, text in zip(in_groups, texts, strict=True)]
+        labels = records[label_field].tolist() if label_field else None
+        drawn = draw(keys, labels, method, max_records, seed)
+        records = records.iloc[drawn].reset_index(drop=True)
+        texts = [texts[i] for i in drawn]
     # position -> reason, of all that is left out
     reasons = _repetitions(records, texts, text_fields[0], label_field)
     used = np.array([i for i in range(len(texts)) if i not in reasons], dtype=np.int64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,8 @@ from deltatune.evaluate.outputs import Outputs
 from deltatune.tasks.base import LabelKind
 from deltatune.tokens.ids import bos_ids, eos_id, pad_id, text_ids
 from deltatune.tokens.labels import check_distinct, label_ids, nested
+from deltatune.tokens.prompts import Body
+from deltatune.tokens.shortening import shortened
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ def score_completions(
     prompts: list[str],
     completions: list[str],
     *,
+    bodies: Sequence[Body | None] | None = None,
     max_length: int,
     batch_size: int,
     progress: Callable[[str], None] = print,
@@ -51,8 +54,9 @@ def score_completions(
     the text, and a model that was tuned on both could never choose the longer one.
 
     The prompt is computed once and its key-value cache shared by all completions. A prompt longer
-    than the room that max_length leaves loses its first tokens, as in training. Raises UserError
-    where the longest completion leaves no room for a token of the prompt.
+    than the room that max_length leaves is shortened as in training, see `shortening`; bodies:
+    where in each the text of its record stands. Raises UserError where the longest completion
+    leaves no room for a token of the prompt.
     """
     bos = bos_ids(tokenizer)
     ends = label_ids(completions, tokenizer)
@@ -64,7 +68,8 @@ def score_completions(
             f"'{completions[ends.index(max(ends, key=len))].strip()}' ({longest} tokens with its "
             "end); raise it or shorten the label."
         )
-    encoded = [bos + ids[-room:] for ids in text_ids(prompts, tokenizer)]
+    texts = zip(text_ids(prompts, tokenizer), prompts, bodies or [None] * len(prompts), strict=True)
+    encoded = [bos + shortened(*text, room, tokenizer) for text in texts]
     # A prompt without content may be empty. Without a bos, eos stands before a document.
     encoded = [ids or [eos_id(tokenizer)] for ids in encoded]
     pad = pad_id(tokenizer)
@@ -171,19 +176,23 @@ def evaluate(
     labels, completions = settings.prompts.labels, kind.completions(settings.prompts)
     check_distinct(labels, completions, tokenizer, f"tasks.{settings.task}.labels")
     # After the texts, and after prompts without content.
-    prompts = [questions["prompt"].tolist(), kind.empty_prompts(settings.prompts)]
+    prompts = [
+        (questions["prompt"].tolist(), kind.bodies(questions, settings.prompts)),
+        (kind.empty_prompts(settings.prompts), None),
+    ]
     (scores, empty), batch_size = outputs.compute(
         lambda batch_size: [
             score_completions(
                 model,
                 tokenizer,
-                each,
+                asked,
                 completions,
+                bodies=bodies,
                 max_length=settings.max_length,
                 batch_size=batch_size,
                 progress=terminal.progress,
             )
-            for each in prompts
+            for asked, bodies in prompts
         ],
         settings,
         terminal.say,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import urllib.error
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -12,14 +12,16 @@ from urllib.parse import unquote, urlsplit
 from deltatune.core import disk, hashing
 from deltatune.core.errors import UserError
 from deltatune.data import gutenberg
+from deltatune.data.formats import below_shared_folder
 from deltatune.data.readers import read
+from deltatune.data.readers.files import File
 from deltatune.fetch import download
 from deltatune.fetch.dataset_settings import DatasetSettings, HubSource, SampleSource, UrlSource
 
 
 def records(
     settings: DatasetSettings,
-    source: Path | None,
+    files: Sequence[Path],
     write: Path,
     rejects: Path,
     downloads: Path,
@@ -27,12 +29,12 @@ def records(
 ) -> dict[str, Any]:
     """Write records.parquet and rejects.csv of one dataset.
 
-    source: its file, for sample and file. downloads: folder for what comes from an address.
+    files: its files, for sample and file. downloads: folder for what comes from an address.
     Returns counts and, for the manifest, what was read. Raises UserError that says what to do.
     """
     where, chosen = f"datasets.{settings.dataset}", settings.source
     out = {"write": write, "rejects": rejects, "where": where}
-    table = {"columns": settings.columns, "groups": settings.groups}
+    table = {"columns": settings.columns, "groups": settings.groups, "used": settings.used}
     if isinstance(chosen, HubSource):
         from deltatune.fetch import hub
 
@@ -42,17 +44,20 @@ def records(
         return facts | read.read_rows(split_records, f"'{chosen.id}'", **table, **out)
     facts: dict[str, Any] = {}
     if isinstance(chosen, UrlSource):
-        source = _download(chosen, downloads, where, progress)
-        facts["source_sha256"] = hashing.file_hash(source)
+        files = [_download(chosen, downloads, where, progress)]
+        facts["source_sha256"] = hashing.file_hash(files[0])
         if settings.text:
-            source, stripped = _book(source, chosen.gutenberg, where)
-            facts |= stripped
+            book, stripped = _book(files[0], chosen.gutenberg, where)
+            files, facts = [book], facts | stripped
     else:
-        facts["source_sha256"] = hashing.file_hash(source)
+        hashes = list(map(hashing.file_hash, files))
+        names = below_shared_folder(list(map(str, files)))
+        several = dict(zip(names, hashes, strict=True))
+        facts["source_sha256"] = hashes[0] if len(hashes) == 1 else several
     if settings.text:
-        return facts | read.read_text(source, **out)
+        return facts | read.read_text(files, **out)
     format = None if isinstance(chosen, SampleSource) else chosen.format
-    return facts | read.read_records(source, format, **table, **out)
+    return facts | read.read_records(files, format, **table, **out)
 
 
 def _download(chosen: UrlSource, folder: Path, where: str, progress: Callable[[str], None]) -> Path:
@@ -101,7 +106,10 @@ def _answered(status: int, url: str) -> str:
 
 def _book(path: Path, wanted: bool | str, where: str) -> tuple[Path, dict[str, Any]]:
     """A text without the header and footer of Project Gutenberg. wanted: true, false, "auto"."""
-    book = gutenberg.strip(gutenberg.decode(path.read_bytes())) if wanted else None
+    book = None
+    if wanted:
+        with File(path, where).open() as file:
+            book = gutenberg.strip(gutenberg.decode(file.read()))
     if book is None:
         if wanted is True:
             raise UserError(

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from deltatune.core.schema import RepoId, Revision, Section
-from deltatune.data.formats import SUFFIXES, TEXT_SUFFIXES
+from deltatune.data.formats import ARCHIVE, SUFFIXES, TEXT_SUFFIXES, suffix
+from deltatune.data.readers.fields import template
 
-Columns = dict[str, str | list[str]]
 
-Format = Literal["csv", "tsv", "json", "jsonl", "parquet", "txt"]
+def _well_formed(column: str | list[str]) -> str | list[str]:
+    if isinstance(column, str):
+        template(column)
+    return column
+
+
+Columns = dict[str, Annotated[str | list[str], AfterValidator(_well_formed)]]
+
+Format = Literal["csv", "tsv", "json", "jsonl", "parquet", "xlsx", "txt"]
 
 
 class SampleSource(Section):
@@ -24,11 +31,11 @@ class SampleSource(Section):
 
 
 class FileSource(Section):
-    """A file of the user; its content is a param of its own."""
+    """Files of the user; their content is a param of its own."""
 
     source: Literal["file"]
     format: Format | None = None
-    """Format of the file; default: that of its suffix."""
+    """Format of the files; default: that of the suffix of each."""
 
 
 class HubSource(Section):
@@ -85,7 +92,7 @@ class UrlSource(Section):
             )
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"url: '{self.url}' must begin with https:// or http:// and a host")
-        if self.format is None and self.suffix not in (*SUFFIXES, *TEXT_SUFFIXES):
+        if self.format is None and self.suffix not in (*SUFFIXES, *TEXT_SUFFIXES, ARCHIVE):
             raise ValueError(
                 f"format: this key is required, as '{self.url}' does not end in .csv, .json, .txt "
                 "or another known suffix"
@@ -94,7 +101,7 @@ class UrlSource(Section):
 
     @property
     def suffix(self) -> str:
-        return Path(urlsplit(self.url).path).suffix.lower()
+        return suffix(urlsplit(self.url).path)
 
 
 class DatasetSettings(Section):
@@ -110,6 +117,9 @@ class DatasetSettings(Section):
     columns: Columns
     groups: list[str]
     """Columns that only `split.group` of its tasks asks for."""
+    used: list[str]
+    """Fields that tasks look at: of all kinds, so that a task more, or of another kind, reads
+    nothing again."""
 
     @field_validator("columns")
     @classmethod

@@ -6,14 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deltatune.core.schema import RepoId, Revision, Section
+from deltatune.core.schema import HomePath, RepoId, Revision, Section
 
 
 class LocalFolder(Section):
     """A local folder in the Hugging Face format."""
 
     source: Literal["local"]
-    path: str = Field(min_length=1)
+    path: HomePath
     """The folder with config.json, the tokenizer and safetensors weights."""
 
 

@@ -30,8 +30,8 @@ class Planned(Section):
     dataset: AnyDataset
     text: bool
     """Whether the dataset is one plain text, which is chunked."""
-    path: str | None
-    """The dataset's file, where it has one."""
+    paths: list[str]
+    """The files of the dataset, none where it is fetched."""
     quantization: Quantization
     lora: Lora
     training: Training

@@ -123,8 +123,10 @@ def _lengths(
         is_csv = records.suffix == ".csv"
         frame = pd.read_csv(records, **text) if is_csv else pd.read_parquet(records)
         return _of_records(frame, experiment.task, "the records")
-    if experiment.path and Path(experiment.path).is_file():
-        return _of_records(_source(experiment), experiment.task, experiment.path)
+    files = experiment.paths
+    if files and all(Path(file).is_file() for file in files):
+        named = files[0] if len(files) == 1 else f"{len(files)} files"
+        return _of_records(_source(experiment), experiment.task, named)
     return _of_known(experiment, known)
 
 
@@ -168,11 +170,11 @@ def _book(url: str) -> str:
 
 
 def _source(experiment: Planned) -> pd.DataFrame:
-    """The records of a file, read as fetch_dataset reads them."""
+    """The records of the files, read as fetch_dataset reads them."""
     from deltatune.data import chunking
     from deltatune.data.readers import read
 
-    dataset, path = experiment.dataset, Path(experiment.path or "")
+    dataset, paths = experiment.dataset, [Path(file) for file in experiment.paths]
     with tempfile.TemporaryDirectory() as folder:
         files = {
             "write": Path(folder) / "records.parquet",
@@ -180,11 +182,12 @@ def _source(experiment: Planned) -> pd.DataFrame:
             "where": f"datasets.{experiment.task.dataset}",
         }
         if experiment.text:
-            read.read_text(path, **files)
-            paragraphs = pd.read_parquet(files["write"])["text"]
-            return chunking.chunk_text(paragraphs, dataset.chunks.max_words)
+            read.read_text(paths, **files)
+            frame = pd.read_parquet(files["write"])
+            most, documents = dataset.chunks.max_words, frame.get("document")
+            return chunking.chunk_text(frame["text"], most, documents)
         format = dataset.format if isinstance(dataset, FileDataset) else None
-        read.read_records(path, format, dataset.columns, **files)
+        read.read_records(paths, format, dataset.columns, **files)
         return pd.read_parquet(files["write"])
 
 

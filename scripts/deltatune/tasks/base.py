@@ -5,7 +5,7 @@ Modules here import nothing heavy: the Snakefile reads them at every call.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from pydantic import Field
@@ -19,7 +19,7 @@ from deltatune.data.split_settings import Split
 if TYPE_CHECKING:
     import pandas as pd
 
-    from deltatune.tokens.prompts import Document
+    from deltatune.tokens.prompts import Body, Document
 
 Record = dict[str, Any]
 """One example, its fields by name."""
@@ -178,8 +178,15 @@ class LabelKind(TaskKind, Protocol):
     """A kind whose outputs are "labels": the likelihood of each label after a prompt. Its `Prompts`
     have `labels`, the names of the classes."""
 
+    def read_labels(self, values: Iterable[str], settings: Section) -> tuple[Section, str | None]:
+        """The settings of the records by which the labels of these are read, and what was
+        understood of them; values: those of all records."""
+
     def label_names(self, settings: Section) -> list[str]:
         """The names of the classes in their order, each once. settings: `Records`."""
+
+    def bodies(self, questions: pd.DataFrame, settings: Section) -> list[Body | None]:
+        """Where in the prompt of each question the text of its record stands."""
 
     def completions(self, settings: Section) -> list[str]:
         """The completion for each label, in the order of the labels. settings: `Prompts`, as of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -19,7 +20,7 @@ from deltatune.tasks.base import (
     spread,
     valid,
 )
-from deltatune.tokens.prompts import Document, label_template, render_labels
+from deltatune.tokens.prompts import Body, Document, label_template, render_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,10 +38,33 @@ LABEL_FIELD = "label"
 OVERFLOW = "shorten_prompt"
 
 
+def _as_written(labels: Any) -> Any:
+    """Names that YAML reads as numbers as their text, and values in the data also of true and
+    false. A name that it reads as true may have been written as yes, and is refused."""
+    if isinstance(labels, list):
+        return [_name(name) for name in labels]
+    if isinstance(labels, dict):
+        return {_written(value): _name(name) for value, name in labels.items()}
+    return labels
+
+
+def _name(value: Any) -> Any:
+    return value if isinstance(value, bool) else _written(value)
+
+
+def _written(value: Any) -> Any:
+    # As the readers write such values.
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if isinstance(value, int | float) else value
+
+
 class Records(Section):
-    labels: list[str] | dict[str | int, str]
-    """The classes. A list of names, where a record has the name or its index (from 0); or a mapping
-    from the value in the data to the name."""
+    labels: Annotated[list[str] | dict[str | int, str], BeforeValidator(_as_written)]
+    """The classes. A list of names, where records have the names, or, if none has one, their
+    indices (from 0, or false and true); or a mapping from the value in the data to the name."""
 
     @model_validator(mode="after")
     def _distinct(self) -> Records:
@@ -112,21 +136,59 @@ def label_names(settings: Records) -> list[str]:
     return _names(settings.labels)
 
 
-def _label(raw: str, labels: list[str] | dict[Any, str]) -> str | None:
-    raw = raw.strip()
+def read_labels(values: Iterable[str], settings: Records) -> tuple[Records, str | None]:
+    """The settings with a mapping of each value to its name, and what was understood beyond them.
+
+    values: those of the records. Of a list of names, records have names or their indices: names
+    where any record has one, so that a 0 among the names "1" to "5" is unknown, not "1". The same
+    value reads alike in every format: 1.0 as 1, True as true, and true and false, where these are
+    no names or values, as 1 and 0.
+    """
+    known = {value.strip() for value in values}
+    labels, note = settings.labels, None
     if isinstance(labels, dict):
-        return {str(key): name for key, name in labels.items()}.get(raw)
-    if raw in labels:
-        return raw
-    number = int(raw) if len(raw) < 10 and raw.isdecimal() else len(labels)
-    return labels[number] if number < len(labels) else None
+        names = {str(value): name for value, name in labels.items()}
+    elif (known | set(map(_canonical, known))) & set(labels):
+        names = {name: name for name in labels}
+        if numbers := sorted(one for one in known - set(labels) if one.isdecimal()):
+            note = f"labels are read as names, so {', '.join(numbers[:3])} is no index"
+    else:
+        names = {str(number): name for number, name in enumerate(labels)}
+        if known & set(names):
+            note = f"labels are read as indices: 0 is '{labels[0]}', 1 is '{labels[1]}'"
+    mapping = {value: name for value in sorted(known) if (name := _named(value, names))}
+    return settings.model_copy(update={"labels": names | mapping}), note
+
+
+def _named(value: str, names: Mapping[str, str]) -> str | None:
+    plain = _canonical(value)
+    forms = (value, plain, {"false": "0", "true": "1"}.get(plain, value))
+    return next((names[form] for form in forms if form in names), None)
+
+
+def _canonical(value: str) -> str:
+    """1.0 as 1, True as true."""
+    if value.casefold() in ("true", "false"):
+        return value.casefold()
+    whole, point, zeros = value.partition(".")
+    is_whole = point and not zeros.strip("0") and whole.removeprefix("-").isdecimal()
+    return whole if is_whole else value
+
+
+def _label(raw: str, labels: list[str] | dict[Any, str]) -> str | None:
+    value = raw.strip()
+    if isinstance(labels, dict):
+        # All that the records have, see `read_labels`.
+        return labels.get(value) or _named(value, {str(one): labels[one] for one in labels})
+    indices = {str(number): name for number, name in enumerate(labels)}
+    return _named(value, indices | {name: name for name in labels})
 
 
 def check(record: Record, settings: Records) -> Reason | None:
     reason = missing(record, ("text", "label"))
     if reason is None and _label(record["label"], settings.labels) is None:
         label = record["label"].strip()[:60]
-        known = nearest(label, map(str, settings.labels))
+        known = nearest(label, [*map(str, settings.labels), *label_names(settings)])
         return Reason(Code.UNKNOWN_LABEL, "label", value=label, nearest=known)
     return reason
 
@@ -136,8 +198,8 @@ def clean(record: Record, settings: Records) -> Record:
 
 
 def document(record: Record, settings: Prompts) -> Document:
-    prompt = render_labels(settings.prompt, record["text"], settings.labels)
-    return Document(prompt=prompt, completion=f" {record['label']}")
+    prompt, body = render_labels(settings.prompt, record["text"], settings.labels)
+    return Document(prompt=prompt, completion=f" {record['label']}", body=body)
 
 
 def clusters(test: pd.DataFrame) -> Clusters:
@@ -151,6 +213,12 @@ def questions(test: pd.DataFrame, settings: Prompts, chosen: Questions) -> pd.Da
     return records[["id", "text", "label"]].assign(prompt=prompts, **clusters(records))
 
 
+def bodies(questions: pd.DataFrame, settings: Prompts) -> list[Body | None]:
+    """Where the text stands in each prompt of `questions`."""
+    texts = questions["text"]
+    return [render_labels(settings.prompt, text, settings.labels)[1] for text in texts]
+
+
 def completions(settings: Prompts) -> list[str]:
     """The completion for each label, in the order of the labels."""
     return [f" {name}" for name in settings.labels]
@@ -159,7 +227,7 @@ def completions(settings: Prompts) -> list[str]:
 def empty_prompts(settings: Prompts) -> list[str]:
     """Prompts without content, for contextual calibration (Zhao et al. 2021)."""
     texts = ("N/A", "[MASK]", "")
-    return [render_labels(settings.prompt, text, settings.labels) for text in texts]
+    return [render_labels(settings.prompt, text, settings.labels)[0] for text in texts]
 
 
 def plain_text(record: Record) -> str:

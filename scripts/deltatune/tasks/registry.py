@@ -16,6 +16,7 @@ from typing import Annotated, Any, get_args
 from pydantic import Field
 
 from deltatune.core.errors import UserError
+from deltatune.data.records import CHAPTER
 from deltatune.tasks.base import PROTOCOLS, Overflow, TaskKind, TaskSettings
 
 _NOT_KINDS = {"base", "registry"}
@@ -62,6 +63,14 @@ def any_task() -> Any:
     """The type of a task: `Settings` of the kind that it names."""
     union = reduce(or_, (load_kind(kind).Settings for kind in available_kinds()))
     return Annotated[union, Field(discriminator="kind")]
+
+
+@cache
+def fields_of_kinds() -> list[str]:
+    """The fields of records that a task of any kind looks at, sorted."""
+    kinds = [load_kind(kind) for kind in available_kinds()]
+    named = [(*kind.TEXT_FIELDS, kind.LABEL_FIELD, CHAPTER) for kind in kinds]
+    return sorted({field for fields in named for field in fields if field is not None})
 
 
 def members(protocol: type) -> list[str]:

@@ -15,6 +15,7 @@ from deltatune.tokens.cutting import cut_texts
 from deltatune.tokens.ids import bos_ids, pad_id
 from deltatune.tokens.packing import pack_rows
 from deltatune.tokens.prompts import Document
+from deltatune.tokens.shortening import shortened
 
 IGNORED = -100  # `ignore_index` of torch's cross entropy
 NO_ROOM = "the prompt leaves no room for an answer"
@@ -61,10 +62,10 @@ def encode(
 
     A document of more than max_length tokens loses the end of its completion and with it eos. If
     not even one token of the completion fits, it is dropped. With overflow "shorten_prompt" the
-    prompt loses its first tokens instead, and the completion nothing. With overflow "split" a text
-    without a prompt loses nothing instead: it becomes consecutive pieces, each with bos, the last
-    with eos and at least one token of the text. Some texts that would fit are split too, if rows
-    of whole ones would be more than 2% padding (see cutting.py).
+    prompt loses tokens instead, see `shortened`, and the completion nothing. With overflow "split"
+    a text without a prompt loses nothing instead: it becomes consecutive pieces, each with bos, the
+    last with eos and at least one token of the text. Some texts that would fit are split too, if
+    rows of whole ones would be more than 2% padding (see cutting.py).
 
     Raises UserError if the tokenizer has no end-of-sequence token or max_length is below 3.
     """
@@ -75,7 +76,7 @@ def encode(
     bos = bos_ids(tokenizer)
     encoded = Encoded(pad_id=pad_id(tokenizer))
     texts = []  # pieces that may be split
-    for number, (prompt, answer) in enumerate(_tokenized(documents, tokenizer)):
+    for number, (document, prompt, answer) in enumerate(_tokenized(documents, tokenizer)):
         encoded.documents += 1
         is_prompted = len(prompt) > len(bos)
         if not is_prompted and len(answer) == 1:
@@ -87,7 +88,8 @@ def encode(
             room = max_length - len(bos) - len(answer)
             if len(prompt) - len(bos) > room:
                 encoded.truncated.append(number)
-                prompt = [*bos, *prompt[-room:]]
+                asked = prompt[len(bos) :]
+                prompt = [*bos, *shortened(asked, document.prompt, document.body, room, tokenizer)]
         elif len(prompt) >= max_length:
             encoded.dropped.append((number, NO_ROOM))
             continue
@@ -145,13 +147,13 @@ def summary(encoded: Encoded, columns: Mapping[str, np.ndarray]) -> dict[str, An
 
 def _tokenized(
     documents: Iterable[Document], tokenizer: Any
-) -> Iterator[tuple[list[int], list[int]]]:
-    """(ids of the prompt, bos first; ids of the answer, eos last) of each document."""
+) -> Iterator[tuple[Document, list[int], list[int]]]:
+    """(document, ids of its prompt, bos first, ids of its answer, eos last) of each document."""
     remaining = iter(documents)
     while batch := list(islice(remaining, _BATCH)):
         prompts = [document.prompt for document in batch]
         answers = answer_ids(prompts, [document.completion for document in batch], tokenizer)
-        yield from zip(prompt_ids(prompts, tokenizer), answers, strict=True)
+        yield from zip(batch, prompt_ids(prompts, tokenizer), answers, strict=True)
 
 
 def _split(encoded: Encoded, texts: list[int], max_length: int, overhead: int) -> Encoded:

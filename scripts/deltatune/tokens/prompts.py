@@ -21,6 +21,9 @@ Messages = tuple[tuple[str, str], ...]
 Prompt = str | Messages
 """Text without a template, or a conversation for the model's chat template."""
 
+Body = tuple[int, int]
+"""Where in a prompt the text of its record stands: its first character, and the one behind it."""
+
 
 @dataclass(frozen=True)
 class Document:
@@ -31,6 +34,8 @@ class Document:
 
     prompt: Prompt
     completion: str
+    body: Body | None = None
+    """The part of the prompt that gives way where it is too long, see `shortening`."""
 
 
 # The format of Stanford Alpaca (Taori et al. 2023). There the prompt ends at the last colon; here
@@ -86,13 +91,23 @@ def conversation(text: str, system: str | None) -> Messages:
     return ((("system", system),) if system else ()) + (("user", text),)
 
 
-def render_labels(template: str, text: str, labels: Iterable[str], where: str = "prompt") -> str:
-    """The prompt that a label completes: {text}, and {labels} as a list separated by commas.
+def render_labels(
+    template: str, text: str, labels: Iterable[str], where: str = "prompt"
+) -> tuple[str, Body]:
+    """The prompt that a label completes: {text}, and {labels} as a list separated by commas; and
+    where the text stands in it.
 
     Raises UserError for a bad template, naming the key `where`.
     """
     label_template(template, where)
-    return _fill(template, {"text": text, "labels": ", ".join(labels)})
+    values = {"text": text, "labels": ", ".join(labels)}
+    start = 0
+    for literal, field, _, _ in _parts(template):
+        start += len(literal)
+        if field == "text":
+            break
+        start += len(values[field]) if field else 0
+    return _fill(template, values), (start, start + len(text))
 
 
 def instruction_template(

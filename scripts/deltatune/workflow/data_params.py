@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deltatune.config.stages import split_settings
+from deltatune.data.formats import below_shared_folder
 from deltatune.data.records import group_columns
 from deltatune.fetch.dataset_settings import (
     DatasetSettings,
@@ -11,14 +12,18 @@ from deltatune.fetch.dataset_settings import (
     SampleSource,
     UrlSource,
 )
+from deltatune.tasks.registry import fields_of_kinds
+from deltatune.workflow import user_files
 from deltatune.workflow.selection import Wildcards
 from deltatune.workflow.stage_params import StageParams, source_of
 
 
 class DataParams(StageParams):
     def dataset_content(self, wildcards: Wildcards) -> dict[str, str]:
-        source = self._paths.source(wildcards.dataset)
-        return self.content(*([source] if isinstance(source, str) else source))
+        """What its files hold, in their order, by their names below the folder that all are in."""
+        files = self._paths.source(wildcards.dataset)
+        names = below_shared_folder(files)
+        return {n: user_files.fingerprint(file) for n, file in zip(names, files, strict=True)}
 
     def model_content(self, wildcards: Wildcards) -> dict[str, str]:
         return self.content(*self._paths.model_source(wildcards.model))
@@ -32,6 +37,7 @@ class DataParams(StageParams):
             text=is_text,
             columns=chosen.columns,
             groups=[] if is_text or not chosen.columns else self._group_columns(name),
+            used=[] if is_text else fields_of_kinds(),
         ).model_dump(mode="json")
 
     def _group_columns(self, dataset: str) -> list[str]:

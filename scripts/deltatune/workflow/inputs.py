@@ -16,11 +16,11 @@ class Inputs:
 
     # ------------------------------------------------------------ data and models
 
-    def fetch_dataset(self, wildcards: Wildcards) -> str | list[str]:
+    def fetch_dataset(self, wildcards: Wildcards) -> list[str]:
         return self._paths.source(wildcards.dataset)
 
-    def split_dataset(self, wildcards: Wildcards) -> str:
-        return self._paths.records(wildcards.task)
+    def split_dataset(self, wildcards: Wildcards) -> dict[str, str]:
+        return self._paths.split_inputs(wildcards.task)
 
     def pretrain_model(self, wildcards: Wildcards) -> list[str]:
         """The training splits that a model is pretrained on."""

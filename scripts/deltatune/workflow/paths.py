@@ -9,6 +9,7 @@ from deltatune.config.model import HubDataset, LocalModel, SampleDataset, UrlDat
 from deltatune.core.paths import RESULTS, ROOT
 from deltatune.evaluate.baselines.registry import BASELINES
 from deltatune.fetch import model as model_files
+from deltatune.workflow import user_files
 from deltatune.workflow.selection import COMPARED, SAMPLES, Selection
 
 
@@ -24,14 +25,14 @@ class Paths:
         path = ROOT / file
         return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
-    def source(self, dataset: str) -> str | list[str]:
-        """The file that a dataset comes from; [] where it is fetched."""
+    def source(self, dataset: str) -> list[str]:
+        """The files that a dataset comes from; [] where it is fetched."""
         chosen = self._settings.datasets[dataset]
         if isinstance(chosen, HubDataset | UrlDataset):
             return []
         if isinstance(chosen, SampleDataset):
-            return self.project(f"data/sample/{SAMPLES[chosen.name]}")
-        return chosen.path
+            return [self.project(f"data/sample/{SAMPLES[chosen.name]}")]
+        return user_files.listed(*chosen.paths)
 
     def model_source(self, model: str) -> list[str]:
         """The files that a local model comes from; [] for one that is fetched or made here."""
@@ -47,6 +48,16 @@ class Paths:
         is_text = self._selection.is_text(name)
         file = f"{name}_chunks.csv" if is_text else "records.parquet"
         return f"{RESULTS}/datasets/{name}/{file}"
+
+    def split_inputs(self, task: str) -> dict[str, str]:
+        """What a task splits, and what the reader left out of it; of a text, whose records are
+        chunks, also the paragraphs, which are what is left out."""
+        name = self._settings.tasks[task].dataset
+        folder = f"{RESULTS}/datasets/{name}"
+        files = {"records": self.records(task), "rejects": f"{folder}/rejects.csv"}
+        if self._selection.is_text(name):
+            files["paragraphs"] = f"{folder}/records.parquet"
+        return files
 
     def split(self, task: str, split: str) -> str:
         """The records of one split of a task."""

@@ -32,7 +32,7 @@ class PlanParams(StageParams):
             task=task,
             dataset=self._settings.datasets[task.dataset],
             text=self._selection.is_text(task.dataset),
-            path=self._paths.source(task.dataset) or None,
+            paths=self._paths.source(task.dataset),
             seeds=len(self._settings.seeds),
             files=Files(
                 model=f"models/{chosen.model}/model",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from deltatune.config import cross_task
@@ -16,11 +15,12 @@ from deltatune.config.model import (
     Settings,
     UrlDataset,
 )
-from deltatune.data.formats import TEXT_SUFFIXES
+from deltatune.data.formats import TEXT_SUFFIXES, is_text
 from deltatune.evaluate.baselines.base import Baseline
 from deltatune.evaluate.baselines.registry import BASELINES
 from deltatune.tasks.base import TaskKind
 from deltatune.tasks.registry import load_kind
+from deltatune.workflow import user_files
 
 #: Name of a sample dataset -> its file in data/sample.
 SAMPLES = {"instructions": "instructions.json", "prose": "prose.txt", "news": "news.csv"}
@@ -174,5 +174,6 @@ class Selection:
             return chosen.format == "txt"
         if isinstance(chosen, UrlDataset):
             return chosen.suffix in TEXT_SUFFIXES
-        path = chosen.path if isinstance(chosen, FileDataset) else SAMPLES[chosen.name]
-        return Path(path).suffix.lower() in TEXT_SUFFIXES
+        if isinstance(chosen, FileDataset):
+            return is_text(user_files.listed(*chosen.paths))
+        return is_text([SAMPLES[chosen.name]])

@@ -12,9 +12,17 @@ from functools import cache
 from pathlib import Path
 
 from deltatune.core import hashing
+from deltatune.data.formats import source_files
 
 #: Bytes up to which a file is read at each call of snakemake: about 0.2 seconds.
 READ = 64 * 2**20
+
+
+@cache
+def listed(*paths: str) -> list[str]:
+    """The files of a source, see `formats.source_files`: in one call of snakemake always the same,
+    and those that are there at the time."""
+    return source_files(paths)
 
 
 @cache

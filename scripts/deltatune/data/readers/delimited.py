@@ -4,32 +4,62 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from pathlib import Path
+from itertools import islice
 
 from deltatune.core.errors import UserError
 from deltatune.core.text import excerpt
-from deltatune.data.readers.base import Rejected, Row, as_text
+from deltatune.data.readers.base import Rejected, Row
+from deltatune.data.readers.files import File
 from deltatune.data.readers.lines import Lines, text_file
+from deltatune.data.readers.values import as_text
 from deltatune.data.reasons import Code, Reason
 
 BAD_QUOTE_LINES = 100
 """Lines that one badly quoted record may take with it before reading stops."""
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "'|'"}
+SAMPLE = 20
+"""Records, the header among them, that a separator is recognized by."""
 
 
 class Delimited:
     """csv and tsv, quoted as RFC 4180 says; the first line holds the names of the columns."""
 
-    def __init__(self, path: Path, delimiter: str, where: str) -> None:
+    def __init__(self, path: File, delimiter: str, where: str) -> None:
         self.path, self.delimiter, self.where = path, delimiter, where
+        self.notes: list[str] = []
+        self._recognize()
 
-    def _parse(self) -> Iterator[list[str] | Rejected]:
+    def _recognize(self) -> None:
+        """Another separator than the expected one, where it alone gives a table."""
+        if self._is_table(self.delimiter):
+            return
+        others = [one for one in SEPARATORS if one != self.delimiter and self._is_table(one)]
+        if len(others) == 1:
+            self.delimiter = others[0]
+            self.notes.append(f"{self.path.name} is read as separated by {SEPARATORS[others[0]]}")
+
+    def _is_table(self, delimiter: str) -> bool:
+        """Whether the first records have as many cells as the header, and more than one."""
+        records = self._parse(delimiter)
+        try:
+            sample = list(islice(records, SAMPLE))
+        except UserError:  # told when the file is read
+            return False
+        finally:
+            records.close()
+        if not all(isinstance(record, list) for record in sample):
+            return False
+        counts = {len(record) for record in sample}
+        return len(sample) > 1 and len(counts) == 1 and counts != {1}
+
+    def _parse(self, delimiter: str) -> Iterator[list[str] | Rejected]:
         """All records, the header first."""
         # Our own limit is on characters and rejects one record; csv's would stop the file.
         limit = csv.field_size_limit(2**31 - 1)
         try:
             with text_file(self.path, newline="") as file:
                 lines = Lines(file, self.path, self.where)
-                reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
+                reader = csv.reader(lines, delimiter=delimiter, strict=True)
                 while True:
                     lines.begin()
                     try:
@@ -54,7 +84,7 @@ class Delimited:
             csv.field_size_limit(limit)
 
     def names(self) -> list[str]:
-        records = self._parse()
+        records = self._parse(self.delimiter)
         header = next(records, None)
         records.close()
         if not isinstance(header, list):
@@ -74,7 +104,7 @@ class Delimited:
     def rows(self, wanted: list[str]) -> Iterator[Row]:
         header = self.names()
         places = [header.index(name) for name in wanted]
-        records = self._parse()
+        records = self._parse(self.delimiter)
         next(records)
         for values in records:
             if isinstance(values, Rejected):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TextIO
 
 from deltatune.core.errors import UserError
 from deltatune.core.text import excerpt
+from deltatune.data.readers.files import File
 
 RECORD_LIMIT = 256 * 2**20
 """Characters of one record (csv, tsv) or line (jsonl, txt) at which reading stops."""
@@ -17,15 +18,19 @@ RECORD_LINES = 10_000
 
 
 @contextmanager
-def text_file(path: Path, newline: str | None) -> Iterator[TextIO]:
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline=newline) as file:
-        yield file
+def text_file(file: File, newline: str | None) -> Iterator[TextIO]:
+    with file.open() as raw:
+        text = io.TextIOWrapper(raw, "utf-8-sig", "surrogateescape", newline)
+        try:
+            yield text
+        finally:
+            text.detach()  # closed by who has opened it
 
 
 class Lines:
     """Lines of a text file, with a limit on what one record may take of them."""
 
-    def __init__(self, file: TextIO, path: Path, where: str) -> None:
+    def __init__(self, file: TextIO, path: File, where: str) -> None:
         self.file, self.path, self.where = file, path, where
         self.number = 0  # lines read so far
         self.row = 0  # records begun so far; 0 is the header
@@ -69,7 +74,7 @@ class Lines:
         )
 
 
-def paragraphs(path: Path, where: str) -> Iterator[str]:
+def paragraphs(path: File, where: str) -> Iterator[str]:
     lines: list[str] = []
     with text_file(path, newline=None) as file:
         source = Lines(file, path, where)

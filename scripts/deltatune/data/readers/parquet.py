@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deltatune.core.errors import UserError
 from deltatune.core.text import excerpt
 from deltatune.data.readers.base import BATCH, Row
+from deltatune.data.readers.files import File
 
 
 class Parquet:
-    def __init__(self, path: Path, where: str) -> None:
+    def __init__(self, path: File, where: str) -> None:
         self.path, self.where = path, where
 
     @contextmanager
     def _file(self) -> Iterator[pq.ParquetFile]:
-        try:
-            with pq.ParquetFile(self.path) as file:
-                yield file
-        except (pa.ArrowException, OSError, OverflowError) as error:
-            raise UserError(
-                f"{self.where}: {self.path} cannot be read as Parquet: {excerpt(str(error), 200)}"
-            ) from None
+        with self.path.seekable() as place:
+            try:
+                with pq.ParquetFile(place) as file:
+                    yield file
+            except (pa.ArrowException, OSError, OverflowError) as error:
+                raise UserError(
+                    f"{self.where}: {self.path} cannot be read as Parquet: "
+                    f"{excerpt(str(error), 200)}"
+                ) from None
 
     def names(self) -> list[str]:
         with self._file() as file:
@@ -49,6 +52,10 @@ def _values(column: pa.Array) -> list[Any]:
     """Python values of a Parquet column."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
+    if pa.types.is_float16(column.type) or pa.types.is_float32(column.type):
+        # As short as they are known: 0.1, not 0.10000000149011612.
+        kind = np.float16 if pa.types.is_float16(column.type) else np.float32
+        return [v if v is None else float(str(kind(v))) for v in column.to_pylist()]
     try:
         return column.to_pylist()
     except UnicodeDecodeError:

@@ -19,6 +19,11 @@ BUFFER = 64 * 2**20
 """Characters that are held in memory at once: long records make smaller batches."""
 
 
+KEPT_NAME = "unusable.csv"
+"""What rejects.csv is called where no record could be used: that one, an output of a stage that has
+failed, is removed."""
+
+
 class Writer:
     """records.parquet and rejects.csv, written as records come; both removed on an error."""
 
@@ -27,12 +32,14 @@ class Writer:
         self.schema = pa.schema([("row", pa.int64()), *((field, pa.string()) for field in fields)])
         self.row = self.kept = self.size = 0
         self.reasons: Counter[Code] = Counter()
-        self.first_reject = ""
+        self.first_reject = self.advice = ""
+        self.all_rejected = rejects.with_name(KEPT_NAME)
         self._clear()
 
     def __enter__(self) -> Writer:
         for path in (self.write, self.rejects):
             path.parent.mkdir(parents=True, exist_ok=True)
+        self.all_rejected.unlink(missing_ok=True)
         self.parquet = pq.ParquetWriter(self.write, self.schema, compression="zstd")
         self.file = self.rejects.open("w", encoding="utf-8", newline="")
         self.csv = csv.writer(self.file, lineterminator="\n")
@@ -44,6 +51,8 @@ class Writer:
         self.file.close()
         if error is not None:
             self.write.unlink(missing_ok=True)
+            if self.row and not self.kept and issubclass(error, UserError):
+                self.rejects.replace(self.all_rejected)
             self.rejects.unlink(missing_ok=True)
 
     def _clear(self) -> None:
@@ -65,7 +74,10 @@ class Writer:
         self.row += 1
         self.reasons[reason.code] += 1
         self.csv.writerow(reason.line(self.row, value))
-        self.first_reject = self.first_reject or f"row {self.row}: {reason}: {excerpt(value)}"
+        if not self.first_reject:
+            field = f", `{excerpt(reason.field, 40)}`" if reason.field else ""
+            self.first_reject = f"row {self.row}{field}: {reason}: {excerpt(value)}"
+            self.advice = f"{reason.code.advice} ".lstrip()
 
     def _flush(self) -> None:
         if self.rows:
@@ -81,7 +93,8 @@ class Writer:
         if self.kept == 0:
             raise UserError(
                 f"{where}: none of the {self.row:,} records of {named} can be used; "
-                f"{self.first_reject}"
+                f"{self.first_reject}. {self.advice}All of them, with their reasons, are in "
+                f"{self.all_rejected}"
             )
         return {
             "rows": self.row,

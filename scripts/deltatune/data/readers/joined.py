@@ -1,0 +1,74 @@
+"""Several files as one source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from deltatune.core.text import excerpt
+from deltatune.data.readers.base import Row, Source
+from deltatune.data.readers.files import File, labels
+
+NOTES = 5
+"""Notes on single files that are given."""
+
+
+class Joined:
+    """The records of several files, one after the other; where a column is missing in one of them,
+    its records have no value there. Columns that differ in case alone are one."""
+
+    def __init__(self, files: Sequence[File], open: Callable[[File], Source]) -> None:
+        self.files, self.open = dict(zip(labels(files), files, strict=True)), open
+        self.columns: dict[str, list[str]] = {}
+        self.own_names: dict[str, dict[str, str]] = {}
+        """For each file: column -> what the file calls it."""
+        notes: list[str] = []
+        for name, file in self.files.items():
+            # Not kept: a list of JSON is in memory as a whole.
+            source = open(file)
+            own = source.names()
+            columns = [self._known_as(column, own) for column in own]
+            self.columns[name], self.own_names[name] = columns, dict(zip(columns, own, strict=True))
+            notes += getattr(source, "notes", [])
+        notes += self._lacking()
+        self.notes = notes[:NOTES]
+        if len(notes) > NOTES:
+            self.notes.append(f"and {len(notes) - NOTES} more of this kind")
+        self.facts: dict[str, Any] = {"files": dict.fromkeys(self.files, 0)}
+        """For the manifest: "files", the number of records of each."""
+
+    def names(self) -> list[str]:
+        # A name that is twice in one of them stays twice.
+        names: list[str] = []
+        for columns in self.columns.values():
+            for name in dict.fromkeys(columns):
+                names += [name] * (columns.count(name) - names.count(name))
+        return names
+
+    def _known_as(self, column: str, own: Sequence[str]) -> str:
+        """The name that a file before this one has for a column. own: all columns of this one."""
+        for name in dict.fromkeys(self.names()):
+            alike = [one for one in own if one.casefold() == name.casefold()]
+            if name not in own and alike == [column]:
+                return name
+        return column
+
+    def _lacking(self) -> list[str]:
+        names = dict.fromkeys(self.names())
+        notes = []
+        for file, columns in self.columns.items():
+            if lacking := [f"'{excerpt(name, 40)}'" for name in names if name not in columns]:
+                more = ", ..." if len(lacking) > 5 else ""
+                notes.append(f"{file} has no column {', '.join(lacking[:5])}{more}")
+        return notes
+
+    def rows(self, wanted: list[str]) -> Iterator[Row]:
+        for name, file in self.files.items():
+            there = [column for column in wanted if column in self.columns[name]]
+            places = [there.index(c) if c in there else None for c in wanted]
+            for values in self.open(file).rows([self.own_names[name][c] for c in there]):
+                self.facts["files"][name] += 1
+                if isinstance(values, list) and len(there) < len(wanted):
+                    yield [None if place is None else values[place] for place in places]
+                else:
+                    yield values
