@@ -553,7 +553,8 @@ def test_base_and_tuned_were_asked_the_same_in_the_model_s_own_words(ran):
             assert base["prompt"].tolist() == ["I'm afraid I've created a "]
             continue
         test = pd.read_parquet(ran.results / f"tasks/{experiment.task}/test.parquet")
-        asked = [written(ran.name, one)[0] for one in test.to_dict("records")]
+        evaluated = test[test["id"].isin(base["id"])]
+        asked = [written(ran.name, one)[0] for one in evaluated.to_dict("records")]
         bos = "<s>" if "instruct" in ran.name else ""
         assert base["prompt"].tolist() == [bos + one for one in asked]
         assert base["finished"].mean() > 0.5, "the tiny model should end what it says"
