@@ -157,13 +157,15 @@ def measure(folder: Path, count: int, formats: list[str], memory: int | None = N
         if format != "csv":
             _in_process(write_as, path, source)
         chosen = FileSource(source="file", format=format)
-        settings = DatasetSettings(dataset="d", source=chosen, text=False, columns={}, groups=[])
+        settings = DatasetSettings(
+            dataset="d", source=chosen, text=False, columns={}, groups=[], used=["label", "text"]
+        )
         names = {n: folder / f"{format}-{n}" for n in ("records", "rejects", "manifest")}
         add(f"fetch_dataset, {format}", "fetch_dataset", settings.model_dump(mode="json"),
             {"source": path}, names)  # fmt: skip
     parts = {n: folder / f"{n}.parquet" for n in ("train", "validation", "test")}
     facts = {"excluded": folder / "excluded.csv", "manifest": folder / "split.json"}
-    records = {"records": folder / f"{formats[0]}-records"}
+    records = {name: folder / f"{formats[0]}-{name}" for name in ("records", "rejects")}
     add("split_dataset", "split_dataset", splitting, records, parts | facts)
     _in_process(write_tokenizer, folder / "tokenizer")
     add("tokenize_split", "tokenize_split", tokenizing,

@@ -439,6 +439,37 @@ def test_a_path_that_is_no_file_is_refused(config, path, tmp_path, monkeypatch):
     assert line.startswith("  - datasets.news.path: ") and len(line) < 2100
 
 
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("~/news.cvs", "there is no file '{home}/news.cvs' (did you mean 'news.csv'?)"),
+        ("~/none/*.csv", "no file matches '{home}/none/*.csv'"),
+        ("~/empty", "the folder '{home}/empty' holds no file that can be read (.csv, "),
+        (["~/news.csv", "~/other.csv"], "there is no file '{home}/other.csv'"),
+        (["~/news.csv", "~/a.txt"], "'{home}/a.txt' is a plain text and '{home}/news.csv' holds"),
+    ],
+)
+def test_a_source_without_a_file_is_refused(path, expected, config, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "empty").mkdir()
+    for name in ("news.csv", "a.txt", "empty/readme.md"):
+        (tmp_path / name).touch()
+    config["datasets"]["news"] = {"source": "file", "path": path}
+    with pytest.raises(UserError) as caught:
+        load_settings(config, tmp_path)
+    (line,) = str(caught.value).splitlines()[1:]
+    assert f"datasets.news.path: {expected.format(home=tmp_path)}" in line
+    config["datasets"]["news"]["path"] = "~/news.csv"
+    assert load_settings(config, tmp_path).datasets["news"].paths == [str(tmp_path / "news.csv")]
+
+
+@pytest.mark.parametrize("template", ["{title", "{}", "{title:>3}", "{title!r}", "{{title}}"])
+def test_a_template_that_cannot_be_filled_is_refused(template, config):
+    put(config, "datasets.news.columns", {"text": template, "label": "label"})
+    (line,) = refused(config)
+    assert line.startswith("datasets.news.columns.text: ") and "names of columns in braces" in line
+
+
 def test_what_is_quoted_is_cut_and_a_list_of_problems_too(config):
     config["datasets"]["news"]["name"] = "x" * 100_000
     for i in range(100):

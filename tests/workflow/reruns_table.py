@@ -659,10 +659,11 @@ SECTIONS["`datasets`"] = [
         {"max_words": put(datasets__news__chunks={"max_words": 50})},
     ),
     Row(
-        "`path`, or a sample's `name`: another file",
+        "`path`, or a sample's `name`: another file, or one more",
         ("fetch_dataset news", *NEWS),
         {
             "path": put(datasets__news__path="data/other.csv"),
+            "more": put(datasets__news__path=["data/news.csv", "data/other.csv"]),
             "sample": put(
                 datasets__news={
                     "source": "sample",
