@@ -101,7 +101,7 @@ def planned(seeds: int = 3, kind: str = "classify") -> tuple[Planned, PlanSettin
         model={"source": "local", "path": "m"},
         task=task_settings(kind, **keys),
         dataset={"source": "file", "path": "news.csv"},
-        **{"text": False, "path": None, "quantization": "none", "lora": {}, "training": {}},
+        **{"text": False, "paths": [], "quantization": "none", "lora": {}, "training": {}},
         files=dict.fromkeys(Files.model_fields, ""),
     )
     settings = PlanSettings(experiments=[one], hardware={}, confidence=0.95, family=2)

@@ -28,8 +28,8 @@ def chunk_text(
     Headings ("Letter 1", "CHAPTER IV. A Title", "Volume I", "Preface"; also "Chapter 1" whose
     second digit fell onto the next line) are taken out of the text and name the chapter, as
     "Letter 1", "Volume 1, Chapter 4" or "" before the first. Every other word stays, in order.
-    A chunk holds as many whole sentences as fit; line breaks inside a paragraph become spaces,
-    paragraphs are kept apart by a blank line. A sentence longer than max_words is cut at words.
+    A chunk holds as many whole sentences as fit, a longer one is cut at words; line breaks inside a
+    paragraph become spaces, and a blank line is between paragraphs.
 
     Returns a frame: row (int64, from 1), chapter, text, and OFFSETS. Its attrs are "source": the
     whole text in the same form, headings included, of which each chunk is source[start:end],
@@ -41,11 +41,10 @@ def chunk_text(
     headings: list[str] = []
     blocks: list[str] = []  # of the source: headings and paragraphs
     position = 0  # of the next block in it
+    chapter, split = "", 0
     chapters: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
-    split = 0
-    chapter = ""
     size = 0  # words of the open chunk, which is the last one; 0: none is open
 
     for part in _parts(paragraphs, documents):
@@ -73,15 +72,14 @@ def chunk_text(
                     at = end + 1
             blocks.append(" ".join(part))
         position += len(blocks[-1]) + len(PARAGRAPH_GAP)
-    source = PARAGRAPH_GAP.join(blocks)
-    frame = _frame(source, chapters, starts, ends)
-    frame.attrs = {"source": source, "headings": headings, "sentences_cut": split}
+    frame = _frame(PARAGRAPH_GAP.join(blocks), chapters, starts, ends)
+    frame.attrs |= {"headings": headings, "sentences_cut": split}
     return frame
 
 
 def _frame(source: str, chapters: list[str], starts: list[int], ends: list[int]) -> pd.DataFrame:
     texts = [source[start:end] for start, end in zip(starts, ends, strict=True)]
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "row": pd.Series(range(1, len(texts) + 1), dtype="int64"),
             "chapter": pd.Series(chapters, dtype="str"),
@@ -90,6 +88,8 @@ def _frame(source: str, chapters: list[str], starts: list[int], ends: list[int])
             OFFSETS[1]: pd.Series(ends, dtype="int64"),
         }
     )
+    frame.attrs["source"] = source
+    return frame
 
 
 # ---------------------------------------------------------------- headings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -58,14 +59,35 @@ def prepare(
         out_of = [(pd.concat([unread, rejected]), total + len(unread), "records")]
     else:
         out_of = [(unread, paragraphs, "paragraphs"), (rejected, total, "records")]
+        unread = unread.assign(field="paragraph")
     for left_out, number, unit in out_of:
         _check_share(left_out, number, unit, options.max_rejected, where, folder)
     cleaned = _cleaned(kept, kind, reading)
     if groups:
         cleaned[GROUP] = _groups(kept, groups, f"{where}.split.group")
     del records, kept
-    if kind.LABEL_FIELD:
-        _require_labels(cleaned[kind.LABEL_FIELD], kind.label_names(settings.records), where)
+    split, counts = _divided(cleaned, kind, settings)
+    counts |= {
+        "records": total,
+        "unread": count_codes(unread["code"]),
+        "rejected": count_codes(rejected["code"]),
+        "notes": [note] if note else [],
+    }
+    # Rows of a frame without any have no types of their own.
+    frames = [frame for frame in (unread, rejected, split.excluded) if len(frame)]
+    excluded = pd.concat(frames or [rejected], ignore_index=True)
+    excluded = excluded.sort_values("row", kind="stable")
+    return replace(split, excluded=excluded, counts=counts), counts
+
+
+def _divided(
+    cleaned: pd.DataFrame, kind: ModuleType, settings: SplitSettings
+) -> tuple[Split, dict[str, Any]]:
+    """The split of the usable records, and what is counted of it, leaks and classes included."""
+    where, options = f"tasks.{settings.task}", settings.split
+    names = kind.label_names(settings.records) if kind.LABEL_FIELD else []
+    if names:
+        _require_labels(cleaned[kind.LABEL_FIELD], names, where)
     split = split_records(
         cleaned,
         method=options.method,
@@ -75,35 +97,19 @@ def prepare(
         seed=options.seed,
         text_fields=kind.TEXT_FIELDS,
         label_field=kind.LABEL_FIELD,
-        group_field=GROUP if groups else None,
+        group_field=GROUP if GROUP in cleaned else None,
         near_duplicate_threshold=options.near_duplicates,
         where=f"{where}.split",
     )
     leaks = leakage(
         split.train, split.test, kind.TEXT_FIELDS, kind.PROMPT_FIELDS, kind.ANSWER_FIELDS
     )
-    parts = {name: getattr(split, name) for name in ("train", "validation", "test")}
-    classes = {}
-    if kind.LABEL_FIELD:
-        names = kind.label_names(settings.records)
-        classes = {"classes": count_classes(parts, kind.LABEL_FIELD, names)}
-        _require_two(classes["classes"]["train"], f"{where}.split")
-    counts = {
-        **split.counts,
-        **classes,
-        "leakage": leaks,
-        "records": total,
-        "unread": count_codes(unread["code"]),
-        "rejected": count_codes(rejected["code"]),
-        "notes": [note] if note else [],
-    }
-    if paragraphs is not None:
-        unread = unread.assign(field="paragraph")
-    # Rows of a frame without any have no types of their own.
-    frames = [frame for frame in (unread, rejected, split.excluded) if len(frame)]
-    excluded = pd.concat(frames or [rejected], ignore_index=True)
-    excluded = excluded.sort_values("row", kind="stable")
-    return Split(**parts, excluded=excluded, counts=counts), counts
+    counts = {**split.counts, "leakage": leaks}
+    if names:
+        parts = {name: getattr(split, name) for name in ("train", "validation", "test")}
+        counts["classes"] = count_classes(parts, kind.LABEL_FIELD, names)
+        _require_two(counts["classes"]["train"], f"{where}.split")
+    return split, counts
 
 
 def _cleaned(kept: pd.DataFrame, kind: ModuleType, settings: Section) -> pd.DataFrame:

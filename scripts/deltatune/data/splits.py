@@ -85,13 +85,12 @@ def split_records(
 
     records: `id` (or `row`, which is renamed), unique integers; the fields; for prose `chapter`.
     max_records: only so many, see `draw`. text_fields: what distinguishes two records.
-    near_duplicate_threshold: similarity at which a record is left out, see `near_duplicates`; None
-    keeps all. group_field: a text that all records of a group share, "" for a record by itself; the
-    frames have `records.GROUP_ID` in its place, a short name. where: path of the split in
-    config.yaml, such as "tasks.news.split", for messages. The others: see `assign`.
+    near_duplicate_threshold: see `near_duplicates`; None keeps all. group_field: a text that all
+    records of a group share, "" for one by itself; the frames have `records.GROUP_ID` in its place.
+    where: the split in config.yaml ("tasks.news.split"), for messages. The others: see `assign`.
 
-    All frames are in the order of id, training too: who trains must shuffle. Raises UserError
-    where no such split can be made, and names the setting to change.
+    All frames are in the order of id: who trains must shuffle. Raises UserError where no such split
+    can be made, and names the setting to change.
     """
     if near_duplicate_threshold is not None and not 0 < near_duplicate_threshold <= 1:
         raise UserError(f"{where}.near_duplicates: {near_duplicate_threshold} is not in (0, 1]")
@@ -100,19 +99,15 @@ def split_records(
     records = records.reset_index(drop=True)
     texts = comparable_texts(records, text_fields)
     if max_records is not None:
-        in_groups = records[group_field] if group_field else [""] * total
-        keys = [group or text for group, text in zip(in_groups, texts, strict=True)]
-        labels = records[label_field].tolist() if label_field else None
-        drawn = draw(keys, labels, method, max_records, seed)
-        records = records.iloc[drawn].reset_index(drop=True)
-        texts = [texts[i] for i in drawn]
+        drawn = _drawn(records, texts, group_field, label_field, method, max_records, seed)
+        records, texts = records.iloc[drawn].reset_index(drop=True), [texts[i] for i in drawn]
     # position -> reason, of all that is left out
     reasons = _repetitions(records, texts, text_fields[0], label_field)
     used = np.array([i for i in range(len(texts)) if i not in reasons], dtype=np.int64)
-    left = _describe(total, total - len(records), len(reasons))
     groups = records.pop(group_field).tolist() if group_field else [""] * len(records)
     divided = records[[name for name in (label_field, "chapter") if name in records]].iloc[used]
     keys = [groups[i] or texts[i] for i in used]
+    left = _describe(total, total - len(records), len(reasons))
     parts = assign(
         divided, keys, bool(group_field), label_field, method, validation, test, seed, where, left
     )
@@ -129,11 +124,24 @@ def split_records(
     }
     without = sum(not groups[i] for i in used) if group_field else None
     counts = {"records": total, "beyond_max_records": total - len(records)}
-    return Split(
-        **frames,
-        excluded=_lines(records, reasons),
-        counts=counts | _counts(frames, reasons, without),
-    )
+    counts |= _counts(frames, reasons, without)
+    return Split(**frames, excluded=_lines(records, reasons), counts=counts)
+
+
+def _drawn(
+    records: pd.DataFrame,
+    texts: list[str],
+    group_field: str | None,
+    label_field: str | None,
+    method: Method,
+    max_records: int,
+    seed: int,
+) -> list[int]:
+    """Positions of the records that `draw` takes; those of a group, or of one text, share a key."""
+    groups = records[group_field] if group_field else [""] * len(records)
+    keys = [group or text for group, text in zip(groups, texts, strict=True)]
+    labels = records[label_field].tolist() if label_field else None
+    return draw(keys, labels, method, max_records, seed)
 
 
 # ---------------------------------------------------------------- frames
