@@ -1,7 +1,7 @@
 """What every metric is: a function of sums of per-example sufficient statistics.
 
 A corpus figure such as BLEU or perplexity is not a mean over examples, but it is a function of
-a few sums over them. With that form one bootstrap and one permutation test serve every metric:
+a few sums over them. With that form one jackknife and one permutation test serve every metric:
 they re-weight rows of `statistics` and call `aggregate` once on all the resampled sums.
 """
 

@@ -62,7 +62,7 @@ def has_text(text: str) -> bool:
 
 
 def chrf_statistics(scorer: Any, answers: list[str], references: list[str]) -> list[list[int]]:
-    """Counts of n-grams of each pair, which a bootstrap needs: [answer, reference, both] * orders.
+    """Counts of n-grams of each pair, which resampling needs: [answer, reference, both] * orders.
 
     sacrebleu 2.6.0 has them in BLEU's scores but not in chrF's; only a method of its own gives
     them. No issue of it is known.
