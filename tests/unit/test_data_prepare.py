@@ -270,6 +270,28 @@ def test_the_same_value_reads_alike_however_a_format_writes_it(values, labels):
     assert counts["rejected"] == {} and labels_of(split)[:2] == ["true", "false"]
 
 
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        (("true", "false"), ["True", "False"]),
+        (("true", "false"), ["1", "0"]),
+        (("1", "0"), ["1.0", "0.0"]),
+    ],
+)
+def test_a_name_is_recognized_however_it_is_written(values, labels):
+    """Read as indices, true would be the second name."""
+    split, counts = split_of(labeled(*values), labels=labels)
+    assert labels_of(split)[:2] == labels and counts["notes"] == []
+
+
+def test_truth_values_as_indices_are_said():
+    split, counts = split_of(labeled("true", "false"), labels=["yes", "no"])
+    assert labels_of(split)[:2] == ["no", "yes"]
+    assert counts["notes"] == ["labels are read as indices: false is 'yes', true is 'no'"]
+    counts = split_of(labeled("1.0", "0.0"))[1]
+    assert counts["notes"] == ["labels are read as indices: 0 is 'World', 1 is 'Sports'"]
+
+
 # ---------------------------------------------------------------- classes
 
 NAMES = ["World", "Sports", "Weather", "Arts"]

@@ -1,6 +1,6 @@
 """Records as training, validation and test, without the same text on both sides.
 
-The order of work: the first `max_records`; repetitions out, of texts that are the same after NFKC,
+The order of work: `max_records` are drawn; repetitions out, of texts that are the same after NFKC,
 case folding and single spaces: duplicates but for the first, or, with another label, conflicting
 labels; the split; then records of validation and test out that nearly repeat a training record (and
 of test that nearly repeat one of validation). All of it is decided by the records, their order and

@@ -146,18 +146,31 @@ def read_labels(values: Iterable[str], settings: Records) -> tuple[Records, str 
     """
     known = {value.strip() for value in values}
     labels, note = settings.labels, None
+    own = {} if isinstance(labels, dict) else _as_names(labels)
     if isinstance(labels, dict):
         names = {str(value): name for value, name in labels.items()}
-    elif (known | set(map(_canonical, known))) & set(labels):
-        names = {name: name for name in labels}
-        if numbers := sorted(one for one in known - set(labels) if one.isdecimal()):
+    elif any(_named(value, own) for value in known):
+        names = own
+        numbers = sorted(one for one in known if one.isdecimal() and not _named(one, names))
+        if numbers:
             note = f"labels are read as names, so {', '.join(numbers[:3])} is no index"
     else:
         names = {str(number): name for number, name in enumerate(labels)}
-        if known & set(names):
-            note = f"labels are read as indices: 0 is '{labels[0]}', 1 is '{labels[1]}'"
+        if read := [value for value in known if _named(value, names)]:
+            are_truths = all(_canonical(value) in _TRUTHS for value in read)
+            first, second = _TRUTHS if are_truths else ("0", "1")
+            note = (
+                f"labels are read as indices: {first} is '{labels[0]}', {second} is '{labels[1]}'"
+            )
     mapping = {value: name for value in sorted(known) if (name := _named(value, names))}
     return settings.model_copy(update={"labels": names | mapping}), note
+
+
+def _as_names(labels: list[str]) -> dict[str, str]:
+    """Value in the data -> name: the names themselves, and as the readers write such values."""
+    return {name: name for name in labels} | {
+        plain: name for name in reversed(labels) if (plain := _canonical(name)) not in labels
+    }
 
 
 def _named(value: str, names: Mapping[str, str]) -> str | None:
@@ -166,9 +179,12 @@ def _named(value: str, names: Mapping[str, str]) -> str | None:
     return next((names[form] for form in forms if form in names), None)
 
 
+_TRUTHS = ("false", "true")
+
+
 def _canonical(value: str) -> str:
     """1.0 as 1, True as true."""
-    if value.casefold() in ("true", "false"):
+    if value.casefold() in _TRUTHS:
         return value.casefold()
     whole, point, zeros = value.partition(".")
     is_whole = point and not zeros.strip("0") and whole.removeprefix("-").isdecimal()
