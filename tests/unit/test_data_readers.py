@@ -8,6 +8,7 @@ import json
 import lzma
 import math
 import string
+import time
 import zipfile
 from collections import Counter
 from decimal import Decimal
@@ -21,6 +22,8 @@ from deltatune.core.errors import UserError
 from deltatune.core.text import excerpt
 from deltatune.data import formats
 from deltatune.data.readers import lines, parquet, read, writer
+from deltatune.data.readers.files import File
+from deltatune.data.readers.joined import Joined
 from deltatune.data.reasons import COLUMNS, Code
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -311,6 +314,21 @@ def test_of_columns_of_one_name_only_those_that_a_task_needs_matter(reader, fail
     assert reader(content, columns={}, used=USED)[1] == [{"row": 1, "text": "a", "label": "1"}]
 
 
+def test_parquet_columns_that_python_has_no_value_for(reader, tmp_path):
+    columns = {
+        "text": ["one", "two"],
+        "instant": pa.array([10**18, 5], pa.timestamp("us")),
+        "place": pa.array([1, 5], pa.timestamp("us", tz="No/Where")),
+        "wait": pa.array([9 * 10**17, 5], pa.duration("s")),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "d.parquet")
+    content = (tmp_path / "d.parquet").read_bytes()
+    counts, records, _ = reader(content, "d.parquet", {}, used=("text",))
+    assert [r["text"] for r in records] == ["one", "two"] and records[0]["instant"] is None
+    counts, records, _ = reader(content, "d.parquet", {"text": "instant"})
+    assert [r["row"] for r in records] == [2] and counts["reasons"] == {"wrong_type": 1}
+
+
 def test_parquet_text_that_is_not_utf8(reader, tmp_path):
     raw = pa.array([b"ok", b"\xff\xfe", None], pa.binary())
     text = pa.StringArray.from_buffers(3, *raw.buffers()[1:], raw.buffers()[0])
@@ -423,6 +441,14 @@ def test_json_in_every_shape_gives_the_same_records(shape, format, reader):
     assert records == [{"row": i, **row} for i, row in enumerate(TABLE, 1)] and rejects == []
 
 
+def test_a_column_of_objects_is_no_table_that_the_others_stand_beside(reader):
+    content = json.dumps({"q": ["one", "two"], "a": [{"text": "x"}, {"text": "y"}]})
+    _, records, _ = reader(content, "d.json", {"text": "q", "label": "a.text"})
+    assert [(r["text"], r["label"]) for r in records] == [("one", "x"), ("two", "y")]
+    _, records, _ = reader('{"errors": ["none"], "data": [{"text": "x"}]}', "d.json", {})
+    assert records == [{"row": 1, "text": "x"}]
+
+
 def test_of_a_broken_list_the_lines_that_are_right_are_read(reader):
     content = '[\n{"text": "a"},\n{"text": "b"\n{"text": "c"},\n]'
     _, records, rejects = reader(content, "d.jsonl", {})
@@ -473,6 +499,14 @@ def test_a_path_names_a_value_inside_a_column(reader, tmp_path):
     assert fields_of(reader, tmp_path, "{n.x.y}!") == ["deep!", None, None]
     # The longest name that is a column counts.
     assert reader("a.b,a\n1,2\n", columns={"text": "a.b"})[1] == [{"row": 1, "text": "1"}]
+
+
+def test_a_path_that_leads_nowhere_is_said(reader, tmp_path):
+    content = as_lines([{"text": "one", "meta": {"title": "t"}}])
+    columns = {"text": "text", "input": "meta.titel", "title": "meta.title"}
+    counts, records, _ = reader(content, "d.jsonl", columns)
+    assert records[0] == {"row": 1, "text": "one", "input": None, "title": "t"}
+    assert counts["notes"] == ["`input`: no record has a value there"]
 
 
 def test_a_list_is_joined_where_a_template_asks_for_it(reader, tmp_path):
@@ -635,6 +669,19 @@ def test_records_of_several_files_follow_each_other(tmp_path, reader):
     ]
 
 
+def test_many_files_take_no_longer_than_their_columns():
+    """In steps of the square of all columns these were 40 million, each several times over."""
+
+    class Wide:
+        def names(self):
+            return [f"column {number}" for number in range(20)]
+
+    begin = time.monotonic()
+    source = Joined([File(Path(f"d/{n}.jsonl"), "d") for n in range(1000)], lambda file: Wide())
+    assert source.names() == Wide().names() and source.notes == []
+    assert time.monotonic() - begin < 20
+
+
 def test_a_source_may_be_a_file_a_folder_a_pattern_or_several(tmp_path):
     for name in ("n.txt", "s/p10.csv", "s/p9.csv.gz", "s/x/p1.csv", "s/.hidden.csv", "s/note.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -670,10 +717,10 @@ SHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 
 
-def workbook(rows: str, date1904: bool = False) -> bytes:
-    """An xlsx file with one sheet of these rows, which are XML."""
+def workbook(rows: str, date1904: bool = False, more: str = "") -> bytes:
+    """An xlsx file with a sheet of these rows, which are XML, and more sheets behind it."""
     settings = f'<workbookPr date1904="{int(date1904)}"/>'
-    sheets = '<sheets><sheet name="a" sheetId="1" r:id="rId7"/></sheets>'
+    sheets = '<sheets><sheet name="a" sheetId="1" r:id="rId7"/>' + more + "</sheets>"
     styles = (
         '<numFmts><numFmt numFmtId="164" formatCode="yyyy\\-mm"/>'
         '<numFmt numFmtId="165" formatCode="0.0&quot; days&quot;"/></numFmts>'
@@ -715,6 +762,11 @@ def test_the_first_sheet_of_a_spreadsheet(reader):
         {"row": 2, "text": "0.25", "label": None, "column_3": None, "when": "2024-01-01 18:00:00"},
         {"row": 3, "text": "12", "label": "2", "column_3": None, "when": None},
     ]
+    assert "notes" not in counts or "sheet" not in str(counts["notes"])
+    header = HEADER.replace("<v>when</v>", "<v>2024</v>").replace('t="str"', 't="n"')
+    counts, records, _ = reader(workbook(header + rows, more='<sheet name="b"/>'), "d.xlsx", {})
+    assert "2024" in records[0]
+    assert "of d.xlsx the sheet 'a' is read, not the 1 behind it" in counts["notes"]
     # Beside other files, in an archive, and counted from 1904.
     content = archive({"a.xlsx": workbook(HEADER + rows, date1904=True), "b.csv": "text\nlast\n"})
     counts, records, _ = reader(content, "d.zip", {"text": "text", "when": "when"})

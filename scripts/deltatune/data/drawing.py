@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,17 +37,18 @@ def draw(
     generator = np.random.default_rng(seed)
     if labels is None:
         return np.sort(generator.choice(total, count, replace=False))
-    parts = []
-    for label, size in _shares(Counter(labels), count).items():
-        of_label = np.array([i for i, each in enumerate(labels) if each == label])
-        parts.append(generator.choice(of_label, size, replace=False))
+    positions: dict[Any, list[int]] = {}
+    for position, label in enumerate(labels):
+        positions.setdefault(label, []).append(position)
+    shares = _shares({label: len(part) for label, part in positions.items()}, count)
+    parts = [generator.choice(positions[label], n, replace=False) for label, n in shares.items()]
     return np.sort(np.concatenate(parts))
 
 
-def _shares(counts: Counter[Any], count: int) -> dict[Any, int]:
+def _shares(counts: Mapping[Any, int], count: int) -> dict[Any, int]:
     """How many of each class, in the order of their names: by largest remainders, then from the
     largest share to those below LEAST."""
-    total = counts.total()
+    total = sum(counts.values())
     names = sorted(counts, key=str)
     shares = {name: count * counts[name] // total for name in names}
     by_remainder = sorted(names, key=lambda name: -(count * counts[name] % total))

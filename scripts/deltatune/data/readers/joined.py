@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -22,6 +23,9 @@ class Joined:
         self.columns: dict[str, list[str]] = {}
         self.own_names: dict[str, dict[str, str]] = {}
         """For each file: column -> what the file calls it."""
+        self._names: list[str] = []
+        self._alike: dict[str, list[str]] = {}
+        """Name without regard to case -> the columns that are called so, in their order."""
         notes: list[str] = []
         for name, file in self.files.items():
             # Not kept: a list of JSON is in memory as a whole.
@@ -29,6 +33,7 @@ class Joined:
             own = source.names()
             columns = [self._known_as(column, own) for column in own]
             self.columns[name], self.own_names[name] = columns, dict(zip(columns, own, strict=True))
+            self._add(columns)
             notes += getattr(source, "notes", [])
         notes += self._lacking()
         self.notes = notes[:NOTES]
@@ -38,20 +43,22 @@ class Joined:
         """For the manifest: "files", the number of records of each."""
 
     def names(self) -> list[str]:
-        # A name that is twice in one of them stays twice.
-        names: list[str] = []
-        for columns in self.columns.values():
-            for name in dict.fromkeys(columns):
-                names += [name] * (columns.count(name) - names.count(name))
-        return names
+        return self._names
+
+    def _add(self, columns: Sequence[str]) -> None:
+        known = Counter(self._names)
+        for name, count in Counter(columns).items():
+            if name not in known:
+                self._alike.setdefault(name.casefold(), []).append(name)
+            # A name that is twice in one of them stays twice.
+            self._names += [name] * (count - known[name])
 
     def _known_as(self, column: str, own: Sequence[str]) -> str:
         """The name that a file before this one has for a column. own: all columns of this one."""
-        for name in dict.fromkeys(self.names()):
-            alike = [one for one in own if one.casefold() == name.casefold()]
-            if name not in own and alike == [column]:
-                return name
-        return column
+        if [one for one in own if one.casefold() == column.casefold()] != [column]:
+            return column
+        earlier = self._alike.get(column.casefold(), [])
+        return next((name for name in earlier if name not in own), column)
 
     def _lacking(self) -> list[str]:
         names = dict.fromkeys(self.names())

@@ -162,10 +162,11 @@ def _records(content: Any, text: str, path: File, where: str) -> list[Any]:
         if all(isinstance(value, dict) for value in values):
             return _of_table(content)
         lists = {key: value for key, value in content.items() if isinstance(value, list)}
+        are_columns = len(lists) == len(content) and len({len(value) for value in values}) == 1
         tables = [value for value in lists.values() if value and isinstance(value[0], dict)]
-        if len(tables) == 1:
+        if len(tables) == 1 and not (are_columns and min(len(lists), len(tables[0])) > 1):
             return tables[0]
-        if len(lists) == len(content) and len({len(value) for value in values}) == 1:
+        if are_columns:
             return [dict(zip(content, row, strict=True)) for row in zip(*values, strict=True)]
         if lists:
             hint = f" (the list may be the one under '{excerpt(next(iter(lists)), 40)}')"

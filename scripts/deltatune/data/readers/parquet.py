@@ -58,6 +58,20 @@ def _values(column: pa.Array) -> list[Any]:
         return [v if v is None else float(str(kind(v))) for v in column.to_pylist()]
     try:
         return column.to_pylist()
-    except UnicodeDecodeError:
-        raw = column.cast(pa.large_binary()).to_pylist()
-        return [v if v is None else v.decode("utf-8", errors="surrogateescape") for v in raw]
+    except (ValueError, OverflowError, pa.ArrowException):
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            raw = column.cast(pa.large_binary()).to_pylist()
+            return [v if v is None else v.decode("utf-8", errors="surrogateescape") for v in raw]
+        return [_value(scalar) for scalar in column]
+
+
+def _value(scalar: pa.Scalar) -> Any:
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError, pa.ArrowException):
+        return Unreadable()
+
+
+class Unreadable:
+    """In place of what Python has no value for, such as a date of the year 33,000: a column that no
+    task looks at may hold anything."""

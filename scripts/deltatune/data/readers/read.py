@@ -99,6 +99,8 @@ def read_rows(
     # Most fields are a column as it is.
     plans = [(f, wanted.index(f.columns[0]) if f.is_column else None) for f in mapping]
     types: dict[str, Counter[str]] = {}
+    # A path may lead nowhere, and a field without values may be one that a record can lack.
+    empty = {field.name: None for field, position in plans if position is None}
     with Writer(Path(write), Path(rejects), [field.name for field in mapping]) as out:
         for values in source.rows(wanted):
             if isinstance(values, Rejected):
@@ -108,6 +110,8 @@ def read_rows(
             for field, position in plans:
                 if position is None:
                     text = value = field.text(dict(zip(wanted, values, strict=True)))
+                    if text is not None:
+                        empty.pop(field.name, None)
                 else:
                     value = values[position]
                     text = as_text(value)
@@ -123,6 +127,7 @@ def read_rows(
                 out.keep(texts)
         facts = out.finish(named, where)
     notes = [*getattr(source, "notes", []), *_notes(mapping, types, looked_at)]
+    notes += [f"`{excerpt(name, 40)}`: no record has a value there" for name in empty]
     return facts | getattr(source, "facts", {}) | ({"notes": notes} if notes else {})
 
 

@@ -14,8 +14,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from deltatune.core.errors import UserError
+from deltatune.core.text import excerpt
 from deltatune.data.readers.base import Row
 from deltatune.data.readers.files import File
+from deltatune.data.readers.values import as_text
 
 _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _ID = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
@@ -32,10 +34,18 @@ class Spreadsheet:
 
     def __init__(self, path: File, where: str) -> None:
         self.path, self.where = path, where
+        self.notes: list[str] = []
 
     def names(self) -> list[str]:
+        with self._archive() as archive:
+            sheets = [excerpt(name, 40) for name in _sheet_names(archive)]
+        if len(sheets) > 1:
+            others = len(sheets) - 1
+            self.notes = [
+                f"of {self.path.name} the sheet '{sheets[0]}' is read, not the {others} behind it"
+            ]
         cells = next(self._rows(), {})
-        names = [str(cells.get(place) or "").strip() for place in range(max(cells, default=-1) + 1)]
+        names = [_name(cells.get(place)) for place in range(max(cells, default=-1) + 1)]
         return [name or f"column_{place}" for place, name in enumerate(names, 1)]
 
     def rows(self, wanted: list[str]) -> Iterator[Row]:
@@ -82,6 +92,17 @@ def _parsed(archive: zipfile.ZipFile, name: str) -> ElementTree.Element | None:
         return None
     with archive.open(name) as file:
         return ElementTree.parse(file).getroot()
+
+
+def _name(value: Any) -> str:
+    text = as_text(value)
+    return text.strip() if isinstance(text, str) else ""
+
+
+def _sheet_names(archive: zipfile.ZipFile) -> list[str]:
+    workbook = _parsed(archive, "xl/workbook.xml")
+    sheets = [] if workbook is None else workbook.findall(f"{_MAIN}sheets/{_MAIN}sheet")
+    return [sheet.get("name", "") for sheet in sheets]
 
 
 def _sheet(archive: zipfile.ZipFile) -> str:
