@@ -193,7 +193,7 @@ def measure(asked: argparse.Namespace, folder: Path, scratch: Path) -> dict:
         on_gpu=on_gpu,
         half=machine.dtype is not torch.float32,
     )
-    sizes = model_dimensions(config, lora.model_dump(), "benchmark")
+    sizes = model_dimensions(config, lora, "benchmark")
     planned = memory.estimate(sizes, setup)
     on_the_gpu = {}
     if on_gpu:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Iterable
 from functools import cache, reduce
 from operator import or_
 from pathlib import Path
@@ -65,11 +66,10 @@ def any_task() -> Any:
     return Annotated[union, Field(discriminator="kind")]
 
 
-@cache
-def fields_of_kinds() -> list[str]:
-    """The fields of records that a task of any kind looks at, sorted."""
-    kinds = [load_kind(kind) for kind in available_kinds()]
-    named = [(*kind.TEXT_FIELDS, kind.LABEL_FIELD, CHAPTER) for kind in kinds]
+def fields_of(kinds: Iterable[str]) -> list[str]:
+    """The fields of records that tasks of these kinds look at, sorted."""
+    modules = [load_kind(kind) for kind in kinds]
+    named = [(*kind.TEXT_FIELDS, kind.LABEL_FIELD, CHAPTER) for kind in modules]
     return sorted({field for fields in named for field in fields if field is not None})
 
 

@@ -12,7 +12,8 @@ from deltatune.fetch.dataset_settings import (
     SampleSource,
     UrlSource,
 )
-from deltatune.tasks.registry import fields_of_kinds
+from deltatune.tasks.base import TaskSettings
+from deltatune.tasks.registry import fields_of
 from deltatune.workflow import user_files
 from deltatune.workflow.selection import Wildcards
 from deltatune.workflow.stage_params import StageParams, source_of
@@ -37,12 +38,15 @@ class DataParams(StageParams):
             text=is_text,
             columns=chosen.columns,
             groups=[] if is_text or not chosen.columns else self._group_columns(name),
-            used=[] if is_text else fields_of_kinds(),
+            used=[] if is_text else fields_of(task.kind for task in self._tasks_on(name)),
         ).model_dump(mode="json")
+
+    def _tasks_on(self, dataset: str) -> list[TaskSettings]:
+        return [task for task in self._settings.tasks.values() if task.dataset == dataset]
 
     def _group_columns(self, dataset: str) -> list[str]:
         """The columns of a dataset that only `split.group` of its tasks asks for."""
-        tasks = [task for task in self._settings.tasks.values() if task.dataset == dataset]
+        tasks = self._tasks_on(dataset)
         columns = {column for task in tasks for column in group_columns(task.split.group)}
         return sorted(columns - set(self._settings.datasets[dataset].columns))
 
