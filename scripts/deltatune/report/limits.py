@@ -361,8 +361,6 @@ LIMITS = (
     ),
 )
 
-BY_ID = {limit.id: limit for limit in LIMITS}
-
 
 def shown(data: ReportData) -> list[Shown]:
     """The limits that hold, the heaviest first, each sentence once."""

@@ -158,10 +158,8 @@ def read_labels(values: Iterable[str], settings: Records) -> tuple[Records, str 
         names = {str(number): name for number, name in enumerate(labels)}
         if read := [value for value in known if _named(value, names)]:
             are_truths = all(_canonical(value) in _TRUTHS for value in read)
-            first, second = _TRUTHS if are_truths else ("0", "1")
-            note = (
-                f"labels are read as indices: {first} is '{labels[0]}', {second} is '{labels[1]}'"
-            )
+            zero, one = _TRUTHS if are_truths else ("0", "1")
+            note = f"labels are read as indices: {zero} is '{labels[0]}', {one} is '{labels[1]}'"
     mapping = {value: name for value in sorted(known) if (name := _named(value, names))}
     return settings.model_copy(update={"labels": names | mapping}), note
 
