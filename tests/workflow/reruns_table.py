@@ -616,7 +616,12 @@ SECTIONS["`tasks`"] = [
     Row(
         "`kind`",
         (
-            *("split_dataset talks", "tokenize_split talks *", *trained("talks")),
+            *(
+                "fetch_dataset talks",
+                "split_dataset talks",
+                "tokenize_split talks *",
+                *trained("talks"),
+            ),
             *(
                 f"{rule} test talks {system}"
                 for rule in ("score_text", "generate_answers", "compute_metrics")
@@ -624,6 +629,7 @@ SECTIONS["`tasks`"] = [
             ),
         ),
         {"prose": put(tasks__talks={"kind": "prose", "dataset": "talks"})},
+        "The dataset is read again, for the fields of that kind.",
     ),
     Row(
         "`labels`: their values in the data",
