@@ -18,6 +18,7 @@ from deltatune.tokens.prompts import Document
 from deltatune.tokens.shortening import shortened
 
 IGNORED = -100  # `ignore_index` of torch's cross entropy
+NO_PIECE = -1  # of padding
 NO_ROOM = "the prompt leaves no room for an answer"
 NO_TEXT = "the document is empty"
 _BATCH = 1000  # documents per call of the tokenizer
@@ -101,7 +102,8 @@ def encode(
 
 
 def pack(encoded: Encoded, max_length: int) -> dict[str, np.ndarray]:
-    """Pieces in rows of one length, at most max_length: input_ids, labels and position_ids.
+    """Pieces in rows of one length, at most max_length: input_ids, labels and position_ids, and
+    pieces, which is not saved with the rows: the number of each token's piece, -1 in the padding.
 
     int32 [rows, row_length] each. position_ids count from 0 in every piece, which keeps attention
     within it (see `shards.Collator`), and again in the padding, which is a document of its own: no
@@ -112,6 +114,7 @@ def pack(encoded: Encoded, max_length: int) -> dict[str, np.ndarray]:
         "input_ids": np.full((len(rows), length), encoded.pad_id, dtype=np.int32),
         "labels": np.full((len(rows), length), IGNORED, dtype=np.int32),
         "position_ids": np.zeros((len(rows), length), dtype=np.int32),
+        "pieces": np.full((len(rows), length), NO_PIECE, dtype=np.int32),
     }
     for row, pieces in enumerate(rows):
         start = 0
@@ -120,6 +123,7 @@ def pack(encoded: Encoded, max_length: int) -> dict[str, np.ndarray]:
             columns["input_ids"][row, start:stop] = encoded.ids[piece]
             columns["labels"][row, start:stop] = encoded.labels[piece]
             columns["position_ids"][row, start:stop] = np.arange(stop - start)
+            columns["pieces"][row, start:stop] = piece
             start = stop
         columns["position_ids"][row, start:] = np.arange(length - start)
     return columns

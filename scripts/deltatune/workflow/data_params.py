@@ -12,6 +12,7 @@ from deltatune.fetch.dataset_settings import (
     SampleSource,
     UrlSource,
 )
+from deltatune.preview.settings import Previewed, PreviewSettings
 from deltatune.tasks.registry import fields_of_kinds
 from deltatune.workflow import user_files
 from deltatune.workflow.selection import Wildcards
@@ -52,6 +53,21 @@ class DataParams(StageParams):
     def split_dataset(self, wildcards: Wildcards) -> dict:
         task = self._settings.tasks[wildcards.task]
         return split_settings(wildcards.task, task).model_dump(mode="json")
+
+    def print_preview(self, wildcards: Wildcards) -> dict:
+        tasks = [
+            Previewed(
+                task=task,
+                kind=self._selection.task_kind(task).TITLE,
+                model=model,
+                experiments=experiments,
+                max_length=self._settings.tasks[task].max_length,
+                rows=f"tokens/{task}/{model}/train",
+                tokenizer=f"models/{model}/model",
+            )
+            for (task, model), experiments in self._selection.read_by.items()
+        ]
+        return PreviewSettings(tasks=tasks).model_dump(mode="json")
 
     def tokenize_split(self, wildcards: Wildcards) -> dict:
         return self.tokens(wildcards.task).model_dump(mode="json")
