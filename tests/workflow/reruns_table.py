@@ -549,17 +549,20 @@ SECTIONS["`tasks`"] = [
         "Nothing is evaluated again.",
     ),
     Row(
-        "`prompt`",
+        "`prompt` and `chat` of `instruct`",
         (
             *("tokenize_split questions *", "generate_answers test questions *"),
             *("compute_metrics test questions *", *trained("answers"), *CROSS_TASK),
             *QUESTIONS_BASELINES,
         ),
-        {"alpaca": put(tasks__questions__prompt="alpaca")},
+        {
+            "alpaca": put(tasks__questions__prompt="alpaca"),
+            "chat": put(tasks__questions__chat__system="Be kind."),
+        },
         "The base is evaluated again too, but it was pre-trained without a prompt and is kept.",
     ),
     Row(
-        "`chat`",
+        "`system` and `thinking` of `chat`",
         (
             *(
                 "tokenize_split talks *",
@@ -568,7 +571,16 @@ SECTIONS["`tasks`"] = [
             ),
             *(*trained("talks"), *TALKS_BASELINES),
         ),
-        {"system": put(tasks__talks__chat__system="Be kind.")},
+        {
+            "system": put(tasks__talks__system="Be kind."),
+            "thinking": put(tasks__talks__thinking="drop"),
+        },
+    ),
+    Row(
+        "`learn` of `chat`",
+        TALKS,
+        {"last": put(tasks__talks__learn="last")},
+        "It decides which records have something to learn, and so the split.",
     ),
     Row(
         "`max_length`",
@@ -891,14 +903,14 @@ SECTIONS["Code, template, environments"] = [
         "Of bases only the GPTQ one is evaluated again: it is calibrated on packed rows.",
     ),
     Row(
-        "chat templates: `tokens/chat.py`",
+        "chat templates: `tokens/chat.py`, `tokens/conversation.py`, `tokens/turns.py`",
         (
             *("tokenize_split *", "quantize_model *", "train_adapter *", *MERGED),
             *("* tuned/*", "* base/tiny/gptq", "generate_answers *"),
             *("compute_metrics test questions *", "compute_metrics test talks *"),
             *("compare_systems *", "plot_*", *PAGE, *CROSS_TASK, *BASELINES),
         ),
-        {"chat": code("deltatune/tokens/chat.py")},
+        {name: code(f"deltatune/tokens/{name}.py") for name in ("chat", "conversation", "turns")},
         "No model is pre-trained again, and no base's likelihoods are computed again.",
     ),
     Row(

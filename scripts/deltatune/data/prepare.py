@@ -154,7 +154,7 @@ def _groups(kept: pd.DataFrame, fields: list[str], where: str) -> list[str]:
 
 def _require_fields(records: pd.DataFrame, kind: ModuleType, where: str) -> None:
     optional = set(kind.OPTIONAL_FIELDS)
-    needed = [*kind.TEXT_FIELDS, *([kind.LABEL_FIELD] if kind.LABEL_FIELD else [])]
+    needed = [*kind.FIELDS, *([kind.LABEL_FIELD] if kind.LABEL_FIELD else [])]
     absent = [field for field in needed if field not in records and field not in optional]
     if absent:
         fields = [

@@ -18,6 +18,10 @@ GROUP_ID = "group"
 where `split.group` is set."""
 CHAPTER = "chapter"
 """The field with the chapter of a text, "" for none; a record need not have it."""
+STRUCTURED = ("messages", "system", "tools")
+"""Fields of conversations, which are lists of objects in most sources: kept as text in JSON."""
+ALSO_CALLED = {"messages": "conversations"}
+"""Field -> the name that some sources have for it."""
 OFFSETS = ("source_start", "source_end")
 """The fields of a chunk: where in the source text it begins and ends, in characters."""
 PARAGRAPH_GAP = "\n\n"

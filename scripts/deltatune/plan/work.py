@@ -24,7 +24,8 @@ from deltatune.data.split_settings import Split
 from deltatune.models.batch import total_steps
 from deltatune.plan.settings import Planned
 from deltatune.tasks.base import TaskSettings, spread
-from deltatune.tasks.registry import load_kind
+from deltatune.tasks.registry import fields_of_kinds, load_kind
+from deltatune.tokens.prompts import document_length
 from deltatune.train.settings import Training
 
 CHARACTERS = 4
@@ -159,8 +160,8 @@ def _of_known(experiment: Planned, known: Mapping[str, Any]) -> tuple[int, float
     if not set(kind.TEXT_FIELDS) <= {*record, *kind.OPTIONAL_FIELDS}:
         return None
     used = min(count, task.split.max_records or count)
-    characters = _length(kind.document(record, kind.Prompts.part_of(task)))
-    return _training_records(used, task.split), characters, f"what is known of {name}"
+    length = document_length(kind.document(record, kind.Prompts.part_of(task)))
+    return _training_records(used, task.split), length, f"what is known of {name}"
 
 
 def _book(url: str) -> str:
@@ -187,7 +188,7 @@ def _source(experiment: Planned) -> pd.DataFrame:
             most, documents = dataset.chunks.max_words, frame.get("document")
             return chunking.chunk_text(frame["text"], most, documents)
         format = dataset.format if isinstance(dataset, FileDataset) else None
-        read.read_records(paths, format, dataset.columns, **files)
+        read.read_records(paths, format, dataset.columns, **files, used=fields_of_kinds())
         return pd.read_parquet(files["write"])
 
 
@@ -202,16 +203,8 @@ def _characters(records: pd.DataFrame, task: TaskSettings, clean: bool) -> float
             if kind.check(record, settings):
                 continue
             record = kind.clean(record, settings)
-        lengths.append(_length(kind.document(record, prompts)))
+        lengths.append(document_length(kind.document(record, prompts)))
     return sum(lengths) / max(1, len(lengths))
-
-
-def _length(document: Any) -> int:
-    """Characters of a document, whose prompt is text or a conversation."""
-    prompt = document.prompt
-    if not isinstance(prompt, str):
-        prompt = "".join(text for _, text in prompt)
-    return len(prompt) + len(document.completion)
 
 
 def _test_records(

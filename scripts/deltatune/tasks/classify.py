@@ -29,8 +29,9 @@ TITLE = "classification"
 OUTPUTS = "labels"
 UNIT = "examples"
 MAIN_METRIC = "accuracy"
-TEXT_FIELDS = ("text",)
+FIELDS = ("text",)
 OPTIONAL_FIELDS = ()
+TEXT_FIELDS = FIELDS
 PROMPT_FIELDS = ()
 ANSWER_FIELDS = ()
 LABEL_FIELD = "label"
@@ -200,6 +201,10 @@ def clean(record: Record, settings: Records) -> Record:
 def document(record: Record, settings: Prompts) -> Document:
     prompt, body = render_labels(settings.prompt, record["text"], settings.labels)
     return Document(prompt=prompt, completion=f" {record['label']}", body=body)
+
+
+def uses_chat_template(settings: Prompts) -> bool:
+    return False
 
 
 def clusters(test: pd.DataFrame) -> Clusters:

@@ -25,7 +25,7 @@ from deltatune.data.readers.json_objects import open_json
 from deltatune.data.readers.lines import paragraphs
 from deltatune.data.readers.parquet import Parquet
 from deltatune.data.readers.spreadsheet import Spreadsheet
-from deltatune.data.readers.values import as_text, converted
+from deltatune.data.readers.values import as_text
 from deltatune.data.readers.writer import Writer
 from deltatune.data.reasons import Reason
 from deltatune.data.records import GROUP
@@ -110,13 +110,13 @@ def read_rows(
                     text = value = field.text(dict(zip(wanted, values, strict=True)))
                 else:
                     value = values[position]
-                    text = as_text(value)
+                    text = field.of_value(value)
                 if isinstance(text, Reason):
                     if field.name in looked_at:
                         out.reject(replace(text, field=field.name), value)
                         break
                     text = None
-                elif position is not None and (kind := converted(value)):
+                elif position is not None and (kind := field.converted(value)):
                     types.setdefault(field.name, Counter())[kind] += 1
                 texts.append(text)
             else:
