@@ -35,6 +35,8 @@ with stage.stage(snakemake, cached=True) as terminal:
         terminal.say(
             f"tasks.{settings.task}.max_length ({settings.max_length}): in {split}, "
             f"{figures['truncated']} documents are truncated"
+            + f", by {figures['turns_left_out']} turns"
+            * (figures["turns_left_out"] > 0)
         )
     pieces.table(encoded, columns, ids).to_parquet(snakemake.output.pieces, index=False)
     hashes = hashing.write_hashes(folder, snakemake.output.hashes)

@@ -7,7 +7,6 @@ and all before it its prompt.
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -16,7 +15,7 @@ from deltatune.core.schema import Section
 from deltatune.data.reasons import Code, Reason
 from deltatune.tasks import answers as shared
 from deltatune.tasks.base import Clusters, Record, group_clusters, spread
-from deltatune.tokens.prompts import Conversation, Turn
+from deltatune.tokens.prompts import Conversation, Turn, split_reasoning
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +39,6 @@ _ROLES = {
     **dict.fromkeys(("tool", "function", "observation", "tool_response", "ipython"), "tool"),
 }
 _CALL = "function_call"  # of ShareGPT: a turn that is a call
-_THOUGHT = re.compile(r"\s*(?:<think>)?((?:(?!<think>).)*?)</think>\s*", re.DOTALL)
 
 
 class Records(Section):
@@ -176,8 +174,8 @@ def _of_assistant(given: dict[str, Any], content: str, is_call: bool) -> dict[st
         raise ValueError("tool_calls is no list")
     if is_call:
         calls, content = [_json(content, "a call")], ""
-    if not reasoning and (thought := _THOUGHT.match(content)):
-        reasoning, content = thought.group(1).strip(), content[thought.end() :]
+    if not reasoning:
+        reasoning, content = split_reasoning(content)
     calls = [_call(call) for call in calls]
     flags = (given.get(name) for name in ("weight", "train", "train_on_turn"))
     weight = next((flag for flag in flags if flag is not None), 1)

@@ -7,6 +7,7 @@ by name only. Text that stands in a record is never read as a template, whatever
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -77,6 +78,15 @@ class Document:
     completion: str
     body: Body | None = None
     """The part of the prompt that gives way where it is too long, see `shortening`."""
+
+
+_REASONING = re.compile(r"\s*<think>(.*?)(?:</think>\s*|\Z)", re.DOTALL)
+
+
+def split_reasoning(answer: str) -> tuple[str, str]:
+    """(reasoning, the rest) of what a thinking model writes; a block without an end is all."""
+    thought = _REASONING.match(answer)
+    return (thought.group(1).strip(), answer[thought.end() :]) if thought else ("", answer)
 
 
 def document_length(document: Document | Conversation) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deltatune.core.errors import UserError
-from deltatune.tokens.encode import IGNORED, NO_ROOM, NO_TEXT, Encoded
+from deltatune.tokens.encode import IGNORED, NO_ROOM, NO_TEXT, NO_TURN, Encoded
 
 MASKED = "all of its tokens are masked"
 NAMED = 10
@@ -57,7 +57,7 @@ def _listed(records: Sequence[Any]) -> str:
 
 
 def _advice(reason: str, task: str, split: str, max_length: int) -> str:
-    if reason == NO_ROOM:
+    if reason in (NO_ROOM, NO_TURN):
         return f"Raise tasks.{task}.max_length ({max_length}) to keep them."
     if reason == NO_TEXT:
         return f"They are in results/tasks/{task}/{split}.parquet."
