@@ -14,7 +14,7 @@ from deltatune.preview.rows import read, runs
 from deltatune.preview.settings import Previewed
 from deltatune.preview.tasks import TaskView
 from deltatune.preview.tokens import Token, tokens
-from deltatune.preview.words import visible
+from deltatune.preview.words import piece_title, visible
 from deltatune.tokens import pieces, supervision
 from deltatune.tokens.encode import IGNORED, NO_ROOM, Encoded, encode, pack, summary
 from deltatune.tokens.ids import text_ids
@@ -217,6 +217,18 @@ def test_the_terminal_marks_what_is_trained_on_without_color(encoded):
     inside = re.search(r"⟦(.*)⟧", shown[2])[1]
     assert inside.replace("¦", "") == "The Danube.⟨</s>⟩" and inside.count("¦") == int(shown[1]) - 1
     assert shown[2].replace("¦", "").startswith("    ⟨<s>⟩Name a river.↵\n    ⟦")
+
+
+def test_a_cut_is_told_by_its_place():
+    long = Document("She wrote three letters to her sister " * 9, " yes")
+    for overflow, document, place in (
+        ("shorten_prompt", long, "a part before its end is"),
+        ("truncate", Document("Who?", "The old bridge was closed " * 9), "its end is"),
+    ):
+        (row,) = view(encode([document], tiny.tokenizer(), 64, overflow), [1]).rows
+        assert piece_title(row.pieces[0]).endswith(f"{place} cut out by max_length")
+    (row,) = view(encode([Document("Who?", " I.")], tiny.tokenizer(), 64, "truncate"), [1]).rows
+    assert "cut" not in piece_title(row.pieces[0])
 
 
 def test_text_cannot_pass_for_marks_or_steer_the_terminal():

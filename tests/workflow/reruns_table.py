@@ -976,13 +976,13 @@ SECTIONS["Code, template, environments"] = [
         },
     ),
     Row(
-        "modules outside the rules: `config/`, `plan/`, `workflow/`, `ask/`",
+        "modules outside the rules: `config/`, `plan/`, `preview/`, `workflow/`, `ask/`",
         NOTHING,
         {
             name: code(f"deltatune/{name}.py")
             for name in (
                 *("config/load", "config/model", "workflow/params", "workflow/digest"),
-                *("plan/plan", "ask/session"),
+                *("plan/plan", "preview/tasks", "ask/session"),
             )
         },
     ),

@@ -45,5 +45,6 @@ def piece_title(piece: Piece) -> str:
     if piece.parts > 1:
         parts.append(f"split: part {piece.part} of {piece.parts}")
     if piece.truncated:
-        parts.append("cut to max_length")
+        place = "a part before its end is" if piece.has_end else "its end is"
+        parts.append(f"{place} cut out by max_length")
     return ", ".join(parts)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deltatune.core.errors import UserError
-from deltatune.tokens.encode import IGNORED, NO_ROOM, NO_TEXT, NO_TURN, Encoded
+from deltatune.tokens.encode import IGNORED, NO_ROOM, NO_TURN, Encoded
 
 MASKED = "all of its tokens are masked"
 NAMED = 10
@@ -38,7 +38,7 @@ def notice(
         f"{reason}: {_listed([records[n] for n in numbers])}"
         for reason, numbers in by_reason.items()
     )
-    advice = " ".join(_advice(reason, task, split, max_length) for reason in by_reason)
+    advice = " ".join(dict.fromkeys(_advice(r, task, split, max_length) for r in by_reason))
     if split == "train" and len(documents) == len(records):
         raise UserError(
             f"tasks.{task}: there is nothing to train on. Of none of the {len(records)} records of "
@@ -59,6 +59,4 @@ def _listed(records: Sequence[Any]) -> str:
 def _advice(reason: str, task: str, split: str, max_length: int) -> str:
     if reason in (NO_ROOM, NO_TURN):
         return f"Raise tasks.{task}.max_length ({max_length}) to keep them."
-    if reason == NO_TEXT:
-        return f"They are in results/tasks/{task}/{split}.parquet."
-    return f"Their answers are in results/tasks/{task}/{split}.parquet."
+    return f"Look at them in results/tasks/{task}/{split}.parquet."
