@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from deltatune.preview.rows import read, runs
 from deltatune.preview.settings import Previewed
 from deltatune.preview.tasks import TaskView
 from deltatune.preview.tokens import Token, tokens
-from deltatune.preview.words import piece_title, visible
+from deltatune.preview.words import CUTS, visible
+from deltatune.tasks.base import Overflow
 from deltatune.tokens import pieces, supervision
 from deltatune.tokens.encode import IGNORED, NO_ROOM, Encoded, encode, pack, summary
 from deltatune.tokens.ids import text_ids
@@ -137,7 +139,14 @@ def view(encoded: Encoded, records: list, max_length=64, **changed) -> TaskView:
     named = [{"record": records[n], "reason": reason} for n, reason in unsupervised.items()]
     figures = summary(encoded, columns) | {"unsupervised_records": named}
     settings = Previewed(
-        **{"task": "mine", "kind": "prose", "model": "tiny", "experiments": ["one"]} | changed,
+        **{
+            "task": "mine",
+            "kind": "prose",
+            "model": "tiny",
+            "experiments": ["one"],
+            "overflow": "split",
+        }
+        | changed,
         max_length=max_length,
         rows="tokens",
         tokenizer="model",
@@ -176,6 +185,9 @@ def test_records_without_a_loss_are_named_with_their_reason():
     assert f"{NO_ROOM}: records 12; {supervision.MASKED}: records 15" in notice
     assert "Raise tasks.mine.max_length (64)" in notice
     assert supervision.notice({}, [1, 2], "mine", "train", 64) is None
+    reasons = {n: f"refused: {n}" for n in range(5)}
+    refused = supervision.notice(reasons, [*range(9)], "mine", "train", 64)
+    assert refused.count("refused: ") == 3 and "; and 2 other reasons)" in refused
     many = supervision.notice(dict.fromkeys(range(12), NO_ROOM), [*range(13)], "a", "train", 64)
     assert "records 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more" in many
 
@@ -219,16 +231,13 @@ def test_the_terminal_marks_what_is_trained_on_without_color(encoded):
     assert shown[2].replace("¦", "").startswith("    ⟨<s>⟩Name a river.↵\n    ⟦")
 
 
-def test_a_cut_is_told_by_its_place():
+def test_a_cut_is_told_in_words():
     long = Document("She wrote three letters to her sister " * 9, " yes")
-    for overflow, document, place in (
-        ("shorten_prompt", long, "a part before its end is"),
-        ("truncate", Document("Who?", "The old bridge was closed " * 9), "its end is"),
-    ):
-        (row,) = view(encode([document], tiny.tokenizer(), 64, overflow), [1]).rows
-        assert piece_title(row.pieces[0]).endswith(f"{place} cut out by max_length")
-    (row,) = view(encode([Document("Who?", " I.")], tiny.tokenizer(), 64, "truncate"), [1]).rows
-    assert "cut" not in piece_title(row.pieces[0])
+    shown = view(encode([long], tiny.tokenizer(), 64, "shorten_prompt"), [1],
+                 overflow="shorten_prompt")  # fmt: skip
+    assert "of 64, a part of its prompt is left out (max_length)\n" in plain(shown)
+    assert "a part of its prompt is left out (max_length)</h4>" in page.render([shown], TEMPLATE)
+    assert set(CUTS) == set(get_args(Overflow))
 
 
 def test_text_cannot_pass_for_marks_or_steer_the_terminal():

@@ -47,12 +47,6 @@ class Piece:
     """Whether tokens are left out, since the document is longer than max_length."""
     runs: list[Run]
 
-    @property
-    def has_end(self) -> bool:
-        """Whether it ends in a special token, as each document does whose end is not cut off."""
-        last_run = self.runs[-1]
-        return (last_run.tail or last_run.head)[-1].special
-
 
 @dataclass(frozen=True)
 class Row:

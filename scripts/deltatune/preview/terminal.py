@@ -37,7 +37,10 @@ def lines(view: TaskView) -> Iterator[Painted]:
     for row in view.rows[:1]:
         yield f"  {row_title(row, view.figures['rows'])}\n", HEADING
         for piece in row.pieces[:PIECES]:
-            yield f"  - {piece_title(piece)}\n{_INDENT}", FAINT if piece.supervised else WARNING
+            yield (
+                f"  - {piece_title(piece, shown.overflow)}\n{_INDENT}",
+                FAINT if piece.supervised else WARNING,
+            )
             yield from _indented(painted for run in piece.runs for painted in _run(run))
             yield "\n", ""
         if len(row.pieces) > PIECES:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from deltatune.preview.rows import Piece, Row
 from deltatune.report.numbers import plural
+from deltatune.tasks.base import Overflow
 
+CUTS: dict[Overflow, str] = {
+    "truncate": "its end is cut off",
+    "split": "its end is cut off",  # of a prompted document: a text without a prompt is split
+    "shorten_prompt": "a part of its prompt is left out",
+    "leave_out_turns": "its last turns are left out",
+}
+"""What a document longer than max_length has lost."""
 LINE_END, TAB = "↵", "⇥"
 
 
@@ -34,7 +42,7 @@ def row_title(row: Row, rows: int) -> str:
     )
 
 
-def piece_title(piece: Piece) -> str:
+def piece_title(piece: Piece, overflow: Overflow) -> str:
     """Which record it is, what of it is trained on, and how it was cut."""
     first_token, last_token = piece.start + 1, piece.start + piece.length
     parts = [
@@ -45,6 +53,5 @@ def piece_title(piece: Piece) -> str:
     if piece.parts > 1:
         parts.append(f"split: part {piece.part} of {piece.parts}")
     if piece.truncated:
-        place = "a part before its end is" if piece.has_end else "its end is"
-        parts.append(f"{place} cut out by max_length")
+        parts.append(f"{CUTS[overflow]} (max_length)")
     return ", ".join(parts)

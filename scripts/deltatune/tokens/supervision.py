@@ -9,8 +9,8 @@ from deltatune.core.errors import UserError
 from deltatune.tokens.encode import IGNORED, NO_ROOM, NO_TURN, Encoded
 
 MASKED = "all of its tokens are masked"
-NAMED = 10
-"""So many records are named in a message; the manifest has all of them."""
+NAMED, REASONS = 10, 3
+"""So many records and reasons are named in a message; the manifest has all of them."""
 
 
 def unsupervised(encoded: Encoded) -> dict[int, str]:
@@ -35,9 +35,10 @@ def notice(
     for document, reason in documents.items():
         by_reason.setdefault(reason, []).append(document)
     named = "; ".join(
-        f"{reason}: {_listed([records[n] for n in numbers])}"
-        for reason, numbers in by_reason.items()
+        f"{reason}: {_listed([records[n] for n in by_reason[reason]])}"
+        for reason in [*by_reason][:REASONS]
     )
+    named += f"; and {len(by_reason) - REASONS} other reasons" if len(by_reason) > REASONS else ""
     advice = " ".join(dict.fromkeys(_advice(r, task, split, max_length) for r in by_reason))
     if split == "train" and len(documents) == len(records):
         raise UserError(

@@ -62,6 +62,7 @@ class DataParams(StageParams):
                 model=model,
                 experiments=experiments,
                 max_length=self._settings.tasks[task].max_length,
+                overflow=self._selection.task_kind(task).OVERFLOW,
                 rows=f"tokens/{task}/{model}/train",
                 tokenizer=f"models/{model}/model",
             )
