@@ -9,6 +9,7 @@ with stage.stage(snakemake) as terminal:
     import pyarrow.parquet as pq
     from deltatune.core import manifest
     from deltatune.data import classes, prepare
+    from deltatune.data.readers.writer import split_rows
     from deltatune.data.reasons import Code
     from deltatune.data.split_settings import SplitSettings
     from deltatune.tasks.base import few_clusters
@@ -27,10 +28,17 @@ with stage.stage(snakemake) as terminal:
     paragraphs = snakemake.input.get("paragraphs")
     if paragraphs:
         paragraphs = pq.ParquetFile(paragraphs).metadata.num_rows + len(unread)
-    folder = Path(snakemake.output.manifest).parent
-    split, counts = prepare.prepare(records, kind, settings, unread, paragraphs or None, folder)
-    for name in ("train", "validation", "test"):
-        getattr(split, name).to_parquet(snakemake.output[name], index=False)
+    split, counts = prepare.prepare(
+        records,
+        kind,
+        settings,
+        unread,
+        paragraphs or None,
+        folder=Path(snakemake.output.manifest).parent,
+        source_rows={} if path.suffix == ".csv" else split_rows(path),
+    )
+    for name, part in split.parts().items():
+        part.to_parquet(snakemake.output[name], index=False)
     split.excluded.to_csv(snakemake.output.excluded, index=False, lineterminator="\n")
     if len(split.excluded):
         terminal.say(

@@ -55,6 +55,21 @@ def test_the_files_of_the_split_alone_become_records(fetch, hub, repo):
     assert len(stored) == 1
 
 
+def test_splits_that_are_named_follow_each_other_and_know_their_name(fetch, hub, repo):
+    columns = {"text": "text"}
+    fetch.dataset(**asked(repo, split={"train": "train", "test": "test"}, columns=columns))
+    frame = records(fetch)
+    assert frame.columns.tolist() == ["row", "text", "split:"]
+    assert frame["split:"].tolist() == ["train"] * 3000 + ["test"] * 3
+    assert frame["row"].tolist() == list(range(1, 3004))
+    assert frame["text"].tolist()[-3:] == ["test 0", "test 1", "test 2"]
+    manifest = fetch.manifest("datasets")
+    assert manifest["splits"] == {"train": 3000, "test": 3}
+    assert len(manifest["files"]) == 2
+    output = fetch.dataset(fails=True, **asked(repo, split={"train": "train", "test": "tset"}))
+    assert "has no split 'tset' (did you mean 'test'?)" in output
+
+
 def test_configurations_and_types_are_those_that_the_repository_declares(fetch, hub, tmp_path):
     folder = tmp_path / "declared"
     folder.mkdir()

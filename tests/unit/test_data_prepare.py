@@ -385,7 +385,7 @@ def test_a_column_that_the_dataset_does_not_map_is_kept(tmp_path):
     with pytest.raises(UserError) as caught:
         read_records(path, None, columns, **out, groups=["authors"])
     assert str(caught.value).startswith(
-        "datasets.d: split.group of its task names 'authors', and "
+        "datasets.d: `split` of its task names 'authors', and "
         f"{path} has no column 'authors' (did you mean 'author'?); its columns are: "
     )
 

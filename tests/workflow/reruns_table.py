@@ -610,15 +610,21 @@ SECTIONS["`tasks`"] = [
         "The base is pre-trained on this split, so it is made again, and all that is tuned on it.",
     ),
     Row(
-        "`split.group`: a column that `columns` of the dataset does not have",
+        "`split.group`, `split.column`: a column that `columns` of the dataset does not have",
         ("fetch_dataset news", *NEWS),
-        {"title": put(tasks__news__split__group="title")},
+        {
+            "title": put(tasks__news__split__group="title"),
+            "column": put(tasks__news__split__column="title"),
+        },
         "The dataset is read again, with that column.",
     ),
     Row(
-        "`split.group`: a field of the task",
+        "`split.group`, `split.column`: a field of the task",
         NEWS,
-        {"text": put(tasks__news__split__group="text")},
+        {
+            "text": put(tasks__news__split__group="text"),
+            "label": put(tasks__news__split__column="label"),
+        },
     ),
     Row(
         "`dataset`",
@@ -676,6 +682,16 @@ SECTIONS["`datasets`"] = [
         {
             "path": put(datasets__news__path="data/other.csv"),
             "more": put(datasets__news__path=["data/news.csv", "data/other.csv"]),
+            **{
+                split: put_at(
+                    {
+                        "datasets.news.path": {},
+                        "datasets.news.path.train": "data/news.csv",
+                        f"datasets.news.path.{split}": "data/other.csv",
+                    }
+                )
+                for split in ("validation", "test")
+            },
             "sample": put(
                 datasets__news={
                     "source": "sample",
@@ -698,6 +714,12 @@ SECTIONS["`datasets`"] = [
             "id": put(datasets__talks__id="somebody/chats"),
             "config": put(datasets__talks__config="small"),
             "split": put(datasets__talks__split="test"),
+            "named": put_at(
+                {
+                    f"datasets.talks.split.{split}": split
+                    for split in ("train", "validation", "test")
+                }
+            ),
         },
     ),
     Row(

@@ -34,6 +34,7 @@ class Code(StrEnum):
     UNKNOWN_LABEL = "unknown_label"
     NOT_A_CONVERSATION = "not_a_conversation"
     NOTHING_LEARNED = "nothing_learned"
+    UNKNOWN_SPLIT = "unknown_split"
     # Beside the other records.
     DUPLICATE = "duplicate"
     CONFLICTING_LABEL = "conflicting_label"
@@ -65,6 +66,7 @@ _DETAILS = {
     Code.UNKNOWN_LABEL: " '{value}'{suggestion}",
     Code.NOT_A_CONVERSATION: " ({value})",
     Code.NOTHING_LEARNED: " ({value})",
+    Code.UNKNOWN_SPLIT: " '{value}'{suggestion}",
     Code.DUPLICATE: " of row {row}",
     Code.CONFLICTING_LABEL: " with row {row}",
     Code.NEAR_DUPLICATE: " of {split} row {row}",
@@ -76,6 +78,7 @@ _ADVICE = {
     '"{tags}"}`, and a path names a value inside an object, such as `columns: {text: meta.title}`.',
     Code.NOT_A_CONVERSATION: "Messages are a list of objects with `role` and `content`, or with "
     "`from` and `value`.",
+    Code.UNKNOWN_SPLIT: "The column of split.column names train, validation and test.",
     Code.WRONG_COLUMNS: "A text with separators in it has to stand in quotation marks.",
     Code.BAD_QUOTING: "A quotation mark that belongs to the text is doubled.",
 }
@@ -100,9 +103,9 @@ class Reason:
     field: str = ""
     """The field that is at fault; "" for the whole record."""
     value: str = ""
-    """The type or the label that it has, or what is wrong with it."""
+    """The type, the label or the split that it has, or what is wrong with it."""
     nearest: str | None = None
-    """The known label that was probably meant."""
+    """The known one that was probably meant."""
     split: str = ""
     row: int | None = None
     """The record that it repeats, and the split that it is in."""

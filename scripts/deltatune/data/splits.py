@@ -10,7 +10,7 @@ the seed alone.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +19,11 @@ import pandas as pd
 
 from deltatune.core.errors import UserError
 from deltatune.data.assignment import assign
-from deltatune.data.drawing import draw
+from deltatune.data.drawing import draw, draw_each
 from deltatune.data.duplicates import comparable_texts, near_duplicates, repeated
+from deltatune.data.given import assign_given
 from deltatune.data.reasons import COLUMNS, Code, Reason
-from deltatune.data.records import GROUP_ID, as_dicts
+from deltatune.data.records import GIVEN, GROUP_ID, SPLITS, as_dicts
 from deltatune.data.split_settings import Method
 
 
@@ -41,6 +42,10 @@ class Split:
     test: pd.DataFrame
     excluded: pd.DataFrame
     counts: dict[str, Any]
+
+    def parts(self) -> dict[str, pd.DataFrame]:
+        """Split -> its records."""
+        return {name: getattr(self, name) for name in SPLITS}
 
 
 def clean_records(
@@ -79,6 +84,7 @@ def split_records(
     label_field: str | None,
     near_duplicate_threshold: float | None,
     group_field: str | None = None,
+    named: Collection[str] = (),
     where: str = "split",
 ) -> Split:
     """Divide records into training, validation and test.
@@ -87,6 +93,8 @@ def split_records(
     max_records: only so many, see `draw`. text_fields: what distinguishes two records.
     near_duplicate_threshold: see `near_duplicates`; None keeps all. group_field: a text that all
     records of a group share, "" for one by itself; the frames have `records.GROUP_ID` in its place.
+    named: the splits that the source of the records names, which then have them in `records.GIVEN`;
+    of two equal texts the one in the earlier split is kept.
     where: the split in config.yaml ("tasks.news.split"), for messages. The others: see `assign`.
 
     All frames are in the order of id: who trains must shuffle. Raises UserError where no such split
@@ -97,20 +105,25 @@ def split_records(
     total = len(records)
     records = _in_order(records, [*text_fields, *([label_field] if label_field else [])])
     records = records.reset_index(drop=True)
+    given = records.pop(GIVEN).tolist() if named else None
     texts = comparable_texts(records, text_fields)
     if max_records is not None:
-        drawn = _drawn(records, texts, group_field, label_field, method, max_records, seed)
+        drawn = _drawn(records, texts, group_field, label_field, given, method, max_records, seed)
         records, texts = records.iloc[drawn].reset_index(drop=True), [texts[i] for i in drawn]
+        given = [given[i] for i in drawn] if given else None
     # position -> reason, of all that is left out
-    reasons = _repetitions(records, texts, text_fields[0], label_field)
+    reasons = _repetitions(records, texts, text_fields[0], label_field, given)
     used = np.array([i for i in range(len(texts)) if i not in reasons], dtype=np.int64)
     groups = records.pop(group_field).tolist() if group_field else [""] * len(records)
     divided = records[[name for name in (label_field, "chapter") if name in records]].iloc[used]
     keys = [groups[i] or texts[i] for i in used]
     left = _describe(total, total - len(records), len(reasons))
-    parts = assign(
-        divided, keys, bool(group_field), label_field, method, validation, test, seed, where, left
-    )
+    how = (label_field, method, validation, test, seed, where, left)
+    if given is None:
+        parts = assign(divided, keys, bool(group_field), *how)
+    else:
+        own = [groups[i] for i in used]
+        parts = assign_given(divided, [given[i] for i in used], named, keys, own, *how)
     train, *held_out = (used[np.sort(part)] for part in parts)
     if near_duplicate_threshold is not None:
         near = near_duplicates(texts, train, *held_out, near_duplicate_threshold)
@@ -120,7 +133,7 @@ def split_records(
         records[GROUP_ID] = _group_names(groups)
     frames = {
         name: records.iloc[part].reset_index(drop=True)
-        for name, part in zip(("train", "validation", "test"), (train, *held_out), strict=True)
+        for name, part in zip(SPLITS, (train, *held_out), strict=True)
     }
     without = sum(not groups[i] for i in used) if group_field else None
     counts = {"records": total, "beyond_max_records": total - len(records)}
@@ -133,6 +146,7 @@ def _drawn(
     texts: list[str],
     group_field: str | None,
     label_field: str | None,
+    given: list[str] | None,
     method: Method,
     max_records: int,
     seed: int,
@@ -141,6 +155,8 @@ def _drawn(
     groups = records[group_field] if group_field else [""] * len(records)
     keys = [group or text for group, text in zip(groups, texts, strict=True)]
     labels = records[label_field].tolist() if label_field else None
+    if given is not None:
+        return draw_each(given, keys, labels, method, max_records, seed)
     return draw(keys, labels, method, max_records, seed)
 
 
@@ -186,18 +202,32 @@ def _lines(records: pd.DataFrame, reasons: Mapping[int, Reason]) -> pd.DataFrame
 
 
 def _repetitions(
-    records: pd.DataFrame, texts: Sequence[str], text_field: str, label_field: str | None
+    records: pd.DataFrame,
+    texts: Sequence[str],
+    text_field: str,
+    label_field: str | None,
+    given: Sequence[str] | None,
 ) -> dict[int, Reason]:
-    """Position -> why it is left out, of each text that stood there before."""
+    """Position -> why it is left out, of each text that stood there before, or in an earlier of the
+    given splits."""
     ids = records["id"].tolist()
     labels = records[label_field].tolist() if label_field else None
     reasons = {}
-    for i, original in repeated(texts).items():
+    order = sorted(range(len(texts)), key=lambda i: SPLITS.index(given[i])) if given else None
+    for i, original in _repeated_in(texts, order).items():
         if labels is None or label_field is None or labels[i] == labels[original]:
             reasons[i] = Reason(Code.DUPLICATE, text_field, row=ids[original])
         else:
             reasons[i] = Reason(Code.CONFLICTING_LABEL, label_field, row=ids[original])
     return reasons
+
+
+def _repeated_in(texts: Sequence[str], order: Sequence[int] | None) -> dict[int, int]:
+    """`repeated`, where the texts come in another order. order: positions; None: as they are."""
+    if order is None:
+        return repeated(texts)
+    repeats = repeated([texts[i] for i in order])
+    return {order[i]: order[original] for i, original in repeats.items()}
 
 
 def _near_repetitions(

@@ -52,10 +52,13 @@ def stream_from_disk(builder: DatasetBuilder, split: str, files: list[Path]) -> 
     declares. `load_dataset_builder` refuses such files as `data_files` (seen in datasets 5.2.0)."""
     from datasets.data_files import DataFilesDict, DataFilesList
 
-    origin = builder.config.data_files[split].origin_metadata
-    local = DataFilesList([str(file) for file in files], origin)
+    declared = builder.config.data_files
+    local = DataFilesList([str(file) for file in files], declared[split].origin_metadata)
     builder.config.data_files = DataFilesDict({split: local})
-    return builder.as_streaming_dataset(split=split)
+    try:
+        return builder.as_streaming_dataset(split=split)
+    finally:
+        builder.config.data_files = declared
 
 
 def unreadable(error: Exception) -> tuple[str, str]:

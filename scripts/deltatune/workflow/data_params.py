@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deltatune.config.model import FileDataset
 from deltatune.config.stages import split_settings
 from deltatune.data.formats import below_shared_folder
 from deltatune.data.records import group_columns
@@ -37,15 +38,24 @@ class DataParams(StageParams):
             source=source_of(chosen, SampleSource, FileSource, HubSource, UrlSource),
             text=is_text,
             columns=chosen.columns,
-            groups=[] if is_text or not chosen.columns else self._group_columns(name),
+            groups=[] if is_text or not chosen.columns else self._split_columns(name),
+            given=self._given_files(name),
             used=[] if is_text else fields_of_kinds(),
         ).model_dump(mode="json")
 
-    def _group_columns(self, dataset: str) -> list[str]:
-        """The columns of a dataset that only `split.group` of its tasks asks for."""
-        tasks = [task for task in self._settings.tasks.values() if task.dataset == dataset]
-        columns = {column for task in tasks for column in group_columns(task.split.group)}
+    def _split_columns(self, dataset: str) -> list[str]:
+        """The columns of a dataset that only `split` of its tasks asks for."""
+        splits = [task.split for task in self._settings.tasks.values() if task.dataset == dataset]
+        columns = {column for split in splits for column in group_columns(split.group)}
+        columns |= {split.column for split in splits if split.column is not None}
         return sorted(columns - set(self._settings.datasets[dataset].columns))
+
+    def _given_files(self, dataset: str) -> dict[str, int]:
+        """How many files each split has that a dataset of files names."""
+        if not isinstance(self._settings.datasets[dataset], FileDataset):
+            return {}
+        files = self._paths.given_files(dataset)
+        return {split: len(named) for split, named in files.items() if split}
 
     def chunk_text(self, wildcards: Wildcards) -> dict:
         return self._settings.datasets[wildcards.dataset].chunks.model_dump(mode="json")

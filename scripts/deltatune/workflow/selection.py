@@ -183,5 +183,7 @@ class Selection:
         if isinstance(chosen, UrlDataset):
             return chosen.suffix in TEXT_SUFFIXES
         if isinstance(chosen, FileDataset):
-            return is_text(user_files.listed(*chosen.paths))
+            return is_text(
+                [f for paths in chosen.parts.values() for f in user_files.listed(*paths)]
+            )
         return is_text([SAMPLES[chosen.name]])

@@ -145,12 +145,12 @@ def of_groups(groups: Sequence[str], names: list[str], named: str, where: str) -
     for column in groups:
         if names.count(column) > 1:
             raise UserError(
-                f"{where}: split.group of its task names '{excerpt(column)}', and {named} has "
+                f"{where}: `split` of its task names '{excerpt(column)}', and {named} has "
                 f"{names.count(column)} columns of that name; give them names of their own"
             )
         if _place(column, names) is None:
             raise UserError(
-                f"{where}: split.group of its task names '{excerpt(column)}', and "
+                f"{where}: `split` of its task names '{excerpt(column)}', and "
                 f"{_no_column(column, names, named)}"
             )
     return [Field(f"{GROUP}{column}", (_place(column, names),)) for column in groups]

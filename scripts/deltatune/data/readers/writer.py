@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,17 @@ BUFFER = 64 * 2**20
 KEPT_NAME = "unusable.csv"
 """What rejects.csv is called where no record could be used: that one, an output of a stage that has
 failed, is removed."""
+
+
+SPLIT_ROWS = "split_rows"
+"""In the metadata of records.parquet: {split: number of records, unread ones included}."""
+
+
+def split_rows(records: Path) -> dict[str, int]:
+    """How many records each split of the source has, in their order; {} where it names none.
+    records: records.parquet."""
+    kept = (pq.read_metadata(records).metadata or {}).get(SPLIT_ROWS.encode())
+    return json.loads(kept) if kept else {}
 
 
 class Writer:
@@ -86,8 +99,13 @@ class Writer:
             self.parquet.write_table(pa.Table.from_arrays(arrays, schema=self.schema))
             self._clear()
 
-    def finish(self, named: str, where: str) -> dict[str, Any]:
+    def finish(
+        self, named: str, where: str, splits: Mapping[str, int] | None = None
+    ) -> dict[str, Any]:
+        """splits: the number of records of each split that the source names, in their order."""
         self._flush()
+        if splits:
+            self.parquet.add_key_value_metadata({SPLIT_ROWS: json.dumps(splits)})
         if self.row == 0:
             raise UserError(f"{where}: {named} holds no record")
         if self.kept == 0:
