@@ -11,11 +11,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from deltatune.tokens.answer_ids import answer_ids, prompt_ids
 from deltatune.tokens.chat import readable
 from deltatune.tokens.encode import encode, pack
-from deltatune.tokens.prompts import Document, conversation, render
+from deltatune.tokens.prompts import Conversation, Document, Turn, conversation, render
 from deltatune.tokens.tokenizer import load_tokenizer
 
 FOLDER = Path(sys.prefix) / "mistral-common"
@@ -45,6 +46,8 @@ TALKS = [
     (("user", "1 + 1?"), ("assistant", "2"), ("user", "2 + 2?"), ("assistant", "[4]"),
      ("user", "And\nso on?")),
 ]  # fmt: skip
+#: What comes before each answer in a conversation of several turns.
+ASKED = [TALKS[5][:1], TALKS[5][:3], TALKS[5]]
 ANSWERS = ["The Danube.", "42", "« Bonjour »\n\n- un\n- deux", "It ends with </s> or [/INST]."]
 ENCODER = """
 import json, sys
@@ -76,7 +79,7 @@ def encoder():
     """Ids by Mistral's own encoder: {version: of each of TALKS, "version answers": of ANSWERS}."""
     if not (FOLDER / "mistral_common").is_dir():
         pytest.skip("mistral-common is not there: see requirements-mistral-common.txt")
-    talks = [*TALKS, conversation("Name a river.", "Be kind.")]
+    talks = [*TALKS, *ASKED, conversation("Name a river.", "Be kind.")]
     done = subprocess.run(
         [sys.executable, "-c", ENCODER],
         input=json.dumps({"versions": list(FILES), "talks": talks, "answers": ANSWERS}),
@@ -131,6 +134,25 @@ def test_a_system_prompt_is_folded_in_as_mistral_folds_it(tokenizer, version, en
 def test_answers_have_the_ids_of_mistral_s_own_encoder(tokenizer, version, encoder):
     ids = answer_ids([TALKS[0]] * len(ANSWERS), ANSWERS, tokenizer)
     assert ids == encoder[f"{version} answers"]
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_several_turns_have_the_ids_and_the_mask_of_mistral_s_own_encoder(
+    tokenizer, version, encoder, answer
+):
+    talk = (*TALKS[5], ("assistant", answer))
+    turns = [Turn(role, text, learned=role == "assistant") for role, text in talk]
+    encoded = encode([Conversation(tuple(turns))], tokenizer, 512, "leave_out_turns")
+    asked = encoder[version][len(TALKS) : len(TALKS) + len(ASKED)]
+    answers = answer_ids([TALKS[0]] * 3, ["2", "[4]", answer], tokenizer)
+    assert answers[2] in encoder[f"{version} answers"]
+    assert encoded.ids[0].tolist() == [*asked[2], *answers[2]]
+    mask = np.zeros(len(encoded.ids[0]), dtype=bool)
+    for before, ids in zip(asked, answers, strict=True):
+        mask[len(before) : len(before) + len(ids)] = True
+    assert (encoded.labels[0] != -100).tolist() == mask.tolist()
+    (prompt,) = prompt_ids([Conversation(tuple(turns)).prompt], tokenizer)
+    assert prompt == asked[2]
 
 
 @pytest.mark.parametrize("prompt", [TALKS[0], ALPACA, "Prices fell.\n\nCategory:", ""])

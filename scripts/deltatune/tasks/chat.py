@@ -104,7 +104,7 @@ def _messages(record: Record, settings: Records) -> list[dict[str, Any]] | Reaso
     for number, message in enumerate(given, start=1):
         try:
             messages.append(_message(message))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             value = f"message {number}: {error}"
             return Reason(Code.NOT_A_CONVERSATION, "messages", value)
     if record.get("system") and not (messages and messages[0]["role"] == "system"):
@@ -113,7 +113,8 @@ def _messages(record: Record, settings: Records) -> list[dict[str, Any]] | Reaso
         messages.pop()
     if settings.learn == "last":
         for message in messages[:-1]:
-            message["learned"] = False
+            if "learned" in message:
+                message["learned"] = False
     return messages
 
 
@@ -162,7 +163,10 @@ def _message(given: Any) -> dict[str, Any]:
         message |= _of_assistant(given, content, is_call=named == _CALL)
     if "\0" in content:
         raise ValueError("a NUL byte")
-    json.dumps(message, ensure_ascii=False).encode()  # half a surrogate pair is no text
+    try:
+        json.dumps(message, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("half a surrogate pair, which is no text") from None
     return message
 
 

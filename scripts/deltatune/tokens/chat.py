@@ -128,9 +128,9 @@ def _fold_system_prompt(messages: Messages) -> Messages:
 def template_of(tokenizer: Any) -> str:
     if not tokenizer.chat_template:
         raise UserError(
-            f"The tokenizer {name(tokenizer)} has no chat template, which `chat` in the task "
-            "needs. Remove `chat`, for a prompt without a template, or choose a chat model (its "
-            "tokenizer_config.json has a chat_template)."
+            f"The tokenizer {name(tokenizer)} has no chat template, which conversations need. "
+            "Remove `chat` from an instruct task, for a prompt without a template, or choose a "
+            "chat model (its tokenizer_config.json has a chat_template)."
         )
     return tokenizer.get_chat_template()
 

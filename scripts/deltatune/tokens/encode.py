@@ -82,9 +82,7 @@ def encode(
     template refuses all conversations.
     """
     if overflow not in ("truncate", "shorten_prompt", "split", "leave_out_turns"):
-        raise ValueError(
-            f"overflow is truncate, shorten_prompt, split or leave_out_turns, not {overflow!r}"
-        )
+        raise ValueError(f"overflow is of no known way: {overflow!r}")
     if max_length < 3:
         raise UserError(f"max_length: {max_length} tokens cannot hold a document; use 3 or more.")
     bos = bos_ids(tokenizer)
