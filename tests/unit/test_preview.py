@@ -217,6 +217,13 @@ def test_what_cannot_be_seen_is_made_visible(text, shown):
     assert visible(text, "⟦") == shown
 
 
+def test_a_character_has_the_number_of_its_tokens():
+    document = Document("Name\n", "a🎉")
+    shown = view(encode([document], tiny.tokenizer(), 64, "truncate"), [1])
+    assert "⟦a¦🎉₄¦⟨</s>⟩⟧" in plain(shown)
+    assert '<span class="token">🎉₄</span>' in page.render([shown], TEMPLATE)
+
+
 def plain(view: TaskView) -> str:
     return "".join(text for text, _ in terminal.lines(view))
 

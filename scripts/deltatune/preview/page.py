@@ -13,7 +13,7 @@ import jinja2
 
 from deltatune.core.version import __version__
 from deltatune.preview.tasks import TaskView
-from deltatune.preview.words import piece_title, row_title, visible
+from deltatune.preview.words import piece_title, row_title, token_text, visible
 
 KEEP = 900
 """Tokens of a run that the page shows."""
@@ -28,6 +28,10 @@ def render(views: Iterable[TaskView], template: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"visible": visible, "piece_title": piece_title}
+    environment.filters |= {
+        "visible": visible,
+        "piece_title": piece_title,
+        "token_text": token_text,
+    }
     environment.globals |= {"version": __version__, "row_title": row_title}
     return environment.get_template(template.name).render(views=list(views)) + "\n"

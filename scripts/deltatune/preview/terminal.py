@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from deltatune.preview.rows import Run
 from deltatune.preview.tasks import TaskView
 from deltatune.preview.tokens import Token
-from deltatune.preview.words import piece_title, row_title, visible
+from deltatune.preview.words import piece_title, row_title, token_text
 
 Painted = tuple[str, str]
 """A text and the codes of its style, as `core.terminal` takes them."""
@@ -15,7 +15,8 @@ Painted = tuple[str, str]
 BETWEEN, OPEN, CLOSE, NAME_OPEN, NAME_CLOSE = "¦⟦⟧⟨⟩"
 LEGEND = (
     f"{OPEN}the loss is taken on this{CLOSE}, {NAME_OPEN}special token{NAME_CLOSE}, {BETWEEN} "
-    "between two tokens, ↵ line break, ⇥ tab, \\u00a0 what cannot be seen"
+    "between two tokens, é₂ one character of two tokens, ↵ line break, ⇥ tab, \\u00a0 what cannot "
+    "be seen"
 )
 PIECES = 3
 """Documents of a row that are shown; the page has all of them."""
@@ -62,7 +63,7 @@ def _tokens(tokens: Iterable[Token], supervised: bool) -> Iterator[Painted]:
     for place, token in enumerate(tokens):
         if place:
             yield BETWEEN, FAINT
-        text = visible(token.text, f"{BETWEEN}{OPEN}{CLOSE}{NAME_OPEN}{NAME_CLOSE}")
+        text = token_text(token, f"{BETWEEN}{OPEN}{CLOSE}{NAME_OPEN}{NAME_CLOSE}")
         if token.special:
             yield f"{NAME_OPEN}{text}{NAME_CLOSE}", SPECIAL
         else:

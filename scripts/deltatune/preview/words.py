@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deltatune.preview.rows import Piece, Row
+from deltatune.preview.tokens import Token
 from deltatune.report.numbers import plural
 from deltatune.tasks.base import Overflow
 
@@ -13,7 +14,14 @@ CUTS: dict[Overflow, str] = {
     "leave_out_turns": "its last turns are left out",
 }
 """What a document longer than max_length has lost."""
+_SMALL = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 LINE_END, TAB = "↵", "⇥"
+
+
+def token_text(token: Token, others: str = "") -> str:
+    """Its text as `visible` makes it, and in small digits how many tokens make it, if several."""
+    count = str(token.count).translate(_SMALL) if token.count > 1 else ""
+    return visible(token.text, others) + count
 
 
 def visible(text: str, others: str = "") -> str:
