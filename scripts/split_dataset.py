@@ -9,7 +9,7 @@ with stage.stage(snakemake) as terminal:
     import pyarrow.parquet as pq
     from deltatune.core import manifest
     from deltatune.data import classes, prepare
-    from deltatune.data.readers.writer import split_rows
+    from deltatune.data.readers.writer import about_source
     from deltatune.data.reasons import Code
     from deltatune.data.split_settings import SplitSettings
     from deltatune.tasks.base import few_clusters
@@ -20,8 +20,10 @@ with stage.stage(snakemake) as terminal:
     where = f"tasks.{settings.task}"
     path = Path(snakemake.input.records)
     if path.suffix == ".csv":
+        source = {}
         records = pd.read_csv(path, dtype={"chapter": str, "text": str}, keep_default_na=False)
     else:
+        source = about_source(path)
         records = pd.read_parquet(path)
     unread = pd.read_csv(snakemake.input.rejects, dtype=str, keep_default_na=False)
     unread["row"] = unread["row"].astype("int64")
@@ -35,7 +37,8 @@ with stage.stage(snakemake) as terminal:
         unread,
         paragraphs or None,
         folder=Path(snakemake.output.manifest).parent,
-        source_rows={} if path.suffix == ".csv" else split_rows(path),
+        source_rows=source.get("splits"),
+        class_names=source.get("classes", {}).get(kind.LABEL_FIELD, ()),
     )
     for name, part in split.parts().items():
         part.to_parquet(snakemake.output[name], index=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from deltatune.data.readers.writer import about_source
 from fetch_process import CANARY
 
 ID = "maker/set"
@@ -95,6 +96,10 @@ def test_configurations_and_types_are_those_that_the_repository_declares(fetch, 
         ["3", "Chips fell"],
         ["0", "Peace"],
     ]
+    # A task that lists other names, or these in another order, is read by them or refused.
+    names = {"label": ["War", "Sport", "Money", "Tech"]}
+    assert about_source(fetch.folder / "results/datasets/x/records.parquet")["classes"] == names
+    assert fetch.manifest("datasets")["classes"] == names
     fetch.dataset(**asked(repo, config="other"))
     assert records(fetch)["text"].tolist() == ["one", "two"]
     output = fetch.dataset(fails=True, **asked(repo))

@@ -8,7 +8,7 @@ from deltatune.core.errors import UserError
 from deltatune.data import given
 from deltatune.data.prepare import prepare
 from deltatune.data.readers.read import read_records
-from deltatune.data.readers.writer import split_rows
+from deltatune.data.readers.writer import about_source
 from deltatune.data.records import GIVEN, SPLITS
 from deltatune.tasks.registry import load_kind
 from hypothesis import given as drawn
@@ -223,10 +223,10 @@ def test_files_of_splits_follow_each_other_and_what_is_unread_is_known_by_its_sp
     out = {"write": tmp_path / "records.parquet", "rejects": tmp_path / "rejects.csv"}
     for columns in ({}, {"text": "text", "label": "label"}):
         facts = read_records(files, None, columns, **out, splits=["train", "train", "test"])
-        assert facts["splits"] == split_rows(out["write"]) == {"train": 41, "test": 22}
+        assert facts["splits"] == about_source(out["write"])["splits"] == {"train": 41, "test": 22}
     records = pd.read_parquet(out["write"])
     unread = pd.read_csv(out["rejects"], keep_default_na=False)
-    source = (unread, None, None, split_rows(out["write"]))
+    source = (unread, None, None, about_source(out["write"])["splits"])
     _, counts = split_of(records, source, column=None, max_rejected=0.1)
     assert counts["given"]["train"]["records"] == 41 and counts["given"]["train"]["unusable"] == 1
     assert counts["given"]["test"] == {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -34,6 +34,7 @@ def prepare(
     paragraphs: int | None = None,
     folder: Path | None = None,
     source_rows: Mapping[str, int] | None = None,
+    class_names: Sequence[str] = (),
 ) -> tuple[Split, dict[str, Any]]:
     """Clean and split the records of one task.
 
@@ -41,7 +42,8 @@ def prepare(
     the reader left out of the source; of a text these are paragraphs, and paragraphs is how many it
     has in all. folder: where the unusable records are listed (UNUSABLE) if there are too many.
     source_rows: of a source that names its splits, how many records each has, unread ones included,
-    in their order.
+    in their order. class_names: what the source calls the classes, in the order of the indices that
+    its records have; () where they have the names, or it has none.
 
     Returns (split, counts); `excluded` of the split has the unread and the unusable records too,
     and counts "unread", "rejected", "notes" (what was understood of labels and splits), "leakage"
@@ -60,7 +62,10 @@ def prepare(
     reading, notes = settings.records, []
     if kind.LABEL_FIELD:
         values = records[kind.LABEL_FIELD].dropna().unique()
-        reading, note = kind.read_labels(values, settings.records)
+        try:
+            reading, note = kind.read_labels(values, settings.records, class_names)
+        except ValueError as error:
+            raise UserError(f"{where}.labels: {error}") from None
         notes += [note] if note else []
     kept, rejected = clean_records(records, _check(kind, reading, given_field))
     if paragraphs is None:

@@ -104,6 +104,8 @@ class Records:
 
     def __init__(self, stream: Any, id: str, where: str) -> None:
         self.stream, self.id, self.where = stream, id, where
+        self.classes = upstream.class_names(stream)
+        """Column -> the names of the classes whose indices it has."""
 
     def names(self) -> list[str]:
         with self._readable():

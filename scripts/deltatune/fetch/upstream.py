@@ -61,6 +61,14 @@ def stream_from_disk(builder: DatasetBuilder, split: str, files: list[Path]) -> 
         builder.config.data_files = declared
 
 
+def class_names(stream: IterableDataset) -> dict[str, list[str]]:
+    """Column -> the names of its classes in the order of their indices, which the records have."""
+    from datasets import ClassLabel
+
+    features = stream.features or {}
+    return {name: one.names for name, one in features.items() if isinstance(one, ClassLabel)}
+
+
 def unreadable(error: Exception) -> tuple[str, str]:
     """(the setting at fault, the first sentence) of an error of datasets about a configuration that
     is unknown or was not named, or about a repository without data: it has no types for them."""

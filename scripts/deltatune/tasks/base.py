@@ -5,7 +5,7 @@ Modules here import nothing heavy: the Snakefile reads them at every call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from pydantic import Field
@@ -183,9 +183,13 @@ class LabelKind(TaskKind, Protocol):
     """A kind whose outputs are "labels": the likelihood of each label after a prompt. Its `Prompts`
     have `labels`, the names of the classes."""
 
-    def read_labels(self, values: Iterable[str], settings: Section) -> tuple[Section, str | None]:
+    def read_labels(
+        self, values: Iterable[str], settings: Section, source_names: Sequence[str] = ()
+    ) -> tuple[Section, str | None]:
         """The settings of the records by which the labels of these are read, and what was
-        understood of them; values: those of all records."""
+        understood of them; values: those of all records; source_names: what their source calls the
+        classes, in the order of the indices. Raises ValueError where these say that an index is
+        another class."""
 
     def label_names(self, settings: Section) -> list[str]:
         """The names of the classes in their order, each once. settings: `Records`."""

@@ -99,6 +99,8 @@ class Splits:
 
     def __init__(self, splits: Mapping[str, Source]) -> None:
         self.splits = splits
+        self.classes = {c: n for s in splits.values() for c, n in getattr(s, "classes", {}).items()}
+        """Column -> the names of the classes whose indices it has."""
         self.facts: dict[str, Any] = {"splits": dict.fromkeys(splits, 0)}
         """For the manifest: "splits", the number of records of each."""
 

@@ -101,7 +101,8 @@ def read_rows(
 ) -> dict[str, Any]:
     """Stream records into Parquet. named: what messages call the source; all else as above.
 
-    A source that names splits has a true `splits`, and in its `facts` the records of each.
+    A source that names splits has a true `splits`, and in its `facts` the records of each; one that
+    knows the names of classes whose indices stand in its columns has them in `classes`.
     """
     names = source.names()
     mapping = fields.mapped(columns, names, named, where, used)
@@ -136,7 +137,11 @@ def read_rows(
             else:
                 out.keep(texts)
         own = getattr(source, "facts", {})
-        facts = out.finish(named, where, own.get("splits"))
+        known = getattr(source, "classes", {})
+        classes = {f.name: known[f.columns[0]] for f, _ in plans if _is_of(f, known)}
+        about = {"splits": own.get("splits", {}), "classes": classes}
+        facts = out.finish(named, where, {key: part for key, part in about.items() if part})
+    own = own | ({"classes": classes} if classes else {})
     notes = [*getattr(source, "notes", []), *_notes(mapping, types, looked_at)]
     return facts | own | ({"notes": notes} if notes else {})
 
@@ -170,6 +175,10 @@ def read_text(
             rows |= {name: out.row - before for name in document}
         facts = out.finish(str(files[0]) if len(files) == 1 else f"{len(files)} files", where)
     return facts | ({"files": rows} if documents else {})
+
+
+def _is_of(field: fields.Field, columns: Collection[str]) -> bool:
+    return field.is_column and field.columns[0] in columns
 
 
 def _notes(

@@ -26,15 +26,16 @@ KEPT_NAME = "unusable.csv"
 failed, is removed."""
 
 
-SPLIT_ROWS = "split_rows"
-"""In the metadata of records.parquet: {split: number of records, unread ones included}."""
+SOURCE = "source"
+"""In the metadata of records.parquet: what its source says of all records, see `about_source`."""
 
 
-def split_rows(records: Path) -> dict[str, int]:
-    """How many records each split of the source has, in their order; {} where it names none.
-    records: records.parquet."""
-    kept = (pq.read_metadata(records).metadata or {}).get(SPLIT_ROWS.encode())
-    return json.loads(kept) if kept else {}
+def about_source(records: Path) -> dict[str, dict[str, Any]]:
+    """What is known of the source of records.parquet: {"splits": {split that it names: number of
+    its records, unread ones included}, in their order, "classes": {field: the names of its classes,
+    whose indices the records have}}, each {} where there are none."""
+    kept = (pq.read_metadata(records).metadata or {}).get(SOURCE.encode())
+    return {"splits": {}, "classes": {}} | (json.loads(kept) if kept else {})
 
 
 class Writer:
@@ -100,12 +101,12 @@ class Writer:
             self._clear()
 
     def finish(
-        self, named: str, where: str, splits: Mapping[str, int] | None = None
+        self, named: str, where: str, about: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """splits: the number of records of each split that the source names, in their order."""
+        """about: what the source says of all records, see `about_source`."""
         self._flush()
-        if splits:
-            self.parquet.add_key_value_metadata({SPLIT_ROWS: json.dumps(splits)})
+        if about:
+            self.parquet.add_key_value_metadata({SOURCE: json.dumps(about)})
         if self.row == 0:
             raise UserError(f"{where}: {named} holds no record")
         if self.kept == 0:
