@@ -42,8 +42,8 @@ def notice(
     advice = " ".join(dict.fromkeys(_advice(r, task, split, max_length) for r in by_reason))
     if split == "train" and len(documents) == len(records):
         raise UserError(
-            f"tasks.{task}: there is nothing to train on. Of none of the {len(records)} records of "
-            f"the training split a token has a label ({named}). {advice}"
+            f"tasks.{task}: there is nothing to train on: no token of the {len(records)} records "
+            f"of the training split has a label ({named}). {advice}"
         )
     return (
         f"tasks.{task}: nothing is trained on in {len(documents)} of {len(records)} records of "
