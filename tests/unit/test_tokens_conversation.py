@@ -341,3 +341,70 @@ def test_text_behind_a_turn_is_the_same_in_a_batch():
     for number, talk in enumerate(talks):
         alone = encode([talk], tokenizer, 500, "leave_out_turns")
         assert batch.ids[number].tolist() == alone.ids[0].tolist()
+
+
+QUESTION = "{{ '<|im_start|>' ~ m.role ~ '\n' ~ m.content ~ '<|im_end|>\n' }}"
+ASKS = "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+FOUR = [user("Q"), assistant("<think>t</think>A"), user("R"), assistant("<think>u</think>B")]
+IN_CHATML = (
+    "<|im_start|>user\nQ<|im_end|>\n<|im_start|>assistant\n「<think>\nt\n</think>\n\nA<|im_end|>」\n"
+    "<|im_start|>user\nR<|im_end|>\n<|im_start|>assistant\n「<think>\nu\n</think>\n\nB<|im_end|>」"
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        # A loop over numbers, a macro, marks of what is generated.
+        (
+            "{% for i in range(messages | length) %}{% set m = messages[i] %}"
+            f"{QUESTION}{{% endfor %}}{ASKS}",
+            IN_CHATML,
+        ),
+        (
+            f"{{% macro turn(m) %}}{QUESTION}{{% endmacro %}}{{% for m in messages %}}"
+            f"{{{{ turn(m) }}}}{{% endfor %}}{ASKS}",
+            IN_CHATML,
+        ),
+        (
+            "{% for m in messages %}{{ '<|im_start|>' ~ m.role ~ '\n' }}{% if m.role == 'user' %}"
+            "{{ m.content ~ '<|im_end|>\n' }}{% else %}{% generation %}{{ m.content ~ "
+            "'<|im_end|>' }}{% endgeneration %}{{ '\n' }}{% endif %}{% endfor %}" + ASKS,
+            IN_CHATML,
+        ),
+        # As DeepSeek's: asks for a thought, and keeps none.
+        (
+            "{{ bos_token }}{% for m in messages %}{{ '<|im_start|>' ~ m.role[0] }}"
+            "{{ m.content.split('</think>')[-1].strip() }}{{ '<|im_end|>' }}{% endfor %}"
+            "{% if add_generation_prompt %}{{ '<|im_start|>a<think>\n' }}{% endif %}",
+            "<|im_start|>uQ<|im_end|><|im_start|>a「A<|im_end|>」"
+            "<|im_start|>uR<|im_end|><|im_start|>a「B<|im_end|>」",
+        ),
+        # As later ones of Qwen: the thought is opened where it is asked for.
+        (
+            QWEN3.replace("assistant\\n' }}{%- endif", "assistant\\n<think>\\n' }}{%- endif"),
+            "<|im_start|>user\nQ<|im_end|>\n<|im_start|>assistant\n「A<|im_end|>」\n<|im_start|>user"
+            "\nR<|im_end|>\n<|im_start|>assistant\n<think>\n「u\n</think>\n\nB<|im_end|>」",
+        ),
+        # The end of the text alone is a special token.
+        (
+            "{% for m in messages %}{{ ('Q: ' if m.role == 'user' else 'A: ') ~ m.content }}"
+            "{% if not loop.last %}{{ '\n' }}{% endif %}{% endfor %}"
+            "{{ '\nA:' if add_generation_prompt else eos_token }}",
+            "Q: Q\nA:「 <think>\nt\n</think>\n\nA」\nQ: R\nA:「 <think>\nu\n</think>\n\nB</s>」",
+        ),
+    ],
+)
+def test_templates_of_other_forms(template, expected):
+    tokenizer = copy.deepcopy(TOKENIZERS["chatml"])
+    tokenizer.chat_template = template
+    talk = document(FOUR)
+    assert learned(talk, tokenizer) == expected
+    ids = encode([talk], tokenizer, 500, "leave_out_turns").ids[0].tolist()
+    (prompt,) = prompt_ids([talk.prompt], tokenizer)
+    assert ids[: len(prompt)] == prompt
+    assert (
+        expected.replace("「", "")
+        .replace("」", "")
+        .startswith(readable(talk.prompt, tokenizer).removeprefix("<s>"))
+    )

@@ -77,7 +77,14 @@ def beginning(tokenizer: Any) -> str:
 def _beginning(tokenizer: Any, template: str) -> str:
     question = [("user", _PROBE)]
     asked, plain = _render(question, tokenizer), _render(question, tokenizer, answer=True)
-    return asked.removeprefix(plain) if asked.startswith(plain) else ""
+    alike = next((i for i, (a, b) in enumerate(zip(asked, plain, strict=False)) if a != b), None)
+    common = min(len(asked), len(plain)) if alike is None else alike
+    # Two special tokens that differ may begin alike.
+    for text in (asked, plain):
+        pieces = stretches(text, tokenizer, special_ids(tokenizer))
+        inside = (start for start, end, id_ in pieces if id_ is not None and start < common < end)
+        common = next(inside, common)
+    return asked[common:]
 
 
 def variables(tokenizer: Any) -> dict[str, Any]:

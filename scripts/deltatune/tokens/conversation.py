@@ -14,7 +14,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import takewhile
 from typing import Any, NamedTuple
 
 from deltatune.core.errors import UserError
@@ -23,7 +22,12 @@ from deltatune.tokens.ids import bos_ids, continuation_ids, eos_id, ids_after_sp
 from deltatune.tokens.prompts import Conversation, Turn
 
 _REASONING_ENDS = re.compile(r"\s*</think>\s*")
+_THOUGHT_BEGINS = re.compile(r"<think>\s*$")
 _PROBE = "This is a thought."
+_THINKING = [
+    {"role": "user", "content": "Why?"},
+    {"role": "assistant", "content": "So.", "reasoning_content": _PROBE},
+]
 
 
 class Refused(Exception):
@@ -206,14 +210,25 @@ def _first_special(text: str, tokenizer: Any) -> tuple[int | None, int]:
 
 def _asked(turn: str, tokenizer: Any) -> int:
     """How many characters of a turn the template writes before the answer."""
+    beginning = chat.beginning(tokenizer).lstrip()
+    blank = len(turn) - len(turn.lstrip()) if beginning else 0
+    # Where an answer begins with a thought, turns that are past may have none.
+    for written in (beginning, _THOUGHT_BEGINS.sub("", beginning)):
+        if turn.startswith(written, blank):
+            return blank + len(written)
+    return 0
+
+
+@lru_cache(maxsize=8)
+def _only_asked(tokenizer: Any, template: str) -> str:
+    """The end of what the template writes where an answer is asked for that no turn has."""
     beginning = chat.beginning(tokenizer)
-    blank = len(turn) - len(turn.lstrip()) if beginning and not beginning[0].isspace() else 0
-    pairs = zip(turn[blank:], beginning, strict=False)
-    alike = "".join(takewhile(bool, (a if a == b else "" for a, b in pairs)))
-    if alike == beginning:
-        return blank + len(alike)
-    # Such as where the beginning of an answer has a thought in it that is not in the turn.
-    return blank + _last_special(alike, tokenizer)[1]
+    text, regions, _ = turns.render(_THINKING, _variables(tokenizer), template)
+    if regions[1] is None:
+        return ""
+    written = text[slice(*regions[1])].lstrip()
+    known = written.startswith(beginning.lstrip())
+    return "" if known else beginning[len(_THOUGHT_BEGINS.sub("", beginning)) :]
 
 
 # ---------------------------------------------------------------- the template
@@ -238,10 +253,8 @@ def _rendered(
         )
         for turn in sequence
     ]
-    variables = {
-        **chat.variables(tokenizer),
+    variables = _variables(tokenizer) | {
         "tools": tools,
-        "documents": None,
         "add_generation_prompt": conversation.is_prompt,
     }
     try:
@@ -250,8 +263,9 @@ def _rendered(
         raise Refused(str(error)) from None
     except Exception as error:  # the template is a program that comes with the model
         raise Refused(str(error)) from None
-    if conversation.is_prompt and not conversation.thinks:
-        text += chat.ending(tokenizer).opening
+    if conversation.is_prompt:
+        text = text.removesuffix(_only_asked(tokenizer, template))
+        text += "" if conversation.thinks else chat.ending(tokenizer).opening
     return text, [None, *regions] if folds else regions, reasoned
 
 
@@ -297,13 +311,14 @@ def _folded(sequence: tuple[Turn, ...]) -> tuple[Turn, ...]:
 @lru_cache(maxsize=8)
 def _reads_reasoning(tokenizer: Any, template: str) -> bool:
     """Whether the template writes the `reasoning_content` of a message."""
-    messages = [
-        {"role": "user", "content": "Why?"},
-        {"role": "assistant", "content": "So.", "reasoning_content": _PROBE},
-    ]
-    variables = {"tools": None, "documents": None, "add_generation_prompt": False}
     try:
-        text, _, _ = turns.render(messages, chat.variables(tokenizer) | variables, template)
+        text, _, _ = turns.render(_THINKING, _variables(tokenizer), template)
     except Exception:  # the template is a program that comes with the model
         return False
     return _PROBE in text
+
+
+def _variables(tokenizer: Any) -> dict[str, Any]:
+    """What a template sees of a conversation without tools."""
+    missing = {"tools": None, "documents": None, "add_generation_prompt": False}
+    return chat.variables(tokenizer) | missing

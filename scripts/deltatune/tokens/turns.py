@@ -66,7 +66,24 @@ def render(
                     raise Unmarked("it writes a message twice")
                 regions[number] = start, place
         current = (int(name[1:]), place) if name[0] == "b" else None
+    if not any(regions):
+        regions = _by_length(text, messages, lambda part: plain.render(variables | part))
     return text, regions, reasoned
+
+
+def _by_length(
+    text: str, messages: Sequence[dict[str, Any]], write: Callable[[dict[str, Any]], str]
+) -> list[Region | None]:
+    """The same of a template that loops over numbers: a message is what the text of those before it
+    lacks. write: the text, of what differs from all messages."""
+    places = [0]
+    for count in range(1, len(messages)):
+        part = {"messages": messages[:count], "add_generation_prompt": False}
+        before = _without_marks(write(part))[0]
+        if not text.startswith(before):
+            raise Unmarked("it does not show where a message begins")
+        places.append(len(before))
+    return list(zip(places, [*places[1:], len(text)], strict=True))
 
 
 def _without_marks(text: str) -> tuple[str, list[tuple[int, str]]]:
