@@ -3,10 +3,13 @@ and 」 is learned, and nothing else."""
 
 import copy
 import json
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 import tiny
 from deltatune.core.errors import UserError
+from deltatune.evaluate import generate
 from deltatune.tasks import chat
 from deltatune.tokens import conversation
 from deltatune.tokens.answer_ids import prompt_ids, readable
@@ -330,7 +333,7 @@ def test_what_a_template_refuses_is_dropped_and_all_of_it_stops():
     assert encoded.sources == [1]
     with pytest.raises(UserError, match=r"Of all 1 conversations the chat template refuses it"):
         encode([odd], tokenizer, 500, "leave_out_turns")
-    with pytest.raises(UserError, match=r"refuses a conversation: roles must alternate"):
+    with pytest.raises(UserError, match=r"the conversation that begins 'Q': roles must alternate"):
         prompt_ids([odd.prompt], tokenizer)
 
 
@@ -341,6 +344,22 @@ def test_text_behind_a_turn_is_the_same_in_a_batch():
     for number, talk in enumerate(talks):
         alone = encode([talk], tokenizer, 500, "leave_out_turns")
         assert batch.ids[number].tolist() == alone.ids[0].tolist()
+
+
+def test_reasoning_is_no_part_of_an_answer_that_is_scored(monkeypatch):
+    tokenizer = tokenizer_of("qwen3")
+    texts = ["<think>\nt\n</think>\n\nB", "<think>\nt", "B"]
+    answers = [generate.Answer(text, 9, True, 0) for text in texts]
+    monkeypatch.setattr(generate, "answer", lambda *arguments, **options: answers)
+    asked = [document(FOUR).prompt, document(FOUR).prompt, document(TWO).prompt]
+    questions = pd.DataFrame({"id": range(3), "prompt": asked, "reference": "B"})
+    task = SimpleNamespace(task="talks", batch_size=4, max_new_tokens=9)
+    outputs = generate.evaluate(
+        None, tokenizer, questions, task, SimpleNamespace(say=print, progress=print)
+    )
+    assert outputs.table["answer"].tolist() == ["B", "", "B"]
+    assert outputs.table["reasoning"].tolist() == ["t", "t", ""]
+    assert outputs.figures["empty"] == 1
 
 
 QUESTION = "{{ '<|im_start|>' ~ m.role ~ '\n' ~ m.content ~ '<|im_end|>\n' }}"

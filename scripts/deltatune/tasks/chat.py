@@ -52,8 +52,8 @@ class Prompts(Section):
     """System prompt of conversations that have none of their own; put before the first question
     where the model's template has no system role."""
     thinking: Literal["keep", "drop", "mask"] = "keep"
-    """Reasoning (`reasoning_content`, or a <think> block): kept as the template writes it; dropped;
-    or kept without a loss on it. It is never scored."""
+    """Reasoning (`reasoning_content`, or a `<think>` block): kept as the template writes it;
+    dropped; or kept without a loss on it. It is never scored."""
 
 
 Questions = shared.Questions

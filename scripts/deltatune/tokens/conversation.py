@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from deltatune.core.errors import UserError
+from deltatune.core.text import excerpt
 from deltatune.tokens import chat, turns
 from deltatune.tokens.ids import bos_ids, continuation_ids, eos_id, ids_after_special, text_ids
 from deltatune.tokens.prompts import Conversation, Turn
@@ -84,11 +85,13 @@ def spans(conversation: Conversation, tokenizer: Any) -> tuple[str, list[Span]]:
 def encode(conversations: Sequence[Conversation], tokenizer: Any) -> list[Tokens]:
     """Ids of conversations, bos once. Raises UserError where the template refuses one."""
     encoded = try_encode(conversations, tokenizer)
-    for tokens in encoded:
+    for conversation, tokens in zip(conversations, encoded, strict=True):
         if isinstance(tokens, Refused):
+            opening = next((t.content for t in conversation.turns if t.role != "system"), "")
             raise UserError(
-                f"The chat template of {chat.name(tokenizer)} refuses a conversation: {tokens}. "
-                "Leave such records out, or choose another model."
+                f"The chat template of {chat.name(tokenizer)} refuses the conversation that begins "
+                f"'{excerpt(opening)}': {tokens}. Leave such records out of the data, or choose "
+                "another model."
             )
     return encoded
 
