@@ -25,6 +25,7 @@ include: "rules/report.smk"
 include: "rules/merge.smk"
 include: "rules/archive.smk"
 include: "rules/plan.smk"
+include: "rules/preview.smk"
 
 
 report: "report/workflow.rst"

@@ -9,6 +9,7 @@ rule tokenize_split:
     output:
         shards=directory("results/tokens/{task}/{model}/{split}"),
         hashes="results/tokens/{task}/{model}/{split}.sha256",
+        pieces="results/tokens/{task}/{model}/{split}.parquet",
         manifest="results/tokens/{task}/{model}/{split}.json",
     log:
         "results/logs/tokenize_split/{task}/{model}/{split}.log",

@@ -9,6 +9,7 @@ with stage.stage(snakemake) as terminal:
     import pyarrow.parquet as pq
     from deltatune.core import manifest
     from deltatune.data import classes, prepare
+    from deltatune.data.readers.writer import about_source
     from deltatune.data.reasons import Code
     from deltatune.data.split_settings import SplitSettings
     from deltatune.tasks.base import few_clusters
@@ -19,18 +20,28 @@ with stage.stage(snakemake) as terminal:
     where = f"tasks.{settings.task}"
     path = Path(snakemake.input.records)
     if path.suffix == ".csv":
+        source = {}
         records = pd.read_csv(path, dtype={"chapter": str, "text": str}, keep_default_na=False)
     else:
+        source = about_source(path)
         records = pd.read_parquet(path)
     unread = pd.read_csv(snakemake.input.rejects, dtype=str, keep_default_na=False)
     unread["row"] = unread["row"].astype("int64")
     paragraphs = snakemake.input.get("paragraphs")
     if paragraphs:
         paragraphs = pq.ParquetFile(paragraphs).metadata.num_rows + len(unread)
-    folder = Path(snakemake.output.manifest).parent
-    split, counts = prepare.prepare(records, kind, settings, unread, paragraphs or None, folder)
-    for name in ("train", "validation", "test"):
-        getattr(split, name).to_parquet(snakemake.output[name], index=False)
+    split, counts = prepare.prepare(
+        records,
+        kind,
+        settings,
+        unread,
+        paragraphs or None,
+        folder=Path(snakemake.output.manifest).parent,
+        source_rows=source.get("splits"),
+        class_names=source.get("classes", {}).get(kind.LABEL_FIELD, ()),
+    )
+    for name, part in split.parts().items():
+        part.to_parquet(snakemake.output[name], index=False)
     split.excluded.to_csv(snakemake.output.excluded, index=False, lineterminator="\n")
     if len(split.excluded):
         terminal.say(

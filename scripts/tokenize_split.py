@@ -9,7 +9,7 @@ with stage.stage(snakemake, cached=True) as terminal:
     from deltatune.core import manifest
     from deltatune.data import records
     from deltatune.tasks.registry import load_kind
-    from deltatune.tokens import encode, labels, writer
+    from deltatune.tokens import encode, labels, pieces, supervision, writer
     from deltatune.tokens import tokenizer as tokenizer_files
     from deltatune.tokens.settings import TokenizeSettings
 
@@ -22,21 +22,31 @@ with stage.stage(snakemake, cached=True) as terminal:
     frame = pd.read_parquet(snakemake.input.records)
     documents = (kind.document(record, settings.prompts) for record in records.as_dicts(frame))
     encoded = encode.encode(documents, tokenizer, settings.max_length, kind.OVERFLOW)
+    ids = list(frame["id"])
+    unsupervised = supervision.unsupervised(encoded)
+    split = snakemake.wildcards.split
+    if notice := supervision.notice(unsupervised, ids, settings.task, split, settings.max_length):
+        terminal.say(notice)
     columns = encode.pack(encoded, settings.max_length)
     folder = Path(snakemake.output.shards)
     writer.write_shards(columns, folder, shard_rows=4096)
     figures = encode.summary(encoded, columns)
-    if figures["dropped"] or figures["truncated"]:
+    if figures["truncated"]:
         terminal.say(
-            f"tasks.{settings.task}.max_length ({settings.max_length}): in "
-            f"{snakemake.wildcards.split}, {figures['truncated']} documents are truncated and "
-            f"{figures['dropped']} dropped"
+            f"tasks.{settings.task}.max_length ({settings.max_length}): in {split}, "
+            f"{figures['truncated']} documents are truncated"
+            + f", by {figures['turns_left_out']} turns"
+            * (figures["turns_left_out"] > 0)
         )
+    pieces.table(encoded, columns, ids).to_parquet(snakemake.output.pieces, index=False)
     hashes = hashing.write_hashes(folder, snakemake.output.hashes)
     manifest.write(
         snakemake.output.manifest,
         packages=["transformers", "tokenizers", "datasets"],
         settings=snakemake.params.settings,
         hashes=hashes,
+        unsupervised_records=[
+            {"record": ids[n], "reason": reason} for n, reason in unsupervised.items()
+        ],
         **figures,
     )

@@ -19,8 +19,9 @@ TITLE = "reading comprehension"
 OUTPUTS = "answers"
 UNIT = "questions"
 MAIN_METRIC = "token_f1"
-TEXT_FIELDS = ("passage", "question", "answer")
+FIELDS = ("passage", "question", "answer")
 OPTIONAL_FIELDS = ()
+TEXT_FIELDS = FIELDS
 PROMPT_FIELDS = ("passage", "question")
 ANSWER_FIELDS = ("answer",)
 LABEL_FIELD = None
@@ -66,6 +67,10 @@ def clean(record: Record, settings: Records) -> Record:
 def document(record: Record, settings: Prompts) -> Document:
     prompt = f"{record['passage']}\n\n{record['question']}\n{settings.closing}"
     return Document(prompt=prompt, completion=f" {record['answer']}")
+
+
+def uses_chat_template(settings: Prompts) -> bool:
+    return False
 
 
 def clusters(test: pd.DataFrame) -> Clusters:

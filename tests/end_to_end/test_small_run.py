@@ -139,12 +139,20 @@ def test_a_metric_and_an_experiment_are_added_in_one_place_each(finished):
         "render_report": 1,
     }
     validation = "results/evaluations/validation/news/tuned/news-qlora/seed-1"
-    done = run_snakemake(finished, "--cores", "2", "all", f"{validation}/metrics.json")
+    targets = ("all", f"{validation}/metrics.json", "preview")
+    done = run_snakemake(finished, "--cores", "2", *targets)
     assert done.returncode == 0, done.stdout[-3000:]
     table = pd.read_csv(finished / "results/comparison.csv")
     added = table[table["metric"] == "ends_with_stop"]
     assert set(added["experiment"]) == {"instructions-qlora", "instructions-wider"}
     assert "Ends with a stop" in (finished / "results/report.html").read_text()
+
+    # What is trained on, of the rows that are there already; this is no terminal.
+    shown = done.stdout.split("⟦the loss is taken on this⟧")[1]
+    assert len(re.findall("- Record .*, loss on", shown)) >= 3 and "⟨</s>⟩⟧" in shown
+    assert "\x1b[" not in shown
+    page = (finished / "results/preview.html").read_text()
+    assert page.count("<h2") == 3 and "instructions-qlora, instructions-wider" in page
 
     # A system that is there already, on the records that settings are chosen by.
     records = pd.read_parquet(finished / "results/tasks/news/validation.parquet")

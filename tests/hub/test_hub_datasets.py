@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from deltatune.data.readers.writer import about_source
 from fetch_process import CANARY
 
 ID = "maker/set"
@@ -55,6 +56,21 @@ def test_the_files_of_the_split_alone_become_records(fetch, hub, repo):
     assert len(stored) == 1
 
 
+def test_splits_that_are_named_follow_each_other_and_know_their_name(fetch, hub, repo):
+    columns = {"text": "text"}
+    fetch.dataset(**asked(repo, split={"train": "train", "test": "test"}, columns=columns))
+    frame = records(fetch)
+    assert frame.columns.tolist() == ["row", "text", "split:"]
+    assert frame["split:"].tolist() == ["train"] * 3000 + ["test"] * 3
+    assert frame["row"].tolist() == list(range(1, 3004))
+    assert frame["text"].tolist()[-3:] == ["test 0", "test 1", "test 2"]
+    manifest = fetch.manifest("datasets")
+    assert manifest["splits"] == {"train": 3000, "test": 3}
+    assert len(manifest["files"]) == 2
+    output = fetch.dataset(fails=True, **asked(repo, split={"train": "train", "test": "tset"}))
+    assert "has no split 'tset' (did you mean 'test'?)" in output
+
+
 def test_configurations_and_types_are_those_that_the_repository_declares(fetch, hub, tmp_path):
     folder = tmp_path / "declared"
     folder.mkdir()
@@ -80,6 +96,10 @@ def test_configurations_and_types_are_those_that_the_repository_declares(fetch, 
         ["3", "Chips fell"],
         ["0", "Peace"],
     ]
+    # A task that lists other names, or these in another order, is read by them or refused.
+    names = {"label": ["War", "Sport", "Money", "Tech"]}
+    assert about_source(fetch.folder / "results/datasets/x/records.parquet")["classes"] == names
+    assert fetch.manifest("datasets")["classes"] == names
     fetch.dataset(**asked(repo, config="other"))
     assert records(fetch)["text"].tolist() == ["one", "two"]
     output = fetch.dataset(fails=True, **asked(repo))

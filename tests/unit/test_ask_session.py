@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -94,11 +95,22 @@ def test_a_question_is_rendered_as_in_training(pairs):
 
 
 def test_a_chat_is_rendered_as_in_training(pairs):
-    from dataclasses import replace
-
     asked = token_settings("instruct", chat={"system": "Be kind"})
     chat = replace(pairs["instruct"].subject, tokens=asked)
     assert session.prompt(chat, QUESTION) == (("system", "Be kind"), ("user", QUESTION))
+
+
+def test_a_conversation_begins_with_the_question(pairs):
+    asked = token_settings("chat", system="Be kind")
+    subject = replace(pairs["instruct"].subject, tokens=asked)
+    prompt = session.prompt(subject, QUESTION)
+    assert [(turn.role, turn.content) for turn in prompt.turns] == [
+        ("system", "Be kind"),
+        ("user", QUESTION),
+    ]
+    assert prompt.is_prompt
+    with pytest.raises(UserError, match="takes no input"):
+        session.prompt(subject, QUESTION, "In Europe.")
 
 
 def test_prose_is_continued_as_it_stands(pairs):

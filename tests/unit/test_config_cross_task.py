@@ -149,7 +149,7 @@ UNFAIR = {
     ),
     a_task_with_a_chat: (
         {("prose-qlora", "instructions"), ("news-qlora", "instructions")},
-        "'instructions' has `chat`, and whether models.tiny-mistral has a chat template is not",
+        "'instructions' is asked in a chat template, and whether models.tiny-mistral has one is",
     ),
 }
 

@@ -29,6 +29,28 @@ def put(config, path, value):
     config[last] = value
 
 
+def test_a_task_says_nothing_of_a_split_that_its_dataset_gives(config):
+    given = {"train": "train", "test": "test"}
+    hub = {"source": "hub", "id": "a/b", "revision": "v1", "split": given}
+    config["datasets"]["news"] = hub
+    config["tasks"]["news"]["split"] = {"test": 0.3, "column": "part"}
+    assert refused(config) == [
+        "tasks.news.split.column: datasets.news.split names the splits already; leave one of the "
+        "two out",
+        "tasks.news.split.test: datasets.news.split.test gives the test split, which is taken "
+        "whole; leave this size out",
+    ]
+    config["tasks"]["news"]["split"] = {"validation": 0.3}
+    load_settings(config, ROOT)
+    # Trained on what is the other's test, or on what is the same train in another way.
+    config["tasks"]["other"] = config["tasks"]["news"] | {"dataset": "other"}
+    config["datasets"]["other"] = hub | {"split": "test"}
+    config["models"]["tiny-mistral"]["corpus"] = ["other"]
+    assert any("so it may have read test records of 'news'" in line for line in refused(config))
+    config["datasets"]["other"] = hub | {"split": "train"}
+    load_settings(config, ROOT)
+
+
 # ---------------------------------------------------------------- what is accepted
 
 
@@ -229,6 +251,35 @@ PROBLEMS = [
     ("seeds", [1, 1], "seeds: [1, 1] has a seed twice"),
     ("seeds", [-1], "seeds.0: "),
     ("seeds", [], "seeds: "),
+    *(
+        ("datasets.news", {"source": "hub", "id": "a/b", "revision": "v1", "split": split}, message)
+        for split, message in (
+            (
+                {"train": "a", "tst": "b"},
+                "datasets.news.split.tst: unknown key (did you mean 'test'?)",
+            ),
+            ({"train": "a"}, "datasets.news.split: name `validation` or `test` too"),
+            ({"train": "a", "test": "a"}, "datasets.news.split: 'a' is named twice"),
+            (3, "datasets.news.split: 3 is not text"),
+        )
+    ),
+    *(
+        ("datasets.news", {"source": "file", "format": format, "path": path}, message)
+        for format, path, message in (
+            (None, {"test": "README.md"}, "datasets.news.path.train: this key is required"),
+            ("csv", 3, "datasets.news.path: 3 is not text"),
+            (
+                "csv",
+                {"train": ["Makefile", "*.md"], "test": "README.md"},
+                "datasets.news.path.test: 'README.md' is among the files of train too",
+            ),
+            (
+                None,
+                {"train": "requirements-test.txt", "test": "constraints.txt"},
+                "datasets.news.path: a plain text is divided by its order",
+            ),
+        )
+    ),
     ("tasks", None, "tasks: "),
     ("models", [1], "models: input should be a valid dictionary"),
 ]
@@ -460,7 +511,9 @@ def test_a_source_without_a_file_is_refused(path, expected, config, tmp_path, mo
     (line,) = str(caught.value).splitlines()[1:]
     assert f"datasets.news.path: {expected.format(home=tmp_path)}" in line
     config["datasets"]["news"]["path"] = "~/news.csv"
-    assert load_settings(config, tmp_path).datasets["news"].paths == [str(tmp_path / "news.csv")]
+    assert load_settings(config, tmp_path).datasets["news"].parts[""] == [
+        str(tmp_path / "news.csv")
+    ]
 
 
 @pytest.mark.parametrize("template", ["{title", "{}", "{title:>3}", "{title!r}", "{{title}}"])

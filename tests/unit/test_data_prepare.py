@@ -407,7 +407,7 @@ def test_a_column_that_the_dataset_does_not_map_is_kept(tmp_path):
     with pytest.raises(UserError) as caught:
         read_records(path, None, columns, **out, groups=["authors"])
     assert str(caught.value).startswith(
-        "datasets.d: split.group of its task names 'authors', and "
+        "datasets.d: `split` of its task names 'authors', and "
         f"{path} has no column 'authors' (did you mean 'author'?); its columns are: "
     )
 
@@ -420,3 +420,42 @@ def test_a_kept_column_is_no_field_of_a_task():
     settings = split_settings("instruct", split={"near_duplicates": None, "group": "input"})
     split, counts = prepare(records, load_kind("instruct"), settings)
     assert (split.train["input"] == "").all() and sum(counts["groups"].values()) == 7
+
+
+SOURCE_NAMES = ["World", "Sports", "Business"]
+
+
+def by_index(labels, names=SOURCE_NAMES, values=("0", "1", "2")):
+    records = news(60, label=[values[i % 3] for i in range(60)])
+    source = (None, None, None, None, names)
+    split, counts = split_of(records, labels, source)
+    whole = pd.concat(split.parts().values()).set_index("id")["label"]
+    return whole.loc[[1, 2, 3]].tolist(), counts["notes"]
+
+
+def test_indices_have_the_names_that_their_source_gives_them():
+    """In another order these were other classes, without a word."""
+    same, _ = by_index(["World", "Sports", "Business"])
+    other, notes = by_index(["sports", "Business", "World"])
+    assert same == SOURCE_NAMES and other == ["World", "sports", "Business"]
+    assert notes == [
+        "labels are read by the names of their source, in another order: 0 is 'World', 1 is "
+        "'sports', 2 is 'Business'"
+    ]
+    # Names of the task's own, and records that have names.
+    assert by_index(["a", "b", "c"])[0] == ["a", "b", "c"]
+    assert by_index({2: "World news", 0: "World", 1: "Sports"})[0][0] == "World"
+    assert by_index(["Sports", "World", "Business"], values=SOURCE_NAMES)[0] == SOURCE_NAMES
+
+
+@pytest.mark.parametrize(
+    "labels", [["Sports", "World", "Trade"], {0: "Sports", 1: "World", 2: "Business"}]
+)
+def test_an_index_is_not_called_by_the_name_of_another_class(labels):
+    with pytest.raises(UserError) as caught:
+        by_index(labels)
+    assert str(caught.value) == (
+        "tasks.news.labels: 0 is read as 'Sports', and the source of the records calls 0 'World' "
+        "and 1 'Sports'; its names are, in the order of the indices, ['World', 'Sports', "
+        "'Business']"
+    )

@@ -514,6 +514,21 @@ def test_tokens_from_a_file_that_nothing_has_read_yet(tmp_path):
     assert (amount.how, amount.tokens, amount.source) == ("estimated", 2160, str(path))
 
 
+def test_of_given_splits_those_of_train_are_counted(tmp_path):
+    for name, count in (("train", 100), ("test", 300)):
+        frame = pd.DataFrame({"text": ["x" * 87] * count, "label": "a"})
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    paths = {name: str(tmp_path / f"{name}.csv") for name in ("train", "test")}
+    dataset = {"source": "file", "path": paths}
+    given = {"split": {"method": "random", "validation": 20}}
+    made = experiment(given, dataset=dataset, paths=list(paths.values()))
+    amount = work.work(made, {}, tmp_path)
+    assert (amount.tokens, amount.test_records) == (80 * 27, None)
+    half = {"split": {"method": "random", "validation": 20, "max_records": 200}}
+    made = experiment(half, dataset=dataset, paths=list(paths.values()))
+    assert work.work(made, {}, tmp_path).tokens == 30 * 27
+
+
 def test_tokens_of_a_public_dataset(tmp_path):
     known = json.loads((CONFIGS / "datasets.json").read_text())
     dataset = {"source": "hub", "id": "fancyzhx/ag_news", "revision": "abc"}

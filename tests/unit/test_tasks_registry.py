@@ -20,7 +20,7 @@ def test_every_kind_implements_the_protocol(name):
     kind = load_kind(name)
     assert kind.MAIN_METRIC in metrics.available_metrics(kind.OUTPUTS)
     assert kind.Settings.model_fields["main_metric"].default == kind.MAIN_METRIC
-    assert set(kind.OPTIONAL_FIELDS) <= set(kind.TEXT_FIELDS)
+    assert set(kind.OPTIONAL_FIELDS) <= set(kind.FIELDS)
 
 
 def test_outputs_of_tasks_are_those_that_have_metrics():
@@ -36,7 +36,10 @@ def test_outputs_of_tasks_are_those_that_have_metrics():
             r"lacks bodies, completions, empty_prompts, label_names, read_labels: LabelKind in",
         ),
         ({"UNIT": None, "passages": None}, r"poem\.py lacks UNIT, passages: TextKind in"),
-        ({"OVERFLOW": "drop"}, "OVERFLOW is one of truncate, shorten_prompt, split, not 'drop'"),
+        (
+            {"OVERFLOW": "drop"},
+            "OVERFLOW is one of truncate, shorten_prompt, split, leave_out_turns, not 'drop'",
+        ),
         ({"Settings": dict}, "Settings is no subclass of TaskSettings"),
         ({"Settings": prose.Settings}, '`kind` of Settings is not Literal."poem"'),
         ({"Prompts": prose.Questions}, "Settings is no subclass of Prompts, whose keys it has"),

@@ -11,7 +11,7 @@ from deltatune.tokens.answer_ids import prompt_ids
 from deltatune.tokens.encode import NO_ROOM, NO_TEXT, encode, pack, summary
 from deltatune.tokens.ids import continuation_ids, pad_id, text_ids
 from deltatune.tokens.prompts import Document, render, render_labels
-from deltatune.tokens.shards import Collator, read_shards
+from deltatune.tokens.shards import COLUMNS, Collator, read_shards
 from deltatune.tokens.writer import write_shards
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -298,7 +298,8 @@ def test_shards_are_read_as_they_were_written(encoded, tmp_path):
     columns = pack(encoded, 60)
     write_shards(columns, tmp_path / "rows", shard_rows=3)
     rows = read_shards(tmp_path / "rows")
-    for name, column in columns.items():
+    for name in COLUMNS:
+        column = columns[name]
         assert rows[name] == column.tolist()
         assert rows.features[name].feature.dtype == "int32"
     count = len(columns["input_ids"])

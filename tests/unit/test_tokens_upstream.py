@@ -32,3 +32,13 @@ def test_code_of_a_tokenizer_is_refused_by_a_plain_value_error(tmp_path):
         AutoTokenizer.from_pretrained(tmp_path, trust_remote_code=False)
     assert type(caught.value) is ValueError
     assert upstream.needs_remote_code(caught.value)
+
+
+def test_no_public_function_says_where_a_message_stands_in_the_text():
+    from transformers.utils import chat_template_utils
+
+    public = {name for name in vars(chat_template_utils) if not name.startswith("_")}
+    assert not {name for name in public if "compile" in name or "environment" in name}
+    plain = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    environment = upstream.template_environment(plain)
+    assert environment.from_string(plain).render(messages=[{"content": "a"}]) == "a"

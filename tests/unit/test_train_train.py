@@ -14,6 +14,7 @@ from deltatune.models.lora import lora_config
 from deltatune.models.settings import Lora
 from deltatune.tokens.encode import encode, pack
 from deltatune.tokens.prompts import Document
+from deltatune.tokens.shards import COLUMNS
 from deltatune.train import train as training
 from deltatune.train.losses import mean_loss
 from deltatune.train.settings import Base, Training, TrainSettings
@@ -38,7 +39,7 @@ def rows(count: int, seed: int = 0):
         for _ in range(count)
     ]
     columns = pack(encode(documents, tiny.tokenizer(), LENGTH, "truncate"), LENGTH)
-    return Dataset.from_dict({name: list(values) for name, values in columns.items()})
+    return Dataset.from_dict({name: list(columns[name]) for name in COLUMNS})
 
 
 @pytest.fixture(scope="module")

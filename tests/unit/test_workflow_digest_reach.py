@@ -17,7 +17,7 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 KINDS = tuple(f"deltatune.tasks.{kind}" for kind in available_kinds())
 
 #: What no stage reaches: it is what asks for stages.
-AROUND = ("config", "plan", "workflow", "archive", "ask")
+AROUND = ("config", "plan", "preview", "workflow", "archive", "ask")
 #: The way of text to token ids.
 TEXT = (
     *("tokens/answer_ids", "tokens/chat", "tokens/cutting", "tokens/encode", "tokens/labels"),
@@ -124,8 +124,8 @@ NOT_REACHED: dict[str, tuple[Iterable[str], tuple[str, ...]]] = {
         (),
     ),
 }
-#: Scripts that no digest is made of: `snakemake plan` runs always, the others are for people.
-WITHOUT_DIGEST = {"print_plan", "try_model", "audit_packages"}
+#: Scripts that no digest is made of: plan and preview run always, the others are for people.
+WITHOUT_DIGEST = {"print_plan", "print_preview", "try_model", "audit_packages"}
 
 
 def reached(script: str, plugins: tuple[str, ...]) -> set[str]:

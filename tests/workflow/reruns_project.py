@@ -38,7 +38,7 @@ tasks:
      prompt: {with_input: "{instruction} {input}:", without_input: "{instruction}:"}}
   news: {kind: classify, dataset: news, labels: [World, Sports, Business, Sci/Tech]}
   story: {kind: prose, dataset: story}
-  talks: {kind: instruct, dataset: talks, chat: {system: Be short.}, metrics: [rouge_l]}
+  talks: {kind: chat, dataset: talks, system: Be short., metrics: [rouge_l]}
   book: {kind: prose, dataset: book, evaluation: {context: 256}}
 experiments:
   answers: {model: tiny, task: questions, cross_task: [story], lora: {rank: 4, alpha: 8}}

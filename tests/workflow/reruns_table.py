@@ -549,17 +549,20 @@ SECTIONS["`tasks`"] = [
         "Nothing is evaluated again.",
     ),
     Row(
-        "`prompt`",
+        "`prompt` and `chat` of `instruct`",
         (
             *("tokenize_split questions *", "generate_answers test questions *"),
             *("compute_metrics test questions *", *trained("answers"), *CROSS_TASK),
             *QUESTIONS_BASELINES,
         ),
-        {"alpaca": put(tasks__questions__prompt="alpaca")},
+        {
+            "alpaca": put(tasks__questions__prompt="alpaca"),
+            "chat": put(tasks__questions__chat__system="Be kind."),
+        },
         "The base is evaluated again too, but it was pre-trained without a prompt and is kept.",
     ),
     Row(
-        "`chat`",
+        "`system` and `thinking` of `chat`",
         (
             *(
                 "tokenize_split talks *",
@@ -568,7 +571,16 @@ SECTIONS["`tasks`"] = [
             ),
             *(*trained("talks"), *TALKS_BASELINES),
         ),
-        {"system": put(tasks__talks__chat__system="Be kind.")},
+        {
+            "system": put(tasks__talks__system="Be kind."),
+            "thinking": put(tasks__talks__thinking="drop"),
+        },
+    ),
+    Row(
+        "`learn` of `chat`",
+        TALKS,
+        {"last": put(tasks__talks__learn="last")},
+        "It decides which records have something to learn, and so the split.",
     ),
     Row(
         "`max_length`",
@@ -598,15 +610,21 @@ SECTIONS["`tasks`"] = [
         "The base is pre-trained on this split, so it is made again, and all that is tuned on it.",
     ),
     Row(
-        "`split.group`: a column that `columns` of the dataset does not have",
+        "`split.group`, `split.column`: a column that `columns` of the dataset does not have",
         ("fetch_dataset news", *NEWS),
-        {"title": put(tasks__news__split__group="title")},
+        {
+            "title": put(tasks__news__split__group="title"),
+            "column": put(tasks__news__split__column="title"),
+        },
         "The dataset is read again, with that column.",
     ),
     Row(
-        "`split.group`: a field of the task",
+        "`split.group`, `split.column`: a field of the task",
         NEWS,
-        {"text": put(tasks__news__split__group="text")},
+        {
+            "text": put(tasks__news__split__group="text"),
+            "label": put(tasks__news__split__column="label"),
+        },
     ),
     Row(
         "`dataset`",
@@ -670,6 +688,16 @@ SECTIONS["`datasets`"] = [
         {
             "path": put(datasets__news__path="data/other.csv"),
             "more": put(datasets__news__path=["data/news.csv", "data/other.csv"]),
+            **{
+                split: put_at(
+                    {
+                        "datasets.news.path": {},
+                        "datasets.news.path.train": "data/news.csv",
+                        f"datasets.news.path.{split}": "data/other.csv",
+                    }
+                )
+                for split in ("validation", "test")
+            },
             "sample": put(
                 datasets__news={
                     "source": "sample",
@@ -692,6 +720,12 @@ SECTIONS["`datasets`"] = [
             "id": put(datasets__talks__id="somebody/chats"),
             "config": put(datasets__talks__config="small"),
             "split": put(datasets__talks__split="test"),
+            "named": put_at(
+                {
+                    f"datasets.talks.split.{split}": split
+                    for split in ("train", "validation", "test")
+                }
+            ),
         },
     ),
     Row(
@@ -897,14 +931,14 @@ SECTIONS["Code, template, environments"] = [
         "Of bases only the GPTQ one is evaluated again: it is calibrated on packed rows.",
     ),
     Row(
-        "chat templates: `tokens/chat.py`",
+        "chat templates: `tokens/chat.py`, `tokens/conversation.py`, `tokens/turns.py`",
         (
             *("tokenize_split *", "quantize_model *", "train_adapter *", *MERGED),
             *("* tuned/*", "* base/tiny/gptq", "generate_answers *"),
             *("compute_metrics test questions *", "compute_metrics test talks *"),
             *("compare_systems *", "plot_*", *PAGE, *CROSS_TASK, *BASELINES),
         ),
-        {"chat": code("deltatune/tokens/chat.py")},
+        {name: code(f"deltatune/tokens/{name}.py") for name in ("chat", "conversation", "turns")},
         "No model is pre-trained again, and no base's likelihoods are computed again.",
     ),
     Row(
@@ -970,13 +1004,13 @@ SECTIONS["Code, template, environments"] = [
         },
     ),
     Row(
-        "modules outside the rules: `config/`, `plan/`, `workflow/`, `ask/`",
+        "modules outside the rules: `config/`, `plan/`, `preview/`, `workflow/`, `ask/`",
         NOTHING,
         {
             name: code(f"deltatune/{name}.py")
             for name in (
                 *("config/load", "config/model", "workflow/params", "workflow/digest"),
-                *("plan/plan", "ask/session"),
+                *("plan/plan", "preview/tasks", "ask/session"),
             )
         },
     ),

@@ -154,10 +154,11 @@ def text(flow: Flow, config: Mapping[str, Any]) -> str:
     """config.yaml of the archive."""
     changed, paths = copy.deepcopy(dict(config)), moved(flow)
     for name, one in changed.get("datasets", {}).items():
-        files = flow.paths.source(name) if "path" in one else []
-        if any(file in paths for file in files):
-            places = [paths.get(file, file) for file in files]
-            one["path"] = places[0] if len(places) == 1 else places
+        parts = flow.paths.given_files(name) if "path" in one else {}
+        if any(file in paths for files in parts.values() for file in files):
+            places = {split: [paths.get(f, f) for f in files] for split, files in parts.items()}
+            shown = {s: files[0] if len(files) == 1 else files for s, files in places.items()}
+            one["path"] = shown.get("", shown)
     for name, one in changed.get("models", {}).items():
         if "path" in one:
             one["path"] = paths.get(flow.settings.models[name].path, one["path"])

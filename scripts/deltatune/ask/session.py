@@ -142,7 +142,7 @@ def prompt(subject: Subject, question: str, input: str = "") -> Prompt:
     that has none.
     """
     kind = subject.kind
-    optional = kind.OPTIONAL_FIELDS
+    optional = [field for field in kind.OPTIONAL_FIELDS if field in kind.PROMPT_FIELDS]
     if input and not optional:
         raise UserError(f"A task of kind '{subject.tokens.kind}' takes no input beside the text.")
     record = dict.fromkeys((*kind.TEXT_FIELDS, kind.LABEL_FIELD or ""), "")

@@ -32,7 +32,7 @@ def page(pair: Pair, max_new_tokens: int) -> Any:
     import gradio as gr
 
     subject = pair.subject
-    takes_input = bool(subject.kind.OPTIONAL_FIELDS)
+    takes_input = bool(set(subject.kind.OPTIONAL_FIELDS) & set(subject.kind.PROMPT_FIELDS))
     question_label = {"answers": "Question", "text": "Text to continue", "labels": "Text"}
 
     def answer(question: str, extra: str) -> Iterator[tuple[str, str, str]]:

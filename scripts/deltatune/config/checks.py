@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from deltatune.config.model import (
+    AnyDataset,
     Experiment,
     FileDataset,
     LocalModel,
     Model,
     PretrainModel,
     Settings,
+    given_splits,
 )
 from deltatune.config.problems import Problem
 from deltatune.core.text import did_you_mean
@@ -79,6 +82,8 @@ def _run(settings: Settings) -> Iterator[Problem]:
 def _task(settings: Settings, where: str, task: TaskSettings) -> Iterator[Problem]:
     if task.dataset not in settings.datasets:
         yield _unknown(settings, f"{where}.dataset", task.dataset, "datasets")
+    else:
+        yield from _given(settings.datasets[task.dataset], where, task)
     outputs = load_kind(task.kind).OUTPUTS
     known = available_metrics(outputs)
     for metric in task.metrics:
@@ -92,6 +97,24 @@ def _task(settings: Settings, where: str, task: TaskSettings) -> Iterator[Proble
         yield Problem(
             f"{where}.main_metric", f"'{task.main_metric}' is not among metrics {task.metrics}"
         )
+
+
+def _given(dataset: AnyDataset, where: str, task: TaskSettings) -> Iterator[Problem]:
+    """What `split` of a task says of splits that its dataset names."""
+    given = given_splits(dataset)
+    key = f"datasets.{task.dataset}.{'path' if isinstance(dataset, FileDataset) else 'split'}"
+    if given and task.split.column is not None:
+        yield Problem(
+            f"{where}.split.column",
+            f"{key} names the splits already; leave one of the two out",
+        )
+    for name in ("validation", "test"):
+        default = type(task.split).model_fields[name].default
+        if name in given and getattr(task.split, name) != default:
+            yield Problem(
+                f"{where}.split.{name}",
+                f"{key}.{name} gives the {name} split, which is taken whole; leave this size out",
+            )
 
 
 def _margins(settings: Settings) -> Iterator[Problem]:
@@ -245,11 +268,19 @@ def _may_hold_test_records(settings: Settings, other: str, name: str) -> bool:
         dataset = settings.datasets.get(chosen.dataset) if chosen else None
         if dataset is None:
             return None, None
-        origin = dataset.model_dump(exclude={"columns", "chunks", "format"})
-        return origin, (dataset, chosen.kind, chosen.split, getattr(chosen, "labels", None))
+        place = dataset.model_dump(exclude={"columns", "chunks", "format", "path", "split"})
+        given = given_splits(dataset)
+        default = getattr(dataset, "path", getattr(dataset, "split", None))
+        origins = {part: (place, given.get(part, given.get("train", default))) for part in _PARTS}
+        return origins, (dataset, chosen.kind, chosen.split, getattr(chosen, "labels", None))
 
-    (origin, split), (own_origin, own_split) = parts(other), parts(name)
-    return origin is not None and origin == own_origin and split != own_split
+    (origins, split), (own_origins, own_split) = parts(other), parts(name)
+    if origins is None or own_origins is None:
+        return False
+    return origins["train"] == own_origins["test"] and split != own_split
+
+
+_PARTS = ("train", "test")
 
 
 def files(settings: Settings, folder: Path) -> Iterator[Problem]:
@@ -274,8 +305,24 @@ def files(settings: Settings, folder: Path) -> Iterator[Problem]:
 
 
 def _source_problems(where: str, dataset: FileDataset, folder: Path) -> Iterator[Problem]:
-    """Files, folders and patterns behind which nothing can be read."""
-    files = source_files(dataset.paths, folder)
+    """Files, folders and patterns behind which nothing can be read, or that are of two splits."""
+    parts = {split: source_files(paths, folder) for split, paths in dataset.parts.items()}
+    files = [path for named in parts.values() for path in named]
+    split_of: dict[str, str] = {}
+    for split, named in parts.items():
+        for path in named:
+            other = split_of.setdefault(os.path.realpath(folder / path), split)
+            if other != split:
+                yield Problem(
+                    f"{where}.{split}",
+                    f"'{path}' is among the files of {other} too; a record belongs to one split",
+                )
+    if "" not in parts and (dataset.format == "txt" or is_text(files)):
+        yield Problem(
+            where,
+            "a plain text is divided by its order: name its files without splits, or give records "
+            "with a field `text`, such as a csv for each split",
+        )
     for path in files:
         if _is_file(folder / path):
             continue

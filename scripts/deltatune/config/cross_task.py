@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from deltatune.config.checks import pair_problems
 from deltatune.config.model import Settings
 from deltatune.config.problems import Problem
+from deltatune.tasks.registry import load_kind
 
 AUTO = 6
 """Experiments up to which `cross_task: auto` takes all tasks of the run."""
@@ -86,15 +87,15 @@ def _tasks(settings: Settings) -> list[str]:
 
 
 def _no_chat_template(settings: Settings, where: str, name: str, task: str) -> Problem | None:
-    """A task with `chat` needs a model that has a chat template. That it has one is known before it
-    is fetched only where an experiment is tuned on it in that way."""
+    """Conversations need a model that has a chat template. That it has one is known before it is
+    fetched only where an experiment is tuned on it in that way."""
     model = settings.experiments[name].model
-    asks = {n for n, t in settings.tasks.items() if getattr(t, "chat", None) is not None}
+    asks = {n for n, t in settings.tasks.items() if load_kind(t.kind).uses_chat_template(t)}
     tuned_on = {e.task for e in settings.chosen.values() if e.model == model}
     if task not in asks or asks & tuned_on:
         return None
     return Problem(
         where,
-        f"'{task}' has `chat`, and whether models.{model} has a chat template is not known; if it "
-        f"has one, write `cross_task: [{task}]` there",
+        f"'{task}' is asked in a chat template, and whether models.{model} has one is not known; "
+        f"if it has, write `cross_task: [{task}]` there",
     )

@@ -17,9 +17,11 @@ from deltatune.data.chunk_settings import Chunks
 from deltatune.fetch.dataset_settings import (
     Columns,
     FileSource,
+    GivenSplits,
     HubSource,
     SampleSource,
     UrlSource,
+    either,
 )
 from deltatune.fetch.model_settings import HubRepository, LocalFolder
 from deltatune.models import gpus
@@ -47,14 +49,30 @@ class SampleDataset(Dataset, SampleSource):
     """One of the datasets in data/sample."""
 
 
+FilePaths = HomePath | Annotated[list[HomePath], Field(min_length=1)]
+
+
+class FileSplits(GivenSplits):
+    train: FilePaths
+    """Files to train on."""
+    validation: FilePaths | None = None
+    """Files to validate on; null: cut from train, as the task's `split` says."""
+    test: FilePaths | None = None
+    """Files to test on; null: cut from train, as the task's `split` says."""
+
+
 class FileDataset(Dataset, FileSource):
-    path: HomePath | Annotated[list[HomePath], Field(min_length=1)]
+    path: either(FilePaths, FileSplits)
     """A file, a folder, a pattern such as data/*.csv, or a list of these, relative to the working
-    directory of snakemake; files may be compressed (gz, bz2, xz, zst) or in a zip archive."""
+    directory of snakemake; files may be compressed (gz, bz2, xz, zst) or in a zip archive. Or
+    `{train: ..., test: ...}` with `validation` or without, to take splits as they are; what is not
+    named is cut from train."""
 
     @property
-    def paths(self) -> list[str]:
-        return [self.path] if isinstance(self.path, str) else self.path
+    def parts(self) -> dict[str, list[str]]:
+        """Split -> paths, or all of them under "" where none is named."""
+        parts = self.path.named if isinstance(self.path, FileSplits) else {"": self.path}
+        return {name: [one] if isinstance(one, str) else one for name, one in parts.items()}
 
 
 class HubDataset(Dataset, HubSource):
@@ -68,6 +86,13 @@ class UrlDataset(Dataset, UrlSource):
 AnyDataset = Annotated[
     SampleDataset | FileDataset | HubDataset | UrlDataset, Field(discriminator="source")
 ]
+
+
+def given_splits(dataset: AnyDataset) -> dict[str, Any]:
+    """Split -> what it is, of those that a dataset names itself; {} where tasks divide it."""
+    named = getattr(dataset, "path", getattr(dataset, "split", None))
+    return named.named if isinstance(named, GivenSplits) else {}
+
 
 # ---------------------------------------------------------------- models
 

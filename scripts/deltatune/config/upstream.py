@@ -12,7 +12,7 @@ import yaml
 #: Sections whose members are of a type that `source`, or `kind`, chooses.
 _TAGGED = ("datasets", "models", "tasks")
 _MEMBER = re.compile(
-    r"(list|literal|str|bool|dict|constrained)\b.*\[.*\]|(constrained-)?(str|bool|int|float)"
+    r"(list|literal|str|bool|dict|constrained|function)\b.*\[.*\]|(constrained-)?(str|bool|int|float)"
 )
 
 

@@ -25,8 +25,8 @@ def assign(
     grouped: bool,
     label_field: str | None,
     method: Method,
-    validation: float,
-    test: float,
+    validation: float | None,
+    test: float | None,
     seed: int,
     where: str,
     remaining: str,
@@ -42,7 +42,8 @@ def assign(
     the nearest change of `chapter` if the part then differs by at most half from what was asked,
     and takes no groups.
     validation, test: a share of the records in (0, 1), rounded up as scikit-learn does, or a number
-    of records from 1 on; for "hash" a share, which holds approximately.
+    of records from 1 on; for "hash" a share, which holds approximately. None: that split is given,
+    and nothing of these records is for it.
     where: path of the split in config.yaml. remaining: which records these are, for messages.
 
     Raises UserError where a split would be empty, a class too small to stratify, or all labels
@@ -50,11 +51,14 @@ def assign(
     """
     if grouped and method == "contiguous":
         raise ValueError(f"{where}: a contiguous split divides groups")
+    if validation is None and test is None:
+        nothing = np.array([], dtype=np.int64)
+        return np.arange(len(records)), nothing, nothing
     sizes = _sizes(len(records), validation, test, where, remaining)
     labels = records[label_field].tolist() if label_field else None
     _check_labels(labels, where)
     if method == "hash":
-        return _by_hash(keys, validation, test, seed, where)
+        return _by_hash(keys, validation or 0, test or 0, seed, where)
     if method == "contiguous":
         chapters = records["chapter"].fillna("").to_numpy() if "chapter" in records else None
         return _cut(len(records), *sizes, chapters)
@@ -68,27 +72,43 @@ def assign(
     return _shuffle(len(records), *sizes, seed, strata, where)
 
 
-def _sizes(n: int, validation: float, test: float, where: str, remaining: str) -> tuple[int, int]:
-    """Numbers of validation and test records out of n, so that all three splits have some."""
+def _sizes(
+    n: int, validation: float | None, test: float | None, where: str, remaining: str
+) -> tuple[int, int]:
+    """Numbers of validation and test records out of n, so that all splits that are cut have some;
+    0 for one that is given."""
     sizes = []
     for name, asked in (("validation", validation), ("test", test)):
+        if asked is None:
+            sizes.append(0)
+            continue
         if not (0 < asked < 1 or (asked >= 1 and float(asked).is_integer())):
             raise UserError(
                 f"{where}.{name}: {asked} is neither a fraction between 0 and 1 nor a number of "
                 "records; no split may be empty"
             )
         sizes.append(round_up(asked * n) if asked < 1 else int(asked))
-    if n < 3:
+    needed = 1 + sum(size > 0 for size in sizes)
+    if n < needed:
         raise UserError(
-            f"{where}: {n} records are left to split ({remaining}), and training, validation and "
-            "test need one each; give more data, or raise max_records"
+            f"{where}: {n} records are left to split ({remaining}), and {_listed(sizes)} need one "
+            "each; give more data, or raise max_records"
         )
     if sum(sizes) >= n:
+        cut = [f"{k} ({s})" for k, s in zip(("validation", "test"), sizes, strict=True) if s]
+        keys = [f"{where}.{part.partition(' ')[0]}" for part in cut]
         raise UserError(
-            f"{where}: validation ({sizes[0]}) and test ({sizes[1]}) leave nothing of the {n} "
-            f"records for training ({remaining}); lower {where}.validation or {where}.test"
+            f"{where}: {' and '.join(cut)} leave nothing of the {n} "
+            f"records for training ({remaining}); lower {' or '.join(keys)}"
         )
     return sizes[0], sizes[1]
+
+
+def _listed(sizes: Sequence[int]) -> str:
+    """The splits that records are cut into, in words. sizes: of validation and test."""
+    if all(sizes):
+        return "training, validation and test"
+    return f"training and {'validation' if sizes[0] else 'test'}"
 
 
 def _check_labels(labels: list[Any] | None, where: str) -> None:
@@ -109,7 +129,7 @@ def _cut(n: int, validation: int, test: int, chapters: np.ndarray | None) -> Par
         if chapters is None
         else np.flatnonzero(chapters[1:] != chapters[:-1]) + 1
     )
-    test_start = _nearest(changes, n, test, lowest=2)
+    test_start = _nearest(changes, n, test, lowest=2 if validation else 1)
     validation_start = _nearest(changes, test_start, validation, lowest=1)
     order = np.arange(n)
     return (
@@ -122,9 +142,11 @@ def _cut(n: int, validation: int, test: int, chapters: np.ndarray | None) -> Par
 def _nearest(changes: np.ndarray, end: int, size: int, lowest: int) -> int:
     """Where a part of about `size` records that stops before `end` begins.
 
-    lowest: records before it that earlier parts need at least. Of two changes equally near the
-    earlier one is taken.
+    size: 0 for a part that is given. lowest: records before it that earlier parts need at least. Of
+    two changes equally near the earlier one is taken.
     """
+    if not size:
+        return end
     start = max(end - size, lowest)
     near = [c for c in changes.tolist() if lowest <= c < end and abs(end - c - size) <= size / 2]
     return min(near, key=lambda c: (abs(c - start), c), default=start)
@@ -133,13 +155,15 @@ def _nearest(changes: np.ndarray, end: int, size: int, lowest: int) -> int:
 def _check_strata(labels: list[Any], sizes: tuple[int, int], where: str) -> None:
     counts = Counter(labels)
     rare, members = min(counts.items(), key=lambda item: (item[1], str(item[0])))
-    if members < 3:
+    parts = 1 + sum(size > 0 for size in sizes)
+    if members < parts:
         raise UserError(
-            f"{where}.method: stratified needs three records of each label, one for each split, "
-            f"and '{excerpt(rare)}' has {members}; use method: random, or leave that label out"
+            f"{where}.method: stratified needs {'three' if parts == 3 else 'two'} records of each "
+            f"label, one for each split, and '{excerpt(rare)}' has {members}; use method: random, "
+            "or leave that label out"
         )
     for name, size in zip(("validation", "test"), sizes, strict=True):
-        if size < len(counts):
+        if 0 < size < len(counts):
             raise UserError(
                 f"{where}.{name}: {size} records cannot hold {len(counts)} labels; raise it to "
                 f"{len(counts)} or more, or use method: random"
@@ -155,6 +179,8 @@ def _shuffle(
     labels = None if strata is None else np.array(strata, dtype=object)
 
     def part(positions: np.ndarray, size: int) -> list[np.ndarray]:
+        if not size:
+            return [positions, positions[:0]]
         try:
             return train_test_split(
                 positions,
@@ -187,17 +213,18 @@ def fractions(texts: Sequence[str], seed: int) -> np.ndarray:
 def _by_hash(texts: Sequence[str], validation: float, test: float, seed: int, where: str) -> Parts:
     """Each text on its own: the lowest fractions are the test, the next ones the validation.
 
-    validation, test: shares in (0, 1), which hold approximately. where: path of the split in
-    config.yaml. Raises UserError where a part is empty.
+    validation, test: shares in [0, 1), which hold approximately, 0 for none. where: path of the
+    split in config.yaml. Raises UserError where a part is empty.
     """
-    if not (0 < validation < 1 and 0 < test < 1):
+    if not (0 <= validation < 1 and 0 <= test < 1):
         raise ValueError(f"{where}: a hash takes shares, not {validation} and {test} records")
     values = fractions(texts, seed)
     in_test = values < test
     in_validation = ~in_test & (values < test + validation)
     masks = {"training": ~in_test & ~in_validation, "validation": in_validation, "test": in_test}
+    shares = {"validation": validation, "test": test}
     for name, mask in masks.items():
-        if not mask.any():
+        if shares.get(name, 1) and not mask.any():
             raise UserError(
                 f"{where}.method: by the hash of text or group none of the {len(texts)} records is "
                 f"in the {name} split; give more data, or change {where}.validation, {where}.test "
@@ -218,19 +245,20 @@ def _by_groups(
     """Whole groups, with about as many records, and as many of each label, as were asked for.
 
     groups: of each record. strata: the labels to balance, or None. validation, test: numbers of
-    records. In the order of their hashes, each group joins the test if that brings its counts
-    nearer (in squared differences) to those asked for, then the others the validation, and the rest
-    is for training. scikit-learn's GroupShuffleSplit counts groups instead of records, and
+    records, 0 for none. In the order of their hashes, each group joins the test if that brings its
+    counts nearer (in squared differences) to those asked for, then the others the validation, and
+    the rest is for training. scikit-learn's GroupShuffleSplit counts groups instead of records, and
     StratifiedGroupKFold knows only parts of 1 / k. Raises UserError where a part would have no
     record, or none of a label.
     """
     members: dict[str, list[int]] = {}
     for i, group in enumerate(groups):
         members.setdefault(group, []).append(i)
-    if len(members) < 3:
+    sizes = {"training": len(groups), "validation": validation, "test": test}
+    if len(members) < sum(size > 0 for size in sizes.values()):
         raise UserError(
-            f"{where}.group: the records are of {len(members)} groups, and training, validation "
-            "and test need one each; give more data, or name another column"
+            f"{where}.group: the records are of {len(members)} groups, and "
+            f"{_listed((validation, test))} need one each; give more data, or name another column"
         )
     labels = [""] * len(groups) if strata is None else strata
     counts = {group: Counter(labels[i] for i in rows) for group, rows in members.items()}
@@ -242,10 +270,12 @@ def _by_groups(
     def wanted(size: int) -> dict[Any, float]:
         return {label: count * size / len(groups) for label, count in total.items()}
 
-    in_test = _take(remaining, counts, wanted(test), reserved=2)
+    in_test = _take(remaining, counts, wanted(test), reserved=2 if validation else 1)
     in_validation = _take(remaining, counts, wanted(validation), reserved=1)
     parts = {"training": remaining, "validation": in_validation, "test": in_test}
     for name, part in parts.items():
+        if not sizes[name]:
+            continue
         there = {label for group in part for label in counts[group]}
         for label in total:
             if label not in there:
@@ -269,8 +299,11 @@ def _take(
 ) -> list[str]:
     """Move groups out of `remaining`, but for so many that later parts need.
 
-    counts: group -> records of each label. wanted: records of each label that the part should have.
+    counts: group -> records of each label. wanted: records of each label that the part should have;
+    of none, no group is taken.
     """
+    if not any(wanted.values()):
+        return []
     have: Counter[Any] = Counter()
     taken: dict[str, None] = {}
 

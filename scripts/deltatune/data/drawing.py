@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,30 @@ LEAST = 3
 """Records of a class that are drawn where it has so many: one for each split."""
 _SALT = "max_records\x1f"
 """Before a key, so that what is drawn and what is in a split are independent."""
+
+
+def draw_each(
+    given: Sequence[str],
+    keys: Sequence[str],
+    labels: Sequence[Any] | None,
+    method: Method,
+    count: int | None,
+    seed: int,
+) -> np.ndarray:
+    """Positions of at most `count` records, in order: of each given split in proportion and of none
+    fewer than LEAST if possible, drawn in each as `draw` does.
+
+    given: the split of each record. The others: see `draw`.
+    """
+    if count is None or count >= len(keys):
+        return np.arange(len(keys))
+    drawn = []
+    for split, size in _shares(Counter(given), count).items():
+        of_split = np.array([i for i, each in enumerate(given) if each == split])
+        its_labels = [labels[i] for i in of_split] if labels is not None else None
+        chosen = draw([keys[i] for i in of_split], its_labels, method, size, seed)
+        drawn.append(of_split[chosen])
+    return np.sort(np.concatenate(drawn))
 
 
 def draw(
@@ -46,8 +71,8 @@ def draw(
 
 
 def _shares(counts: Mapping[Any, int], count: int) -> dict[Any, int]:
-    """How many of each class, in the order of their names: by largest remainders, then from the
-    largest share to those below LEAST."""
+    """How many of each class or split, in the order of their names: by largest remainders, then
+    from the largest share to those below LEAST."""
     total = sum(counts.values())
     names = sorted(counts, key=str)
     shares = {name: count * counts[name] // total for name in names}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -12,11 +13,12 @@ import pandas as pd
 from deltatune.core.errors import UserError
 from deltatune.core.schema import Section
 from deltatune.core.text import did_you_mean, excerpt
+from deltatune.data import given
 from deltatune.data.classes import count_classes
 from deltatune.data.duplicates import comparable_texts
 from deltatune.data.leakage import leakage
-from deltatune.data.reasons import COLUMNS, Code
-from deltatune.data.records import BATCH, GROUP, as_dicts, group_columns
+from deltatune.data.reasons import COLUMNS, Code, Reason
+from deltatune.data.records import BATCH, GIVEN, GROUP, as_dicts, group_columns
 from deltatune.data.split_settings import SplitSettings
 from deltatune.data.splits import Split, clean_records, count_codes, split_records
 
@@ -31,59 +33,88 @@ def prepare(
     unread: pd.DataFrame | None = None,
     paragraphs: int | None = None,
     folder: Path | None = None,
+    source_rows: Mapping[str, int] | None = None,
+    class_names: Sequence[str] = (),
 ) -> tuple[Split, dict[str, Any]]:
     """Clean and split the records of one task.
 
     records: `row` and fields. kind: a module of deltatune.tasks. unread: `reasons.COLUMNS`, what
     the reader left out of the source; of a text these are paragraphs, and paragraphs is how many it
     has in all. folder: where the unusable records are listed (UNUSABLE) if there are too many.
+    source_rows: of a source that names its splits, how many records each has, unread ones included,
+    in their order. class_names: what the source calls the classes, in the order of the indices that
+    its records have; () where they have the names, or it has none.
 
     Returns (split, counts); `excluded` of the split has the unread and the unusable records too,
-    and counts "unread", "rejected", "notes" (what was understood of labels), "leakage" and, where
-    there are labels, "classes" beside those of `Split`. Raises UserError where too
+    and counts "unread", "rejected", "notes" (what was understood of labels and splits), "leakage"
+    and, where there are labels, "classes" and, where splits are given, "given" (see
+    `given.account`) beside those of `Split`. Raises UserError where too
     many records are unread or unusable, a class has none, or the training records are of one class.
     """
     where, options = f"tasks.{settings.task}", settings.split
     unread = pd.DataFrame(columns=COLUMNS) if unread is None else unread
-    groups = _group_fields(records, group_columns(options.group), f"{where}.split.group")
+    groups = _kept_fields(records, group_columns(options.group), f"{where}.split.group")
+    given_field = _given_field(records, options.column, f"{where}.split.column")
     _require_fields(records, kind, where)
     if records.empty:
         raise UserError(f"{where}: its dataset has no records; check its source.")
     total = len(records)
-    reading, note = settings.records, None
-    if kind.LABEL_FIELD:
-        values = records[kind.LABEL_FIELD].dropna().unique()
-        reading, note = kind.read_labels(values, settings.records)
-    kept, rejected = clean_records(records, lambda record: kind.check(record, reading))
-    if paragraphs is None:
-        out_of = [(pd.concat([unread, rejected]), total + len(unread), "records")]
-    else:
-        out_of = [(unread, paragraphs, "paragraphs"), (rejected, total, "records")]
+    reading, notes = _reading(records, kind, settings, class_names)
+    kept, rejected = clean_records(records, _check(kind, reading, given_field))
+    _check_shares(unread, rejected, total, paragraphs, settings, folder)
+    if paragraphs is not None:
         unread = unread.assign(field="paragraph")
-    for left_out, number, unit in out_of:
-        _check_share(left_out, number, unit, options.max_rejected, where, folder)
     cleaned = _cleaned(kept, kind, reading)
     if groups:
         cleaned[GROUP] = _groups(kept, groups, f"{where}.split.group")
+    splits = {}
+    if given_field:
+        cleaned[GIVEN] = kept[given_field].map(given.split_of)
+        splits, taken = _splits_of(records, given_field, unread, source_rows or {})
+        notes += taken
     del records, kept
-    split, counts = _divided(cleaned, kind, settings)
+    split, counts = _divided(cleaned, kind, settings, {*splits.values()})
+    if splits:
+        unusable = {*unread["row"], *rejected["row"]}
+        repeated = {*split.excluded["row"]}
+        counts["given"] = given.account(splits, unusable, repeated, split.parts())
+        notes += given.describe(counts["given"])
+    counts |= {"records": total, "notes": notes}
     counts |= {
-        "records": total,
         "unread": count_codes(unread["code"]),
         "rejected": count_codes(rejected["code"]),
-        "notes": [note] if note else [],
     }
-    # Rows of a frame without any have no types of their own.
-    frames = [frame for frame in (unread, rejected, split.excluded) if len(frame)]
-    excluded = pd.concat(frames or [rejected], ignore_index=True)
-    excluded = excluded.sort_values("row", kind="stable")
+    excluded = _joined([unread, rejected, split.excluded])
     return replace(split, excluded=excluded, counts=counts), counts
 
 
+def _reading(
+    records: pd.DataFrame, kind: ModuleType, settings: SplitSettings, class_names: Sequence[str]
+) -> tuple[Section, list[str]]:
+    """The settings of the records with labels as these have them, and what was understood."""
+    if not kind.LABEL_FIELD:
+        return settings.records, []
+    values = records[kind.LABEL_FIELD].dropna().unique()
+    try:
+        reading, note = kind.read_labels(values, settings.records, class_names)
+    except ValueError as error:
+        raise UserError(f"tasks.{settings.task}.labels: {error}") from None
+    return reading, [note] if note else []
+
+
+def _joined(left_out: list[pd.DataFrame]) -> pd.DataFrame:
+    """All of `reasons.COLUMNS`, by row."""
+    # Rows of a frame without any have no types of their own.
+    frames = [frame for frame in left_out if len(frame)]
+    joined = pd.concat(frames or left_out[:1], ignore_index=True)
+    return joined.sort_values("row", kind="stable")
+
+
 def _divided(
-    cleaned: pd.DataFrame, kind: ModuleType, settings: SplitSettings
+    cleaned: pd.DataFrame, kind: ModuleType, settings: SplitSettings, named: set[str]
 ) -> tuple[Split, dict[str, Any]]:
-    """The split of the usable records, and what is counted of it, leaks and classes included."""
+    """The split of the usable records, and what is counted of it, leaks and classes included.
+    named: the splits that the source names."""
     where, options = f"tasks.{settings.task}", settings.split
     names = kind.label_names(settings.records) if kind.LABEL_FIELD else []
     if names:
@@ -99,6 +130,7 @@ def _divided(
         label_field=kind.LABEL_FIELD,
         group_field=GROUP if GROUP in cleaned else None,
         near_duplicate_threshold=options.near_duplicates,
+        named=named,
         where=f"{where}.split",
     )
     leaks = leakage(
@@ -106,8 +138,7 @@ def _divided(
     )
     counts = {**split.counts, "leakage": leaks}
     if names:
-        parts = {name: getattr(split, name) for name in ("train", "validation", "test")}
-        counts["classes"] = count_classes(parts, kind.LABEL_FIELD, names)
+        counts["classes"] = count_classes(split.parts(), kind.LABEL_FIELD, names)
         _require_two(counts["classes"]["train"], f"{where}.split")
     return split, counts
 
@@ -121,10 +152,53 @@ def _cleaned(kept: pd.DataFrame, kind: ModuleType, settings: Section) -> pd.Data
     return pd.concat(parts, ignore_index=True)
 
 
-def _group_fields(records: pd.DataFrame, columns: list[str], where: str) -> list[str]:
-    """The fields with the columns of `split.group`; UserError where one is missing."""
+def _check(
+    kind: ModuleType, settings: Section, given_field: str | None
+) -> Callable[[dict[str, Any]], Reason | None]:
+    """Why a record cannot be used: as its kind says, or for want of a split."""
+
+    def check(record: dict[str, Any]) -> Reason | None:
+        reason = kind.check(record, settings)
+        if reason is None and given_field:
+            reason = given.reason(record[given_field], given_field.removeprefix(GROUP))
+        return reason
+
+    return check
+
+
+def _given_field(records: pd.DataFrame, column: str | None, where: str) -> str | None:
+    """The field that names the split of each record; None where nothing does."""
+    if GIVEN in records and column is not None:
+        raise UserError(
+            f"{where}: the dataset names its splits itself; leave `column` out, or name one split "
+            "there"
+        )
+    if column is None:
+        return GIVEN if GIVEN in records else None
+    return _kept_fields(records, [column], where)[0]
+
+
+def _splits_of(
+    records: pd.DataFrame, field: str, unread: pd.DataFrame, source_rows: Mapping[str, int]
+) -> tuple[dict[int, str], list[str]]:
+    """Row -> the split that the source gives it, without those that have none; and a note of the
+    words that are read as another one. source_rows: see `prepare`; with them the split of an unread
+    record is known too."""
+    values = zip(records["row"], records[field], strict=True)
+    splits = {row: split for row, value in values if (split := given.split_of(value))}
+    last = 0
+    for split, number in source_rows.items():
+        of_split = unread["row"][unread["row"].between(last + 1, last + number)]
+        splits |= dict.fromkeys(of_split, split)
+        last += number
+    taken = given.names_taken(records[field].dropna().unique())
+    return splits, [f"split.column: {', '.join(taken)}"] if taken else []
+
+
+def _kept_fields(records: pd.DataFrame, columns: list[str], where: str) -> list[str]:
+    """The fields with columns that the split asks for; UserError where one is missing."""
     fields = []
-    there = [name for name in records.columns if name != "row"]
+    there = [name for name in records.columns if name not in ("row", GIVEN)]
     for column in columns:
         kept = f"{GROUP}{column}"
         if column not in there and kept not in there:
@@ -154,13 +228,13 @@ def _groups(kept: pd.DataFrame, fields: list[str], where: str) -> list[str]:
 
 def _require_fields(records: pd.DataFrame, kind: ModuleType, where: str) -> None:
     optional = set(kind.OPTIONAL_FIELDS)
-    needed = [*kind.TEXT_FIELDS, *([kind.LABEL_FIELD] if kind.LABEL_FIELD else [])]
+    needed = [*kind.FIELDS, *([kind.LABEL_FIELD] if kind.LABEL_FIELD else [])]
     absent = [field for field in needed if field not in records and field not in optional]
     if absent:
         fields = [
             excerpt(field, 40)
             for field in records.columns
-            if field != "row" and not field.startswith(GROUP)
+            if field not in ("row", GIVEN) and not field.startswith(GROUP)
         ]
         there = ", ".join(fields[:30]) + (f" and {len(fields) - 30} more" * (len(fields) > 30))
         raise UserError(
@@ -188,6 +262,25 @@ def _require_two(training: dict[str, int], where: str) -> None:
             f"'{excerpt(there[0])}', so that nothing can be learned; use method: stratified, give "
             "more data, or take more of it (max_records)"
         )
+
+
+def _check_shares(
+    unread: pd.DataFrame,
+    rejected: pd.DataFrame,
+    records: int,
+    paragraphs: int | None,
+    settings: SplitSettings,
+    folder: Path | None,
+) -> None:
+    """Refuse too many that are unread or rejected: of all together, or, of a text, of its
+    paragraphs and of its records."""
+    where, allowed = f"tasks.{settings.task}", settings.split.max_rejected
+    if paragraphs is None:
+        left_out = pd.concat([unread, rejected])
+        _check_share(left_out, records + len(unread), "records", allowed, where, folder)
+        return
+    _check_share(unread, paragraphs, "paragraphs", allowed, where, folder)
+    _check_share(rejected, records, "records", allowed, where, folder)
 
 
 def _check_share(

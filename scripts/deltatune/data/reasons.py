@@ -32,6 +32,9 @@ class Code(StrEnum):
     MISSING = "missing"
     EMPTY = "empty"
     UNKNOWN_LABEL = "unknown_label"
+    NOT_A_CONVERSATION = "not_a_conversation"
+    NOTHING_LEARNED = "nothing_learned"
+    UNKNOWN_SPLIT = "unknown_split"
     # Beside the other records.
     DUPLICATE = "duplicate"
     CONFLICTING_LABEL = "conflicting_label"
@@ -55,11 +58,15 @@ _LABELS = {
     Code.TOO_LONG: "field too long",
     Code.WRONG_COLUMNS: "wrong number of columns",
     Code.NOT_JSON: "not JSON",
+    Code.NOTHING_LEARNED: "nothing to learn",
 }
 """Where it is not the value with spaces."""
 _DETAILS = {
     Code.WRONG_TYPE: " ({value})",
     Code.UNKNOWN_LABEL: " '{value}'{suggestion}",
+    Code.NOT_A_CONVERSATION: " ({value})",
+    Code.NOTHING_LEARNED: " ({value})",
+    Code.UNKNOWN_SPLIT: " '{value}'{suggestion}",
     Code.DUPLICATE: " of row {row}",
     Code.CONFLICTING_LABEL: " with row {row}",
     Code.NEAR_DUPLICATE: " of {split} row {row}",
@@ -69,6 +76,9 @@ _ADVICE = {
     Code.NOT_UTF8: "Save the source as UTF-8.",
     Code.WRONG_TYPE: "A template joins the values of a list, such as `columns: {text: "
     '"{tags}"}`, and a path names a value inside an object, such as `columns: {text: meta.title}`.',
+    Code.NOT_A_CONVERSATION: "Messages are a list of objects with `role` and `content`, or with "
+    "`from` and `value`.",
+    Code.UNKNOWN_SPLIT: "The column of split.column names train, validation and test.",
     Code.WRONG_COLUMNS: "A text with separators in it has to stand in quotation marks.",
     Code.BAD_QUOTING: "A quotation mark that belongs to the text is doubled.",
 }
@@ -93,9 +103,9 @@ class Reason:
     field: str = ""
     """The field that is at fault; "" for the whole record."""
     value: str = ""
-    """The type or the label that it has."""
+    """The type, the label or the split that it has, or what is wrong with it."""
     nearest: str | None = None
-    """The known label that was probably meant."""
+    """The known one that was probably meant."""
     split: str = ""
     row: int | None = None
     """The record that it repeats, and the split that it is in."""

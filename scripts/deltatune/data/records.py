@@ -11,13 +11,21 @@ if TYPE_CHECKING:
 BATCH = 10_000
 """Records that are Python objects at once."""
 GROUP = "group:"
-"""Before the name of a column that is kept for `split.group` alone, so that no task takes it for
-one of its fields."""
+"""Before the name of a column that is kept for `split.group` or `split.column` alone, so that no
+task takes it for one of its fields."""
+GIVEN = "split:"
+"""The field with the split that the source gives a record, one of SPLITS; it is there where a
+dataset names its splits, and not among the fields of a split record."""
+SPLITS = ("train", "validation", "test")
 GROUP_ID = "group"
 """The field of a split record with the name of its group, "" for a record by itself; it is there
 where `split.group` is set."""
 CHAPTER = "chapter"
 """The field with the chapter of a text, "" for none; a record need not have it."""
+STRUCTURED = ("messages", "system", "tools")
+"""Fields of conversations, which are lists of objects in most sources: kept as text in JSON."""
+ALSO_CALLED = {"messages": "conversations"}
+"""Field -> the name that some sources have for it."""
 OFFSETS = ("source_start", "source_end")
 """The fields of a chunk: where in the source text it begins and ends, in characters."""
 PARAGRAPH_GAP = "\n\n"

@@ -26,17 +26,22 @@ class Split(Section):
     """random; stratified by label; contiguous: the last records in order are the test set; or hash:
     a hash of each record's text decides, so that added records move no other, and sizes are
     fractions that hold approximately."""
+    column: Column | None = None
+    """Column of the dataset that names the split of each record: train, validation (or dev, val,
+    valid, eval) or test. A split that no record names is cut from train; null: all are cut here,
+    unless the dataset names its splits."""
     validation: Share | Count = 0.1
-    """Fraction of the records, or their number."""
+    """Fraction of the records, or their number; of those of train, where train is given. A
+    validation split that is given is taken whole."""
     test: Share | Count = 0.2
-    """Fraction of the records, or their number."""
+    """Fraction of the records, or their number, as `validation`."""
     group: Column | Annotated[list[Column], Field(min_length=1)] | None = None
     """Column of the dataset, or a list of them, such as an author, a document or a prompt: records
     that are equal in all of them are in the same split. Sizes then hold approximately. Not with
     contiguous, which divides by order; null: each record by itself."""
     max_records: int | None = Field(None, ge=3)
-    """Use only this many of the usable records, drawn with the seed, of each class in proportion;
-    with contiguous the first; null: all."""
+    """Use only this many of the usable records, drawn with the seed, of each class and each given
+    split in proportion; with contiguous the first; null: all."""
     near_duplicates: float | None = Field(0.85, gt=0, le=1)
     """Validation and test records at least this similar to a training record are excluded (Jaccard
     similarity of word 3-grams); null to keep them."""

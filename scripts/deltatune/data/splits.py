@@ -10,7 +10,7 @@ the seed alone.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +18,12 @@ import numpy as np
 import pandas as pd
 
 from deltatune.core.errors import UserError
-from deltatune.data.assignment import assign
-from deltatune.data.drawing import draw
+from deltatune.data.assignment import Parts, assign
+from deltatune.data.drawing import draw, draw_each
 from deltatune.data.duplicates import comparable_texts, near_duplicates, repeated
+from deltatune.data.given import assign_given
 from deltatune.data.reasons import COLUMNS, Code, Reason
-from deltatune.data.records import GROUP_ID, as_dicts
+from deltatune.data.records import GIVEN, GROUP_ID, SPLITS, as_dicts
 from deltatune.data.split_settings import Method
 
 
@@ -41,6 +42,10 @@ class Split:
     test: pd.DataFrame
     excluded: pd.DataFrame
     counts: dict[str, Any]
+
+    def parts(self) -> dict[str, pd.DataFrame]:
+        """Split -> its records."""
+        return {name: getattr(self, name) for name in SPLITS}
 
 
 def clean_records(
@@ -79,6 +84,7 @@ def split_records(
     label_field: str | None,
     near_duplicate_threshold: float | None,
     group_field: str | None = None,
+    named: Collection[str] = (),
     where: str = "split",
 ) -> Split:
     """Divide records into training, validation and test.
@@ -87,6 +93,8 @@ def split_records(
     max_records: only so many, see `draw`. text_fields: what distinguishes two records.
     near_duplicate_threshold: see `near_duplicates`; None keeps all. group_field: a text that all
     records of a group share, "" for one by itself; the frames have `records.GROUP_ID` in its place.
+    named: the splits that the source of the records names, which then have them in `records.GIVEN`;
+    of two equal texts the one in the earlier split is kept.
     where: the split in config.yaml ("tasks.news.split"), for messages. The others: see `assign`.
 
     All frames are in the order of id: who trains must shuffle. Raises UserError where no such split
@@ -96,21 +104,21 @@ def split_records(
         raise UserError(f"{where}.near_duplicates: {near_duplicate_threshold} is not in (0, 1]")
     total = len(records)
     records = _in_order(records, [*text_fields, *([label_field] if label_field else [])])
-    records = records.reset_index(drop=True)
+    given = records.pop(GIVEN).tolist() if named else None
     texts = comparable_texts(records, text_fields)
     if max_records is not None:
-        drawn = _drawn(records, texts, group_field, label_field, method, max_records, seed)
+        drawn = _drawn(records, texts, group_field, label_field, given, method, max_records, seed)
         records, texts = records.iloc[drawn].reset_index(drop=True), [texts[i] for i in drawn]
+        given = [given[i] for i in drawn] if given else None
     # position -> reason, of all that is left out
-    reasons = _repetitions(records, texts, text_fields[0], label_field)
+    reasons = _repetitions(records, texts, text_fields[0], label_field, given)
     used = np.array([i for i in range(len(texts)) if i not in reasons], dtype=np.int64)
     groups = records.pop(group_field).tolist() if group_field else [""] * len(records)
-    divided = records[[name for name in (label_field, "chapter") if name in records]].iloc[used]
-    keys = [groups[i] or texts[i] for i in used]
-    left = _describe(total, total - len(records), len(reasons))
-    parts = assign(
-        divided, keys, bool(group_field), label_field, method, validation, test, seed, where, left
-    )
+    beyond = total - len(records)
+    how = (method, validation, test, seed, where, _describe(total, beyond, len(reasons)))
+    own = (records.iloc[used], [groups[i] for i in used], [texts[i] for i in used])
+    given = [given[i] for i in used] if given else None
+    parts = _assigned(*own, given, named, label_field, *how)
     train, *held_out = (used[np.sort(part)] for part in parts)
     if near_duplicate_threshold is not None:
         near = near_duplicates(texts, train, *held_out, near_duplicate_threshold)
@@ -118,14 +126,29 @@ def split_records(
         held_out = _without(held_out, near, where)
     if group_field:
         records[GROUP_ID] = _group_names(groups)
-    frames = {
-        name: records.iloc[part].reset_index(drop=True)
-        for name, part in zip(("train", "validation", "test"), (train, *held_out), strict=True)
-    }
+    parts = zip(SPLITS, (train, *held_out), strict=True)
+    frames = {name: records.iloc[part].reset_index(drop=True) for name, part in parts}
     without = sum(not groups[i] for i in used) if group_field else None
-    counts = {"records": total, "beyond_max_records": total - len(records)}
-    counts |= _counts(frames, reasons, without)
+    counts = {"records": total, "beyond_max_records": beyond} | _counts(frames, reasons, without)
     return Split(**frames, excluded=_lines(records, reasons), counts=counts)
+
+
+def _assigned(
+    records: pd.DataFrame,
+    groups: list[str],
+    texts: list[str],
+    given: list[str] | None,
+    named: Collection[str],
+    label_field: str | None,
+    *how: Any,
+) -> Parts:
+    """Positions of training, validation and test. groups: "" for a record by itself. how: the last
+    parameters of `assign`."""
+    divided = records[[name for name in (label_field, "chapter") if name in records]]
+    keys = [group or text for group, text in zip(groups, texts, strict=True)]
+    if given is None:
+        return assign(divided, keys, any(groups), label_field, *how)
+    return assign_given(divided, given, named, keys, groups, label_field, *how)
 
 
 def _drawn(
@@ -133,6 +156,7 @@ def _drawn(
     texts: list[str],
     group_field: str | None,
     label_field: str | None,
+    given: list[str] | None,
     method: Method,
     max_records: int,
     seed: int,
@@ -141,6 +165,8 @@ def _drawn(
     groups = records[group_field] if group_field else [""] * len(records)
     keys = [group or text for group, text in zip(groups, texts, strict=True)]
     labels = records[label_field].tolist() if label_field else None
+    if given is not None:
+        return draw_each(given, keys, labels, method, max_records, seed)
     return draw(keys, labels, method, max_records, seed)
 
 
@@ -155,12 +181,15 @@ def _number_column(records: pd.DataFrame) -> str:
 
 
 def _in_order(records: pd.DataFrame, fields: list[str]) -> pd.DataFrame:
-    """The records by id, which is in a column of that name. fields: those that they must have."""
+    """The records by id, which is in a column of that name, with a new index. fields: those that
+    they must have."""
     number = _number_column(records)
     for field in fields:
         if field not in records.columns:
             raise ValueError(f"no field '{field}' among {list(records.columns)}")
-    records = records.rename(columns={number: "id"}).sort_values("id", kind="stable")
+    records = records.rename(columns={number: "id"}).sort_values(
+        "id", kind="stable", ignore_index=True
+    )
     if records["id"].duplicated().any():
         raise ValueError("records carry the same id twice")
     return records
@@ -186,18 +215,32 @@ def _lines(records: pd.DataFrame, reasons: Mapping[int, Reason]) -> pd.DataFrame
 
 
 def _repetitions(
-    records: pd.DataFrame, texts: Sequence[str], text_field: str, label_field: str | None
+    records: pd.DataFrame,
+    texts: Sequence[str],
+    text_field: str,
+    label_field: str | None,
+    given: Sequence[str] | None,
 ) -> dict[int, Reason]:
-    """Position -> why it is left out, of each text that stood there before."""
+    """Position -> why it is left out, of each text that stood there before, or in an earlier of the
+    given splits."""
     ids = records["id"].tolist()
     labels = records[label_field].tolist() if label_field else None
     reasons = {}
-    for i, original in repeated(texts).items():
+    order = sorted(range(len(texts)), key=lambda i: SPLITS.index(given[i])) if given else None
+    for i, original in _repeated_in(texts, order).items():
         if labels is None or label_field is None or labels[i] == labels[original]:
             reasons[i] = Reason(Code.DUPLICATE, text_field, row=ids[original])
         else:
             reasons[i] = Reason(Code.CONFLICTING_LABEL, label_field, row=ids[original])
     return reasons
+
+
+def _repeated_in(texts: Sequence[str], order: Sequence[int] | None) -> dict[int, int]:
+    """`repeated`, where the texts come in another order. order: positions; None: as they are."""
+    if order is None:
+        return repeated(texts)
+    repeats = repeated([texts[i] for i in order])
+    return {order[i]: order[original] for i, original in repeats.items()}
 
 
 def _near_repetitions(

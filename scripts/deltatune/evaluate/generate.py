@@ -15,7 +15,7 @@ from deltatune.evaluate.generate_settings import GenerateSettings
 from deltatune.evaluate.outputs import Outputs
 from deltatune.tokens.answer_ids import prompt_ids, readable, stop_id
 from deltatune.tokens.ids import bos_ids, eos_id, pad_id
-from deltatune.tokens.prompts import Prompt
+from deltatune.tokens.prompts import Conversation, Prompt, split_reasoning
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def evaluate(
     model, tokenizer, questions: pd.DataFrame, settings: GenerateSettings, terminal: Terminal
 ) -> Outputs:
     """The questions of a task with prompt (as text), answer, answer_tokens, finished and
-    prompt_tokens_cut."""
+    prompt_tokens_cut; of conversations also reasoning, which is no part of the answer."""
     answers, batch_size = outputs.compute(
         lambda batch_size: answer(
             model,
@@ -106,11 +106,17 @@ def evaluate(
         finished=[a.finished for a in answers],
         prompt_tokens_cut=[a.cut for a in answers],
     )
+    if any(isinstance(prompt, Conversation) for prompt in questions["prompt"]):
+        # The templates of some thinking models open the block themselves.
+        opened = table["prompt"].str.rstrip().str.endswith("<think>")
+        texts = ["<think>" * o + a.text for o, a in zip(opened, answers, strict=True)]
+        parts = [split_reasoning(text) for text in texts]
+        table = table.assign(reasoning=[p[0] for p in parts], answer=[p[1] for p in parts])
     figures = {
         "batch_size_used": batch_size,
         "examples": len(answers),
         "unfinished": sum(not a.finished for a in answers),
-        "empty": sum(not a.text.strip() for a in answers),
+        "empty": int((table["answer"].str.strip() == "").sum()),
         "prompts_cut": sum(a.cut > 0 for a in answers),
     }
     return Outputs(table, figures)

@@ -15,6 +15,7 @@ from deltatune.data import gutenberg
 from deltatune.data.formats import below_shared_folder
 from deltatune.data.readers import read
 from deltatune.data.readers.files import File
+from deltatune.data.readers.joined import Splits
 from deltatune.fetch import download
 from deltatune.fetch.dataset_settings import DatasetSettings, HubSource, SampleSource, UrlSource
 
@@ -38,10 +39,12 @@ def records(
     if isinstance(chosen, HubSource):
         from deltatune.fetch import hub
 
-        split_records, facts = hub.dataset(
-            chosen.id, chosen.config, chosen.split, chosen.revision, where, progress
+        named = {"": chosen.split} if isinstance(chosen.split, str) else chosen.split.named
+        sources, facts = hub.dataset(
+            chosen.id, chosen.config, list(named.values()), chosen.revision, where, progress
         )
-        return facts | read.read_rows(split_records, f"'{chosen.id}'", **table, **out)
+        source = sources[0] if "" in named else Splits(dict(zip(named, sources, strict=True)))
+        return facts | read.read_rows(source, f"'{chosen.id}'", **table, **out)
     facts: dict[str, Any] = {}
     if isinstance(chosen, UrlSource):
         files = [_download(chosen, downloads, where, progress)]
@@ -57,7 +60,8 @@ def records(
     if settings.text:
         return facts | read.read_text(files, **out)
     format = None if isinstance(chosen, SampleSource) else chosen.format
-    return facts | read.read_records(files, format, **table, **out)
+    splits = [split for split, number in settings.given.items() for _ in range(number)]
+    return facts | read.read_records(files, format, splits=splits or None, **table, **out)
 
 
 def _download(chosen: UrlSource, folder: Path, where: str, progress: Callable[[str], None]) -> Path:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from deltatune.core.schema import RepoId, Revision, Section
 from deltatune.data.formats import ARCHIVE, SUFFIXES, TEXT_SUFFIXES, suffix
 from deltatune.data.readers.fields import template
+from deltatune.data.records import SPLITS
 
 
 def _well_formed(column: str | list[str]) -> str | list[str]:
@@ -30,6 +38,50 @@ class SampleSource(Section):
     source: Literal["sample"]
 
 
+class GivenSplits(Section):
+    """What is train, validation and test; what is not named is cut from train."""
+
+    @model_validator(mode="after")
+    def _has_two(self) -> Self:
+        if not self.named.keys() - {"train"}:
+            raise ValueError("name `validation` or `test` too, or write what is `train` alone")
+        return self
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """Split -> what it is, of those that are named, in the order of SPLITS."""
+        parts = {name: getattr(self, name) for name in SPLITS}
+        return {name: part for name, part in parts.items() if part is not None}
+
+
+def either(single: Any, named: type[GivenSplits]) -> Any:
+    """The type of a key that is `named` where it is a mapping, and `single` otherwise: so an error
+    is one of the type that was meant."""
+    return Annotated[
+        Annotated[single, Tag("str")] | Annotated[named, Tag("dict[split]")],
+        Discriminator(lambda value: "dict[split]" if isinstance(value, dict | named) else "str"),
+    ]
+
+
+HubSplit = Annotated[str, Field(pattern=r"^\w+(\.\w+)*$")]
+
+
+class HubSplits(GivenSplits):
+    train: HubSplit
+    """Split of the hub to train on."""
+    validation: HubSplit | None = None
+    """Split of the hub to validate on; null: cut from train, as the task's `split` says."""
+    test: HubSplit | None = None
+    """Split of the hub to test on; null: cut from train, as the task's `split` says."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> HubSplits:
+        parts = list(self.named.values())
+        if twice := next((part for part in parts if parts.count(part) > 1), None):
+            raise ValueError(f"'{twice}' is named twice; a record belongs to one split")
+        return self
+
+
 class FileSource(Section):
     """Files of the user; their content is a param of its own."""
 
@@ -46,8 +98,9 @@ class HubSource(Section):
     """Repository, such as tatsu-lab/alpaca."""
     config: str | None = None
     """Configuration (subset), if it has several."""
-    split: str = Field("train", pattern=r"^\w+(\.\w+)*$")
-    """The split to read; tasks make their own splits of it."""
+    split: either(HubSplit, HubSplits) = "train"
+    """The split to read, which tasks divide, or `{train: NAME, test: NAME}` with `validation` or
+    without, to take its splits as they are; what is not named is cut from train."""
     revision: Revision
     """Commit or tag, so that the run is reproducible."""
 
@@ -116,7 +169,9 @@ class DatasetSettings(Section):
     """Whether it is one plain text."""
     columns: Columns
     groups: list[str]
-    """Columns that only `split.group` of its tasks asks for."""
+    """Columns that only `split.group` or `split.column` of its tasks asks for."""
+    given: dict[str, int] = {}
+    """Of files that name their splits: split -> number of its files, which follow each other."""
     used: list[str]
     """Fields that tasks look at: of all kinds, so that a task more, or of another kind, reads
     nothing again."""

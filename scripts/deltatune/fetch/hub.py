@@ -11,7 +11,7 @@ import glob
 import json
 import os
 import urllib.error
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,15 +63,16 @@ def model(
 def dataset(
     id: str,
     config: str | None,
-    split: str,
+    splits: Sequence[str],
     revision: str,
     where: str,
     progress: Progress,
-) -> tuple[Records, dict[str, Any]]:
-    """Fetch the files of one split of a dataset into the cache.
+) -> tuple[list[Records], dict[str, Any]]:
+    """Fetch the files of splits of a dataset into the cache.
 
-    Returns the records as `read.read_rows` takes them, and for the manifest {"commit": ...,
-    "files": {name: sha256 or, for small ones, git's id}}. Raises UserError that says what to do.
+    Returns the records of each split as `read.read_rows` takes them, and for the manifest
+    {"commit": ..., "files": {name: sha256 or, for small ones, git's id}}.
+    Raises UserError that says what to do.
     """
     with _advised("dataset", id, revision, where):
         commit, files = _listing("dataset", id, revision)
@@ -81,15 +82,21 @@ def dataset(
         # A gated repository lists its files to everybody. `datasets` would hide why it fails.
         _locate("dataset", id, commit, min(files, default=".gitattributes"))()
         builder = upstream.dataset_builder(id, config, commit)
-        splits = builder.config.data_files
-        if split not in splits:
-            raise UserError(_no_split(id, split, list(splits), where))
+        there = dict(builder.config.data_files)
+        for split in splits:
+            if split not in there:
+                raise UserError(_no_split(id, split, list(there), where))
         prefix = f"hf://datasets/{id}@{commit}/"
-        names = [path.removeprefix(prefix) for path in splits[split]]
-        folder = _snapshot("dataset", id, commit, [files[name] for name in names], progress)
-        stream = upstream.stream_from_disk(builder, split, [folder / name for name in names])
-        hashes = {name: _identity(files[name]) for name in names}
-        return Records(stream, id, where), {"commit": commit, "files": hashes}
+        names = {split: [path.removeprefix(prefix) for path in there[split]] for split in splits}
+        every = [name for of_split in names.values() for name in of_split]
+        folder = _snapshot("dataset", id, commit, [files[name] for name in every], progress)
+        streams = [
+            upstream.stream_from_disk(builder, split, [folder / name for name in names[split]])
+            for split in splits
+        ]
+        hashes = {name: _identity(files[name]) for name in every}
+        facts = {"commit": commit, "files": hashes}
+        return [Records(stream, id, where) for stream in streams], facts
 
 
 class Records:
@@ -97,6 +104,8 @@ class Records:
 
     def __init__(self, stream: Any, id: str, where: str) -> None:
         self.stream, self.id, self.where = stream, id, where
+        self.classes = upstream.class_names(stream)
+        """Column -> the names of the classes whose indices it has."""
 
     def names(self) -> list[str]:
         with self._readable():

@@ -52,10 +52,21 @@ def stream_from_disk(builder: DatasetBuilder, split: str, files: list[Path]) -> 
     declares. `load_dataset_builder` refuses such files as `data_files` (seen in datasets 5.2.0)."""
     from datasets.data_files import DataFilesDict, DataFilesList
 
-    origin = builder.config.data_files[split].origin_metadata
-    local = DataFilesList([str(file) for file in files], origin)
+    declared = builder.config.data_files
+    local = DataFilesList([str(file) for file in files], declared[split].origin_metadata)
     builder.config.data_files = DataFilesDict({split: local})
-    return builder.as_streaming_dataset(split=split)
+    try:
+        return builder.as_streaming_dataset(split=split)
+    finally:
+        builder.config.data_files = declared
+
+
+def class_names(stream: IterableDataset) -> dict[str, list[str]]:
+    """Column -> the names of its classes in the order of their indices, which the records have."""
+    from datasets import ClassLabel
+
+    features = stream.features or {}
+    return {name: one.names for name, one in features.items() if isinstance(one, ClassLabel)}
 
 
 def unreadable(error: Exception) -> tuple[str, str]:

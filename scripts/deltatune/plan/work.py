@@ -10,21 +10,25 @@ import json
 import math
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from deltatune.config.model import FileDataset, HubDataset, UrlDataset
+from deltatune.config.model import FileDataset, HubDataset, UrlDataset, given_splits
 from deltatune.config.stages import split_settings, token_settings
 from deltatune.core.schema import Section
+from deltatune.data.formats import source_files
+from deltatune.data.given import split_of
+from deltatune.data.records import GIVEN, GROUP
 from deltatune.data.split_settings import Split
 from deltatune.models.batch import total_steps
 from deltatune.plan.settings import Planned
 from deltatune.tasks.base import TaskSettings, spread
-from deltatune.tasks.registry import load_kind
+from deltatune.tasks.registry import fields_of, load_kind
+from deltatune.tokens.prompts import document_length
 from deltatune.train.settings import Training
 
 CHARACTERS = 4
@@ -68,16 +72,16 @@ def work(experiment: Planned, known: Mapping[str, Any], results: Path) -> Work:
     packed = _manifest(results / experiment.files.tokens)
     if packed and packed["settings"] == _plain(token_settings(experiment.task_name, task)):
         rows, row_length = packed["rows"], packed["row_length"]
-        test = _test_records(task.split, split, None)
+        test = _test_records(experiment, split, None)
         return Work(packed["tokens"], rows, row_length, "exact", "the packed rows", test)
     lengths = _lengths(experiment, known, results, bool(split))
     if lengths is None:
         most = task.split.max_records
         if most is None:
-            test = _test_records(task.split, split, None)
+            test = _test_records(experiment, split, None)
             return Work(None, None, length, "unknown", "the data set is not here yet", test)
         count = _training_records(most, task.split)
-        test = _test_records(task.split, split, count)
+        test = _test_records(experiment, split, count)
         source = "split.max_records × max_length"
         return Work(count * length, count, length, "at most", source, test)
     documents, characters, source = lengths
@@ -87,7 +91,7 @@ def work(experiment: Planned, known: Mapping[str, Any], results: Path) -> Work:
     rows = max(1, math.ceil(tokens / (1 - PADDING) / length))
     # One row is no longer than what it holds.
     row_length = min(length, math.ceil(tokens / rows)) if rows == 1 else length
-    test = _test_records(task.split, split, documents)
+    test = _test_records(experiment, split, documents)
     return Work(round(tokens), rows, row_length, "estimated", source, test)
 
 
@@ -131,9 +135,15 @@ def _lengths(
 
 
 def _of_records(records: pd.DataFrame, task: TaskSettings, source: str) -> tuple[int, float, str]:
-    used = min(len(records), task.split.max_records or len(records))
+    fields = [GIVEN, task.split.column, f"{GROUP}{task.split.column}"]
+    named_in = [field for field in fields if field in records]
+    given = records[named_in[0]].map(split_of) if named_in else pd.Series(dtype=object)
+    named, total = {*given.dropna()}, len(records)
+    records = records[given == "train"] if named else records
+    most = math.ceil((task.split.max_records or total) * len(records) / max(1, total))
+    used = min(len(records), most)
     characters = _characters(records.head(used), task, clean=True)
-    return _training_records(used, task.split), characters, source
+    return _training_records(used, task.split, named), characters, source
 
 
 def _of_known(experiment: Planned, known: Mapping[str, Any]) -> tuple[int, float, str] | None:
@@ -159,8 +169,9 @@ def _of_known(experiment: Planned, known: Mapping[str, Any]) -> tuple[int, float
     if not set(kind.TEXT_FIELDS) <= {*record, *kind.OPTIONAL_FIELDS}:
         return None
     used = min(count, task.split.max_records or count)
-    characters = _length(kind.document(record, kind.Prompts.part_of(task)))
-    return _training_records(used, task.split), characters, f"what is known of {name}"
+    length = document_length(kind.document(record, kind.Prompts.part_of(task)))
+    count = _training_records(used, task.split, given_splits(dataset))
+    return count, length, f"what is known of {name}"
 
 
 def _book(url: str) -> str:
@@ -187,7 +198,10 @@ def _source(experiment: Planned) -> pd.DataFrame:
             most, documents = dataset.chunks.max_words, frame.get("document")
             return chunking.chunk_text(frame["text"], most, documents)
         format = dataset.format if isinstance(dataset, FileDataset) else None
-        read.read_records(paths, format, dataset.columns, **files)
+        parts = dataset.parts if isinstance(dataset, FileDataset) else {}
+        splits = [name for name, named in parts.items() if name for _ in source_files(named)]
+        about = {"used": fields_of([experiment.task.kind]), "splits": splits or None}
+        read.read_records(paths, format, dataset.columns, **files, **about)
         return pd.read_parquet(files["write"])
 
 
@@ -202,25 +216,20 @@ def _characters(records: pd.DataFrame, task: TaskSettings, clean: bool) -> float
             if kind.check(record, settings):
                 continue
             record = kind.clean(record, settings)
-        lengths.append(_length(kind.document(record, prompts)))
+        lengths.append(document_length(kind.document(record, prompts)))
     return sum(lengths) / max(1, len(lengths))
 
 
-def _length(document: Any) -> int:
-    """Characters of a document, whose prompt is text or a conversation."""
-    prompt = document.prompt
-    if not isinstance(prompt, str):
-        prompt = "".join(text for _, text in prompt)
-    return len(prompt) + len(document.completion)
-
-
 def _test_records(
-    sizes: Split, split: Mapping[str, Any] | None, training: int | None
+    experiment: Planned, split: Mapping[str, Any] | None, training: int | None
 ) -> int | None:
     """From the manifest of the split, if there is one; otherwise from the number of training
-    records."""
+    records, unless the test may be given."""
+    sizes = experiment.task.split
     if split:
         return split["test"]
+    if sizes.column is not None or "test" in given_splits(experiment.dataset):
+        return None
     if sizes.test >= 1:
         return int(sizes.test)
     if training is None:
@@ -230,6 +239,9 @@ def _test_records(
     return round((training + number) / (1 - share) * sizes.test) if share < 1 else None
 
 
-def _training_records(used: int, split: Split) -> int:
-    held_out = (math.ceil(s * used) if s < 1 else s for s in (split.validation, split.test))
+def _training_records(used: int, split: Split, given: Collection[str] = ()) -> int:
+    """given: the splits that are not cut from these records."""
+    sizes = {"validation": split.validation, "test": split.test}
+    cut = [size for name, size in sizes.items() if name not in given]
+    held_out = (math.ceil(size * used) if size < 1 else size for size in cut)
     return max(1, used - sum(held_out))

@@ -5,7 +5,7 @@ Modules here import nothing heavy: the Snakefile reads them at every call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from pydantic import Field
@@ -19,7 +19,7 @@ from deltatune.data.split_settings import Split
 if TYPE_CHECKING:
     import pandas as pd
 
-    from deltatune.tokens.prompts import Body, Document
+    from deltatune.tokens.prompts import Body, Conversation, Document
 
 Record = dict[str, Any]
 """One example, its fields by name."""
@@ -27,9 +27,9 @@ Record = dict[str, Any]
 Outputs = Literal["answers", "text", "labels"]
 """The outputs of an evaluation, scored by metrics."""
 
-Overflow = Literal["truncate", "shorten_prompt", "split"]
+Overflow = Literal["truncate", "shorten_prompt", "split", "leave_out_turns"]
 """How a document longer than max_length is shortened: by its end, by the beginning of its prompt,
-or into several."""
+into several, or by the last turns of a conversation."""
 
 Clusters = dict[str, Any]
 """Two columns: `cluster`, what a record shares with those that it is not independent of, and
@@ -43,7 +43,7 @@ class TaskSettings(Section):
     """Settings common to all kinds of task."""
 
     kind: str
-    """instruct, prose or classify: a module of deltatune.tasks."""
+    """instruct, chat, prose or classify: a module of deltatune.tasks."""
     dataset: str
     """Name of the dataset under datasets."""
     split: Split = Split()
@@ -126,10 +126,12 @@ class TaskKind(Protocol):
     """What a metric scores one by one, in the plural: "examples", "windows"."""
     MAIN_METRIC: str
     """The metric of the verdict, unless the settings choose another."""
-    TEXT_FIELDS: tuple[str, ...]
-    """The fields whose text makes two records duplicates if it is equal."""
+    FIELDS: tuple[str, ...]
+    """The fields of a record of a dataset, the label and the chapter apart."""
     OPTIONAL_FIELDS: tuple[str, ...]
     """Those of them that a record may lack."""
+    TEXT_FIELDS: tuple[str, ...]
+    """The fields of a clean record whose text makes two records duplicates if it is equal."""
     PROMPT_FIELDS: tuple[str, ...]
     """Those of them that ask, where a record asks; the same prompt may have several answers."""
     ANSWER_FIELDS: tuple[str, ...]
@@ -153,8 +155,11 @@ class TaskKind(Protocol):
     def clean(self, record: Record, settings: Section) -> Record:
         """The record with normalized fields."""
 
-    def document(self, record: Record, settings: Section) -> Document:
-        """Prompt and completion, as trained on. settings: `Prompts`."""
+    def document(self, record: Record, settings: Section) -> Document | Conversation:
+        """Prompt and completion, or turns, as trained on. settings: `Prompts`."""
+
+    def uses_chat_template(self, settings: Section) -> bool:
+        """Whether the model's chat template writes the prompts. settings: `Prompts`."""
 
     def questions(self, test: pd.DataFrame, settings: Section, chosen: Section) -> pd.DataFrame:
         """The prompts of the evaluation: id, prompt, the reference, and the `clusters`. settings:
@@ -178,9 +183,13 @@ class LabelKind(TaskKind, Protocol):
     """A kind whose outputs are "labels": the likelihood of each label after a prompt. Its `Prompts`
     have `labels`, the names of the classes."""
 
-    def read_labels(self, values: Iterable[str], settings: Section) -> tuple[Section, str | None]:
+    def read_labels(
+        self, values: Iterable[str], settings: Section, source_names: Sequence[str] = ()
+    ) -> tuple[Section, str | None]:
         """The settings of the records by which the labels of these are read, and what was
-        understood of them; values: those of all records."""
+        understood of them; values: those of all records; source_names: what their source calls the
+        classes, in the order of the indices. Raises ValueError where these say that an index is
+        another class."""
 
     def label_names(self, settings: Section) -> list[str]:
         """The names of the classes in their order, each once. settings: `Records`."""

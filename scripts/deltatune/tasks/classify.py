@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -29,8 +29,9 @@ TITLE = "classification"
 OUTPUTS = "labels"
 UNIT = "examples"
 MAIN_METRIC = "accuracy"
-TEXT_FIELDS = ("text",)
+FIELDS = ("text",)
 OPTIONAL_FIELDS = ()
+TEXT_FIELDS = FIELDS
 PROMPT_FIELDS = ()
 ANSWER_FIELDS = ()
 LABEL_FIELD = "label"
@@ -136,18 +137,28 @@ def label_names(settings: Records) -> list[str]:
     return _names(settings.labels)
 
 
-def read_labels(values: Iterable[str], settings: Records) -> tuple[Records, str | None]:
+def read_labels(
+    values: Iterable[str], settings: Records, source_names: Sequence[str] = ()
+) -> tuple[Records, str | None]:
     """The settings with a mapping of each value to its name, and what was understood beyond them.
 
-    values: those of the records. Of a list of names, records have names or their indices: names
-    where any record has one, so that a 0 among the names "1" to "5" is unknown, not "1". The same
-    value reads alike in every format: 1.0 as 1, True as true, and true and false, where these are
-    no names or values, as 1 and 0.
+    source_names: what the source calls the classes, in the order of the indices that its records
+    have. A list of the same names in another order is read by them; anything else that gives an
+    index the name of another class is refused with a ValueError. values: those of the records. Of a
+    list of names, records have names or their indices: names where any record has one, so that a 0
+    among the names "1" to "5" is unknown, not "1". The same value reads alike in every format: 1.0
+    as 1, True as true, and true and false, where these are no names or values, as 1 and 0.
     """
     known = {value.strip() for value in values}
     labels, note = settings.labels, None
+    by_source = _by_source(labels, source_names)
     own = {} if isinstance(labels, dict) else _as_names(labels)
-    if isinstance(labels, dict):
+    if by_source is not None and not known & set(labels):
+        names = by_source
+        if list(by_source.values()) != labels:
+            listed = ", ".join(f"{index} is '{name}'" for index, name in by_source.items())
+            note = f"labels are read by the names of their source, in another order: {listed}"
+    elif isinstance(labels, dict):
         names = {str(value): name for value, name in labels.items()}
     elif any(_named(value, own) for value in known):
         names = own
@@ -169,6 +180,36 @@ def _as_names(labels: list[str]) -> dict[str, str]:
     return {name: name for name in labels} | {
         plain: name for name in reversed(labels) if (plain := _canonical(name)) not in labels
     }
+
+
+def _by_source(
+    labels: list[str] | dict[Any, str], source_names: Sequence[str]
+) -> dict[str, str] | None:
+    """Index -> label, of a list of the names that the source has too, in any case and order; None
+    for other labels, or where the source has no names.
+
+    Raises ValueError where the labels give an index the name that another one has in the source.
+    """
+    places = {_plain(name): index for index, name in enumerate(source_names)}
+    if isinstance(labels, list) and {_plain(name) for name in labels} == set(places):
+        return {str(i): name for i, name in sorted((places[_plain(n)], n) for n in labels)}
+    pairs = labels.items() if isinstance(labels, dict) else enumerate(labels)
+    for value, name in pairs:
+        index, place = str(value), places.get(_plain(name))
+        is_index = index.isdecimal() and int(index) < len(source_names)
+        if place is None or not is_index or int(index) == place:
+            continue
+        own = source_names[int(index)]
+        raise ValueError(
+            f"{index} is read as '{name}', and the source of the records calls {index} '{own}' and "
+            f"{place} '{source_names[place]}'; its names are, in the order of the indices, "
+            f"{list(source_names)}"
+        )
+    return None
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.casefold().split())
 
 
 def _named(value: str, names: Mapping[str, str]) -> str | None:
@@ -214,6 +255,10 @@ def clean(record: Record, settings: Records) -> Record:
 def document(record: Record, settings: Prompts) -> Document:
     prompt, body = render_labels(settings.prompt, record["text"], settings.labels)
     return Document(prompt=prompt, completion=f" {record['label']}", body=body)
+
+
+def uses_chat_template(settings: Prompts) -> bool:
+    return False
 
 
 def clusters(test: pd.DataFrame) -> Clusters:

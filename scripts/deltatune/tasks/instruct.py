@@ -8,16 +8,8 @@ from pydantic import Field, field_validator, model_validator
 
 from deltatune.core.schema import Section
 from deltatune.data.reasons import Reason
-from deltatune.metrics.languages import NOT_BY_WORDS, check_language
-from deltatune.tasks.base import (
-    Clusters,
-    Record,
-    TaskSettings,
-    group_clusters,
-    missing,
-    spread,
-    valid,
-)
+from deltatune.tasks import answers
+from deltatune.tasks.base import Clusters, Record, group_clusters, missing, spread, valid
 from deltatune.tokens.prompts import Document, conversation, instruction_template, render
 
 if TYPE_CHECKING:
@@ -26,15 +18,16 @@ if TYPE_CHECKING:
 TITLE = "instruction following"
 OUTPUTS = "answers"
 UNIT = "examples"
-MAIN_METRIC = "rouge_l"
-METRICS = ["rouge_l", "bleu", "exact_match", "token_f1", "bertscore"]
-TEXT_FIELDS = ("instruction", "input", "output")
+MAIN_METRIC = answers.MAIN_METRIC
+FIELDS = ("instruction", "input", "output")
 OPTIONAL_FIELDS = ("input",)
+TEXT_FIELDS = FIELDS
 PROMPT_FIELDS = ("instruction", "input")
 ANSWER_FIELDS = ("output",)
 LABEL_FIELD = None
 OVERFLOW = "truncate"
 Records = Section
+Questions = answers.Questions
 
 
 class Chat(Section):
@@ -64,48 +57,8 @@ class Prompts(Section):
         return dict(sorted(prompt.items())) if isinstance(prompt, dict) else prompt
 
 
-class Questions(Section):
-    max_examples: int | None = Field(None, ge=5)
-    """Evaluate only this many records, evenly spaced over the test split (or the validation split,
-    where that is evaluated); null: all."""
-
-
-class Evaluation(Questions):
-    max_new_tokens: int = Field(128, ge=1, le=1_048_576)
-    """Maximum length of an answer, in tokens."""
-    batch_size: int = Field(32, ge=1, le=65_536)
-    """Prompts in one batch of generation, sorted by length."""
-
-
-class Settings(Prompts, TaskSettings):
+class Settings(Prompts, answers.AnswerSettings):
     kind: Literal["instruct"]
-    evaluation: Evaluation = Evaluation()
-    """Settings of the generation."""
-    language: str = Field("en", pattern=r"^[a-z]{2,4}$")
-    """Language of the answers, a primary code of BCP 47 such as en, es or zh; none: code, formulas,
-    symbols. Articles are dropped for en alone, and BLEU tokenizes by language. With any other than
-    en the default of metrics has chrf too; where words cannot be told apart (th, lo, km, my, none)
-    it is the default of main_metric."""
-    metrics: list[str] = METRICS
-    main_metric: str = MAIN_METRIC
-
-    @model_validator(mode="before")
-    @classmethod
-    def _judged_by_characters(cls, task: Any) -> Any:
-        language = task.get("language", "en") if isinstance(task, dict) else "en"
-        if language == "en":
-            return task
-        defaults = {"metrics": [*METRICS, "chrf"]}
-        if language in NOT_BY_WORDS and "chrf" in task.get("metrics", defaults["metrics"]):
-            defaults["main_metric"] = "chrf"
-        return defaults | task
-
-    @field_validator("language", mode="before")
-    @classmethod
-    def _is_a_language(cls, language: Any) -> Any:
-        # YAML 1.1 reads no, Norwegian, as false.
-        language = "no" if language is False else language
-        return valid(check_language, language) if isinstance(language, str) else language
 
 
 def check(record: Record, settings: Records) -> Reason | None:
@@ -121,6 +74,10 @@ def document(record: Record, settings: Prompts) -> Document:
     if settings.chat is not None:
         prompt = conversation(prompt, settings.chat.system)
     return Document(prompt=prompt, completion=record["output"])
+
+
+def uses_chat_template(settings: Prompts) -> bool:
+    return settings.chat is not None
 
 
 def clusters(test: pd.DataFrame) -> Clusters:

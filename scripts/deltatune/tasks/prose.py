@@ -27,8 +27,9 @@ TITLE = "prose"
 OUTPUTS = "text"
 UNIT = "windows"
 MAIN_METRIC = "perplexity"
-TEXT_FIELDS = ("text",)
+FIELDS = ("text",)
 OPTIONAL_FIELDS = ()
+TEXT_FIELDS = FIELDS
 PROMPT_FIELDS = ()
 ANSWER_FIELDS = ()
 LABEL_FIELD = None
@@ -125,6 +126,10 @@ def passages(test: pd.DataFrame) -> list[Passage]:
         )
         for run, texts in zip(runs, parts, strict=True)
     ]
+
+
+def uses_chat_template(settings: Prompts) -> bool:
+    return False
 
 
 def clusters(test: pd.DataFrame) -> Clusters:

@@ -20,7 +20,7 @@ from deltatune.core.errors import UserError
 from deltatune.data.records import CHAPTER
 from deltatune.tasks.base import PROTOCOLS, Overflow, TaskKind, TaskSettings
 
-_NOT_KINDS = {"base", "registry"}
+_NOT_KINDS = {"answers", "base", "registry"}
 
 
 def available_kinds() -> list[str]:
@@ -69,7 +69,7 @@ def any_task() -> Any:
 def fields_of(kinds: Iterable[str]) -> list[str]:
     """The fields of records that tasks of these kinds look at, sorted."""
     modules = [load_kind(kind) for kind in kinds]
-    named = [(*kind.TEXT_FIELDS, kind.LABEL_FIELD, CHAPTER) for kind in modules]
+    named = [(*kind.FIELDS, kind.LABEL_FIELD, CHAPTER) for kind in modules]
     return sorted({field for fields in named for field in fields if field is not None})
 
 

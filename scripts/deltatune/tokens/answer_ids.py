@@ -8,9 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from deltatune.tokens import chat
-from deltatune.tokens.ids import bos_ids, continuation_ids, eos_id, text_ids
-from deltatune.tokens.prompts import Prompt
+from deltatune.tokens import chat, conversation
+from deltatune.tokens.ids import (
+    bos_ids,
+    continuation_ids,
+    eos_id,
+    ids_after_special,
+    text_ids,
+)
+from deltatune.tokens.prompts import Conversation, Prompt
 
 
 def prompt_ids(prompts: Sequence[Prompt], tokenizer: Any) -> list[list[int]]:
@@ -19,12 +25,17 @@ def prompt_ids(prompts: Sequence[Prompt], tokenizer: Any) -> list[list[int]]:
     It stands there once, whether or not a chat template writes it.
     """
     bos = bos_ids(tokenizer)
-    chats = [i for i, prompt in enumerate(prompts) if not isinstance(prompt, str)]
+    chats = [i for i, prompt in enumerate(prompts) if isinstance(prompt, tuple)]
+    turns = [i for i, prompt in enumerate(prompts) if isinstance(prompt, Conversation)]
     texts = [prompt if isinstance(prompt, str) else "" for prompt in prompts]
     prompt_rows = [bos + ids for ids in text_ids(texts, tokenizer)]
     chat_rows = _chat_ids([chat.pieces(prompts[i], tokenizer) for i in chats], tokenizer)
     for i, ids in zip(chats, chat_rows, strict=True):
         prompt_rows[i] = ids if ids[: len(bos)] == bos else bos + ids
+    for i, tokens in zip(
+        turns, conversation.encode([prompts[i] for i in turns], tokenizer), strict=True
+    ):
+        prompt_rows[i] = tokens.ids
     return prompt_rows
 
 
@@ -59,6 +70,8 @@ def stop_id(prompt: Prompt, tokenizer: Any) -> int:
 
 def readable(prompt: Prompt, tokenizer: Any) -> str:
     """The prompt as a person reads it, special tokens of a chat template written out."""
+    if isinstance(prompt, Conversation):
+        return conversation.readable(prompt, tokenizer)
     return prompt if isinstance(prompt, str) else chat.readable(prompt, tokenizer)
 
 
@@ -67,7 +80,7 @@ def _chat_ids(conversations: Sequence[chat.Pieces], tokenizer: Any) -> list[list
     openings = [c[0] if c and isinstance(c[0], str) else "" for c in conversations]
     texts = [piece for c in conversations for piece in c[1:] if isinstance(piece, str)]
     opening_ids = iter(text_ids(openings, tokenizer))
-    following_ids = iter(_ids_after_special(texts, tokenizer))
+    following_ids = iter(ids_after_special(texts, tokenizer))
     rows = []
     for pieces in conversations:
         ids = list(next(opening_ids))
@@ -85,14 +98,5 @@ def _chat_answer_ids(answers: Sequence[str], tokenizer: Any) -> list[list[int]]:
         return []
     ending = chat.ending(tokenizer)
     prompt = chat.pieces((("user", "a"),), tokenizer)
-    encode = continuation_ids if isinstance(prompt[-1], str) else _ids_after_special
+    encode = continuation_ids if isinstance(prompt[-1], str) else ids_after_special
     return encode([f"{ending.before}{text}{ending.after}" for text in answers], tokenizer)
-
-
-def _ids_after_special(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
-    """Ids of texts that follow a special token; some tokenizers begin them as they begin a
-    document, others do not."""
-    special = tokenizer.convert_ids_to_tokens(eos_id(tokenizer))
-    whole = tokenizer(f"{special}a", add_special_tokens=False)["input_ids"]
-    as_document = whole[1:] == text_ids(["a"], tokenizer)[0]
-    return (text_ids if as_document else continuation_ids)(texts, tokenizer)

@@ -25,6 +25,8 @@ Pieces = list[str | int]
 
 _PROBE, _ANSWER = "Is this a question?", "This is the answer."
 _ESCAPE = "\ue000"  # of the private use area; one in a record is escaped like a special token
+MARK = "\ue001"
+"""Around what is written into a text to find a place in it again; escaped in a record, too."""
 
 
 @dataclass(frozen=True)
@@ -47,28 +49,53 @@ def pieces(messages: Messages, tokenizer: Any) -> Pieces:
 
     Raises UserError if the tokenizer has no chat template, or one that cannot take the messages.
     """
-    template, specials = _template(tokenizer), _specials(tokenizer)
-    if messages[0][0] == "system" and not _has_system_role(tokenizer, template):
+    template, specials = template_of(tokenizer), special_ids(tokenizer)
+    if messages[0][0] == "system" and not has_system_role(tokenizer, template):
         messages = _fold_system_prompt(messages)
-    escaped = [(role, _escape(text, specials)) for role, text in messages]
+    escaped = [(role, escape(text, specials)) for role, text in messages]
     text = _render(escaped, tokenizer) + ending(tokenizer).opening
     return [
-        _unescape(piece, specials) if isinstance(piece, str) else piece
+        unescape(piece, specials) if isinstance(piece, str) else piece
         for piece in _split_special(text, tokenizer, specials)
     ]
 
 
 def readable(messages: Messages, tokenizer: Any) -> str:
     """The same as one text with its special tokens, for people: never to be tokenized."""
-    names = {id_: content for content, id_ in _specials(tokenizer).items()}
+    names = {id_: content for content, id_ in special_ids(tokenizer).items()}
     return "".join(
         piece if isinstance(piece, str) else names[piece] for piece in pieces(messages, tokenizer)
     )
 
 
+def beginning(tokenizer: Any) -> str:
+    """What the template writes where an answer is asked for, from a rendered example."""
+    return _beginning(tokenizer, template_of(tokenizer))
+
+
+@lru_cache(maxsize=8)
+def _beginning(tokenizer: Any, template: str) -> str:
+    question = [("user", _PROBE)]
+    asked, plain = _render(question, tokenizer), _render(question, tokenizer, answer=True)
+    alike = next((i for i, (a, b) in enumerate(zip(asked, plain, strict=False)) if a != b), None)
+    common = min(len(asked), len(plain)) if alike is None else alike
+    # Two special tokens that differ may begin alike.
+    for text in (asked, plain):
+        pieces = stretches(text, tokenizer, special_ids(tokenizer))
+        inside = (start for start, end, id_ in pieces if id_ is not None and start < common < end)
+        common = next(inside, common)
+    return asked[common:]
+
+
+def variables(tokenizer: Any) -> dict[str, Any]:
+    """What a template sees beside the messages and the tools."""
+    # Llama's templates write the date; it would differ from one job of a run to the next.
+    return {**tokenizer.special_tokens_map, "date_string": "26 Jul 2024"}
+
+
 def ending(tokenizer: Any) -> Ending:
     """What the template writes around an answer, from a rendered example."""
-    return _ending(tokenizer, _template(tokenizer))
+    return _ending(tokenizer, template_of(tokenizer))
 
 
 @lru_cache(maxsize=8)
@@ -78,13 +105,13 @@ def _ending(tokenizer: Any, template: str) -> Ending:
     conversation = _render([*question, ("assistant", _ANSWER)], tokenizer, answer=True)
     if _PROBE not in prompt or _ANSWER not in conversation:
         raise UserError(
-            f"The chat template of {_name(tokenizer)} leaves out the content of a message. Remove "
+            f"The chat template of {name(tokenizer)} leaves out the content of a message. Remove "
             "`chat` from the task, or choose another model."
         )
     head, _, tail = conversation.partition(_ANSWER)
     between = head.removeprefix(prompt) if head.startswith(prompt) else ""
     before = between[len(between.rstrip()) :]
-    rest = _split_special(tail, tokenizer, _specials(tokenizer))
+    rest = _split_special(tail, tokenizer, special_ids(tokenizer))
     after = rest[0] if rest and isinstance(rest[0], str) else ""
     stop = next((piece for piece in rest if isinstance(piece, int)), None)
     # Without a token that ends the turn, the rest belongs to the next one.
@@ -92,7 +119,7 @@ def _ending(tokenizer: Any, template: str) -> Ending:
 
 
 @lru_cache(maxsize=8)
-def _has_system_role(tokenizer: Any, template: str) -> bool:
+def has_system_role(tokenizer: Any, template: str) -> bool:
     try:
         return _PROBE in _apply([("system", _PROBE), ("user", "Hello.")], tokenizer)
     except Exception:  # the template is a program that comes with the model
@@ -105,12 +132,12 @@ def _fold_system_prompt(messages: Messages) -> Messages:
     return ((role, f"{system}\n\n{text}"), *rest)
 
 
-def _template(tokenizer: Any) -> str:
+def template_of(tokenizer: Any) -> str:
     if not tokenizer.chat_template:
         raise UserError(
-            f"The tokenizer {_name(tokenizer)} has no chat template, which `chat` in the task "
-            "needs. Remove `chat`, for a prompt without a template, or choose a chat model (its "
-            "tokenizer_config.json has a chat_template)."
+            f"The tokenizer {name(tokenizer)} has no chat template, which conversations need. "
+            "Remove `chat` from an instruct task, for a prompt without a template, or choose a "
+            "chat model (its tokenizer_config.json has a chat_template)."
         )
     return tokenizer.get_chat_template()
 
@@ -120,7 +147,7 @@ def _render(messages: Messages, tokenizer: Any, answer: bool = False) -> str:
         return _apply(messages, tokenizer, answer)
     except Exception as error:
         raise UserError(
-            f"The chat template of {_name(tokenizer)} refuses a conversation of "
+            f"The chat template of {name(tokenizer)} refuses a conversation of "
             f"{', '.join(role for role, _ in messages)}: {error}. Remove `chat` from the task, or "
             "choose another model."
         ) from error
@@ -131,19 +158,18 @@ def _apply(messages: Messages, tokenizer: Any, answer: bool = False) -> str:
         [{"role": role, "content": text} for role, text in messages],
         tokenize=False,
         add_generation_prompt=not answer,
-        # Llama's templates write the date; it would differ from one job of a run to the next.
-        date_string="26 Jul 2024",
+        **variables(tokenizer),
     )
 
 
-def _name(tokenizer: Any) -> str:
+def name(tokenizer: Any) -> str:
     return tokenizer.name_or_path or "(unnamed)"
 
 
 # ---------------------------------------------------------------- special tokens
 
 
-def _specials(tokenizer: Any) -> dict[str, int]:
+def special_ids(tokenizer: Any) -> dict[str, int]:
     """Special token -> id."""
     return {
         token.content: id_ for id_, token in tokenizer.added_tokens_decoder.items() if token.special
@@ -157,25 +183,46 @@ def _pattern(contents: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
 
 
-def _escape(text: str, specials: Mapping[str, int]) -> str:
-    order = (_ESCAPE, *specials)
+def escape(text: str, specials: Mapping[str, int]) -> str:
+    order = (_ESCAPE, MARK, *specials)
     return _pattern(order).sub(lambda m: f"{_ESCAPE}{order.index(m.group())}{_ESCAPE}", text)
 
 
-def _unescape(text: str, specials: Mapping[str, int]) -> str:
-    order = (_ESCAPE, *specials)
+def unescape(text: str, specials: Mapping[str, int]) -> str:
+    order = (_ESCAPE, MARK, *specials)
     return re.sub(f"{_ESCAPE}(\\d+){_ESCAPE}", lambda m: order[int(m.group(1))], text)
 
 
 def _split_special(text: str, tokenizer: Any, specials: Mapping[str, int]) -> Pieces:
     """The text split at its special tokens, spaces stripped where a token strips them."""
-    parts: Pieces = []
+    return [
+        text[start:end] if id_ is None else id_
+        for start, end, id_ in stretches(text, tokenizer, specials)
+    ]
+
+
+def stretches(
+    text: str, tokenizer: Any, specials: Mapping[str, int]
+) -> list[tuple[int, int, int | None]]:
+    """(start, end, id) of each special token in a text, and of what is between them, id None.
+
+    Spaces that a token strips are in none of them.
+    """
+    parts: list[tuple[int, int, int | None]] = []
     start, strips = 0, False
     for match in _pattern(tuple(specials)).finditer(text):
-        token = tokenizer.added_tokens_decoder[specials[match.group()]]
-        before = text[start : match.start()]
-        before = before.lstrip() if strips else before
-        parts += [before.rstrip() if token.lstrip else before, specials[match.group()]]
+        id_ = specials[match.group()]
+        token = tokenizer.added_tokens_decoder[id_]
+        parts.append(_stripped(text, start, match.start(), strips, token.lstrip))
+        parts.append((*match.span(), id_))
         start, strips = match.end(), token.rstrip
-    parts.append(text[start:].lstrip() if strips else text[start:])
-    return [part for part in parts if part != ""]
+    parts.append(_stripped(text, start, len(text), strips, False))
+    return [part for part in parts if part[0] < part[1]]
+
+
+def _stripped(text: str, start: int, end: int, left: bool, right: bool) -> tuple[int, int, None]:
+    if left:
+        start = end - len(text[start:end].lstrip())
+    if right:
+        end = start + len(text[start:end].rstrip())
+    return start, end, None

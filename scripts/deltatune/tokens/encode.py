@@ -10,16 +10,20 @@ from typing import Any, Literal
 import numpy as np
 
 from deltatune.core.errors import UserError
+from deltatune.tokens import conversation
 from deltatune.tokens.answer_ids import answer_ids, prompt_ids
 from deltatune.tokens.cutting import cut_texts
 from deltatune.tokens.ids import bos_ids, pad_id
 from deltatune.tokens.packing import pack_rows
-from deltatune.tokens.prompts import Document
+from deltatune.tokens.prompts import Conversation, Document
 from deltatune.tokens.shortening import shortened
 
 IGNORED = -100  # `ignore_index` of torch's cross entropy
+NO_PIECE = -1  # of padding
 NO_ROOM = "the prompt leaves no room for an answer"
 NO_TEXT = "the document is empty"
+NO_TURN = "no turn that is learned fits"
+REFUSED = "the chat template refuses it: {}"
 _BATCH = 1000  # documents per call of the tokenizer
 
 
@@ -38,7 +42,10 @@ class Encoded:
     documents: int = 0
     """Number of documents."""
     truncated: list[int] = field(default_factory=list)
-    """Documents that lost tokens: the end of the completion, or the beginning of the prompt."""
+    """Documents that lost tokens: the end of the completion, the beginning of the prompt, or the
+    last turns."""
+    turns_left_out: int = 0
+    """Turns that conversations lost."""
     split: list[int] = field(default_factory=list)
     """Documents that became more than one piece."""
     dropped: list[tuple[int, str]] = field(default_factory=list)
@@ -46,10 +53,10 @@ class Encoded:
 
 
 def encode(
-    documents: Iterable[Document],
+    documents: Iterable[Document] | Iterable[Conversation],
     tokenizer: Any,
     max_length: int,
-    overflow: Literal["truncate", "shorten_prompt", "split"],
+    overflow: Literal["truncate", "shorten_prompt", "split", "leave_out_turns"],
 ) -> Encoded:
     """Tokenize documents as [bos] prompt completion eos, with labels on completion and eos.
 
@@ -67,14 +74,21 @@ def encode(
     last with eos and at least one token of the text. Some texts that would fit are split too, if
     rows of whole ones would be more than 2% padding (see cutting.py).
 
-    Raises UserError if the tokenizer has no end-of-sequence token or max_length is below 3.
+    Conversations are tokenized as their template writes them, see `conversation`, and have
+    overflow "leave_out_turns": one that is too long loses whole turns from its end, and is dropped
+    where none that is learned is left or the template refuses it.
+
+    Raises UserError if the tokenizer has no end-of-sequence token or max_length is below 3, or its
+    template refuses all conversations.
     """
-    if overflow not in ("truncate", "shorten_prompt", "split"):
-        raise ValueError(f"overflow is truncate, shorten_prompt or split, not {overflow!r}")
+    if overflow not in ("truncate", "shorten_prompt", "split", "leave_out_turns"):
+        raise ValueError(f"overflow is of no known way: {overflow!r}")
     if max_length < 3:
         raise UserError(f"max_length: {max_length} tokens cannot hold a document; use 3 or more.")
     bos = bos_ids(tokenizer)
     encoded = Encoded(pad_id=pad_id(tokenizer))
+    if overflow == "leave_out_turns":
+        return _conversations(documents, tokenizer, max_length, encoded)
     texts = []  # pieces that may be split
     for number, (document, prompt, answer) in enumerate(_tokenized(documents, tokenizer)):
         encoded.documents += 1
@@ -101,7 +115,8 @@ def encode(
 
 
 def pack(encoded: Encoded, max_length: int) -> dict[str, np.ndarray]:
-    """Pieces in rows of one length, at most max_length: input_ids, labels and position_ids.
+    """Pieces in rows of one length, at most max_length: input_ids, labels and position_ids, and
+    pieces, which is not saved with the rows: the number of each token's piece, -1 in the padding.
 
     int32 [rows, row_length] each. position_ids count from 0 in every piece, which keeps attention
     within it (see `shards.Collator`), and again in the padding, which is a document of its own: no
@@ -112,6 +127,7 @@ def pack(encoded: Encoded, max_length: int) -> dict[str, np.ndarray]:
         "input_ids": np.full((len(rows), length), encoded.pad_id, dtype=np.int32),
         "labels": np.full((len(rows), length), IGNORED, dtype=np.int32),
         "position_ids": np.zeros((len(rows), length), dtype=np.int32),
+        "pieces": np.full((len(rows), length), NO_PIECE, dtype=np.int32),
     }
     for row, pieces in enumerate(rows):
         start = 0
@@ -120,6 +136,7 @@ def pack(encoded: Encoded, max_length: int) -> dict[str, np.ndarray]:
             columns["input_ids"][row, start:stop] = encoded.ids[piece]
             columns["labels"][row, start:stop] = encoded.labels[piece]
             columns["position_ids"][row, start:stop] = np.arange(stop - start)
+            columns["pieces"][row, start:stop] = piece
             start = stop
         columns["position_ids"][row, start:] = np.arange(length - start)
     return columns
@@ -134,6 +151,7 @@ def summary(encoded: Encoded, columns: Mapping[str, np.ndarray]) -> dict[str, An
         "pieces": len(encoded.ids),
         "split": len(encoded.split),
         "truncated": len(encoded.truncated),
+        "turns_left_out": encoded.turns_left_out,
         "dropped": len(encoded.dropped),
         "truncated_documents": encoded.truncated,
         "dropped_documents": [{"document": n, "reason": why} for n, why in encoded.dropped],
@@ -154,6 +172,59 @@ def _tokenized(
         prompts = [document.prompt for document in batch]
         answers = answer_ids(prompts, [document.completion for document in batch], tokenizer)
         yield from zip(batch, prompt_ids(prompts, tokenizer), answers, strict=True)
+
+
+def _conversations(
+    documents: Iterable[Conversation], tokenizer: Any, max_length: int, encoded: Encoded
+) -> Encoded:
+    remaining = iter(documents)
+    refused = 0
+    while batch := list(islice(remaining, _BATCH)):
+        for document, tokens in zip(batch, conversation.try_encode(batch, tokenizer), strict=True):
+            number, kept = encoded.documents, document
+            encoded.documents += 1
+            if isinstance(tokens, conversation.Refused):
+                encoded.dropped.append((number, REFUSED.format(tokens)))
+                refused += 1
+                continue
+            if len(tokens.ids) > max_length:
+                kept, tokens = _shorter(document, tokenizer, max_length)
+            if not any(tokens.learned):
+                encoded.dropped.append((number, NO_TURN))
+                continue
+            if kept is not document:
+                encoded.truncated.append(number)
+                encoded.turns_left_out += len(document.turns) - len(kept.turns)
+            ids = np.array(tokens.ids, dtype=np.int32)
+            learned = np.array(tokens.learned)
+            learned[0] = False
+            encoded.ids.append(ids)
+            encoded.labels.append(np.where(learned, ids, np.int32(IGNORED)))
+            encoded.sources.append(number)
+    if encoded.documents and refused == encoded.documents:
+        raise UserError(
+            f"Of all {refused:,} conversations {encoded.dropped[0][1]}. Choose another model, or "
+            "bring the conversations into the form that it takes."
+        )
+    return encoded
+
+
+def _shorter(
+    document: Conversation, tokenizer: Any, max_length: int
+) -> tuple[Conversation, conversation.Tokens]:
+    """The most turns that fit, by bisection; no tokens where there are none."""
+    ends = [number + 1 for number, turn in enumerate(document.turns) if turn.learned]
+    best = document, conversation.Tokens()
+    low, high = 0, len(ends) - 1
+    while low < high:
+        middle = (low + high) // 2
+        tried = replace(document, turns=document.turns[: ends[middle]])
+        (tokens,) = conversation.try_encode([tried], tokenizer)
+        if isinstance(tokens, conversation.Refused) or len(tokens.ids) > max_length:
+            high = middle
+        else:
+            best, low = (tried, tokens), middle + 1
+    return best
 
 
 def _split(encoded: Encoded, texts: list[int], max_length: int, overhead: int) -> Encoded:

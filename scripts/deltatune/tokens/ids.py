@@ -46,6 +46,15 @@ def continuation_ids(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
     ]
 
 
+def ids_after_special(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
+    """Ids of texts that follow a special token; some tokenizers begin them as they begin a
+    document, others do not."""
+    special = tokenizer.convert_ids_to_tokens(eos_id(tokenizer))
+    whole = tokenizer(f"{special}a", add_special_tokens=False)["input_ids"]
+    as_document = whole[1:] == text_ids(["a"], tokenizer)[0]
+    return (text_ids if as_document else continuation_ids)(texts, tokenizer)
+
+
 def bos_ids(tokenizer: Any) -> list[int]:
     """The id of the beginning-of-sequence token, in a list; empty where there is none."""
     return [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]

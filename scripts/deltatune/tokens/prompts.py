@@ -7,8 +7,9 @@ by name only. Text that stands in a record is never read as a template, whatever
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from string import Formatter
 from typing import Any
@@ -18,7 +19,48 @@ from deltatune.core.errors import UserError
 Messages = tuple[tuple[str, str], ...]
 """A conversation: (role, text) of each message, the role "system", "user" or "assistant"."""
 
-Prompt = str | Messages
+
+@dataclass(frozen=True)
+class Turn:
+    """One message of a conversation of any length."""
+
+    role: str
+    """system, user, assistant or tool."""
+    content: str
+    reasoning: str = ""
+    """What a thinking model writes before the content."""
+    calls: str = ""
+    """Tool calls of the assistant, as a list in JSON."""
+    name: str = ""
+    """Of the tool whose result it is."""
+    call_id: str = ""
+    """Of the call whose result it is."""
+    learned: bool = False
+    """Whether the loss is taken on it, the token that ends it included; of the assistant alone."""
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A document of several turns, or the prompt for the last of them."""
+
+    turns: tuple[Turn, ...]
+    tools: str = ""
+    """The tools that the assistant may call, as a list in JSON; "" for none."""
+    masks_reasoning: bool = False
+    """Whether no loss is taken on the reasoning of learned turns."""
+    is_prompt: bool = False
+    """Whether it is asked, and the assistant's turn is next."""
+    thinks: bool = False
+    """Of a prompt: whether the answer begins with reasoning."""
+
+    @property
+    def prompt(self) -> Conversation:
+        """All before the last turn, which is what an evaluation asks."""
+        *before, last = self.turns
+        return replace(self, turns=tuple(before), is_prompt=True, thinks=bool(last.reasoning))
+
+
+Prompt = str | Messages | Conversation
 """Text without a template, or a conversation for the model's chat template."""
 
 Body = tuple[int, int]
@@ -36,6 +78,25 @@ class Document:
     completion: str
     body: Body | None = None
     """The part of the prompt that gives way where it is too long, see `shortening`."""
+
+
+_REASONING = re.compile(r"\s*<think>(.*?)(?:</think>\s*|\Z)", re.DOTALL)
+
+
+def split_reasoning(answer: str) -> tuple[str, str]:
+    """(reasoning, the rest) of what a thinking model writes; a block without an end is all."""
+    thought = _REASONING.match(answer)
+    return (thought.group(1).strip(), answer[thought.end() :]) if thought else ("", answer)
+
+
+def document_length(document: Document | Conversation) -> int:
+    """Characters of a document, without what a chat template writes around it."""
+    if isinstance(document, Conversation):
+        texts = (f"{t.content}{t.reasoning}{t.calls}" for t in document.turns)
+        return len(document.tools) + sum(map(len, texts))
+    prompt = document.prompt
+    asked = prompt if isinstance(prompt, str) else "".join(text for _, text in prompt)
+    return len(asked) + len(document.completion)
 
 
 # The format of Stanford Alpaca (Taori et al. 2023). There the prompt ends at the last colon; here

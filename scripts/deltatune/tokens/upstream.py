@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 
 def is_llama_sentencepiece(folder: Path) -> bool:
@@ -28,3 +29,14 @@ def needs_remote_code(error: ValueError) -> bool:
     transformers 5.23 raises a ValueError for that as for anything else, and only its text tells.
     """
     return "trust_remote_code" in str(error)
+
+
+def template_environment(template: str) -> Any:
+    """The environment in which `apply_chat_template` renders a template.
+
+    transformers 5.23 has no public way to it, nor one that says where a message stands in the
+    text unless the template has generation marks; no issue of it is known.
+    """
+    from transformers.utils.chat_template_utils import _compile_jinja_template
+
+    return _compile_jinja_template(template).environment

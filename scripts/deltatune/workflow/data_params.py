@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deltatune.config.model import FileDataset
 from deltatune.config.stages import split_settings
 from deltatune.data.formats import below_shared_folder
 from deltatune.data.records import group_columns
@@ -12,6 +13,7 @@ from deltatune.fetch.dataset_settings import (
     SampleSource,
     UrlSource,
 )
+from deltatune.preview.settings import Previewed, PreviewSettings
 from deltatune.tasks.base import TaskSettings
 from deltatune.tasks.registry import fields_of
 from deltatune.workflow import user_files
@@ -37,18 +39,27 @@ class DataParams(StageParams):
             source=source_of(chosen, SampleSource, FileSource, HubSource, UrlSource),
             text=is_text,
             columns=chosen.columns,
-            groups=[] if is_text or not chosen.columns else self._group_columns(name),
+            groups=[] if is_text or not chosen.columns else self._split_columns(name),
+            given=self._given_files(name),
             used=[] if is_text else fields_of(task.kind for task in self._tasks_on(name)),
         ).model_dump(mode="json")
 
     def _tasks_on(self, dataset: str) -> list[TaskSettings]:
         return [task for task in self._settings.tasks.values() if task.dataset == dataset]
 
-    def _group_columns(self, dataset: str) -> list[str]:
-        """The columns of a dataset that only `split.group` of its tasks asks for."""
-        tasks = self._tasks_on(dataset)
-        columns = {column for task in tasks for column in group_columns(task.split.group)}
+    def _split_columns(self, dataset: str) -> list[str]:
+        """The columns of a dataset that only `split` of its tasks asks for."""
+        splits = [task.split for task in self._tasks_on(dataset)]
+        columns = {column for split in splits for column in group_columns(split.group)}
+        columns |= {split.column for split in splits if split.column is not None}
         return sorted(columns - set(self._settings.datasets[dataset].columns))
+
+    def _given_files(self, dataset: str) -> dict[str, int]:
+        """How many files each split has that a dataset of files names."""
+        if not isinstance(self._settings.datasets[dataset], FileDataset):
+            return {}
+        files = self._paths.given_files(dataset)
+        return {split: len(named) for split, named in files.items() if split}
 
     def chunk_text(self, wildcards: Wildcards) -> dict:
         return self._settings.datasets[wildcards.dataset].chunks.model_dump(mode="json")
@@ -56,6 +67,22 @@ class DataParams(StageParams):
     def split_dataset(self, wildcards: Wildcards) -> dict:
         task = self._settings.tasks[wildcards.task]
         return split_settings(wildcards.task, task).model_dump(mode="json")
+
+    def print_preview(self, wildcards: Wildcards) -> dict:
+        tasks = [
+            Previewed(
+                task=task,
+                kind=self._selection.task_kind(task).TITLE,
+                model=model,
+                experiments=experiments,
+                max_length=self._settings.tasks[task].max_length,
+                overflow=self._selection.task_kind(task).OVERFLOW,
+                rows=f"tokens/{task}/{model}/train",
+                tokenizer=f"models/{model}/model",
+            )
+            for (task, model), experiments in self._selection.read_by.items()
+        ]
+        return PreviewSettings(tasks=tasks).model_dump(mode="json")
 
     def tokenize_split(self, wildcards: Wildcards) -> dict:
         return self.tokens(wildcards.task).model_dump(mode="json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from deltatune.core.paths import RESULTS
 from deltatune.workflow.paths import Paths
 from deltatune.workflow.selection import Selection, Wildcards
 
@@ -29,6 +30,16 @@ class Inputs:
 
     def fetch_model(self, wildcards: Wildcards) -> list[str]:
         return self._paths.model_source(wildcards.model)
+
+    def preview(self, wildcards: Wildcards) -> list[str]:
+        """What `tokenize_split` leaves of each training split, and the files of its tokenizer."""
+        files = []
+        for task, model in self._selection.read_by:
+            rows = f"{RESULTS}/tokens/{task}/{model}/train"
+            files += [rows, *(f"{rows}.{suffix}" for suffix in ("sha256", "json", "parquet"))]
+            base = f"{RESULTS}/models/{model}"
+            files += [f"{base}/model", f"{base}/tokenizer.sha256"]
+        return list(dict.fromkeys(files))
 
     # ------------------------------------------------------------ systems
 

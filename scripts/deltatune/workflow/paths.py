@@ -32,7 +32,12 @@ class Paths:
             return []
         if isinstance(chosen, SampleDataset):
             return [self.project(f"data/sample/{SAMPLES[chosen.name]}")]
-        return user_files.listed(*chosen.paths)
+        return [file for files in self.given_files(dataset).values() for file in files]
+
+    def given_files(self, dataset: str) -> dict[str, list[str]]:
+        """Split -> its files, or all of them under "" where a dataset of files names no splits."""
+        parts = self._settings.datasets[dataset].parts
+        return {split: user_files.listed(*paths) for split, paths in parts.items()}
 
     def model_source(self, model: str) -> list[str]:
         """The files that a local model comes from; [] for one that is fetched or made here."""

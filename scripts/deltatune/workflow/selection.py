@@ -59,6 +59,14 @@ class Selection:
         """Tasks of the chosen experiments, each once."""
         return list(dict.fromkeys(e.task for e in self.experiments.values()))
 
+    @property
+    def read_by(self) -> dict[tuple[str, str], list[str]]:
+        """(task, model) -> the chosen experiments that train on these rows."""
+        names: dict[tuple[str, str], list[str]] = {}
+        for name, chosen in self.experiments.items():
+            names.setdefault((chosen.task, chosen.model), []).append(name)
+        return names
+
     @cached_property
     def cross_task(self) -> list[tuple[str, str]]:
         """(experiment, task) of all evaluations on tasks that an experiment was not tuned on."""
@@ -175,5 +183,7 @@ class Selection:
         if isinstance(chosen, UrlDataset):
             return chosen.suffix in TEXT_SUFFIXES
         if isinstance(chosen, FileDataset):
-            return is_text(user_files.listed(*chosen.paths))
+            return is_text(
+                [f for paths in chosen.parts.values() for f in user_files.listed(*paths)]
+            )
         return is_text([SAMPLES[chosen.name]])

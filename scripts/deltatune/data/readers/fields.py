@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from deltatune.core.errors import UserError
 from deltatune.core.text import did_you_mean, excerpt
 from deltatune.data.readers.base import COLUMN_LIMIT
-from deltatune.data.readers.values import as_text, inside, joined
+from deltatune.data.readers.values import as_json, as_text, converted, inside, joined
 from deltatune.data.reasons import Reason
-from deltatune.data.records import GROUP
+from deltatune.data.records import ALSO_CALLED, GROUP, STRUCTURED
 
 Columns = dict[str, str | list[str]]
 """Field -> column, dotted path, template, or several of the first two."""
@@ -56,12 +56,20 @@ class Field:
     def is_column(self) -> bool:
         return self.is_plain and not self.pieces[0].path
 
+    def of_value(self, value: Any) -> str | Reason | None:
+        """The text of one value of it."""
+        return as_json(value) if self.name in STRUCTURED else as_text(value)
+
+    def converted(self, value: Any) -> str | None:
+        """The type of a value whose text is worth a word."""
+        return None if self.name in STRUCTURED else converted(value)
+
     def text(self, values: dict[str, Any]) -> str | Reason | None:
         """Its text in a record, None where all its values are missing, or why it has none.
 
         values: column -> value.
         """
-        as_piece = as_text if self.joint is not None else joined
+        as_piece = self.of_value if self.joint is not None else joined
         texts: list[str | None] = []
         for piece in self.pieces:
             if isinstance(piece, str):
@@ -137,12 +145,12 @@ def of_groups(groups: Sequence[str], names: list[str], named: str, where: str) -
     for column in groups:
         if names.count(column) > 1:
             raise UserError(
-                f"{where}: split.group of its task names '{excerpt(column)}', and {named} has "
+                f"{where}: `split` of its task names '{excerpt(column)}', and {named} has "
                 f"{names.count(column)} columns of that name; give them names of their own"
             )
         if _place(column, names) is None:
             raise UserError(
-                f"{where}: split.group of its task names '{excerpt(column)}', and "
+                f"{where}: `split` of its task names '{excerpt(column)}', and "
                 f"{_no_column(column, names, named)}"
             )
     return [Field(f"{GROUP}{column}", (_place(column, names),)) for column in groups]
@@ -153,7 +161,7 @@ def renamed(fields: Sequence[Field]) -> dict[str, str]:
     return {
         field.name: field.columns[0]
         for field in fields
-        if field.is_plain and field.name.casefold() == field.columns[0].strip().casefold()
+        if field.is_column and _is_name(field.columns[0], field.name)
         if field.name != field.columns[0]
     }
 
@@ -162,9 +170,14 @@ def _is_kept(column: str, names: list[str]) -> bool:
     return column != "row" and names.count(column) == 1
 
 
+def _is_name(column: str, field: str) -> bool:
+    """Whether a column is taken for a field, its case and the field's other name apart."""
+    return column.strip().casefold() in (field.casefold(), ALSO_CALLED.get(field))
+
+
 def _own_name(column: str, names: list[str], used: Sequence[str]) -> str:
     for field in used:
-        alike = [name for name in names if name.strip().casefold() == field.casefold()]
+        alike = [name for name in names if _is_name(name, field)]
         if field not in names and alike == [column]:
             return field
     return column

@@ -1,14 +1,15 @@
-"""Several files as one source."""
+"""Several files, or several splits, as one source."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from deltatune.core.text import excerpt
 from deltatune.data.readers.base import Row, Source
 from deltatune.data.readers.files import File, labels
+from deltatune.data.records import GIVEN
 
 NOTES = 5
 """Notes on single files that are given."""
@@ -16,10 +17,20 @@ NOTES = 5
 
 class Joined:
     """The records of several files, one after the other; where a column is missing in one of them,
-    its records have no value there. Columns that differ in case alone are one."""
+    its records have no value there. Columns that differ in case alone are one.
 
-    def __init__(self, files: Sequence[File], open: Callable[[File], Source]) -> None:
+    splits: of each file, the split that its records are; they have it in `records.GIVEN`, which is
+    not among `names`.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[File],
+        open: Callable[[File], Source],
+        splits: Sequence[str] | None = None,
+    ) -> None:
         self.files, self.open = dict(zip(labels(files), files, strict=True)), open
+        self.splits = dict(zip(self.files, splits, strict=True)) if splits else None
         self.columns: dict[str, list[str]] = {}
         self.own_names: dict[str, dict[str, str]] = {}
         """For each file: column -> what the file calls it."""
@@ -40,7 +51,8 @@ class Joined:
         if len(notes) > NOTES:
             self.notes.append(f"and {len(notes) - NOTES} more of this kind")
         self.facts: dict[str, Any] = {"files": dict.fromkeys(self.files, 0)}
-        """For the manifest: "files", the number of records of each."""
+        """For the manifest: "files", the number of records of each, and "splits", that of each
+        split."""
 
     def names(self) -> list[str]:
         return self._names
@@ -73,9 +85,43 @@ class Joined:
         for name, file in self.files.items():
             there = [column for column in wanted if column in self.columns[name]]
             places = [there.index(c) if c in there else None for c in wanted]
+            constant = {GIVEN: self.splits[name]} if self.splits else {}
             for values in self.open(file).rows([self.own_names[name][c] for c in there]):
                 self.facts["files"][name] += 1
                 if isinstance(values, list) and len(there) < len(wanted):
-                    yield [None if place is None else values[place] for place in places]
+                    yield [
+                        constant.get(column) if place is None else values[place]
+                        for column, place in zip(wanted, places, strict=True)
+                    ]
+                else:
+                    yield values
+            if self.splits:
+                counts = self.facts.setdefault("splits", {})
+                split = self.splits[name]
+                counts[split] = counts.get(split, 0) + self.facts["files"][name]
+
+
+class Splits:
+    """The records of several sources, one after the other, each a split; `records.GIVEN` has it."""
+
+    def __init__(self, splits: Mapping[str, Source]) -> None:
+        self.splits = splits
+        self.classes = {c: n for s in splits.values() for c, n in getattr(s, "classes", {}).items()}
+        """Column -> the names of the classes whose indices it has."""
+        self.facts: dict[str, Any] = {"splits": dict.fromkeys(splits, 0)}
+        """For the manifest: "splits", the number of records of each."""
+
+    def names(self) -> list[str]:
+        return list(dict.fromkeys(name for one in self.splits.values() for name in one.names()))
+
+    def rows(self, wanted: list[str]) -> Iterator[Row]:
+        for split, source in self.splits.items():
+            names = source.names()
+            there = [column for column in wanted if column in names]
+            for values in source.rows(there):
+                self.facts["splits"][split] += 1
+                if isinstance(values, list):
+                    record = {**dict(zip(there, values, strict=True)), GIVEN: split}
+                    yield [record.get(column) for column in wanted]
                 else:
                     yield values

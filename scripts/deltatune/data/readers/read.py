@@ -25,10 +25,10 @@ from deltatune.data.readers.json_objects import open_json
 from deltatune.data.readers.lines import paragraphs
 from deltatune.data.readers.parquet import Parquet
 from deltatune.data.readers.spreadsheet import Spreadsheet
-from deltatune.data.readers.values import as_text, converted
+from deltatune.data.readers.values import as_text
 from deltatune.data.readers.writer import Writer
 from deltatune.data.reasons import Reason
-from deltatune.data.records import GROUP
+from deltatune.data.records import GIVEN, GROUP
 
 
 def read_records(
@@ -40,6 +40,7 @@ def read_records(
     where: str = "datasets",
     groups: Sequence[str] = (),
     used: Collection[str] = (),
+    splits: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Stream a file of records into Parquet.
 
@@ -55,7 +56,8 @@ def read_records(
     where: path of the data set in config.yaml, such as "datasets.news", for messages.
     groups: columns that are kept beside those of `columns`, their names behind `records.GROUP`.
     used: fields that tasks look at, () for all of them. In another one a value that has no text
-    is null and rejects nothing.
+    is null and rejects nothing. splits: of each path, the split that its records are, which is then
+    in the field `records.GIVEN`; the number of records of each is in the metadata of the file.
 
     Text stays as it is, an empty csv cell included; other values become text as `values.as_text`
     says. Reasons to reject a record: not UTF-8 (or half a surrogate pair), a NUL byte, a field of
@@ -70,13 +72,20 @@ def read_records(
     Memory: a batch of records at a time, except json, which is loaded whole (use jsonl or
     parquet for large data). jsonl is read twice, since any line may bring another column.
     """
-    files = _files(paths, where)
+    chosen = [Path(paths)] if isinstance(paths, str | Path) else list(paths)
+    inside = [members(Path(path), where) for path in chosen]
+    files = [file for group in inside for file in group]
     named = str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
 
     def opened(file: File) -> Source:
         return _open(file, format, where)
 
-    source = Joined(files, opened) if len(files) > 1 else opened(files[0])
+    of_files = (
+        [split for split, group in zip(splits, inside, strict=True) for _ in group]
+        if splits
+        else None
+    )
+    source = Joined(files, opened, of_files) if len(files) > 1 else opened(files[0])
     return read_rows(source, named, columns, write, rejects, where, groups, used)
 
 
@@ -90,10 +99,16 @@ def read_rows(
     groups: Sequence[str] = (),
     used: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Stream records into Parquet. named: what messages call the source; all else as above."""
+    """Stream records into Parquet. named: what messages call the source; all else as above.
+
+    A source that names splits has a true `splits`, and in its `facts` the records of each; one that
+    knows the names of classes whose indices stand in its columns has them in `classes`.
+    """
     names = source.names()
     mapping = fields.mapped(columns, names, named, where, used)
     mapping += fields.of_groups(groups, names, named, where)
+    if getattr(source, "splits", None):
+        mapping.append(fields.Field(GIVEN, (fields.Place(GIVEN),)))
     wanted = list(dict.fromkeys(column for field in mapping for column in field.columns))
     looked_at = {f.name for f in mapping if not used or f.name in used or f.name.startswith(GROUP)}
     # Most fields are a column as it is.
@@ -114,21 +129,26 @@ def read_rows(
                         empty.pop(field.name, None)
                 else:
                     value = values[position]
-                    text = as_text(value)
+                    text = field.of_value(value)
                 if isinstance(text, Reason):
                     if field.name in looked_at:
                         out.reject(replace(text, field=field.name), value)
                         break
                     text = None
-                elif position is not None and (kind := converted(value)):
+                elif position is not None and (kind := field.converted(value)):
                     types.setdefault(field.name, Counter())[kind] += 1
                 texts.append(text)
             else:
                 out.keep(texts)
-        facts = out.finish(named, where)
+        own = getattr(source, "facts", {})
+        known = getattr(source, "classes", {})
+        classes = {f.name: known[f.columns[0]] for f, _ in plans if _is_of(f, known)}
+        about = {"splits": own.get("splits", {}), "classes": classes}
+        facts = out.finish(named, where, {key: part for key, part in about.items() if part})
+    own = own | ({"classes": classes} if classes else {})
     notes = [*getattr(source, "notes", []), *_notes(mapping, types, looked_at)]
     notes += [f"`{excerpt(name, 40)}`: no record has a value there" for name in empty]
-    return facts | getattr(source, "facts", {}) | ({"notes": notes} if notes else {})
+    return facts | own | ({"notes": notes} if notes else {})
 
 
 def read_text(
@@ -160,6 +180,10 @@ def read_text(
             rows |= {name: out.row - before for name in document}
         facts = out.finish(str(files[0]) if len(files) == 1 else f"{len(files)} files", where)
     return facts | ({"files": rows} if documents else {})
+
+
+def _is_of(field: fields.Field, columns: Collection[str]) -> bool:
+    return field.is_column and field.columns[0] in columns
 
 
 def _notes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from datetime import date, time, timedelta
@@ -48,6 +49,20 @@ def as_text(value: Any) -> str | Reason | None:
     if isinstance(value, bytes):
         return as_text(value.decode("utf-8", errors="surrogateescape"))
     return Reason(Code.WRONG_TYPE, value=type(value).__name__)
+
+
+def as_json(value: Any) -> str | Reason | None:
+    """The text of a value; of a list or an object that of JSON, keys without a value left out."""
+    if isinstance(value, list | tuple | dict):
+        value = json.dumps(_stated(value), ensure_ascii=False, default=str)
+    return as_text(value)
+
+
+def _stated(value: Any) -> Any:
+    # A table has each key in each row.
+    if isinstance(value, dict):
+        return {str(key): _stated(item) for key, item in value.items() if item is not None}
+    return [_stated(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _number(value: float | Decimal) -> str | Reason | None:

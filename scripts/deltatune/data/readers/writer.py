@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,18 @@ BUFFER = 64 * 2**20
 KEPT_NAME = "unusable.csv"
 """What rejects.csv is called where no record could be used: that one, an output of a stage that has
 failed, is removed."""
+
+
+SOURCE = "source"
+"""In the metadata of records.parquet: what its source says of all records, see `about_source`."""
+
+
+def about_source(records: Path) -> dict[str, dict[str, Any]]:
+    """What is known of the source of records.parquet: {"splits": {split that it names: number of
+    its records, unread ones included}, in their order, "classes": {field: the names of its classes,
+    whose indices the records have}}, each {} where there are none."""
+    kept = (pq.read_metadata(records).metadata or {}).get(SOURCE.encode())
+    return {"splits": {}, "classes": {}} | (json.loads(kept) if kept else {})
 
 
 class Writer:
@@ -86,8 +100,13 @@ class Writer:
             self.parquet.write_table(pa.Table.from_arrays(arrays, schema=self.schema))
             self._clear()
 
-    def finish(self, named: str, where: str) -> dict[str, Any]:
+    def finish(
+        self, named: str, where: str, about: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """about: what the source says of all records, see `about_source`."""
         self._flush()
+        if about:
+            self.parquet.add_key_value_metadata({SOURCE: json.dumps(about)})
         if self.row == 0:
             raise UserError(f"{where}: {named} holds no record")
         if self.kept == 0:

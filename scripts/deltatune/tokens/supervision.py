@@ -1,0 +1,63 @@
+"""Records of which nothing is trained on: none of their tokens has a label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deltatune.core.errors import UserError
+from deltatune.tokens.encode import IGNORED, NO_ROOM, NO_TURN, Encoded
+
+MASKED = "all of its tokens are masked"
+NAMED, REASONS = 10, 3
+"""So many records and reasons are named in a message; the manifest has all of them."""
+
+
+def unsupervised(encoded: Encoded) -> dict[int, str]:
+    """Document -> why the loss is taken on none of its tokens, in the order of the documents."""
+    pairs = zip(encoded.sources, encoded.labels, strict=True)
+    supervised = {source for source, labels in pairs if (labels != IGNORED).any()}
+    masked = dict.fromkeys(set(encoded.sources) - supervised, MASKED)
+    return dict(sorted({**dict(encoded.dropped), **masked}.items()))
+
+
+def notice(
+    documents: Mapping[int, str], records: Sequence[Any], task: str, split: str, max_length: int
+) -> str | None:
+    """What there is to say of the documents that `unsupervised` gives; None if there are none.
+
+    records: the id of each document's record. Raises UserError where no record of the training
+    split is left.
+    """
+    if not documents:
+        return None
+    by_reason: dict[str, list[int]] = {}
+    for document, reason in documents.items():
+        by_reason.setdefault(reason, []).append(document)
+    named = "; ".join(
+        f"{reason}: {_listed([records[n] for n in by_reason[reason]])}"
+        for reason in [*by_reason][:REASONS]
+    )
+    named += f"; and {len(by_reason) - REASONS} other reasons" if len(by_reason) > REASONS else ""
+    advice = " ".join(dict.fromkeys(_advice(r, task, split, max_length) for r in by_reason))
+    if split == "train" and len(documents) == len(records):
+        raise UserError(
+            f"tasks.{task}: there is nothing to train on: no token of the {len(records)} records "
+            f"of the training split has a label ({named}). {advice}"
+        )
+    return (
+        f"tasks.{task}: nothing is trained on in {len(documents)} of {len(records)} records of "
+        f"{split} ({named}). {advice}"
+    )
+
+
+def _listed(records: Sequence[Any]) -> str:
+    names = ", ".join(str(record) for record in records[:NAMED])
+    more = len(records) - NAMED
+    return f"records {names} and {more} more" if more > 0 else f"records {names}"
+
+
+def _advice(reason: str, task: str, split: str, max_length: int) -> str:
+    if reason in (NO_ROOM, NO_TURN):
+        return f"Raise tasks.{task}.max_length ({max_length}) to keep them."
+    return f"Look at them in results/tasks/{task}/{split}.parquet."

@@ -1,0 +1,185 @@
+"""Records of conversations, as people have them: each is read in one form, or refused by name."""
+
+import json
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from deltatune.data.readers.read import read_records
+from deltatune.data.reasons import Code, Reason
+from deltatune.tasks import chat
+from deltatune.tasks.registry import fields_of
+from deltatune.tokens.prompts import split_reasoning
+from hypothesis import given
+from hypothesis import strategies as st
+
+Q, A = {"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}
+CALLS = [{"type": "function", "function": {"name": "f", "arguments": {"x": 1}}}]
+
+
+def cleaned(messages, records=None, **fields):
+    text = messages if isinstance(messages, str) else json.dumps(messages)
+    record = {"messages": text, **fields}
+    options = chat.Records(**(records or {}))
+    reason = chat.check(record, options)
+    return reason or chat.clean(record, options)
+
+
+def stored(messages, **options):
+    return json.loads(cleaned(messages, **options)["messages"])
+
+
+@pytest.mark.parametrize(
+    ("given_", "expected"),
+    [
+        ({"from": "gpt", "value": " A "}, {"content": "A", "learned": True}),
+        ({"role": "model", "content": [{"type": "text", "text": "A"}]}, {"content": "A"}),
+        ({"role": "assistant", "content": ["A", "B"], "train": True}, {"content": "A\nB"}),
+        ({"role": "assistant", "content": 5}, {"content": "5"}),
+        ({"role": "assistant", "content": "<think>t</think>\nA"}, {"reasoning": "t"}),
+        ({"role": "assistant", "content": "A", "reasoning_content": "t"}, {"reasoning": "t"}),
+        ({"role": "assistant", "content": "The tag is </think>."}, {"learned": True}),
+        (
+            {"from": "function_call", "value": '{"name": "f", "arguments": {"x": 1}}'},
+            {"content": "", "learned": True, "tool_calls": CALLS},
+        ),
+        (
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "i", "function": {"name": "f", "arguments": '{"x": 1}'}}],
+            },
+            {"tool_calls": [{"id": "i", **CALLS[0]}]},
+        ),
+    ],
+)
+def test_each_way_to_write_a_turn_is_read(given_, expected):
+    message = stored([Q, given_])[-1]
+    assert message["role"] == "assistant"
+    assert {key: message.get(key) for key in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("messages", "reason"),
+    [
+        ("", Reason(Code.MISSING, "messages")),
+        ("Hello.", Reason(Code.NOT_JSON, "messages")),
+        ("[" * 100_000, Reason(Code.NOT_JSON, "messages")),
+        ('{"role": "user"}', Reason(Code.NOT_A_CONVERSATION, "messages", "no list")),
+        (["Q"], "message 1: no object"),
+        ([{"role": "alien", "content": "Q"}], "message 1: unknown role 'alien'"),
+        ([{"content": "Q"}], "message 1: unknown role 'None'"),
+        ([Q, A | {"weight": 0.5}], "message 2: a weight of 0.5; it is 0 or 1"),
+        ([Q, A | {"weight": [1]}], "message 2: a weight of [1]; it is 0 or 1"),
+        ([Q, A | {"tool_calls": "f"}], "message 2: tool_calls is no list"),
+        ([Q, A | {"tool_calls": [{}]}], "message 2: a call without the name of its function"),
+        (
+            [Q, A | {"tool_calls": [{"name": "f", "arguments": "x"}]}],
+            "message 2: arguments of a call: not JSON",
+        ),
+        ([{"role": "user", "content": [{"type": "image"}]}, A], "message 1: its content is not"),
+        ([Q, A | {"content": "a\0"}], "message 2: a NUL byte"),
+        ('[{"role": "user", "content": "\\ud800"}]', "message 1: half a surrogate pair"),
+        ([], Reason(Code.NOTHING_LEARNED, "messages", "no turn of the assistant")),
+        ([A, Q][1:], Reason(Code.NOTHING_LEARNED, "messages", "no turn of the assistant")),
+        ([Q, A | {"weight": 0}], "each turn of the assistant is left out"),
+        ([Q, A | {"content": " "}], "each turn of the assistant is left out"),
+    ],
+)
+def test_what_is_no_conversation_is_refused_by_name(messages, reason):
+    result = cleaned(messages)
+    if isinstance(reason, str):
+        assert reason in str(result) and result.field == "messages"
+    else:
+        assert result == reason
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["role", "content", "from", "value", "tool_calls", "weight", "name"]),
+            inner | st.sampled_from(["user", "assistant", "tool", "gpt"]),
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON, JSON)
+def test_whatever_stands_in_a_record_is_read_or_refused(messages, tools):
+    result = cleaned(json.dumps(messages), tools=json.dumps(tools), system="S")
+    if not isinstance(result, Reason):
+        document = chat.document(result, chat.Prompts())
+        assert any(turn.learned for turn in document.turns)
+        assert document.turns[-1].role == "assistant"
+
+
+def test_the_system_prompt_is_the_record_s_its_column_s_or_the_task_s():
+    own = {"role": "system", "content": "own"}
+
+    def system_of(messages, **fields):
+        document = chat.document(cleaned(messages, **fields), chat.Prompts(system="task"))
+        return document.turns[0].content
+
+    assert system_of([own, Q, A], system="column") == "own"
+    assert system_of([Q, A], system="column") == "column"
+    assert system_of([Q, A]) == "task"
+
+
+def test_what_follows_the_last_answer_is_left_out_and_last_is_one_turn():
+    assert [m["content"] for m in stored([Q, A, Q, A, Q])] == ["Q", "A", "Q", "A"]
+    flagged = stored([Q, A | {"weight": 0}, Q, A | {"train": "true"}, Q, A | {"train": False}])
+    assert [m["learned"] for m in flagged[1::2]] == [False, True, False]
+    last = stored([Q, A, Q, A], records={"learn": "last"})
+    assert [m.get("learned") for m in last] == [None, False, None, True]
+
+
+def test_questions_ask_for_the_last_turn():
+    records = [{"id": n, **cleaned([Q, A, Q, A | {"content": f"B{n}"}])} for n in (1, 2)]
+    asked = chat.questions(pd.DataFrame(records), chat.Prompts(), chat.Questions())
+    assert asked["reference"].tolist() == ["B1", "B2"]
+    assert [[turn.content for turn in prompt.turns] for prompt in asked["prompt"]] == [
+        ["Q", "A", "Q"]
+    ] * 2
+    assert all(prompt.is_prompt for prompt in asked["prompt"])
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("A", ("", "A")),
+        ("<think>\nt\n</think>\n\nA", ("t", "A")),
+        ("<think>\nt", ("t", "")),
+        ("A <think>t</think>", ("", "A <think>t</think>")),
+    ],
+)
+def test_reasoning_is_split_from_an_answer(text, parts):
+    assert split_reasoning(text) == parts
+
+
+CONVERSATION = [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A", "weight": None}]
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl", "parquet", "csv"])
+def test_a_list_of_messages_comes_through_every_format_as_one_field(suffix, tmp_path):
+    rows = [{"conversations": CONVERSATION, "score": 1.5, "tags": ["a"]}] * 3
+    file = tmp_path / f"talks.{suffix}"
+    if suffix == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    elif suffix == "csv":
+        texts = [{"conversations": json.dumps(CONVERSATION), "score": 1.5}] * 3
+        pd.DataFrame(texts).to_csv(file, index=False)
+    else:
+        lines = [json.dumps(row) for row in rows]
+        file.write_text("\n".join(lines) if suffix == "jsonl" else f"[{','.join(lines)}]")
+    out = tmp_path / "records.parquet"
+    facts = read_records(file, None, {}, out, tmp_path / "rejects.csv", used=fields_of(["chat"]))
+    assert facts["kept"] == 3
+    assert "the column 'conversations' is taken for `messages`" in facts["notes"]
+    record = pd.read_parquet(out).to_dict("records")[0]
+    assert chat.check(record, chat.Records()) is None
+    assert chat.clean(record, chat.Records())["answer"] == "A"
