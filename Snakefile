@@ -1,5 +1,6 @@
 # deltatune: from raw records to a report on what the tuning changed.
-# Settings are in config.yaml; `snakemake --configfile FILE` takes another file in its place.
+# Settings are in config.yaml of the folder that snakemake runs in, or else of the project;
+# `snakemake --configfile FILE` takes another file in its place.
 
 from snakemake.utils import min_version
 
@@ -9,9 +10,9 @@ min_version("9.0")
 include: "rules/config.smk"
 
 
-if not workflow.config_settings.configfiles:
+if config_files and not workflow.config_settings.configfiles:
 
-    configfile: "config.yaml"
+    configfile: config_files[0]
 
 
 include: "rules/common.smk"

@@ -15,9 +15,7 @@ from deltatune.workflow.upstream import Refused
 try:
     flow = Flow(config)
 except ConfigError as error:
-    # Beside the file, settings may have come from the command line.
-    lines = {} if workflow.config_settings.config else config_lines
-    raise Refused(error.message(lines)) from None
+    raise Refused(error.message(config_lines, config_name)) from None
 
 # exec: a script replaces the shell that starts it. Between snakemake and the script, bash before
 # 5.1 would end by a stop signal before the script has handled it, and would hide from the script

@@ -13,8 +13,15 @@ from deltatune.core.errors import UserError
 from deltatune.workflow.upstream import Refused
 
 try:
-    config_lines = config_file.read_all(
-        workflow.config_settings.configfiles or ["config.yaml"]
-    )
+    # A module that is given a `config` reads no file.
+    if workflow.modifier.skip_configfile:
+        config_files, config_name, config_lines = [], "the config of this module", {}
+    else:
+        given = workflow.config_settings
+        config_files = config_file.used(given.configfiles)
+        config_name = config_file.name(config_files, bool(given.config))
+        config_lines = config_file.read_all(config_files)
+        # What comes from the command line stands in no line.
+        config_lines = {} if given.config else config_lines
 except UserError as error:
     raise Refused(str(error)) from None

@@ -59,6 +59,8 @@ WITH_VALUE = {
     "--jobs",
     "--retries",
 }
+#: Those of them that take every word up to the next option.
+TAKES_ALL = {"--config", "--configfile"}
 
 RULES = {
     name
@@ -147,8 +149,8 @@ def bad_commands(lines: list[str], targets: set[str]) -> list[str]:
                 known = [word in targets for word in words[1:] if "=" not in word]
             elif name == "snakemake":
                 known = [
-                    word in RULES or word.startswith("results/")
-                    for before, word in pairwise(words)
+                    (word in RULES or word.startswith("results/")) and not swallowed
+                    for before, word, swallowed in _arguments(words)
                     if not word.startswith(("-", "$")) and word != "..."
                     if before not in WITH_VALUE
                 ]
@@ -157,6 +159,14 @@ def bad_commands(lines: list[str], targets: set[str]) -> list[str]:
             if not all(known):
                 bad.append(command.strip())
     return bad
+
+
+def _arguments(words: list[str]) -> Iterator[tuple[str, str, bool]]:
+    """(the word before, a word, whether an option that takes all words after it takes it)."""
+    option = ""
+    for before, word in pairwise(words):
+        option = word if word.startswith("-") else option
+        yield before, word, option in TAKES_ALL
 
 
 def _quoted(command: str) -> bool:
@@ -261,6 +271,8 @@ def test_a_result_that_nothing_writes_is_found():
         ("make demo", True),
         ("make nothing", False),
         (".venv/bin/snakemake --cores 1 plan --configfile x.yaml   # a comment", True),
+        ("snakemake --configfile x.yaml plan", False),
+        ("snakemake --configfile x.yaml -- plan", True),
         ("unzip x && snakemake --cores 1 nothing", False),
         ("snakemake -n results/verdict.txt", True),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 from conftest import run_snakemake
 from dry_runs import dry_run
 
@@ -87,6 +88,37 @@ def test_a_file_given_by_name_is_looked_at_too(project):
     """Snakemake has loaded it by then, but it goes no further."""
     (project / "mine.yaml").write_text(f"{BOMB}run: *j\n")
     _refused(project, "mine.yaml", "200,000 values", arguments=("-n", "--configfile", "mine.yaml"))
+
+
+def test_what_is_wrong_is_said_of_the_file_that_was_given(project, default_config):
+    (project / "mine.yaml").write_text(yaml.safe_dump(default_config | {"sedes": [1]}))
+    given = ("-n", "--configfile", "mine.yaml")
+    output = _refused(project, "mine.yaml cannot be used as it is:", "(line", arguments=given)
+    assert "config.yaml" not in output.split("deltatune:")[1]
+    (project / "mine.yaml").unlink()
+    output = _refused(
+        project,
+        "config.yaml with --config cannot be used as it is:",
+        arguments=("-n", "--config", "sedes=[1]"),
+    )
+    assert "(line" not in output
+
+
+NAMES = {
+    "results/merged/news-qlra/seed-1/manifest.json": "experiments.news-qlra in config.yaml "
+    "(did you mean 'news-qlora'?)",
+    "results/tokens/new/tiny-mistral/train.sha256": "tasks.new in config.yaml (did you mean "
+    "'news'?)",
+    "results/evaluations/test/news/tuned/x/seed-1/metrics.json": "experiments.x in config.yaml",
+    "results/evaluations/test/news/base/x/nf4/metrics.json": "models.x in config.yaml",
+}
+
+
+def test_a_target_of_a_name_that_nothing_has(project):
+    for target, missing in NAMES.items():
+        plan = dry_run(project, target)
+        assert plan.status == 1 and missing in plan.text, plan.text
+        assert "KeyError" not in plan.text and "Traceback" not in plan.text, plan.text
 
 
 def test_a_token_among_the_settings_is_refused_and_not_repeated(project):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,10 @@ import yaml
 
 from deltatune.config import upstream
 from deltatune.core.errors import UserError
+from deltatune.core.paths import ROOT
 
+USUAL = "config.yaml"
+"""The file that is read where none is given."""
 LARGEST = 16 * 2**20
 """Bytes of the largest file that is read."""
 DEPTH = 50
@@ -61,6 +64,20 @@ def read(path: str | Path, shown: str | None = None) -> dict[str, int]:
     return check.lines
 
 
+def used(given: Sequence[str | Path]) -> list[str]:
+    """The files that the settings are read from: those that were given; else config.yaml of the
+    folder that snakemake runs in, which need not be the project's; else that of the project."""
+    if given:
+        return list(map(str, given))
+    project = ROOT / "config.yaml"
+    return [str(project) if project.exists() and not Path(USUAL).exists() else USUAL]
+
+
+def name(paths: Iterable[str | Path], more: bool = False) -> str:
+    """What messages call the files. more: whether the command line has settings of its own."""
+    return " with ".join([*(_relative(Path(path)) for path in paths), *["--config"] * more])
+
+
 def read_all(paths: Iterable[str | Path]) -> dict[str, int]:
     """The same for each file that Snakemake was given; lines only where there is one file."""
     lines = [read(path, _relative(Path(path))) for path in paths]
@@ -83,8 +100,8 @@ def _text(path: Path, shown: str) -> str:
             data = file.read(LARGEST + 1)
     except FileNotFoundError:
         raise UserError(
-            f"there is no {shown} in {Path.cwd()}; run snakemake in the project's folder, or give "
-            "a file with --configfile"
+            f"there is no {shown} in {Path.cwd()}, nor a {USUAL} in the project; give a file with "
+            "--configfile"
         ) from None
     except OSError as error:
         raise UserError(f"{shown} cannot be read: {error.strerror}") from None

@@ -30,20 +30,23 @@ class ConfigError(UserError):
         self.problems = tuple(dict.fromkeys(problems))
         super().__init__(self.message())
 
-    def message(self, lines: Mapping[str, int] = MappingProxyType({})) -> str:
+    def message(
+        self, lines: Mapping[str, int] = MappingProxyType({}), name: str = "config.yaml"
+    ) -> str:
         """A line for each problem, up to MOST.
 
         lines: key -> its line in the file, as `file.read` returns them, where they are known; a
         problem names the line of its key, or of the nearest section that has one.
+        name: of what the settings were read from.
         """
-        shown = [f"  - {_shown(problem, lines)}" for problem in self.problems[:MOST]]
+        shown = [f"  - {_shown(problem, lines, name)}" for problem in self.problems[:MOST]]
         if len(self.problems) > MOST:
             shown.append(f"  - and {len(self.problems) - MOST} more")
-        return "\n".join(["config.yaml cannot be used as it is:", *shown])
+        return "\n".join([f"{name} cannot be used as it is:", *shown])
 
 
-def _shown(problem: Problem, lines: Mapping[str, int]) -> str:
-    text = " ".join(f"{problem.path or 'config.yaml'}: {problem.message}".split("\n"))
+def _shown(problem: Problem, lines: Mapping[str, int], name: str) -> str:
+    text = " ".join(f"{problem.path or name}: {problem.message}".split("\n"))
     if len(text) > LONGEST:
         text = f"{text[: LONGEST - 4]} ..."
     number = _line(problem.path, lines)

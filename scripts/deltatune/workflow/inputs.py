@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from deltatune.core.paths import RESULTS
 from deltatune.workflow.paths import Paths
 from deltatune.workflow.selection import Selection, Wildcards
+
+
+def _of_known_names(function: Callable[[Inputs, Wildcards], Any]) -> Callable[..., Any]:
+    """An input function that is asked of what config.yaml has alone.
+
+    A target may have any name. What stops Snakemake with a message and no traceback is an input
+    that is not there: for a name that nothing has, this is what is missing in config.yaml.
+    """
+
+    @wraps(function)
+    def asked(self: Inputs, wildcards: Wildcards) -> Any:
+        unknown = self._selection.unknown(wildcards)
+        return [unknown] if unknown else function(self, wildcards)
+
+    return asked
 
 
 class Inputs:
@@ -17,17 +34,21 @@ class Inputs:
 
     # ------------------------------------------------------------ data and models
 
+    @_of_known_names
     def fetch_dataset(self, wildcards: Wildcards) -> list[str]:
         return self._paths.source(wildcards.dataset)
 
+    @_of_known_names
     def split_dataset(self, wildcards: Wildcards) -> dict[str, str]:
         return self._paths.split_inputs(wildcards.task)
 
+    @_of_known_names
     def pretrain_model(self, wildcards: Wildcards) -> list[str]:
         """The training splits that a model is pretrained on."""
         tasks = self._selection.settings.models[wildcards.model].corpus
         return [self._paths.split(task, "train") for task in tasks]
 
+    @_of_known_names
     def fetch_model(self, wildcards: Wildcards) -> list[str]:
         return self._paths.model_source(wildcards.model)
 
@@ -43,10 +64,12 @@ class Inputs:
 
     # ------------------------------------------------------------ systems
 
+    @_of_known_names
     def base_model(self, wildcards: Wildcards) -> str:
         """The Hugging Face folder of the base under a system, or that an experiment tunes."""
         return self._paths.model_dir(*self._selection.base_of(wildcards))
 
+    @_of_known_names
     def train_adapter(self, wildcards: Wildcards) -> dict[str, str]:
         """Hash files of the base's weights and of the packed rows."""
         chosen = self._selection.experiment(wildcards.experiment)
@@ -58,10 +81,12 @@ class Inputs:
             },
         }
 
+    @_of_known_names
     def system(self, wildcards: Wildcards) -> dict[str, str]:
         """The hash files of all weights of a system."""
         return self._paths.system_hashes(wildcards.system)
 
+    @_of_known_names
     def merge_adapter(self, wildcards: Wildcards) -> dict[str, str]:
         """Hash files and test text; nothing for GPTQ, which is refused (see `merge.check`)."""
         chosen = self._selection.experiment(wildcards.experiment)
@@ -71,6 +96,7 @@ class Inputs:
         test = self._paths.split(chosen.task, "test")
         return {**self._paths.system_hashes(system), "test": test}
 
+    @_of_known_names
     def merged_model(self, wildcards: Wildcards) -> str | list[str]:
         """The base that an adapter is merged into; again nothing for GPTQ."""
         model, quantization = self._selection.base_of(wildcards)
@@ -78,9 +104,11 @@ class Inputs:
 
     # ------------------------------------------------------------ evaluations and comparisons
 
+    @_of_known_names
     def compute_metrics(self, wildcards: Wildcards) -> str:
         return self._paths.outputs(wildcards.split, wildcards.task, wildcards.system)
 
+    @_of_known_names
     def compare_systems(self, wildcards: Wildcards) -> dict[str, Any]:
         return self._paths.evaluated(wildcards.experiment, "scores.parquet", wildcards.task)
 
@@ -107,11 +135,14 @@ class Inputs:
             ],
         }
 
+    @_of_known_names
     def plot_losses(self, wildcards: Wildcards) -> list[str]:
         return self._paths.runs(wildcards.experiment, "loss.csv")
 
+    @_of_known_names
     def plot_differences(self, wildcards: Wildcards) -> dict[str, Any]:
         return self._paths.evaluated(wildcards.experiment, "scores.parquet")
 
+    @_of_known_names
     def plot_confusion(self, wildcards: Wildcards) -> dict[str, Any]:
         return self._paths.evaluated(wildcards.experiment, "labels.parquet")

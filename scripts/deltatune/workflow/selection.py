@@ -15,6 +15,7 @@ from deltatune.config.model import (
     Settings,
     UrlDataset,
 )
+from deltatune.core.text import did_you_mean
 from deltatune.data.formats import TEXT_SUFFIXES, is_text
 from deltatune.evaluate.baselines.base import Baseline
 from deltatune.evaluate.baselines.registry import BASELINES
@@ -162,6 +163,23 @@ class Selection:
     def model_of(self, wildcards: Wildcards) -> str:
         """The model that a job loads."""
         return wildcards.model if hasattr(wildcards, "model") else self.base_of(wildcards)[0]
+
+    def unknown(self, wildcards: Wildcards) -> str | None:
+        """What config.yaml would have to have for a job to be possible, with what was probably
+        meant; None where it has all that the job is about."""
+        asked = {
+            f"{section}s": getattr(wildcards, section)
+            for section in ("dataset", "task", "model", "experiment")
+            if hasattr(wildcards, section)
+        }
+        if hasattr(wildcards, "system"):
+            kind, name, _ = wildcards.system.split("/")
+            asked["models" if kind == "base" else "experiments"] = name
+        for section, name in asked.items():
+            known = getattr(self.settings, section)
+            if name not in known:
+                return f"{section}.{name} in config.yaml{did_you_mean(name, known)}"
+        return None
 
     # ------------------------------------------------------------ models and datasets
 
