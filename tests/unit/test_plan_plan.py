@@ -568,6 +568,7 @@ def test_steps_are_those_of_the_training(tmp_path):
     for changes in (
         {"batch_size": 2, "gradient_accumulation": 1, "epochs": 1.5},
         {"batch_size": 1, "gradient_accumulation": 3, "epochs": 1},
+        {"batch_size": 8, "epochs": None, "max_steps": 4},
     ):
         _, figures = test_train_train.run(folder, (rows, rows), tmp_path / "out", **changes)
         amount = work.Work(1, figures["rows"], figures["row_length"], "exact", "")

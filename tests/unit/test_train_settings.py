@@ -39,6 +39,28 @@ def test_a_script_refuses_an_optimizer_that_config_could_not_know():
         TrainSettings.from_params(params)
 
 
+# ---------------------------------------------------------------- the length of a training
+
+
+def test_steps_replace_the_default_epochs():
+    asked = Training(max_steps=5)
+    assert (asked.epochs, asked.max_steps) == (None, 5)
+    assert Training(**asked.model_dump()) == asked == Training(max_steps=5, epochs=None)
+    assert (Training().epochs, Training(max_steps=None, epochs=2).epochs) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"epochs": 3, "max_steps": 5}, "max_steps: 5 steps and 3 epochs are two lengths"),
+        ({"epochs": None}, "epochs: null is for a training with max_steps"),
+    ],
+)
+def test_two_lengths_or_none_are_refused(given, message):
+    with pytest.raises(ValidationError, match=message):
+        Training(**given)
+
+
 # ---------------------------------------------------------------- names of optimizers
 
 

@@ -114,6 +114,21 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(
     assert hashes(tmp_path / "other" / "adapter")[weights] != hashes(output)[weights]
 
 
+def test_max_steps_are_as_many_steps_of_epochs(trained, folder, data, tmp_path):
+    """The schedule, the warmup and the evaluations are of these steps; the rows begin anew."""
+    output, losses, figures = trained
+    steps = {"epochs": None, "max_steps": figures["steps"]}
+    same, _ = run(folder, data, tmp_path / "adapter", **steps)
+    assert hashes(tmp_path / "adapter") == hashes(output)
+    pd.testing.assert_frame_equal(same, losses)
+    more = figures["steps"] + 1
+    longer, figures = run(
+        *(folder, data, tmp_path / "longer"), epochs=None, max_steps=more, evaluations=50
+    )
+    assert figures["steps"] == more and sorted({*longer["step"]}) == [*range(more + 1)]
+    assert longer["epoch"].max() > 1
+
+
 def test_only_lora_parameters_change(folder, data, tmp_path):
     machine, model = base(folder, "none")
     before = {name: value.clone() for name, value in model.state_dict().items()}

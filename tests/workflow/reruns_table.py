@@ -276,7 +276,10 @@ SECTIONS["`experiments`"] = [
         "`training`: any key",
         (*trained("news"), *MERGED),
         {key: _training(key, value) for key, value in TRAINING.items()}
-        | {"sharded": both(_training("gpus", 2), _training("sharded", True))},
+        | {
+            "sharded": both(_training("gpus", 2), _training("sharded", True)),
+            "max_steps": both(_training("epochs", None), _training("max_steps", 5)),
+        },
     ),
     Row(
         "the same of an experiment with `cross_task`",

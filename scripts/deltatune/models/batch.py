@@ -82,8 +82,10 @@ def steps_per_epoch(rows: int, rows_per_step: int) -> int:
     return math.ceil(rows / rows_per_step)
 
 
-def total_steps(rows: int, rows_per_step: int, epochs: float) -> int:
-    """Optimizer steps of a training run, at least one."""
+def total_steps(rows: int, rows_per_step: int, epochs: float | None, max_steps: int | None) -> int:
+    """Optimizer steps of a training run, at least one. One of epochs and max_steps is None."""
+    if max_steps is not None:
+        return max_steps
     return max(1, round(steps_per_epoch(rows, rows_per_step) * epochs))
 
 

@@ -73,6 +73,7 @@ class Row:
     download_exact: bool
     work: Work
     steps: int | None
+    steps_exact: bool
     seeds: int
     setup: Setup
     memory: Memory
@@ -128,6 +129,7 @@ def row(
         download_exact=exact is not None,
         work=amount,
         steps=amount.steps(training),
+        steps_exact=amount.how == "exact" or training.max_steps is not None,
         seeds=experiment.seeds,
         setup=setup,
         memory=memory,
@@ -222,7 +224,9 @@ def _columns(row: Row) -> dict[str, str]:
         if row.download
         else "none",
         "tokens": prefix + _count(row.work.tokens),
-        "steps": prefix + _count(row.steps) + (f" × {row.seeds} seeds" if row.seeds > 1 else ""),
+        "steps": ("" if row.steps_exact else prefix)
+        + _count(row.steps)
+        + (f" × {row.seeds} seeds" if row.seeds > 1 else ""),
         "quantization": row.setup.quantization,
         "rows per step": f"{rows} of {row.work.row_length} tokens",
         "checkpointing": "on" if row.setup.checkpointing else "off",

@@ -57,9 +57,9 @@ class Work:
     def steps(self, training: Training) -> int | None:
         """Optimizer steps of a training run."""
         if self.rows is None:
-            return None
+            return training.max_steps
         rows_per_step = training.batch_size * training.gradient_accumulation
-        return total_steps(self.rows, rows_per_step, training.epochs)
+        return total_steps(self.rows, rows_per_step, training.epochs, training.max_steps)
 
 
 def work(experiment: Planned, known: Mapping[str, Any], results: Path) -> Work:

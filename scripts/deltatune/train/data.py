@@ -18,14 +18,15 @@ class Steps:
     """The optimizer steps of a run.
 
     rows: of training. batch: of each of the processes. evaluations: how many there are after
-    step 0.
+    step 0. max_steps: how many steps there are, in place of epochs.
     """
 
     rows: int
     batch: Batch
     processes: int
-    epochs: float
+    epochs: float | None
     evaluations: int
+    max_steps: int | None = None
 
     @property
     def rows_per_step(self) -> int:
@@ -33,7 +34,7 @@ class Steps:
 
     @property
     def total(self) -> int:
-        return total_steps(self.rows, self.rows_per_step, self.epochs)
+        return total_steps(self.rows, self.rows_per_step, self.epochs, self.max_steps)
 
     @property
     def per_epoch(self) -> int:

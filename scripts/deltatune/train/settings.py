@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,8 +13,11 @@ from deltatune.train.optimizers import optimizer_names
 
 
 class Training(Section):
-    epochs: float = Field(3, gt=0, le=1000)
-    """Passes over the packed training rows."""
+    epochs: float | None = Field(3, gt=0, le=1000)
+    """Passes over the packed training rows; null where `max_steps` is set."""
+    max_steps: int | None = Field(None, ge=1, le=10_000_000)
+    """Optimizer steps in place of `epochs`: the learning rate schedule, the warmup and the
+    evaluations are spread over them, and the rows are repeated where they do not suffice."""
     learning_rate: float = Field(2e-4, gt=0)
     """Peak learning rate."""
     batch_size: int = Field(4, ge=1, le=65_536)
@@ -55,6 +58,25 @@ class Training(Section):
     threads: int = Field(1, ge=1, le=256)
     """CPU threads per process where there is no GPU; changes the result, because floating-point
     sums depend on their order."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_length(cls, values: Any) -> Any:
+        """`max_steps` replaces the default of `epochs`, and nothing that was written."""
+        if not isinstance(values, dict) or values.get("max_steps") is None:
+            return values
+        if values.get("epochs") is not None:
+            raise ValueError(
+                f"max_steps: {values['max_steps']} steps and {values['epochs']} epochs are two "
+                "lengths of one training; remove one of them, or write `epochs: null`"
+            )
+        return {**values, "epochs": None}
+
+    @model_validator(mode="after")
+    def _has_a_length(self) -> Training:
+        if self.epochs is None and self.max_steps is None:
+            raise ValueError("epochs: null is for a training with max_steps; set one of them")
+        return self
 
     @model_validator(mode="after")
     def _divides(self) -> Training:

@@ -107,7 +107,7 @@ def train(
     with signals.catch_stop_signals(checkpoints is not None, again=processes > 1) as stop_requested:
         saved, batch = _beginning(training, checkpoints, batch)
         while True:
-            steps = Steps(len(train_rows), batch, processes, training.epochs, training.evaluations)
+            steps = _steps(len(train_rows), batch, training)
             args = arguments(model, settings, compute, steps, checkpointing, scratch)
             if saved:
                 say(f"resuming at step {saved.step} of {steps.total}")
@@ -132,6 +132,12 @@ def train(
         adapters.save(model, settings.base.name, output)
         shutil.rmtree(scratch, ignore_errors=True)
     return _trained(fitted, compute, activation_checkpointing_used=checkpointing)
+
+
+def _steps(rows: int, batch: Batch, training: Training) -> Steps:
+    """batch: of each process."""
+    length = {"epochs": training.epochs, "max_steps": training.max_steps}
+    return Steps(rows, batch, distributed.world_size(), evaluations=training.evaluations, **length)
 
 
 def _trained(fitted: AdapterTrainer, compute: Compute, **used: Any) -> Trained:
