@@ -17,7 +17,7 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 KINDS = tuple(f"deltatune.tasks.{kind}" for kind in available_kinds())
 
 #: What no stage reaches: it is what asks for stages.
-AROUND = ("config", "plan", "preview", "workflow", "archive", "ask")
+AROUND = ("config", "recipes", "plan", "preview", "workflow", "archive", "ask")
 #: The way of text to token ids.
 TEXT = (
     *("tokens/answer_ids", "tokens/chat", "tokens/cutting", "tokens/encode", "tokens/labels"),
@@ -125,7 +125,9 @@ NOT_REACHED: dict[str, tuple[Iterable[str], tuple[str, ...]]] = {
     ),
 }
 #: Scripts that no digest is made of: plan and preview run always, the others are for people.
-WITHOUT_DIGEST = {"print_plan", "print_preview", "try_model", "audit_packages"}
+WITHOUT_DIGEST = {
+    *("print_plan", "print_preview", "try_model", "audit_packages", "import_recipe"),
+}
 
 
 def reached(script: str, plugins: tuple[str, ...]) -> set[str]:

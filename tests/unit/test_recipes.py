@@ -1,0 +1,532 @@
+"""Recipes of Axolotl and LLaMA-Factory as config.yaml: own small versions of what they publish."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+from deltatune.config import file as config_file
+from deltatune.config.docs import page as settings_page
+from deltatune.core.errors import UserError
+from deltatune.recipes import docs
+from deltatune.recipes.axolotl_fields import AXOLOTL
+from deltatune.recipes.fields import table
+from deltatune.recipes.importing import PROGRAMS, Imported, import_recipe
+from deltatune.recipes.llama_factory_fields import LLAMA_FACTORY
+from deltatune.recipes.pins import commit_of
+
+COMMIT = "0123456789" * 4
+
+AXOLOTL_BASE = """
+base_model: mistralai/Mistral-7B-v0.1
+load_in_4bit: true
+adapter: qlora
+lora_r: 32
+lora_alpha: 16
+lora_target_linear: true
+sequence_len: 8192
+sample_packing: true
+micro_batch_size: 2
+gradient_accumulation_steps: 4
+num_epochs: 2
+optimizer: adamw_bnb_8bit
+lr_scheduler: cosine
+learning_rate: 2e-4
+bf16: auto
+gradient_checkpointing: true
+warmup_ratio: 0.1
+evals_per_epoch: 4
+wandb_project:
+val_set_size: 0.1
+datasets:
+"""
+#: What follows the data sets of AXOLOTL_BASE, its lines replaced by `lines`.
+AXOLOTL_DATA = {
+    "alpaca": "  - {path: owner/alpaca, type: alpaca}",
+    "chat_template": "  - {path: owner/chats, type: chat_template}\nchat_template: llama3",
+    "sharegpt": (
+        "  - path: owner/share\n    type: chat_template\n    field_messages: conversations\n"
+        "    message_property_mappings: {role: from, content: value}"
+    ),
+    "completion": "  - {path: owner/books, type: completion, field: content}",
+    "own prompt": (
+        "  - path: owner/own\n    type:\n"
+        "      field_instruction: input\n      field_output: output\n"
+        '      format: "[INST] {instruction} [/INST]"\n'
+        '      no_input_format: "[INST] {instruction} [/INST]"'
+    ),
+    "subset": "  - {path: owner/many, name: part, split: 'train[:1000]', type: alpaca}",
+    "two files": "  - {path: a.jsonl, type: alpaca}\n  - {path: b.jsonl, type: alpaca}",
+    "own validation": (
+        "  - {path: a.jsonl, type: alpaca}\ntest_datasets:\n  - {path: b.jsonl, type: alpaca}"
+    ),
+}
+FACTORY = """
+model_name_or_path: owner/Qwen-4B
+trust_remote_code: true
+stage: sft
+do_train: true
+finetuning_type: lora
+lora_rank: 8
+lora_target: all
+dataset: identity,alpaca_demo
+template: qwen3_nothink
+cutoff_len: 2048
+max_samples: 1000
+preprocessing_num_workers: 16
+output_dir: saves/sft
+report_to: none
+per_device_train_batch_size: 1
+gradient_accumulation_steps: 8
+learning_rate: 1.0e-4
+num_train_epochs: 3.0
+lr_scheduler_type: cosine
+warmup_ratio: 0.1
+bf16: true
+ddp_timeout: 180000000
+resume_from_checkpoint: null
+"""
+INFO = {
+    "identity": {"file_name": "identity.json"},
+    "alpaca_demo": {"file_name": "alpaca_demo.json"},
+    "alpaca_hub": {"hf_hub_url": "owner/alpaca"},
+    "tools": {
+        "file_name": "tools.json",
+        "formatting": "sharegpt",
+        "columns": {"messages": "conversations", "tools": "tools"},
+    },
+    "openai": {
+        "file_name": "openai.json",
+        "formatting": "sharegpt",
+        "columns": {"messages": "messages"},
+        "tags": {"role_tag": "role", "content_tag": "content", "user_tag": "user"},
+    },
+    "documents": {"file_name": "documents.jsonl", "columns": {"prompt": "text"}},
+    "renamed": {"file_name": "renamed.csv", "columns": {"prompt": "q", "response": "a"}},
+    "pairs": {"file_name": "pairs.json", "ranking": True},
+    "pictures": {"file_name": "p.json", "columns": {"images": "images"}},
+    "strange": {
+        "file_name": "s.json",
+        "formatting": "sharegpt",
+        "tags": {"role_tag": "speaker"},
+    },
+}
+
+
+def translated(folder: Path, text: str, pin=lambda kind, id, revision: COMMIT) -> Imported:
+    """The recipe imported, and its text read back as snakemake would."""
+    data = folder / "data"
+    data.mkdir(exist_ok=True)
+    (data / "dataset_info.json").write_text(json.dumps(INFO))
+    for name in ("identity.json", "alpaca_demo.json", "tools.json", "openai.json", "renamed.csv"):
+        (data / name).write_text("[]")
+    for name in ("a.jsonl", "b.jsonl", "data/documents.jsonl"):
+        (folder / name).write_text("{}\n")
+    recipe = folder / "their.yaml"
+    recipe.write_text(text)
+    imported = import_recipe(recipe, folder, pin)
+    written = folder / "mine.yaml"
+    written.write_text(imported.text)
+    config_file.read(written)
+    assert yaml.safe_load(imported.text) == imported.config
+    return imported
+
+
+def only(section: dict) -> dict:
+    (value,) = section.values()
+    return value
+
+
+def axolotl(folder: Path, data: str, **lines: str) -> Imported:
+    return translated(folder, changed(AXOLOTL_BASE + AXOLOTL_DATA[data], lines))
+
+
+def changed(text: str, lines: dict[str, str]) -> str:
+    """Fields of the top level replaced or, with "", left out."""
+    rest = [line for line in text.splitlines() if line.partition(":")[0] not in lines]
+    return "\n".join([*rest, *(f"{key}: {value}" for key, value in lines.items() if value)])
+
+
+def factory(folder: Path, **lines: str) -> Imported:
+    return translated(folder, changed(FACTORY, lines))
+
+
+# ---------------------------------------------------------------- Axolotl
+
+
+def test_a_qlora_recipe_has_each_of_its_settings(tmp_path):
+    config = axolotl(tmp_path, "alpaca").config
+    assert config["seeds"] == [42]
+    assert only(config["datasets"]) == {"source": "hub", "id": "owner/alpaca", "revision": COMMIT}
+    assert only(config["tasks"]) == {
+        "kind": "instruct",
+        "prompt": "alpaca",
+        "dataset": "alpaca",
+        "max_length": 8192,
+        "split": {"validation": 0.1},
+    }
+    assert config["experiments"]["alpaca-qlora"] == {
+        "model": "Mistral-7B-v0.1",
+        "task": "alpaca",
+        "quantization": "nf4",
+        "lora": {"rank": 32, "alpha": 16, "dropout": 0.0, "targets": "all-linear"},
+        "training": {
+            "epochs": 2,
+            "learning_rate": 2e-4,
+            "batch_size": 2,
+            "gradient_accumulation": 4,
+            "schedule": "cosine",
+            "warmup": 0.1,
+            "optimizer": "adamw_bnb_8bit",
+            "weight_decay": 0.0,
+            "evaluations": 8,
+            "precision": "auto",
+            "activation_checkpointing": True,
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("data", "task", "dataset"),
+    [
+        ("chat_template", {"kind": "chat"}, {"id": "owner/chats"}),
+        ("sharegpt", {"kind": "chat"}, {"columns": {"messages": "conversations"}}),
+        ("completion", {"kind": "prose"}, {"columns": {"text": "content"}}),
+        (
+            "own prompt",
+            {
+                "prompt": {
+                    "with_input": "[INST] {instruction} [/INST]\n{input}",
+                    "without_input": "[INST] {instruction} [/INST]",
+                }
+            },
+            {"columns": {"instruction": "input", "output": "output"}},
+        ),
+        (
+            "subset",
+            {"split": {"max_records": 1000, "validation": 0.1}},
+            {"config": "part", "split": "train"},
+        ),
+        ("two files", {"kind": "instruct"}, {"path": ["a.jsonl", "b.jsonl"]}),
+        ("own validation", {}, {"path": {"train": "a.jsonl", "validation": "b.jsonl"}}),
+    ],
+)
+def test_each_type_of_records_has_its_task_and_columns(tmp_path, data, task, dataset):
+    config = axolotl(tmp_path, data).config
+    assert only(config["tasks"]).items() >= task.items()
+    assert only(config["datasets"]).items() >= dataset.items()
+
+
+@pytest.mark.parametrize(
+    ("lines", "key", "value"),
+    [
+        ("adapter: lora|load_in_4bit: |load_in_8bit: true", "quantization", "int8"),
+        ("adapter: lora|load_in_4bit: ", "quantization", "none"),
+        ("lora_target_linear: |lora_target_modules: [q_proj]", "lora.targets", ["q_proj"]),
+        ("lora_modules_to_save: [lm_head]", "lora.modules_to_save", ["lm_head"]),
+        ("bf16: false|fp16: true", "training.precision", "fp16"),
+        ("gradient_checkpointing: offload", "training.activation_checkpointing", True),
+        ("gradient_checkpointing: ", "training.activation_checkpointing", False),
+        ("evals_per_epoch: |eval_steps: 0.25", "training.evaluations", 4),
+        ("gradient_accumulation_steps: |batch_size: 16", "training.gradient_accumulation", 8),
+        ("num_epochs: |evals_per_epoch: ", "training.epochs", 1.0),
+    ],
+)
+def test_settings_of_an_experiment(tmp_path, lines, key, value):
+    fields = dict(line.split(": ") for line in lines.split("|"))
+    part = only(axolotl(tmp_path, "alpaca", **fields).config["experiments"])
+    for name in key.split("."):
+        part = part[name]
+    assert part == value
+
+
+@pytest.mark.parametrize(
+    ("lines", "place", "kind", "words"),
+    [
+        ({"lr_scheduler": "rex"}, "lr_scheduler", "lost", '"rex" is none of linear'),
+        ({"optimizer": "muon"}, "optimizer", "lost", "adamw_torch instead"),
+        ({"warmup_ratio": "", "warmup_steps": "10"}, "warmup_steps", "lost", "fraction"),
+        ({"val_set_size": "0"}, "val_set_size", "lost", "validation set"),
+        ({"train_on_inputs": "true"}, "train_on_inputs", "lost", "answers alone"),
+        ({"train_on_inputs": "false"}, "train_on_inputs", "unset", "not set"),
+        ({"sample_packing": "false"}, "sample_packing", "lost", "fewer steps"),
+        ({"neftune_noise_alpha": "5"}, "neftune_noise_alpha", "lost", "cross-entropy"),
+        ({"flash_attention": "true"}, "flash_attention", "answered", "transformers"),
+        ({"lora_rr": "8"}, "lora_rr", "unknown", "did you mean 'lora_r'"),
+        ({"trl": "{beta: 0.1}"}, "trl", "answered", "refused"),
+    ],
+)
+def test_what_became_of_a_field(tmp_path, lines, place, kind, words):
+    imported = axolotl(tmp_path, "alpaca", **lines)
+    outcome = imported.translation.outcomes[place]
+    assert outcome.kind == kind and words in outcome.text
+    assert f"#   - {place}: " in imported.text
+
+
+def test_every_field_of_the_file_has_its_line(tmp_path):
+    for imported in (axolotl(tmp_path, "sharegpt"), factory(tmp_path)):
+        program, recipe = imported.translation.program, imported.translation.recipe
+        places = list(program.places(recipe))
+        assert list(imported.translation.outcomes) == places
+        for place in places:
+            assert f"\n#   - {place}: " in imported.text
+    assert "#   - datasets.0.field_messages: " in axolotl(tmp_path, "sharegpt").text
+
+
+def test_what_is_not_in_the_file_is_their_default_and_listed(tmp_path):
+    imported = factory(tmp_path, learning_rate="", lora_rank="")
+    experiment = only(imported.config["experiments"])
+    assert experiment["training"]["learning_rate"] == 5e-5
+    assert experiment["lora"]["rank"] == 8 and experiment["lora"]["alpha"] == 16
+    assert "#   - learning_rate: training.learning_rate: 5e-05" in imported.text
+
+
+# ---------------------------------------------------------------- LLaMA-Factory
+
+
+def test_names_of_data_sets_are_looked_up(tmp_path):
+    imported = factory(tmp_path, quantization_bit="4", quantization_method="bnb")
+    config = imported.config
+    assert only(config["datasets"]) == {
+        "source": "file",
+        "path": ["data/identity.json", "data/alpaca_demo.json"],
+    }
+    task = only(config["tasks"])
+    assert task["kind"] == "instruct" and task["chat"] == {} and task["max_length"] == 2048
+    assert task["split"] == {"max_records": 1000}
+    experiment = config["experiments"]["identity-qlora"]
+    assert experiment["quantization"] == "nf4"
+    assert experiment["lora"] == {"rank": 8, "alpha": 16, "dropout": 0.0, "targets": "all-linear"}
+    assert experiment["training"]["gradient_accumulation"] == 8
+    assert any("the template was" in line for line in imported.translation.to_do)
+
+
+@pytest.mark.parametrize(
+    ("lines", "task", "dataset"),
+    [
+        (
+            {"dataset": "tools", "mask_history": "true"},
+            {"kind": "chat", "learn": "last"},
+            {"columns": {"messages": "conversations", "tools": "tools"}},
+        ),
+        ({"dataset": "openai"}, {"kind": "chat"}, {"columns": {"messages": "messages"}}),
+        ({"dataset": "documents", "stage": "pt"}, {"kind": "prose"}, {"columns": {"text": "text"}}),
+        (
+            {"dataset": "renamed", "template": "alpaca"},
+            {"prompt": "alpaca"},
+            {"columns": {"instruction": "q", "output": "a"}},
+        ),
+        ({"dataset": "alpaca_hub"}, {}, {"source": "hub", "id": "owner/alpaca"}),
+        ({"dataset": "owner/x", "dataset_dir": "ONLINE"}, {}, {"source": "hub", "id": "owner/x"}),
+        (
+            {"dataset": "identity", "eval_dataset": "alpaca_demo"},
+            {},
+            {"path": {"train": "data/identity.json", "validation": ["data/alpaca_demo.json"]}},
+        ),
+    ],
+)
+def test_each_entry_has_its_task_and_columns(tmp_path, lines, task, dataset):
+    config = factory(tmp_path, **lines).config
+    assert only(config["tasks"]).items() >= task.items()
+    assert only(config["datasets"]).items() >= dataset.items()
+
+
+def test_the_catalog_is_found_above_the_recipe(tmp_path):
+    factory(tmp_path)
+    inner = tmp_path / "examples" / "train"
+    inner.mkdir(parents=True)
+    recipe = inner / "their.yaml"
+    recipe.write_text(FACTORY)
+    start = tmp_path / "elsewhere"
+    start.mkdir()
+    imported = import_recipe(recipe, start, lambda *asked: COMMIT)
+    paths = only(imported.config["datasets"])["path"]
+    assert paths[0] == str(tmp_path / "data" / "identity.json")
+
+
+# ---------------------------------------------------------------- no
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ({"adapter": ""}, "adapter: full fine-tuning, without an adapter"),
+        ({"adapter": "llama-adapter"}, 'adapter: "llama-adapter"'),
+        ({"rl": "dpo"}, "rl: preferences and rewards"),
+        ({"relora": "true"}, "relora: an adapter here"),
+        ({"gptq": "true"}, "gptq: the base is quantized here"),
+        ({"processor_type": "AutoProcessor"}, "processor_type: images"),
+        ({"learning_rate": "fast"}, 'learning_rate: "fast" is not a number'),
+        ({"micro_batch_size": "1.5"}, "micro_batch_size: 1.5 is not a whole number"),
+        ({"learning_rate": ".inf"}, "learning_rate: Infinity is not a number"),
+        ({"base_model": "[a]"}, 'base_model: ["a"] is not a text'),
+        ({"lora_r": "-1"}, "experiments.alpaca-qlora.lora.rank"),
+        ({"datasets": "{}"}, "datasets: no data set is named"),
+        ({"datasets": "[x]"}, "each data set is a mapping"),
+        ({"datasets": "[{path: owner/x, type: stars}]"}, '"stars" is not translated'),
+        ({"datasets": "[{path: 's3://x/y', type: alpaca}]"}, "give a file"),
+        ({"datasets": "[{path: owner/x, type: }]"}, "the records are tokens"),
+        (
+            {"datasets": "[{path: owner/x, type: alpaca}, {path: owner/y, type: alpaca}]"},
+            "are not joined",
+        ),
+        (
+            {
+                "datasets": "[{path: owner/x, type: chat_template, "
+                "message_property_mappings: {role: speaker, content: value}}]"
+            },
+            'the key "speaker" is not known; role or from is',
+        ),
+        (
+            {"datasets": "[{path: owner/x, type: chatml, field_chosen: good}]"},
+            "preference pairs",
+        ),
+    ],
+)
+def test_axolotl_recipes_that_are_no_adapter_tuning_are_refused(tmp_path, lines, words):
+    base = AXOLOTL_BASE.replace("datasets:\n", "")
+    lines = {"datasets": "[{path: owner/alpaca, type: alpaca}]"} | lines
+    with pytest.raises(UserError) as refused:
+        translated(tmp_path, changed(base, lines))
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ({"finetuning_type": "full"}, 'finetuning_type: "full"'),
+        ({"stage": "dpo"}, 'stage: "dpo": preferences and rewards'),
+        ({"do_train": "", "do_predict": "true"}, "nothing is trained"),
+        ({"export_dir": "x"}, "export_dir: a recipe that exports"),
+        ({"adapter_name_or_path": "x"}, "begins anew"),
+        ({"quantization_bit": "3", "quantization_method": "hqq"}, "4 or 8 by bnb"),
+        ({"dataset": "identitty"}, "did you mean 'identity'"),
+        ({"dataset": "pairs"}, "preference pairs"),
+        ({"dataset": "pictures"}, "images or sound"),
+        ({"dataset": "strange"}, "role_tag"),
+        ({"dataset": "identity,renamed"}, "are not joined"),
+        ({"dataset": "7"}, "give the names of data sets"),
+        ({"dataset": "identity", "dataset_dir": "nowhere"}, "there is no dataset_info.json"),
+    ],
+)
+def test_llama_factory_recipes_that_are_no_lora_are_refused(tmp_path, lines, words):
+    with pytest.raises(UserError) as refused:
+        factory(tmp_path, **lines)
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("base_model: [x", "cannot be read as YAML"),
+        ("- base_model: x\n", "a list"),
+        ("base_model\n", "a text"),
+        ("", "is empty"),
+        ("base_model: x\nbase_model: y\n", "stands here a second time"),
+        ("a: &a [x, x]\nb: &b [*a, *a]\nbase_model: &c [*b, *c]\n", "inside of what it refers to"),
+        ("base_model: !!python/object/apply:os.system [ls]\n", "the tag"),
+        ("base_model: ${oc.env:MODEL}\n", "base_model: ${...} stands for a value"),
+        ("datasets: [{path: '${HOME}/x'}]\nbase_model: x\n", "datasets.0.path: ${...}"),
+        ("learning_rate: 1\n", "neither of the fields by which a recipe is known"),
+        ("base_model: x\nmodel_name_or_path: x\n", "both of the fields"),
+        ("datasets: {}\nmodels: {}\nexperiments: {}\n", "a config.yaml of this project already"),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_refused(tmp_path, text, words):
+    with pytest.raises(UserError) as refused:
+        translated(tmp_path, text)
+    assert words in str(refused.value)
+
+
+def test_anchors_are_followed(tmp_path):
+    text = AXOLOTL_BASE.replace("lora_r: 32", "lora_r: &rank 32").replace(
+        "lora_alpha: 16", "lora_alpha: *rank"
+    )
+    config = translated(tmp_path, text + AXOLOTL_DATA["alpaca"]).config
+    assert only(config["experiments"])["lora"]["alpha"] == 32
+
+
+def test_no_text_of_a_recipe_leaves_its_comment_or_shows_a_secret(tmp_path):
+    lines = {
+        '"evil\\nseeds: [666]"': '"x\\nseeds: [666]\\u2028seeds: [666]\\x85y"',
+        "comet_api_key": "hunter2",
+        "wandb_name": '"a\\nb: c"',
+    }
+    imported = axolotl(tmp_path, "alpaca", **lines)
+    assert "hunter2" not in imported.text
+    assert yaml.safe_load(imported.text)["seeds"] == [42]
+    comments = [line for line in imported.text.splitlines() if "666" in line]
+    assert comments and all(line.startswith("#") for line in comments)
+
+
+# ---------------------------------------------------------------- commits, files
+
+
+def test_what_is_to_be_done_before_the_run_is_named(tmp_path):
+    def offline(kind: str, id: str, revision: str) -> str:
+        raise UserError("no network")
+
+    text = AXOLOTL_BASE + "  - {path: ./missing.jsonl, type: alpaca}"
+    imported = translated(tmp_path, text, offline)
+    to_do = "\n".join(imported.translation.to_do)
+    assert "models.Mistral-7B-v0.1.revision: write a commit" in to_do and "no network" in to_do
+    assert "there is no file './missing.jsonl'" in to_do
+    assert imported.text.startswith("# Translated") and "# Before the run:" in imported.text
+
+
+def test_a_commit_is_not_looked_up_and_offline_is_said(monkeypatch):
+    assert commit_of("model", "owner/x", COMMIT) == COMMIT
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError, match="hub"):
+        commit_of("model", "owner/x", "main")
+
+
+def test_the_command_prints_writes_and_refuses(tmp_path):
+    recipe, written = tmp_path / "their.yaml", tmp_path / "mine.yaml"
+    data = "  - {path: a.jsonl, type: alpaca}"
+    recipe.write_text((AXOLOTL_BASE + data).replace("mistralai/Mistral-7B-v0.1", "./model"))
+    (tmp_path / "a.jsonl").write_text("{}\n")
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "scripts" / "import_recipe.py"), *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+
+    done = run("their.yaml", "--write", "mine.yaml")
+    assert done.returncode == 0 and done.stdout == "", done.stderr
+    assert "0 unknown" in done.stderr
+    assert only(yaml.safe_load(written.read_text())["datasets"])["path"] == "a.jsonl"
+    again = run("their.yaml", "--write", "mine.yaml")
+    assert again.returncode == 1 and "there is a mine.yaml already" in again.stderr
+    assert "Traceback" not in again.stderr
+
+
+# ---------------------------------------------------------------- the tables
+
+
+def test_the_page_in_docs_is_that_of_the_tables(tmp_path):
+    docs.write(tmp_path / "page.md")
+    written = (tmp_path / "page.md").read_text(encoding="utf-8")
+    hint = "run `cd scripts && python -m deltatune.recipes.docs`"
+    assert docs.PAGE.read_text(encoding="utf-8") == written, hint
+
+
+def test_the_tables_name_settings_that_are_there():
+    page = settings_page()
+    assert len(AXOLOTL.fields) > 450 and len(LLAMA_FACTORY.fields) > 350
+    for program in PROGRAMS:
+        for field in program.fields.values():
+            if field.status == "ours":
+                section, _, key = field.text.partition(".NAME.")
+                assert f"| `{key or section}` |" in page, field.text
+        assert program.contrary.keys() <= program.fields.keys()
+        assert set(program.told_by) <= program.fields.keys()
+
+
+def test_a_name_twice_is_seen():
+    with pytest.raises(ValueError, match="stands twice"):
+        table([("ours", "seeds", "seed"), ("none", "x", "seed")])
