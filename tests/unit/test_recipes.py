@@ -235,6 +235,10 @@ def test_each_type_of_records_has_its_task_and_columns(tmp_path, data, task, dat
         ("evals_per_epoch: |eval_steps: 0.25", "training.evaluations", 4),
         ("gradient_accumulation_steps: |batch_size: 16", "training.gradient_accumulation", 8),
         ("num_epochs: |evals_per_epoch: ", "training.epochs", 1.0),
+        ("max_steps: -1", "training.epochs", 2),
+        ("max_steps: 50|evals_per_epoch: |eval_steps: 10", "training.evaluations", 5),
+        ("max_steps: 50|evals_per_epoch: ", "training.max_steps", 50),
+        ("max_steps: 50|warmup_ratio: |warmup_steps: 5", "training.warmup", 0.1),
     ],
 )
 def test_settings_of_an_experiment(tmp_path, lines, key, value):

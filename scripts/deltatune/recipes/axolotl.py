@@ -161,7 +161,7 @@ def _shape(t: Translation, task: dict[str, Any], data: Part) -> None:
 def _training(t: Translation) -> dict[str, Any]:
     epochs = t.number("num_epochs", 1.0)
     training: dict[str, Any] = {
-        "epochs": t.keep("num_epochs", "training.epochs", epochs),
+        **common.duration(t, "num_epochs", 1.0),
         "learning_rate": t.keep("learning_rate", "training.learning_rate", _rate(t)),
         **common.sizes(t, "micro_batch_size", 1),
         "schedule": common.schedule(t, "lr_scheduler", "cosine"),

@@ -34,6 +34,7 @@ _OURS: Rows = [
     ("ours", _TRAINING + "warmup", "warmup_ratio warmup_steps"),
     ("ours", _TRAINING + "max_grad_norm", "max_grad_norm"),
     ("ours", _TRAINING + "epochs", "num_epochs"),
+    ("ours", _TRAINING + "max_steps", "max_steps"),
     ("ours", _TRAINING + "precision", "bf16 fp16 bfloat16 float16 float32"),
     ("ours", _TRAINING + "activation_checkpointing", "gradient_checkpointing"),
     ("ours", _TRAINING + "evaluations", "evals_per_epoch eval_steps"),
@@ -237,9 +238,8 @@ _NONE: Rows = [
     ),
     (
         "none",
-        "training ends after its epochs, and the last state is evaluated",
-        "max_steps early_stopping_patience load_best_model_at_end metric_for_best_model "
-        "greater_is_better",
+        "training ends after its epochs or steps, and the last state is evaluated",
+        "early_stopping_patience load_best_model_at_end metric_for_best_model greater_is_better",
     ),
     (
         "none",

@@ -65,7 +65,9 @@ def evaluations(t: Translation, epochs: float) -> int | None:
     key = f"{_TRAINING}.evaluations"
     per_epoch, every = t.number("evals_per_epoch"), t.number("eval_steps")
     total = t.number("max_steps")
-    if per_epoch and per_epoch > 0:
+    if per_epoch and total and total > 0:
+        t.lose("evals_per_epoch", f"max_steps have no epochs here; {key} has its default")
+    elif per_epoch and per_epoch > 0:
         return t.keep("evals_per_epoch", key, max(1, round(per_epoch * epochs)))
     if every and 0 < every < 1:
         return t.keep("eval_steps", key, max(1, round(1 / every)))
@@ -85,6 +87,16 @@ def precision(t: Translation, half: dict[str, str]) -> str | None:
         if compute_type == kept:
             t.keep(place, f"{_TRAINING}.precision", kept)
     return kept
+
+
+def duration(t: Translation, place: str, default: float) -> dict[str, Any]:
+    """`max_steps`, which comes before epochs in both programs, or `epochs`."""
+    steps = t.integer("max_steps")
+    if steps and steps > 0:
+        t.answer(place, "max_steps decides")
+        return {"max_steps": t.keep("max_steps", f"{_TRAINING}.max_steps", steps)}
+    t.answer("max_steps", "all epochs")
+    return {"epochs": t.keep(place, f"{_TRAINING}.epochs", t.number(place, default))}
 
 
 def sizes(t: Translation, rows: str, default: int) -> dict[str, int]:

@@ -215,7 +215,7 @@ def _training(t: Translation) -> dict[str, Any]:
     epochs = t.number("num_train_epochs", 3.0)
     rate, decay = t.number("learning_rate", 5e-5), t.number("weight_decay", 0.0)
     training: dict[str, Any] = {
-        "epochs": t.keep("num_train_epochs", "training.epochs", epochs),
+        **common.duration(t, "num_train_epochs", 3.0),
         "learning_rate": t.keep("learning_rate", "training.learning_rate", rate),
         **common.sizes(t, "per_device_train_batch_size", 8),
         "schedule": common.schedule(t, "lr_scheduler_type", "linear"),

@@ -39,6 +39,7 @@ _OURS: Rows = [
     ("ours", _TRAINING + "optimizer", "optim"),
     ("ours", _TRAINING + "weight_decay", "weight_decay"),
     ("ours", _TRAINING + "max_grad_norm", "max_grad_norm"),
+    ("ours", _TRAINING + "max_steps", "max_steps"),
     ("ours", _TRAINING + "precision", "bf16 fp16 pure_bf16"),
     (
         "ours",
@@ -196,9 +197,8 @@ _NONE: Rows = [
     ),
     (
         "none",
-        "training ends after its epochs, and the last state is evaluated",
-        "max_steps early_stopping_steps load_best_model_at_end metric_for_best_model "
-        "greater_is_better",
+        "training ends after its epochs or steps, and the last state is evaluated",
+        "early_stopping_steps load_best_model_at_end metric_for_best_model greater_is_better",
     ),
     (
         "none",
