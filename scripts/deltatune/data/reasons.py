@@ -28,6 +28,7 @@ class Code(StrEnum):
     BAD_QUOTING = "bad_quoting"
     NOT_JSON = "not_json"
     NOT_AN_OBJECT = "not_an_object"
+    SEVERAL_TURNS = "several_turns"
     # For a task.
     MISSING = "missing"
     EMPTY = "empty"
@@ -63,6 +64,7 @@ _LABELS = {
 """Where it is not the value with spaces."""
 _DETAILS = {
     Code.WRONG_TYPE: " ({value})",
+    Code.SEVERAL_TURNS: " ({value})",
     Code.UNKNOWN_LABEL: " '{value}'{suggestion}",
     Code.NOT_A_CONVERSATION: " ({value})",
     Code.NOTHING_LEARNED: " ({value})",
@@ -76,6 +78,7 @@ _ADVICE = {
     Code.NOT_UTF8: "Save the source as UTF-8.",
     Code.WRONG_TYPE: "A template joins the values of a list, such as `columns: {text: "
     '"{tags}"}`, and a path names a value inside an object, such as `columns: {text: meta.title}`.',
+    Code.SEVERAL_TURNS: "A task of `kind: chat` takes conversations of several turns.",
     Code.NOT_A_CONVERSATION: "Messages are a list of objects with `role` and `content`, or with "
     "`from` and `value`.",
     Code.UNKNOWN_SPLIT: "The column of split.column names train, validation and test.",

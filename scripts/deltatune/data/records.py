@@ -26,6 +26,13 @@ STRUCTURED = ("messages", "system", "tools")
 """Fields of conversations, which are lists of objects in most sources: kept as text in JSON."""
 ALSO_CALLED = {"messages": "conversations"}
 """Field -> the name that some sources have for it."""
+ROLES = {
+    **dict.fromkeys(("user", "human"), "user"),
+    **dict.fromkeys(("assistant", "gpt", "chatgpt", "model", "bot", "function_call"), "assistant"),
+    **dict.fromkeys(("system", "developer"), "system"),
+    **dict.fromkeys(("tool", "function", "observation", "tool_response", "ipython"), "tool"),
+}
+"""The name of a role in a conversation -> that in chat templates."""
 OFFSETS = ("source_start", "source_end")
 """The fields of a chunk: where in the source text it begins and ends, in characters."""
 PARAGRAPH_GAP = "\n\n"

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from deltatune.core.schema import Section
 from deltatune.data.reasons import Code, Reason
+from deltatune.data.records import ROLES
 from deltatune.tasks import answers as shared
 from deltatune.tasks.base import Clusters, Record, group_clusters, spread
 from deltatune.tokens.prompts import Conversation, Turn, split_reasoning
@@ -31,13 +32,6 @@ PROMPT_FIELDS = ("prompt",)
 ANSWER_FIELDS = ("answer",)
 LABEL_FIELD = None
 OVERFLOW = "leave_out_turns"
-
-_ROLES = {
-    **dict.fromkeys(("user", "human"), "user"),
-    **dict.fromkeys(("assistant", "gpt", "chatgpt", "model", "bot", "function_call"), "assistant"),
-    **dict.fromkeys(("system", "developer"), "system"),
-    **dict.fromkeys(("tool", "function", "observation", "tool_response", "ipython"), "tool"),
-}
 _CALL = "function_call"  # of ShareGPT: a turn that is a call
 
 
@@ -152,7 +146,7 @@ def _message(given: Any) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise ValueError("no object")
     named = given.get("role", given.get("from"))
-    role = _ROLES.get(str(named).strip().lower())
+    role = ROLES.get(str(named).strip().lower())
     if role is None:
         raise ValueError(f"unknown role '{named}'")
     content = _text(given.get("content", given.get("value")))

@@ -16,7 +16,7 @@ from typing import Any
 from deltatune.core.errors import UserError
 from deltatune.core.text import excerpt
 from deltatune.data.formats import SUFFIXES
-from deltatune.data.readers import fields
+from deltatune.data.readers import fields, preferences
 from deltatune.data.readers.base import Rejected, Source
 from deltatune.data.readers.delimited import Delimited
 from deltatune.data.readers.files import File, labels, members
@@ -104,11 +104,7 @@ def read_rows(
     A source that names splits has a true `splits`, and in its `facts` the records of each; one that
     knows the names of classes whose indices stand in its columns has them in `classes`.
     """
-    names = source.names()
-    mapping = fields.mapped(columns, names, named, where, used)
-    mapping += fields.of_groups(groups, names, named, where)
-    if getattr(source, "splits", None):
-        mapping.append(fields.Field(GIVEN, (fields.Place(GIVEN),)))
+    mapping = _mapping(source, columns, named, where, groups, used)
     wanted = list(dict.fromkeys(column for field in mapping for column in field.columns))
     looked_at = {f.name for f in mapping if not used or f.name in used or f.name.startswith(GROUP)}
     # Most fields are a column as it is.
@@ -124,7 +120,8 @@ def read_rows(
             texts: list[str | None] = []
             for field, position in plans:
                 if position is None:
-                    text = value = field.text(dict(zip(wanted, values, strict=True)))
+                    text = field.text(dict(zip(wanted, values, strict=True)))
+                    value = values[wanted.index(field.columns[0])]
                     if text is not None:
                         empty.pop(field.name, None)
                 else:
@@ -149,6 +146,25 @@ def read_rows(
     notes = [*getattr(source, "notes", []), *_notes(mapping, types, looked_at)]
     notes += [f"`{excerpt(name, 40)}`: no record has a value there" for name in empty]
     return facts | own | ({"notes": notes} if notes else {})
+
+
+def _mapping(
+    source: Source,
+    columns: fields.Columns,
+    named: str,
+    where: str,
+    groups: Sequence[str],
+    used: Collection[str],
+) -> list[fields.Field]:
+    """The fields of the records: arguments as in `read_rows`."""
+    names = source.names()
+    mapping = fields.mapped(columns, names, named, where, used)
+    if not columns:
+        mapping = preferences.with_chosen(mapping, names, used)
+    mapping += fields.of_groups(groups, names, named, where)
+    if getattr(source, "splits", None):
+        mapping.append(fields.Field(GIVEN, (fields.Place(GIVEN),)))
+    return mapping
 
 
 def read_text(
@@ -193,7 +209,7 @@ def _notes(
     notes = [
         f"the column '{excerpt(column)}' is taken for `{field}`"
         for field, column in fields.renamed(mapping).items()
-    ]
+    ] + preferences.notes(mapping)
     for field, counts in types.items():
         if field in looked_at:
             listed = ", ".join(f"{count:,} of type {kind}" for kind, count in counts.most_common())
