@@ -42,10 +42,11 @@ def write(path: Path, text: str) -> None:
 def summary(imported: Imported) -> str:
     counts, translation = imported.counts, imported.translation
     settings = counts["kept"] + counts["answered"] + counts["unset"]
+    to_do = f"{len(translation.to_do)} things" if translation.to_do else "Nothing"
     return (
         f"{len(translation.outcomes)} fields of {translation.program.title}: {settings} are "
         f"settings here, always so or not needed; {counts['lost']} without counterpart, "
-        f"{counts['unknown']} unknown. {len(translation.to_do)} things to see to before the run."
+        f"{counts['unknown']} unknown. {to_do} to see to before the run."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -484,26 +485,39 @@ def test_what_is_to_be_done_before_the_run_is_named(tmp_path):
 
 
 def test_a_commit_is_not_looked_up_and_offline_is_said(monkeypatch):
-    assert commit_of("model", "owner/x", COMMIT) == COMMIT
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(UserError, match="hub"):
+    assert commit_of("model", "owner/x", COMMIT) == COMMIT
+    with pytest.raises(UserError, match="HF_HUB_OFFLINE"):
         commit_of("model", "owner/x", "main")
 
 
-def test_the_command_prints_writes_and_refuses(tmp_path):
+def served_folder(folder: Path) -> Path:
+    repository = folder / "served"
+    repository.mkdir()
+    (repository / "config.json").write_text("{}")
+    return repository
+
+
+def test_the_command_pins_writes_and_refuses(tmp_path, hub):
     recipe, written = tmp_path / "their.yaml", tmp_path / "mine.yaml"
     data = "  - {path: a.jsonl, type: alpaca}"
-    recipe.write_text((AXOLOTL_BASE + data).replace("mistralai/Mistral-7B-v0.1", "./model"))
+    recipe.write_text((AXOLOTL_BASE + data).replace("mistralai/Mistral", "maker/Mistral"))
     (tmp_path / "a.jsonl").write_text("{}\n")
+    served = hub.add("model", "maker/Mistral-7B-v0.1", served_folder(tmp_path))
+    environment = os.environ | {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_TOKEN": ""}
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(ROOT / "scripts" / "import_recipe.py"), *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+        )
 
     done = run("their.yaml", "--write", "mine.yaml")
     assert done.returncode == 0 and done.stdout == "", done.stderr
-    assert "0 unknown" in done.stderr
-    assert only(yaml.safe_load(written.read_text())["datasets"])["path"] == "a.jsonl"
+    assert "0 unknown. Nothing to see to" in done.stderr
+    config = yaml.safe_load(written.read_text())
+    assert only(config["datasets"])["path"] == "a.jsonl"
+    assert only(config["models"])["revision"] == served.commit
     again = run("their.yaml", "--write", "mine.yaml")
     assert again.returncode == 1 and "there is a mine.yaml already" in again.stderr
     assert "Traceback" not in again.stderr
