@@ -45,7 +45,7 @@ def summary(imported: Imported) -> str:
     to_do = f"{len(translation.to_do)} things" if translation.to_do else "Nothing"
     return (
         f"{len(translation.outcomes)} fields of {translation.program.title}: {settings} are "
-        f"settings here, always so or not needed; {counts['lost']} without counterpart, "
+        f"settings here, always so or not needed; {counts['lost']} without counterpart or other, "
         f"{counts['unknown']} unknown. {to_do} to see to before the run."
     )
 

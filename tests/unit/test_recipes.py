@@ -14,7 +14,7 @@ from conftest import ROOT
 from deltatune.config import file as config_file
 from deltatune.config.docs import page as settings_page
 from deltatune.core.errors import UserError
-from deltatune.recipes import docs
+from deltatune.recipes import docs, importing
 from deltatune.recipes.axolotl_fields import AXOLOTL
 from deltatune.recipes.fields import table
 from deltatune.recipes.importing import PROGRAMS, Imported, import_recipe
@@ -264,6 +264,8 @@ def test_settings_of_an_experiment(tmp_path, lines, key, value):
         ({"flash_attention": "true"}, "flash_attention", "answered", "transformers"),
         ({"lora_rr": "8"}, "lora_rr", "unknown", "did you mean 'lora_r'"),
         ({"trl": "{beta: 0.1}"}, "trl", "answered", "refused"),
+        ({"special_tokens": "{pad_token: x}"}, "special_tokens", "answered", "own tokenizer"),
+        ({"special_tokens": "{eos_token: x}"}, "special_tokens", "lost", "the tokenizer's own"),
     ],
 )
 def test_what_became_of_a_field(tmp_path, lines, place, kind, words):
@@ -467,6 +469,28 @@ def test_no_text_of_a_recipe_leaves_its_comment_or_shows_a_secret(tmp_path):
     assert yaml.safe_load(imported.text)["seeds"] == [42]
     comments = [line for line in imported.text.splitlines() if "666" in line]
     assert comments and all(line.startswith("#") for line in comments)
+
+
+@pytest.mark.parametrize("value", [{"a": [None]}, ["x"], -1, "\0x"])
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.title)
+def test_a_value_of_any_type_is_translated_or_refused(tmp_path, monkeypatch, program, value):
+    translated(tmp_path, FACTORY)
+    own = FACTORY if program is LLAMA_FACTORY else AXOLOTL_BASE + AXOLOTL_DATA["sharegpt"]
+    refused = 0
+    for name, field in program.fields.items():
+        if field.status not in ("ours", "refused") or name.startswith(("test", "pre")):
+            continue
+        recipe = yaml.safe_load(own)
+        inside, _, key = name.rpartition("[].")
+        target = recipe[inside][0] if inside else recipe
+        target[key] = value
+        monkeypatch.setattr(importing, "read", lambda path, recipe=recipe: (program, recipe))
+        try:
+            imported = import_recipe(tmp_path / "their.yaml", tmp_path, lambda *asked: COMMIT)
+            assert yaml.safe_load(imported.text) == imported.config
+        except UserError:
+            refused += 1
+    assert refused > 15
 
 
 # ---------------------------------------------------------------- commits, files

@@ -28,14 +28,22 @@ def load_settings(config: Mapping[str, Any], folder: Path = Path(".")) -> Settin
     folder: where relative paths start, and data/sample lies.
     Raises ConfigError with a problem for each thing that is wrong.
     """
+    settings = validate_settings(config)
+    # Files are looked for only once every name points somewhere.
+    if problems := list(files(settings, folder)):
+        raise ConfigError(problems)
+    return settings
+
+
+def validate_settings(config: Mapping[str, Any]) -> Settings:
+    """The same, whether the files that it names are there or not."""
     if broken := list(_broken_texts(config)):
         raise ConfigError(broken)
     try:
         settings = Settings.model_validate(config)
     except ValidationError as error:
         raise ConfigError(map(describe, error.errors())) from None
-    # Files are looked for only once every name points somewhere.
-    if problems := list(references(settings)) or list(files(settings, folder)):
+    if problems := list(references(settings)):
         raise ConfigError(problems)
     return settings
 

@@ -146,11 +146,14 @@ def _validation(t: Translation, data: Part, folder: Path, pin: Pin) -> None:
 
 
 def _shape(t: Translation, task: dict[str, Any], data: Part) -> None:
-    """The split and the system prompt."""
+    """The split, the special tokens and the system prompt."""
     if t.get("test_datasets"):
         t.answer("val_set_size", "test_datasets gives the validation set")
     elif (share := common.size(t, "val_set_size")) is not None:
         task["split"] = task.get("split", {}) | {"validation": share}
+    tokens = t.get("special_tokens")
+    if isinstance(tokens, dict) and any(v for k, v in tokens.items() if k != "pad_token"):
+        t.lose("special_tokens", "the tokenizer's own are used; only padding needs none")
     system = t.text("default_system_message")
     if system and task["kind"] == "chat":
         task["system"] = t.keep("default_system_message", "tasks.NAME.system", system)

@@ -42,7 +42,7 @@ _DATASETS: Rows = [
     ),
     (
         "always",
-        "a <think> block is reasoning, see `thinking` of a task",
+        "a `<think>` block is reasoning, see `thinking` of a task",
         "split_thinking",
     ),
     ("unneeded", "no code of a repository is run", "trust_remote_code"),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deltatune.data.formats import SUFFIXES, TEXT_SUFFIXES, suffix
-from deltatune.recipes.common import Pin, is_local, pinned
+from deltatune.recipes.common import Pin, exists, is_local, pinned
 from deltatune.recipes.translation import Translation, name_of, shown
 
 #: Type of records with an instruction -> the columns of its fields; {} for those of Alpaca.
@@ -100,7 +100,7 @@ def _source(t: Translation, place: str, folder: Path, pin: Pin) -> Part:
 
 
 def _within(path: str, file: str, folder: Path) -> str:
-    inside = path not in _FORMATS and (folder / path / file).exists()
+    inside = path not in _FORMATS and exists(f"{path}/{file}", folder)
     return f"{path.rstrip('/')}/{file}" if inside else file
 
 

@@ -101,8 +101,7 @@ _ALWAYS: Rows = [
     (
         "always",
         "loss curves, throughput and memory are in the report",
-        "logging_steps include_tokens_per_second include_tkps loss_watchdog_threshold "
-        "loss_watchdog_patience use_tensorboard total_num_tokens total_supervised_tokens",
+        "logging_steps include_tokens_per_second include_tkps use_tensorboard total_num_tokens total_supervised_tokens",
     ),
     (
         "always",
@@ -126,7 +125,7 @@ _UNNEEDED: Rows = [
     (
         "unneeded",
         "kernels and compilation change the speed, not the method",
-        "use_kernels use_onebitllms torch_compile torch_compile_backend torch_compile_mode "
+        "use_kernels torch_compile torch_compile_backend torch_compile_mode "
         "torch_compile_options tf32 lora_mlp_kernel lora_qkv_kernel lora_o_kernel "
         "lora_embedding_kernel chunked_cross_entropy chunked_cross_entropy_num_chunks tiled_mlp "
         "tiled_mlp_num_shards tiled_mlp_use_original_mlp cut_cross_entropy liger_rope "
@@ -239,7 +238,7 @@ _NONE: Rows = [
     (
         "none",
         "training ends after its epochs or steps, and the last state is evaluated",
-        "early_stopping_patience load_best_model_at_end metric_for_best_model greater_is_better",
+        "loss_watchdog_threshold loss_watchdog_patience early_stopping_patience load_best_model_at_end metric_for_best_model greater_is_better",
     ),
     (
         "none",
@@ -263,7 +262,7 @@ _NONE: Rows = [
     (
         "none",
         "LoRA as in peft, on whole linear layers, with nf4 or int8 by bitsandbytes",
-        "lora_target_parameters lora_fan_in_fan_out peft_layers_pattern peft_layer_replication "
+        "use_onebitllms lora_target_parameters lora_fan_in_fan_out peft_layers_pattern peft_layer_replication "
         "peft bnb_config_kwargs quantize_moe_experts nvfp4_merge_aware "
         "nvfp4_merge_aware_start_step llama4_linearized_experts",
     ),

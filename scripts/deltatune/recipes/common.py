@@ -127,13 +127,16 @@ def lora(t: Translation, keys: dict[str, tuple[str, Any]]) -> dict[str, Any]:
 # ---------------------------------------------------------------- models, data sets
 
 
+def exists(path: str, folder: Path) -> bool:
+    try:
+        return (folder / Path(path).expanduser()).exists()
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL byte, ~ of nobody
+        return False
+
+
 def is_local(path: str, folder: Path) -> bool:
     """Whether a path or an id is a path: it looks like one, or there is something behind it."""
-    try:
-        exists = (folder / Path(path).expanduser()).exists()
-    except (OSError, ValueError, RuntimeError):
-        return False
-    return exists or path.startswith(("/", "./", "../", "~")) or path.count("/") > 1
+    return exists(path, folder) or path.startswith(("/", "./", "../", "~")) or path.count("/") > 1
 
 
 def model(t: Translation, place: str, revision: str, folder: Path, pin: Pin) -> tuple[str, dict]:

@@ -14,7 +14,7 @@ Status = Literal["ours", "always", "unneeded", "none", "refused"]
 
 MEANINGS: dict[Status, str] = {
     "ours": "a setting here",
-    "always": "always so here, or decided by the run itself",
+    "always": "always so here",
     "unneeded": "not needed",
     "none": "without counterpart",
     "refused": "refused where it is set",

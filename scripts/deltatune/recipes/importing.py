@@ -10,19 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from deltatune.config import file as config_file
-from deltatune.config.checks import files, references
-from deltatune.config.messages import describe
-from deltatune.config.model import Settings
-from deltatune.config.problems import Problem
+from deltatune.config.checks import files
+from deltatune.config.load import validate_settings
+from deltatune.config.problems import ConfigError, Problem
 from deltatune.core.errors import UserError
 from deltatune.core.text import excerpt
 from deltatune.recipes import axolotl, llama_factory
 from deltatune.recipes.axolotl_fields import AXOLOTL
 from deltatune.recipes.common import Pin
-from deltatune.recipes.fields import Program
+from deltatune.recipes.fields import MEANINGS, Program
 from deltatune.recipes.llama_factory_fields import LLAMA_FACTORY
 from deltatune.recipes.translation import Outcome, Translation, shown
 
@@ -97,14 +95,15 @@ def _variables(value: Any, place: str = "") -> Iterator[str]:
 def _check(config: dict[str, Any], folder: Path) -> list[Problem]:
     """What the config still lacks: files that are not there. Raises UserError for all else."""
     try:
-        settings = Settings.model_validate(config)
-        problems = list(references(settings))
-    except ValidationError as error:
-        problems = [describe(one) for one in error.errors()]
-    if problems:
-        lines = [f"  - {p.path}: {excerpt(p.message, _LONGEST)}" for p in problems]
-        raise UserError("\n".join(["The recipe asks for settings that are refused here:", *lines]))
-    return list(files(settings, folder))
+        settings = validate_settings(config)
+    except ConfigError as error:
+        lines = [f"  - {p.path}: {excerpt(p.message, _LONGEST)}" for p in error.problems]
+        title = "The recipe asks for settings that are refused here:"
+        raise UserError("\n".join([title, *lines])) from None
+    try:
+        return list(files(settings, folder))
+    except OSError as error:
+        return [Problem("datasets", f"a file cannot be looked at: {error}")]
 
 
 # ---------------------------------------------------------------- the text
@@ -123,7 +122,7 @@ def _text(name: str, config: dict[str, Any], t: Translation) -> str:
         "A test set is split off here, rows are always packed, and repeated records are removed.",
     ]
     lines += _list("Before the run:", t.to_do)
-    lines += _list("Without counterpart, so that the run here differs:", _of(t, "lost"))
+    lines += _list("Without counterpart or other here, so that the run differs:", _of(t, "lost"))
     lines += _list("Unknown here, and left out:", _of(t, "unknown"))
     after = _list(f"What became of each field of {name}:", _of(t))
     assumed = [f"{place}: {text}" for place, text in t.assumed.items()]
@@ -142,7 +141,9 @@ def _of(t: Translation, *kinds: str) -> list[str]:
 
 
 def _words(outcome: Outcome) -> str:
-    words = {"lost": "without counterpart: ", "unknown": "unknown here: "}
+    words = {"lost": "other here: ", "unknown": "unknown here: "}
+    if outcome.text.startswith(MEANINGS["none"]):
+        return outcome.text
     return words.get(outcome.kind, "") + outcome.text
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from deltatune.core.errors import UserError
 from deltatune.core.text import did_you_mean
-from deltatune.recipes.common import Pin, pinned
+from deltatune.recipes.common import Pin, exists, pinned
 from deltatune.recipes.translation import Translation, name_of, shown
 
 INFO = "dataset_info.json"
@@ -66,7 +67,7 @@ def catalog(t: Translation, recipe: Path, folder: Path) -> Catalog:
         return Catalog(folder, None)
     tried = [folder / given, *(above / given for above in recipe.resolve().parents)]
     for place in tried:
-        if (place / INFO).is_file():
+        if exists(INFO, place):
             return Catalog(folder, place, _read(place / INFO))
     t.refuse(
         "dataset_dir",
@@ -132,10 +133,10 @@ def _source(
             t.refuse(place, f"{shown('', name)}: a folder of a repository cannot be named")
         return section | pinned(t, "dataset", entry["hf_hub_url"], "", where, pin)
     if isinstance(entry.get("file_name"), str) and not any(map(entry.get, _SOURCES)):
-        path = (known.folder / entry["file_name"]).resolve()
-        start = known.start.resolve()
-        shorter = path.relative_to(start) if path.is_relative_to(start) else path
-        return {"source": "file", "path": str(shorter)}
+        path = os.path.abspath(known.folder / entry["file_name"])
+        start = os.path.abspath(known.start)
+        shorter = os.path.relpath(path, start) if Path(path).is_relative_to(start) else path
+        return {"source": "file", "path": shorter}
     t.refuse(place, f"{shown('', name)}: only hf_hub_url and file_name are read; download it")
     return {"source": "file", "path": name}
 

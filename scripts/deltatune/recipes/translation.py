@@ -11,7 +11,7 @@ from typing import Any, Literal
 from deltatune.core.errors import UserError
 from deltatune.core.schema import NAME
 from deltatune.core.text import did_you_mean, excerpt
-from deltatune.recipes.fields import Program, is_set
+from deltatune.recipes.fields import MEANINGS, Program, is_set
 
 _SECRET = re.compile(r"token$|secret|passw|api_?key|webhook|credential", re.IGNORECASE)
 _LONGEST = 60
@@ -21,7 +21,8 @@ _LONGEST = 60
 class Outcome:
     """What became of a field.
 
-    kept: it is a setting here; answered: nothing is lost; lost: the run here differs; unknown: the
+    kept: it is a setting here; answered: nothing is lost; lost: without counterpart or
+    other here, so that the run differs; unknown: the
     tables do not have it; unset: it asks for nothing.
     """
 
@@ -143,7 +144,7 @@ class Translation:
             elif known.status == "ours":
                 self.outcomes[place] = Outcome("lost", f"not translated; see {known.text}")
             else:
-                self.outcomes[place] = Outcome("lost", known.text)
+                self.outcomes[place] = Outcome("lost", f"{MEANINGS['none']}: {known.text}")
         self.outcomes = {place: self.outcomes[place] for place in places}
 
 
