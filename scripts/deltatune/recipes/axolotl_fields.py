@@ -101,7 +101,8 @@ _ALWAYS: Rows = [
     (
         "always",
         "loss curves, throughput and memory are in the report",
-        "logging_steps include_tokens_per_second include_tkps use_tensorboard total_num_tokens total_supervised_tokens",
+        "logging_steps include_tokens_per_second include_tkps use_tensorboard "
+        "total_num_tokens total_supervised_tokens",
     ),
     (
         "always",
@@ -238,7 +239,8 @@ _NONE: Rows = [
     (
         "none",
         "training ends after its epochs or steps, and the last state is evaluated",
-        "loss_watchdog_threshold loss_watchdog_patience early_stopping_patience load_best_model_at_end metric_for_best_model greater_is_better",
+        "loss_watchdog_threshold loss_watchdog_patience early_stopping_patience "
+        "load_best_model_at_end metric_for_best_model greater_is_better",
     ),
     (
         "none",
@@ -262,7 +264,8 @@ _NONE: Rows = [
     (
         "none",
         "LoRA as in peft, on whole linear layers, with nf4 or int8 by bitsandbytes",
-        "use_onebitllms lora_target_parameters lora_fan_in_fan_out peft_layers_pattern peft_layer_replication "
+        "use_onebitllms lora_target_parameters lora_fan_in_fan_out peft_layers_pattern "
+        "peft_layer_replication "
         "peft bnb_config_kwargs quantize_moe_experts nvfp4_merge_aware "
         "nvfp4_merge_aware_start_step llama4_linearized_experts",
     ),
@@ -286,7 +289,7 @@ _REFUSED: Rows = [
     (
         "refused",
         "preferences and rewards (DPO, KTO, ORPO, GRPO, PPO) are not trained here; supervised "
-        "tuning is",
+        "tuning is, and takes the chosen side of preference pairs, see docs/data.md",
         "rl reward_model process_reward_model ebft nemo_gym_enabled hatchery",
     ),
     (

@@ -31,7 +31,8 @@ def translate(t: Translation, recipe: Path, folder: Path, pin: Pin) -> dict[str,
     if stage not in _STAGES:
         t.refuse(
             "stage",
-            f"{shown('', stage)}: preferences and rewards are not trained here; sft and pt are",
+            f"{shown('', stage)}: preferences and rewards are not trained here; sft and pt are; "
+            "sft takes the chosen side of preference pairs, see docs/data.md",
         )
     if (kind := t.text("finetuning_type", "lora")) != "lora":
         t.refuse("finetuning_type", f"{shown('', kind)}: LoRA adapters are trained; write lora")

@@ -145,7 +145,9 @@ def _no_others(
     t: Translation, place: str, name: str, entry: dict[str, Any], columns: dict[str, Any]
 ) -> None:
     if entry.get("ranking") or any(map(columns.get, _PREFERENCES)):
-        t.refuse(place, f"{shown('', name)} has preference pairs; records with one answer are read")
+        t.refuse(
+            place, f"{shown('', name)} has preference pairs, for another stage; see docs/data.md"
+        )
     if any(map(columns.get, _PICTURES)):
         t.refuse(place, f"{shown('', name)} has images or sound; the models here read text")
 
