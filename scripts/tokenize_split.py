@@ -12,7 +12,9 @@ with stage.stage(snakemake, cached=True) as terminal:
     from deltatune.tokens import encode, labels, pieces, supervision, writer
     from deltatune.tokens import tokenizer as tokenizer_files
     from deltatune.tokens.settings import TokenizeSettings
+    from deltatune.tokens.upstream import leave_out_torch
 
+    leave_out_torch()
     kind = load_kind(snakemake.params.settings["kind"])
     settings = TokenizeSettings[kind.Prompts].from_params(snakemake.params.settings)
     tokenizer = tokenizer_files.load_tokenizer(snakemake.input.model)

@@ -176,13 +176,16 @@ def make_once(folder: Path, make: Callable[[Path], object]) -> Path:
 def small_run(shared_folder: Path, default_config: dict) -> Path:
     """A project folder in which the default made small has run to its end; only to be read.
 
-    It had a token for the hub in its environment, which test_secrets.py looks for.
+    It had a token for the hub in its environment, which test_secrets.py looks for. What each job
+    has loaded stands in `loaded` beside it.
     """
 
     def run(folder: Path) -> None:
         project = copy_project(folder / "project")
         write_config(project, small(default_config))
-        done = run_snakemake(project, "--cores", "2", HF_TOKEN=CANARY)
+        (folder / "loaded").mkdir()
+        loaded = {"LOADED": str(folder / "loaded"), "PYTHONPATH": str(ROOT / "tests" / "loaded")}
+        done = run_snakemake(project, "--cores", "2", HF_TOKEN=CANARY, **loaded)
         assert done.returncode == 0 and CANARY not in done.stdout, done.stdout[-5000:]
 
     return make_once(shared_folder / "small", run) / "project"

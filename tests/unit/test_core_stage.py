@@ -45,6 +45,7 @@ def script(tmp_path):
 def test_output_of_every_kind_goes_to_the_log_and_comes_back_afterwards(script):
     status, shown, log = script("""
         import ctypes, os, subprocess, warnings
+        os.environ.pop("OMP_WAIT_POLICY", None)  # the tests have it set
         print("before")
         with stage.stage(snakemake) as terminal:
             print("from print")
@@ -55,12 +56,14 @@ def test_output_of_every_kind_goes_to_the_log_and_comes_back_afterwards(script):
             c.fflush(None)
             subprocess.run(["echo", "from a child"])
             warnings.warn("from a warning")
+            print("threads wait", os.environ["OMP_WAIT_POLICY"])
         print("after")
     """)
     assert status == 0
     assert shown == "before\nafter\n"
     for origin in ("print", "stderr", "os.write", "C", "a child", "a warning"):
         assert f"from {origin}" in log
+    assert "threads wait PASSIVE" in log
 
 
 def test_a_user_error_is_its_message_and_exit_status_1(script):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +90,45 @@ def test_multiprocessing_still_runs_the_main_script_again(monkeypatch):
     with upstream.without_main_script():
         assert "init_main_from_path" not in spawn.get_preparation_data("")
     assert main.__file__ == "script.py"
+
+
+THREADS = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "scripts")!r})
+from deltatune.core import upstream
+if sys.argv[1] == "without":
+    upstream.keep_threads_from_spinning()
+import ctypes, glob, importlib.util
+root = importlib.util.find_spec("torch").submodule_search_locations[0]
+ctypes.CDLL(glob.glob(root + "/lib/libgomp*")[0])
+"""
+
+
+def test_the_openmp_of_torch_still_lets_threads_spin_and_in_no_job():
+    unset = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    environment = {k: v for k, v in os.environ.items() if k not in unset}
+    for how in ("with", "without"):
+        done = subprocess.run(
+            [sys.executable, "-c", THREADS, how],
+            env=environment | {"OMP_DISPLAY_ENV": "verbose"},
+            stderr=subprocess.PIPE,
+            check=True,
+            text=True,
+        )
+        (count,) = re.findall(r"GOMP_SPINCOUNT = '(\d+)'", done.stderr)
+        assert (int(count) > 0) == (how == "with")
+
+
+def test_what_is_hidden_looks_as_if_it_were_not_installed_and_comes_back():
+    assert "wave" not in sys.modules
+    with upstream.hidden("wave", "os"):
+        assert importlib.util.find_spec("wave") is None
+        with pytest.raises(ImportError), upstream.hidden("wave"):
+            import wave
+        import os.path
+    import wave  # noqa: F401
+
+    assert os.path is not None
 
 
 COMPILER = f"""

@@ -4,6 +4,7 @@ gptqmodel is not installed here: what works around it is tested in tests/gptq.
 """
 
 import inspect
+from dataclasses import replace
 
 import pytest
 import tiny
@@ -11,6 +12,7 @@ import torch
 from bitsandbytes.nn import Linear4bit
 from deltatune.models import device, upstream
 from deltatune.models.load import load_base
+from deltatune.models.quantization import dequantize_small
 
 
 def test_bitsandbytes_still_packs_weights_for_bf16():
@@ -24,6 +26,38 @@ def test_no_layer_packs_its_weights(tmp_path):
     model = load_base(tiny.saved(tmp_path / "model"), "nf4", device.choose("fp32"))
     layers = [module for module in model.modules() if isinstance(module, Linear4bit)]
     assert layers and not any(layer.support_avx512bf16_for_cpu for layer in layers)
+
+
+def outputs_and_gradient(model):
+    """Of logits, with the layers below trained, as an adapter's are."""
+    embedded = model.get_input_embeddings()(torch.arange(24).reshape(2, 12)).detach()
+    embedded.requires_grad = True
+    logits = model(inputs_embeds=embedded).logits
+    logits.square().sum().backward()
+    return logits, embedded.grad
+
+
+def test_weights_that_are_kept_dequantized_give_the_same_bits_and_are_not_dequantized_again(
+    tmp_path, monkeypatch
+):
+    model = load_base(tiny.saved(tmp_path / "model"), "nf4", device.choose("fp32"))
+    before = outputs_and_gradient(model)
+    upstream.dequantize_once(model, limit=0)
+    assert not any("forward" in vars(module) for module in model.modules())
+    upstream.dequantize_once(model, limit=2**20)
+    monkeypatch.delattr("bitsandbytes.matmul_4bit")
+    after = outputs_and_gradient(model)
+    assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("quantization, kept", [("nf4", True), ("none", False)])
+def test_a_small_base_on_a_cpu_keeps_them(tmp_path, quantization, kept):
+    compute = device.choose("fp32")
+    model = load_base(tiny.saved(tmp_path / "model"), quantization, compute)
+    dequantize_small(model, replace(compute, device="cuda:0"))
+    assert not any("forward" in vars(module) for module in model.modules())
+    dequantize_small(model, compute)
+    assert any("forward" in vars(module) for module in model.modules()) == kept
 
 
 def test_bitsandbytes_still_warns_at_8_bit_products():

@@ -6,6 +6,8 @@ import hashlib
 import io
 import json
 import re
+import subprocess
+import sys
 import warnings
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
@@ -378,6 +380,13 @@ def test_headline_markup_is_escaped_and_has_no_colors_of_its_own():
     reader = Reader(table)
     assert [one["scope"] for tag, one in reader.tags if tag == "th"].count("row") == 1
     assert all("scope" in one for tag, one in reader.tags if tag == "th")
+
+
+def test_seaborn_still_loads_packages_that_no_figure_needs():
+    """What report/figures/upstream.py hides from it; that no figure loads them is tested in
+    tests/end_to_end/test_small_run.py."""
+    code = "import seaborn, sys; print({'scipy.stats', 'statsmodels'} <= set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "True\n"
 
 
 def test_how_systems_answer_stands_beside_what_the_answers_are_worth():

@@ -3,8 +3,12 @@ workaround in tokens/upstream.py can go."""
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
+import tiny
+from deltatune.core.paths import SCRIPTS
 from deltatune.tokens import upstream
 from test_tokens_mistral import FILES, FOLDER
 from transformers import AutoTokenizer, LlamaTokenizer
@@ -21,6 +25,26 @@ def test_a_tokenizer_model_of_mistral_is_read_without_the_space_before_a_text(tm
     assert upstream.is_llama_sentencepiece(tmp_path)
     assert LlamaTokenizer.from_pretrained(tmp_path).tokenize("river")[0].startswith("▁")
     assert not AutoTokenizer.from_pretrained(tmp_path).tokenize("river")[0].startswith("▁")
+
+
+TOKENIZER = f"""
+import sys
+sys.path.insert(0, {str(SCRIPTS)!r})
+from deltatune.tokens import tokenizer, upstream
+if sys.argv[2] == "without":
+    upstream.leave_out_torch()
+print(tokenizer.load_tokenizer(sys.argv[1])("1 river, ärger").input_ids, "torch" in sys.modules)
+"""
+
+
+def test_a_tokenizer_still_loads_torch_and_is_the_same_without_it(tmp_path):
+    tiny.tokenizer().save_pretrained(tmp_path)
+    expected = tiny.tokenizer()("1 river, ärger").input_ids
+    for how, loaded in (("with", True), ("without", False)):
+        done = subprocess.run(
+            [sys.executable, "-c", TOKENIZER, tmp_path, how], capture_output=True, text=True
+        )
+        assert done.stdout == f"{expected} {loaded}\n" and "PyTorch" not in done.stderr
 
 
 def test_code_of_a_tokenizer_is_refused_by_a_plain_value_error(tmp_path):

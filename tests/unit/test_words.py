@@ -249,7 +249,9 @@ def patches(tree: ast.AST) -> list[str]:
 
 
 #: Settings that libraries ask to be assigned.
-SETTINGS = re.compile(r"(torch\.backends|pandas\.options|pd\.options)\.")
+SETTINGS = re.compile(
+    r"(torch\.backends|torch\.utils\.deterministic|pandas\.options|pd\.options)\."
+)
 
 
 @cache

@@ -21,6 +21,7 @@ from deltatune.core import manifest
 from deltatune.core.errors import UserError
 from deltatune.core.paths import RESULTS
 from deltatune.core.text import did_you_mean
+from deltatune.core.upstream import keep_threads_from_spinning
 from deltatune.tasks.base import TaskKind
 from deltatune.tasks.registry import load_kind
 from deltatune.tokens.answer_ids import prompt_ids, stop_id
@@ -273,6 +274,7 @@ class Pair:
 
 def load(subject: Subject) -> Pair:
     """The model in memory, quantized as in evaluation."""
+    keep_threads_from_spinning()
     from deltatune.models import device
     from deltatune.models.load import load_system
     from deltatune.tokens.tokenizer import load_tokenizer

@@ -17,7 +17,11 @@ from typing import Any
 from deltatune.core import cache, disk, integrity, provenance, signals
 from deltatune.core.errors import UserError
 from deltatune.core.terminal import Terminal
-from deltatune.core.upstream import leave_out_torch_compiler, leave_snakemakes_environment
+from deltatune.core.upstream import (
+    keep_threads_from_spinning,
+    leave_out_torch_compiler,
+    leave_snakemakes_environment,
+)
 
 
 @contextmanager
@@ -33,6 +37,7 @@ def stage(snakemake: Any, cached: bool = False) -> Iterator[Terminal]:
     """
     leave_snakemakes_environment()
     leave_out_torch_compiler()
+    keep_threads_from_spinning()
     signals.end_with_parent()
     path = Path(snakemake.log[0])
     sys.stdout.flush()

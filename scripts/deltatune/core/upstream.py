@@ -44,6 +44,32 @@ def leave_out_torch_compiler() -> None:
     os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 
 
+def keep_threads_from_spinning() -> None:
+    """Let threads that wait for each other give up their core, before OpenMP is loaded.
+
+    libgomp, which the wheels of torch 2.13 and scikit-learn bring, lets them spin: beside another
+    busy process on two cores, pre-training took nine times as long (benchmarks/README.md). Intel's
+    and LLVM's OpenMP spin for 200 ms where they are used instead. The sums are the same.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("KMP_BLOCKTIME", "0")
+
+
+@contextmanager
+def hidden(*names: str) -> Iterator[None]:
+    """Within it, packages and modules that are not loaded yet look as if they were not installed.
+
+    For the import of a library that loads what it can do without wherever it finds it.
+    """
+    left_out = set(names) - set(sys.modules)
+    sys.modules.update(dict.fromkeys(left_out))
+    try:
+        yield
+    finally:
+        for name in left_out:
+            del sys.modules[name]
+
+
 @contextmanager
 def without_main_script() -> Iterator[None]:
     """Within it, processes that multiprocessing spawns do not run the main script again.

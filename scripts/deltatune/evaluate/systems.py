@@ -7,6 +7,7 @@ from typing import Any
 
 from deltatune.models import device
 from deltatune.models.load import load_system
+from deltatune.models.quantization import dequantize_small
 from deltatune.tokens.tokenizer import load_tokenizer
 
 
@@ -21,4 +22,5 @@ def load(inputs: Any, quantization: str, threads: int = 1) -> tuple[device.Compu
     hashes = getattr(inputs, "adapter", None)
     adapter = Path(hashes).with_suffix("") if hashes else None
     model = load_system(inputs.model, quantization, machine, adapter)
+    dequantize_small(model, machine)
     return machine, model, load_tokenizer(inputs.model)

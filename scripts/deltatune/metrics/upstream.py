@@ -4,9 +4,10 @@ A test of tests/unit/test_metrics_upstream.py fails when one can go."""
 from __future__ import annotations
 
 import contextlib
-import sys
 from pathlib import Path
 from typing import Any
+
+from deltatune.core.upstream import hidden
 
 # ---------------------------------------------------------------- evaluate
 
@@ -14,13 +15,8 @@ from typing import Any
 # 5.8 s of CPU time instead of 1.5 s in every job that computes or compares a metric. It imports
 # scipy's statistics too, 0.5 s. It runs without both by its own account, so they are hidden while
 # it is imported. https://github.com/huggingface/evaluate/issues/674
-_HIDDEN = set() if "evaluate" in sys.modules else {"transformers", "scipy.stats"} - set(sys.modules)
-sys.modules.update(dict.fromkeys(_HIDDEN))
-try:
+with hidden("transformers", "scipy.stats"):
     import evaluate
-finally:
-    for _name in _HIDDEN:
-        del sys.modules[_name]
 
 
 class InMemoryMetric(evaluate.Metric):

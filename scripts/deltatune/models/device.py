@@ -39,6 +39,8 @@ def prepare(seed: int, threads: int, precision: str = "auto", gpu: int = 0) -> C
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # Each new tensor would be filled with NaN, for operations that read what nothing wrote.
+    torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False

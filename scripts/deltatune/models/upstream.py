@@ -48,6 +48,27 @@ def disable_bf16_packing(model: Any) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
+def dequantize_once(model: Any, limit: int) -> None:
+    """Keep the numbers that 4-bit weights stand for, unless they take more than `limit` bytes.
+
+    bitsandbytes 0.50 dequantizes a layer's weight in each forward and again in each backward pass.
+    The products are the same ones, bit for bit.
+    """
+    from bitsandbytes.functional import dequantize_4bit
+    from bitsandbytes.nn import Linear4bit
+
+    layers = [module for module in model.modules() if isinstance(module, Linear4bit)]
+    states = [layer.weight.quant_state for layer in layers]
+    if sum(state.shape.numel() * state.dtype.itemsize for state in states) > limit:
+        return
+    for layer, state in zip(layers, states, strict=True):
+        layer.forward = partial(_linear, layer, dequantize_4bit(layer.weight.data, state))
+
+
+def _linear(layer: Any, weight: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.linear(x, weight, layer.bias)
+
+
 def disable_gptq_compilation(layer: Any) -> None:
     """Let a GPTQ layer dequantize its weights anew in the forward and in the backward pass.
 

@@ -4,8 +4,24 @@ in. A test of tests/unit/test_tokens_upstream.py fails when one can go."""
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
+
+from deltatune.core.upstream import hidden
+
+
+def leave_out_torch() -> None:
+    """Load what reads tokenizers without torch, for a process that computes nothing with it.
+
+    transformers 5.23 imports torch with any tokenizer wherever it is installed, a second of each
+    job; without it the tokenizers are the same. It has no setting for that, and remembers that it
+    has not found it: no model can be loaded in this process any more.
+    """
+    # Or it would say in the log that there is no torch.
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    with hidden("torch"):
+        from transformers import AutoTokenizer, LlamaTokenizer  # noqa: F401
 
 
 def is_llama_sentencepiece(folder: Path) -> bool:

@@ -24,7 +24,7 @@ from deltatune.models import device, oom
 from deltatune.models.batch import Batch, OutOfMemory, smaller_batch
 from deltatune.models.device import Compute
 from deltatune.models.load import load_base
-from deltatune.models.quantization import count_parameters
+from deltatune.models.quantization import count_parameters, dequantize_small
 from deltatune.tokens.shards import read_shards
 from deltatune.train import distributed, fsdp, upstream
 from deltatune.train import lora as adapters
@@ -64,6 +64,7 @@ def setup(
             model = load_base(job.model, settings.quantization, on_cpu)
     else:
         model = load_base(job.model, settings.quantization, compute)
+        dequantize_small(model, compute)
     return train(
         *(model, rows["train"], rows["validation"], settings, compute),
         *(job.output, job.checkpoints / "trainer", checkpoints, job.batch),

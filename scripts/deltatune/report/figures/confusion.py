@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
-import seaborn as sns
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 
 from deltatune.report import numbers
 from deltatune.report.figures.style import INK, RULE, STYLE, TUNED, empty, label
+from deltatune.report.figures.upstream import sns
 from deltatune.report.seeds import aggregation
 
 SHADE = 0.55

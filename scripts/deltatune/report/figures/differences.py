@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -24,6 +23,7 @@ from deltatune.report.figures.style import (
     label,
     title_better_side,
 )
+from deltatune.report.figures.upstream import sns
 from deltatune.report.reading import TIE
 from deltatune.report.seeds import aggregation
 

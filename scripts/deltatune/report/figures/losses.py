@@ -3,12 +3,12 @@
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from deltatune.report import numbers
 from deltatune.report.figures.style import BASE, PAPER, STEPS, STYLE, TUNED, WIDTH, empty
+from deltatune.report.figures.upstream import sns
 from deltatune.report.seeds import aggregation
 
 DECIMALS = 3

@@ -1,0 +1,17 @@
+"""Python runs this at the start of each process whose PYTHONPATH names this folder. Of the scripts
+of a run it writes down, at their end, which packages they have loaded."""
+
+import atexit
+import os
+import sys
+from pathlib import Path
+
+
+def write() -> None:
+    rule = Path(sys.argv[0]).name.split(".")[1]  # .snakemake/scripts/tmpabc.RULE.py
+    names = {name.partition(".")[0] for name, module in sys.modules.items() if module}
+    Path(os.environ["LOADED"], f"{rule}.{os.getpid()}").write_text("\n".join(sorted(names)))
+
+
+if "/.snakemake/scripts/" in sys.orig_argv[-1]:
+    atexit.register(write)
