@@ -311,6 +311,7 @@ def test_names_of_data_sets_are_looked_up(tmp_path):
     assert experiment["lora"] == {"rank": 8, "alpha": 16, "dropout": 0.0, "targets": "all-linear"}
     assert experiment["training"]["gradient_accumulation"] == 8
     assert any("the template was" in line for line in imported.translation.to_do)
+    assert imported.translation.outcomes["max_samples"].kind == "lost"  # of each of the two
 
 
 @pytest.mark.parametrize(

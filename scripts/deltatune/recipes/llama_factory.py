@@ -142,7 +142,9 @@ def _task(t: Translation, data: Part, prose: bool) -> dict[str, Any]:
     split: dict[str, Any] = {}
     most = [count for count in (t.integer("max_samples"), data.max_records) if count]
     if most:
-        split["max_records"] = t.keep("max_samples", "split.max_records", min(most), "of them all")
+        split["max_records"] = t.keep("max_samples", "split.max_records", min(most))
+        if len(names(t, "dataset")) > 1:
+            t.lose("max_samples", f"split.max_records: {min(most)} of all, not of each data set")
     if t.get("eval_dataset"):
         t.answer("val_size", "eval_dataset gives the validation set")
     elif (share := common.size(t, "val_size")) is not None:
