@@ -463,6 +463,9 @@ def test_no_text_of_a_recipe_leaves_its_comment_or_shows_a_secret(tmp_path):
     lines = {
         '"evil\\nseeds: [666]"': '"x\\nseeds: [666]\\u2028seeds: [666]\\x85y"',
         "comet_api_key": "hunter2",
+        "comet_experiment_config": "{a: [{api_key: hunter2}]}",
+        "mlflow_tracking_uri": "https://me:hunter2@host/path",
+        "wandb_entity": "hf_hunter2hunter2",
         "wandb_name": '"a\\nb: c"',
     }
     imported = axolotl(tmp_path, "alpaca", **lines)

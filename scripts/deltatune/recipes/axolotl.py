@@ -63,7 +63,7 @@ def _quantization(t: Translation) -> str:
     adapter = t.text("adapter")
     four, eight = t.flag("load_in_4bit"), t.flag("load_in_8bit")
     if adapter not in ("lora", "qlora"):
-        given = "full fine-tuning, without an adapter" if not adapter else shown("", adapter)
+        given = "full fine-tuning, without an adapter" if not adapter else shown(adapter)
         t.refuse("adapter", f"{given}; LoRA adapters are trained here: write lora or qlora")
     quantization = "nf4" if four else "int8" if eight else "none"
     for place in ("load_in_4bit", "load_in_8bit"):
@@ -114,8 +114,8 @@ def _join(t: Translation, one: Part, other: Part) -> None:
         t.refuse(
             f"{other.place}.path",
             f"data sets of several sources or kinds are not joined; translate one for each, or "
-            f"save them as files of the same columns ({shown('', one.name)} and "
-            f"{shown('', other.name)})",
+            f"save them as files of the same columns ({shown(one.name)} and "
+            f"{shown(other.name)})",
         )
         return
     one.section["path"] = [*as_list(one.section["path"]), *as_list(other.section["path"])]

@@ -108,7 +108,7 @@ def _of_files(t: Translation, place: str, paths: list[str]) -> Part:
     section: dict[str, Any] = {"source": "file", "path": paths[0] if len(paths) == 1 else paths}
     kind = t.text(f"{place}.ds_type")
     if kind and kind not in _FORMATS:
-        t.refuse(f"{place}.ds_type", f"{shown('', kind)} is not read; save it as parquet or jsonl")
+        t.refuse(f"{place}.ds_type", f"{shown(kind)} is not read; save it as parquet or jsonl")
     known = (*SUFFIXES, *TEXT_SUFFIXES)
     if kind and _FORMATS.get(kind) and suffix(paths[0]) not in known:
         section["format"] = t.keep(f"{place}.ds_type", "datasets.NAME.format", _FORMATS[kind])
@@ -177,7 +177,7 @@ def _by_type(t: Translation, place: str, given: str, made: Part) -> None:
     else:
         t.refuse(
             at,
-            f"{shown('', given)} is not translated; write a task of kind instruct, chat or prose "
+            f"{shown(given)} is not translated; write a task of kind instruct, chat or prose "
             "with `columns` of the data set, see docs/data.md",
         )
 
@@ -203,7 +203,7 @@ def _chat(t: Translation, place: str, made: Part) -> None:
     template = t.text(f"{place}.chat_template") or t.text("chat_template")
     if template and not template.startswith("tokenizer_default"):
         t.to_do.append(
-            f"the chat template was {shown('', template)}; here it is the model's own: a base "
+            f"the chat template was {shown(template)}; here it is the model's own: a base "
             "without one is refused, and its chat model has one"
         )
 
@@ -219,14 +219,14 @@ def _keys(t: Translation, place: str) -> None:
         ("message_field_content", t.get(f"{place}.message_field_content"), _CONTENT_KEYS),
     ):
         if given is not None and given not in known:
-            t.refuse(f"{place}.{at}", f"the key {shown('', given)} is not known; {_any(known)} is")
+            t.refuse(f"{place}.{at}", f"the key {shown(given)} is not known; {_any(known)} is")
     for at, known in (
         ("message_field_training", _TRAIN_KEYS),
         ("field_thinking", _REASONING_KEYS),
     ):
         given = t.get(f"{place}.{at}")
         if given is not None and given not in known:
-            t.lose(f"{place}.{at}", f"the key {shown('', given)} is not known; {_any(known)} is")
+            t.lose(f"{place}.{at}", f"the key {shown(given)} is not known; {_any(known)} is")
 
 
 def _any(names: tuple[str, ...]) -> str:

@@ -28,7 +28,7 @@ def optimizer(t: Translation, place: str, default: str) -> str:
     if name in known or not known:
         return t.keep(place, f"{_TRAINING}.optimizer", name)
     usual = Training().optimizer
-    t.lose(place, f"{shown(place, name)} is none of transformers.Trainer; {usual} instead")
+    t.lose(place, f"{shown(name, place)} is none of transformers.Trainer; {usual} instead")
     return usual
 
 
@@ -37,7 +37,7 @@ def schedule(t: Translation, place: str, default: str) -> str:
     if name in _SCHEDULES:
         return t.keep(place, f"{_TRAINING}.schedule", name)
     usual = Training().schedule
-    t.lose(place, f"{shown(place, name)} is none of {', '.join(_SCHEDULES)}; {usual} instead")
+    t.lose(place, f"{shown(name, place)} is none of {', '.join(_SCHEDULES)}; {usual} instead")
     return usual
 
 
@@ -117,7 +117,7 @@ def lora(t: Translation, keys: dict[str, tuple[str, Any]]) -> dict[str, Any]:
             continue
         value = default if value is None else value
         if key == "init_lora_weights" and value not in _INITIAL:
-            t.lose(place, f"{shown(place, value)} is not among {shown(place, _INITIAL)}; true here")
+            t.lose(place, f"{shown(value, place)} is not among {shown(_INITIAL, place)}; true here")
             continue
         settings[key] = t.keep(place, f"{_LORA}.{key}", value)
     # The names of what is refused later are those of the model.
@@ -163,7 +163,7 @@ def pinned(t: Translation, kind: str, id: str, place: str, where: str, pin: Pin)
     try:
         return {"revision": t.keep(place, key, pin(kind, id, wanted))}
     except UserError as error:
-        t.to_do.append(f"{key}: write a commit of '{shown('', id)[1:-1]}' there ({error})")
+        t.to_do.append(f"{key}: write a commit of '{shown(id)[1:-1]}' there ({error})")
     if wanted != "main":
         return {"revision": t.keep(place, key, wanted)}
     return {"revision": UNPINNED}

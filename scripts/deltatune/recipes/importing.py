@@ -134,7 +134,7 @@ def _text(name: str, config: dict[str, Any], t: Translation) -> str:
 def _of(t: Translation, *kinds: str) -> list[str]:
     """A line for each field, of these kinds of outcome or of all."""
     return [
-        f"{excerpt(place)}: {shown(place, t.get(place))} -> {_words(outcome)}"
+        f"{excerpt(place)}: {shown(t.get(place), place)} -> {_words(outcome)}"
         for place, outcome in t.outcomes.items()
         if not kinds or outcome.kind in kinds
     ]

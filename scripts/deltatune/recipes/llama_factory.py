@@ -31,11 +31,11 @@ def translate(t: Translation, recipe: Path, folder: Path, pin: Pin) -> dict[str,
     if stage not in _STAGES:
         t.refuse(
             "stage",
-            f"{shown('', stage)}: preferences and rewards are not trained here; sft and pt are; "
+            f"{shown(stage)}: preferences and rewards are not trained here; sft and pt are; "
             "sft takes the chosen side of preference pairs, see docs/data.md",
         )
     if (kind := t.text("finetuning_type", "lora")) != "lora":
-        t.refuse("finetuning_type", f"{shown('', kind)}: LoRA adapters are trained; write lora")
+        t.refuse("finetuning_type", f"{shown(kind)}: LoRA adapters are trained; write lora")
     if not t.flag("do_train") and (t.flag("do_predict") or t.flag("do_eval")):
         t.refuse("do_train", "nothing is trained by this recipe; translate the one that trains")
     model, model_section = common.model(t, "model_name_or_path", "model_revision", folder, pin)
@@ -68,7 +68,7 @@ def _quantization(t: Translation) -> str:
     if method not in ("bnb", "bitsandbytes", "BNB") or bits not in known:
         t.refuse(
             "quantization_bit",
-            f"{bits} bits by {shown('', method)}; 4 or 8 by bnb are trained on here",
+            f"{bits} bits by {shown(method)}; 4 or 8 by bnb are trained on here",
         )
     quantization = t.keep("quantization_bit", "quantization", known.get(bits, "nf4"))
     if bits == 4 and t.text("quantization_type", "nf4") != "nf4":
@@ -107,7 +107,7 @@ def _join(t: Translation, one: Part, other: Part) -> None:
     if _columns(one) != _columns(other) or one.section.get("source") != "file":
         t.refuse(
             "dataset",
-            f"{shown('', one.name)} and {shown('', other.name)} are of several sources or columns, "
+            f"{shown(one.name)} and {shown(other.name)} are of several sources or columns, "
             "and are not joined; translate one for each, or save them as files of the same columns",
         )
         return
@@ -176,11 +176,9 @@ def _prompt(t: Translation) -> dict[str, Any]:
 
 
 def _own_template(t: Translation, template: str) -> None:
-    t.keep(
-        "template", "tasks.NAME.chat", {}, f"the model's own template, for {shown('', template)}"
-    )
+    t.keep("template", "tasks.NAME.chat", {}, f"the model's own template, for {shown(template)}")
     t.to_do.append(
-        f"the template was {shown('', template)}; here it is the model's own: a base without one "
+        f"the template was {shown(template)}; here it is the model's own: a base without one "
         "is refused, and its chat model has one"
     )
 

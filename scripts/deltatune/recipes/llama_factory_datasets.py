@@ -71,7 +71,7 @@ def catalog(t: Translation, recipe: Path, folder: Path) -> Catalog:
             return Catalog(folder, place, _read(place / INFO))
     t.refuse(
         "dataset_dir",
-        f"there is no {INFO} in {shown('', given)}, neither here nor beside or above the recipe; "
+        f"there is no {INFO} in {shown(given)}, neither here nor beside or above the recipe; "
         "it says what the names of data sets stand for: run this in the folder of LLaMA-Factory, "
         "or give the whole path in dataset_dir",
     )
@@ -99,7 +99,7 @@ def part(t: Translation, place: str, name: str, known: Catalog, pin: Pin, prose:
     entry = known.entries.get(name)
     if not isinstance(entry, dict):
         near = did_you_mean(name, known.entries)
-        t.refuse(place, f"{INFO} has no {shown('', name)}{near}")
+        t.refuse(place, f"{INFO} has no {shown(name)}{near}")
         return Part(name, {})
     made = Part(name, _source(t, place, name, entry, known, pin))
     made.is_chat = entry.get("formatting", "alpaca") in ("sharegpt", "openai")
@@ -130,14 +130,14 @@ def _source(
             if isinstance(entry.get(other), str)
         }
         if entry.get("folder"):
-            t.refuse(place, f"{shown('', name)}: a folder of a repository cannot be named")
+            t.refuse(place, f"{shown(name)}: a folder of a repository cannot be named")
         return section | pinned(t, "dataset", entry["hf_hub_url"], "", where, pin)
     if isinstance(entry.get("file_name"), str) and not any(map(entry.get, _SOURCES)):
         path = os.path.abspath(known.folder / entry["file_name"])
         start = os.path.abspath(known.start)
         shorter = os.path.relpath(path, start) if Path(path).is_relative_to(start) else path
         return {"source": "file", "path": shorter}
-    t.refuse(place, f"{shown('', name)}: only hf_hub_url and file_name are read; download it")
+    t.refuse(place, f"{shown(name)}: only hf_hub_url and file_name are read; download it")
     return {"source": "file", "path": name}
 
 
@@ -145,11 +145,9 @@ def _no_others(
     t: Translation, place: str, name: str, entry: dict[str, Any], columns: dict[str, Any]
 ) -> None:
     if entry.get("ranking") or any(map(columns.get, _PREFERENCES)):
-        t.refuse(
-            place, f"{shown('', name)} has preference pairs, for another stage; see docs/data.md"
-        )
+        t.refuse(place, f"{shown(name)} has preference pairs, for another stage; see docs/data.md")
     if any(map(columns.get, _PICTURES)):
-        t.refuse(place, f"{shown('', name)} has images or sound; the models here read text")
+        t.refuse(place, f"{shown(name)} has images or sound; the models here read text")
 
 
 def _messages(
@@ -168,8 +166,7 @@ def _messages(
         if tag in _TAGS and value not in _TAGS[tag]:
             t.refuse(
                 place,
-                f"{shown('', name)}: {tag} {shown('', value)} is not known; "
-                f"{' or '.join(_TAGS[tag])} is",
+                f"{shown(name)}: {tag} {shown(value)} is not known; {' or '.join(_TAGS[tag])} is",
             )
 
 
@@ -185,7 +182,7 @@ def _instruction(t: Translation, name: str, columns: dict[str, Any], made: Part)
     for key in ("history", "system"):
         if columns.get(key):
             t.to_do.append(
-                f"{shown('', name)}: the column {shown('', columns[key])} ({key}) is not read by "
+                f"{shown(name)}: the column {shown(columns[key])} ({key}) is not read by "
                 "`kind: instruct`; save such records as `messages` for `kind: chat`"
             )
 

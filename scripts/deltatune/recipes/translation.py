@@ -14,6 +14,9 @@ from deltatune.core.text import did_you_mean, excerpt
 from deltatune.recipes.fields import MEANINGS, Program, is_set
 
 _SECRET = re.compile(r"token$|secret|passw|api_?key|webhook|credential", re.IGNORECASE)
+#: A token of the hub, or a name and a password in an address.
+_CREDENTIAL = re.compile(r"hf_[A-Za-z0-9]{10,}|(?<=://)[^/@\s]+(?=@)")
+_HIDDEN = "(not shown)"
 _LONGEST = 60
 
 
@@ -55,7 +58,7 @@ class Translation:
 
     def keep(self, place: str, key: str, value: Any, note: str = "") -> Any:
         """The field is the setting `key` here; returns the value."""
-        text = f"{key}: {shown(place, value)}"
+        text = f"{key}: {shown(value, place)}"
         self._note(place, Outcome("kept", f"{text} ({note})" if note else text))
         return value
 
@@ -85,21 +88,21 @@ class Translation:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if value is None or (is_number and abs(value) < 1e300):  # infinite or no number otherwise
             return value
-        self.refuse(place, f"{shown(place, value)} is not a number")
+        self.refuse(place, f"{shown(value, place)} is not a number")
         return default
 
     def integer(self, place: str, default: int | None = None) -> int | None:
         value = self.number(place, default)
         if value is None or value == int(value):
             return None if value is None else int(value)
-        self.refuse(place, f"{shown(place, value)} is not a whole number")
+        self.refuse(place, f"{shown(value, place)} is not a whole number")
         return default
 
     def text(self, place: str, default: str | None = None) -> str | None:
         value = self.get(place, default)
         if value is None or isinstance(value, str):
             return value
-        self.refuse(place, f"{shown(place, value)} is not a text")
+        self.refuse(place, f"{shown(value, place)} is not a text")
         return default
 
     def flag(self, place: str, default: bool = False) -> bool:
@@ -108,7 +111,7 @@ class Translation:
             return value
         if value in ("true", "false", "auto"):
             return value != "false"
-        self.refuse(place, f"{shown(place, value)} is neither true nor false")
+        self.refuse(place, f"{shown(value, place)} is neither true nor false")
         return default
 
     # ------------------------------------------------------------ the end
@@ -148,15 +151,19 @@ class Translation:
         self.outcomes = {place: self.outcomes[place] for place in places}
 
 
-def shown(place: str, value: Any) -> str:
-    """A value on one line of ASCII, for a comment or a message; never a secret."""
+def shown(value: Any, place: str = "") -> str:
+    """A value on one line, for a comment or a message; never a secret."""
     if _SECRET.search(place) and is_set(value):
-        return "(not shown)"
-    try:
-        text = json.dumps(value, default=str)
-    except (TypeError, ValueError):
-        text = json.dumps(str(value))
-    return excerpt(text, _LONGEST)
+        return _HIDDEN
+    text = json.dumps(_without_secrets(value), default=str)
+    return excerpt(_CREDENTIAL.sub(_HIDDEN, text), _LONGEST)
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        hidden = {key: _HIDDEN for key in value if _SECRET.search(str(key))}
+        return {str(k): hidden.get(k, _without_secrets(part)) for k, part in value.items()}
+    return [_without_secrets(part) for part in value] if isinstance(value, list) else value
 
 
 def as_list(value: Any) -> list[Any]:
