@@ -171,7 +171,7 @@ def measure(folder: Path, count: int, formats: list[str], memory: int | None = N
     add("tokenize_split", "tokenize_split", tokenizing,
         {"records": parts["train"], "model": folder / "tokenizer"},
         {"shards": folder / "shards", "hashes": folder / "t.sha256",
-         "manifest": folder / "tokens.json"})  # fmt: skip
+         "pieces": folder / "pieces.parquet", "manifest": folder / "tokens.json"})  # fmt: skip
     return rows
 
 

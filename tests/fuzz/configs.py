@@ -162,7 +162,7 @@ def _tasks(draw: Any, kind: str, dataset: str) -> dict[str, Any]:
         "metrics": chosen,
         "main_metric": draw(st.sampled_from(chosen)),
         "max_length": draw(st.integers(16, 512)),
-        "evaluation": draw(sections(module.Evaluation)),
+        "evaluation": draw(sections(module.Settings.model_fields["evaluation"].annotation)),
     }
     if fixed["evaluation"].get("context"):
         fixed["evaluation"]["context"] = draw(st.integers(32, 512))
@@ -177,6 +177,7 @@ def _tasks(draw: Any, kind: str, dataset: str) -> dict[str, Any]:
     if kind == "instruct":
         own = {"with_input": "{instruction}{input}:", "without_input": "{{ {instruction}"}
         fixed["prompt"] = draw(st.sampled_from(["alpaca", "plain", own]))
+    if "language" in module.Settings.model_fields:
         fixed["language"] = draw(st.sampled_from(["en", "es", "zh", "th", "none"]))
     return draw(sections(module.Settings, **fixed))
 
@@ -217,7 +218,7 @@ def configs(draw: Any) -> dict[str, Any]:
     for name in draw(st.lists(NAMES, min_size=1, max_size=3, **unique)):
         task = draw(st.sampled_from(task_names))
         others = [other for other in task_names if other != task]
-        config["experiments"][name] = draw(
+        experiment = config["experiments"][name] = draw(
             sections(
                 Experiment,
                 model=draw(st.sampled_from(list(config["models"]))),
@@ -229,6 +230,10 @@ def configs(draw: Any) -> dict[str, Any]:
                 published=None,
             )
         )
+        # One of the two says how long the training is.
+        training = experiment.get("training", {})
+        if training.get("max_steps") is not None or training.get("epochs", 1) is None:
+            training.pop("epochs", None)
     if draw(st.booleans()):
         config["run"] = draw(st.lists(st.sampled_from(list(config["experiments"])), min_size=1))
     return config

@@ -631,8 +631,9 @@ SECTIONS["`tasks`"] = [
     ),
     Row(
         "`dataset`",
-        TALKS,
+        ("fetch_dataset questions", *QUESTIONS, *TALKS),
         {"questions": put(tasks__talks__dataset="questions")},
+        "The dataset is read again, for the fields of one more kind.",
     ),
     Row(
         "`kind`",

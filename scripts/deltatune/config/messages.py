@@ -86,9 +86,13 @@ def _fields_at(path: tuple) -> list[str]:
     options: list[type[BaseModel]] = [Settings]
     parts = iter(path)
     for part in parts:
+        # Of several types the `loc` names the one by its tag, which may be a key of another.
+        if len(options) > 1 and (chosen := [o for o in options if part in {_tag(o), o.__name__}]):
+            options = chosen
+            continue
         fields = [o.model_fields[part] for o in options if part in o.model_fields]
         inner = [section for field in fields for section in sections_in(field.annotation)]
-        options = inner or [o for o in options if part in {_tag(o), o.__name__}] or options
+        options = inner or options
         if any(get_origin(field.annotation) is dict for field in fields):
             next(parts, None)  # a key of the file's own
     return sorted({name for option in options for name in option.model_fields})
