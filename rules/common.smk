@@ -8,12 +8,14 @@ from deltatune.config import cross_task
 from deltatune.config.problems import ConfigError
 from deltatune.core.paths import RESULTS, ROOT
 from deltatune.core.text import printable
+from deltatune.workflow import stale
 from deltatune.workflow.flow import Flow
 from deltatune.workflow.selection import NAME, SPLITS, SYSTEM
 from deltatune.workflow.upstream import Refused
 
 try:
-    flow = Flow(config)
+    # A module may be given a prefix for all relative paths.
+    flow = Flow(config, prefixed=workflow.modifier.modify_path(RESULTS) != RESULTS)
 except ConfigError as error:
     raise Refused(error.message(config_lines, config_name)) from None
 
@@ -33,6 +35,12 @@ onstart:
         raise Refused(
             f"{RESULTS}/ can only be read. Make it writable and run again."
         )
+
+
+# Where nothing is to be done, nothing starts: so not in onstart. Nor in each job.
+if workflow.is_main_process:
+    if notice := stale.notice(flow.jobs, workflow.modifier.modify_path):
+        print(f"\ndeltatune: {printable(notice)}\n", file=sys.stderr)
 
 
 wildcard_constraints:

@@ -10,7 +10,10 @@ sys.path.insert(0, str(Path(here).parent / "scripts"))
 
 from deltatune.config import file as config_file
 from deltatune.core.errors import UserError
+from deltatune.workflow import upstream
 from deltatune.workflow.upstream import Refused
+
+upstream.quote_interpreter()
 
 try:
     # A module that is given a `config` reads no file.

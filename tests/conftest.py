@@ -73,7 +73,11 @@ def copy_project(folder: Path) -> Path:
 
 
 def run_snakemake(
-    folder: Path, *arguments: str, timeout: float = 1800, **environment: str
+    folder: Path,
+    *arguments: str,
+    timeout: float = 1800,
+    python: str = sys.executable,
+    **environment: str,
 ) -> subprocess.CompletedProcess[str]:
     """snakemake in a folder, without a network; output and errors together in stdout.
 
@@ -82,7 +86,7 @@ def run_snakemake(
     """
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGINGFACE_"))}
     return subprocess.run(
-        [sys.executable, "-m", "snakemake", *arguments],
+        [python, "-m", "snakemake", *arguments],
         cwd=folder,
         env={**inherited, "HF_HUB_OFFLINE": "1", **environment},
         stdout=subprocess.PIPE,

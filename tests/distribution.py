@@ -18,6 +18,7 @@ SLOW = (
     "end_to_end/test_killed_training.py",
     "end_to_end/test_merge.py",
     "end_to_end/test_real_files.py",
+    "end_to_end/test_anywhere.py",
     "end_to_end/test_small_run.py",
     "end_to_end/test_reruns_for_real.py",
     "end_to_end/test_try_model.py",

@@ -206,6 +206,35 @@ def test_a_metric_and_an_experiment_are_added_in_one_place_each(finished):
         assert json.loads((finished / validation / file).read_text())["split"] == "validation"
 
 
+def test_results_of_other_settings_are_told_where_snakemake_has_no_record(finished):
+    shutil.rmtree(finished / ".snakemake")
+    done = run_snakemake(finished, "-n")
+    assert "Nothing to be done" in done.stdout and "deltatune:" not in done.stdout, done.stdout
+
+    path = finished / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    before = config["experiments"]["news-qlora"]["lora"]["rank"]
+    config["experiments"]["news-qlora"]["lora"] = {"rank": 5}
+    config["tasks"]["news"]["evaluation"]["max_examples"] = 11
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    done = run_snakemake(finished, "--cores", "1", "--forcerun", "render_report")
+    notice = done.stdout.split("deltatune: ")[1]
+    adapter = "results/experiments/news-qlora/seed-1/manifest.json"
+    assert f"{adapter}: lora.rank is {before}, now 5" in notice
+    labels = "results/evaluations/test/news/base/tiny-mistral/nf4/labels.json"
+    assert f"{labels}: questions.max_examples is 12, now 11" in notice
+    assert jobs(done.stdout) == {"render_report": 1}
+    page = (finished / "results/report.html").read_text()
+    assert "made with other settings than those of this run: train_adapter: news-qlora" in page
+    assert "made with other settings" in (finished / "results/verdict.txt").read_text()
+    # What the message says helps.
+    command = notice.split("\n  snakemake ")[1].partition("\n")[0]
+    assert command.startswith("--cores all --forcerun ") and adapter in command
+    planned = jobs(run_snakemake(finished, "-n", *command.split()).stdout)
+    assert planned["train_adapter"] == 1 and planned["render_report"] == 1
+    assert planned["score_labels"] == 2 and "pretrain_model" not in planned
+
+
 def test_what_tuning_costs_on_other_tasks_stands_in_a_table_of_its_own(small_run):
     table = pd.read_csv(small_run / "results/cross_task.csv")
     assert list(table.columns) == COLUMNS

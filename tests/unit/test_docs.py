@@ -55,6 +55,9 @@ WITH_VALUE = {
     "--config",
     "--cores",
     "--configfile",
+    "-s",
+    "--directory",
+    "--snakefile",
     "--workflow-profile",
     "--report",
     "--jobs",
@@ -150,7 +153,9 @@ def bad_commands(lines: list[str], targets: set[str]) -> list[str]:
                 known = [word in targets for word in words[1:] if "=" not in word]
             elif name == "snakemake":
                 known = [
-                    (word in RULES or word.startswith("results/")) and not swallowed
+                    # A rule, or as docs/module.md imports it.
+                    (word.removeprefix("deltatune_") in RULES or word.startswith("results/"))
+                    and not swallowed
                     for before, word, swallowed in _arguments(words)
                     if not word.startswith(("-", "$")) and word != "..."
                     if before not in WITH_VALUE

@@ -70,6 +70,11 @@ def controls(figure, **changes):
 
 #: id -> (a run in which it holds, words of its sentence, a run in which it just does not).
 CASES = {
+    "other_settings": (
+        data(other_settings=["train_adapter: x, seed 1"]),
+        "made with other settings than those of this run: train_adapter: x, seed 1. What",
+        data(),
+    ),
     "chosen_on_test": (
         experiment(chosen_on="test"),
         "x: the settings were chosen by figures of the test split",

@@ -3,14 +3,16 @@ workflow/upstream.py can go."""
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import requires
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, run_snakemake
 from deltatune.workflow import environments, upstream
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from snakemake.exceptions import WorkflowError, format_exception_to_string
+from snakemake.utils import format as snakemake_format
 
 
 @pytest.fixture
@@ -31,6 +33,26 @@ def test_snakemake_shows_where_an_error_was_raised_but_not_a_refusal(error, show
     assert "No." in text
     assert ('  File "' in text) is shows_lines
     assert ("\x1b" in text) is shows_lines
+
+
+def test_snakemake_quotes_no_interpreter_and_has_records_by_the_names_of_results(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Snakefile").write_text(
+        "rule made:\n    output:\n        '{name}.txt'\n    shell:\n        'touch {output}'\n"
+    )
+    long = "/".join(map(str, range(10**9, 10**9 + 30)))
+    names = ["a.txt", f"{long}.txt"]
+    done = run_snakemake(tmp_path, "--cores", "1", *names)
+    assert done.returncode == 0, done.stdout
+    assert [upstream.is_recorded(name) for name in [*names, "d"]] == [True, True, False]
+
+    monkeypatch.setattr(sys, "executable", "/a b/python")
+    assert snakemake_format("{py}", py=sys.executable) == "/a b/python"
+    upstream.quote_interpreter()
+    assert snakemake_format("{py}", py=sys.executable) == "'/a b/python'"
+    assert sys.executable == "/a b/python"
 
 
 def test_the_cpu_build_of_torch_asks_for_nothing_of_cuda_s():

@@ -187,7 +187,8 @@ def test_base_and_tuned_are_asked_in_the_same_way(flow):
 def test_a_label_s_spelling_in_the_data_is_known_to_the_split_alone(make, flow):
     names = ["World", "Sports", "Business", "Sci/Tech"]
     other = make(**{"tasks.news.labels": {number: name for number, name in enumerate(names)}})
-    assert rules(changed(flow, other)) == {"split_dataset"}
+    # And to the report, which says of each result whether these are its settings.
+    assert rules(changed(flow, other)) == {"split_dataset", "render_report"}
 
 
 def test_params_are_plain_data_without_paths_of_results_or_of_this_machine(flow):

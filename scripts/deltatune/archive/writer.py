@@ -22,7 +22,7 @@ from typing import Any
 from deltatune.archive import crate
 from deltatune.core import hashing
 from deltatune.core.errors import UserError
-from deltatune.core.paths import ROOT
+from deltatune.core.paths import RESULTS, ROOT
 
 #: Files of a run that may name a path of this machine.
 TEXT = (".csv", ".html", ".json", ".svg", ".txt")
@@ -40,31 +40,33 @@ def collect(
     workflow: Iterable[str],
     sources: Iterable[str],
     settings: Mapping[str, Any],
+    folder: Path = Path(RESULTS),
 ) -> dict[str, Content]:
     """Path in the archive -> the file, or the bytes where they are not those of a file.
 
     results, workflow, sources: files; adapters: folders; settings: as `contents.settings`
-    gives them. Raises UserError for an adapter that is not what was trained.
+    gives them; folder: of all results. Raises UserError for an adapter that is not what was
+    trained.
     """
     members: dict[str, Content] = {}
     for path in workflow:
-        members[_posix(Path(path).resolve().relative_to(ROOT))] = Path(path)
+        members[_posix(Path(path).absolute().relative_to(ROOT))] = Path(path)
     members["config.yaml"] = settings["config"].encode()
     for path in sources:
         members[settings["moved"].get(path, _posix(path))] = Path(path)
     replacements = _replacements(settings["moved"])
     for path in results:
-        members[_in_run(path)] = _without_local_paths(Path(path), replacements)
-    for folder in map(Path, adapters):
-        hashes = hashing.read_hashes(folder.with_suffix(".sha256"))
+        members[_in_run(path, folder)] = _without_local_paths(Path(path), replacements)
+    for adapter in map(Path, adapters):
+        hashes = hashing.read_hashes(adapter.with_suffix(".sha256"))
         for name, wanted in hashes.items():
-            file = folder.parent / name
+            file = adapter.parent / name
             if not file.is_file() or hashing.file_hash(file) != wanted:
                 raise UserError(
                     f"{file} has changed since training: its hash is not that in "
-                    f"{folder.with_suffix('.sha256')}. Delete {folder} and run again."
+                    f"{adapter.with_suffix('.sha256')}. Delete {adapter} and run again."
                 )
-            members[_in_run(file)] = file
+            members[_in_run(file, folder)] = file
     _refuse_secrets(members)
     return dict(sorted(members.items()))
 
@@ -74,13 +76,15 @@ def write(
     members: Mapping[str, Content],
     settings: Mapping[str, Any],
     preview: Callable[[dict], str],
+    folder: Path = Path(RESULTS),
 ) -> dict[str, Any]:
     """Write the archive.
 
-    members: as `collect` gives them. preview: metadata -> a page that shows it. Returns counts.
+    members: as `collect` gives them. preview: metadata -> a page that shows it. folder: of
+    all results. Returns counts.
     """
     files = [_file(name, content) for name, content in members.items()]
-    start, end = times(members)
+    start, end = times(members, folder)
     document = crate.metadata(
         files,
         settings,
@@ -101,12 +105,14 @@ def write(
     }
 
 
-def times(members: Mapping[str, Content]) -> tuple[datetime, datetime]:
+def times(
+    members: Mapping[str, Content], folder: Path = Path(RESULTS)
+) -> tuple[datetime, datetime]:
     """When the run began and ended, by the times of its files and the seconds in their manifests.
 
     A folder that was copied without the times of its files gives those of the copy.
     """
-    made = {name: _mtime(name) for name in members if name.startswith(f"{crate.RUN}/")}
+    made = {name: _mtime(name, folder) for name in members if name.startswith(f"{crate.RUN}/")}
     began = [
         made[name] - record["seconds"]
         for name, record in _manifests(members)
@@ -142,14 +148,14 @@ def _posix(path: str | Path) -> str:
     return str(PurePosixPath(path))
 
 
-def _in_run(path: str | Path) -> str:
+def _in_run(path: str | Path, folder: Path) -> str:
     """results/a/b.csv -> run/a/b.csv."""
-    return str(PurePosixPath(crate.RUN, *PurePosixPath(path).parts[1:]))
+    return str(PurePosixPath(crate.RUN, Path(path).relative_to(folder)))
 
 
-def _mtime(name: str) -> float:
+def _mtime(name: str, folder: Path) -> float:
     """Of the file of results/ that a name in run/ stands for."""
-    return Path("results", *PurePosixPath(name).parts[1:]).stat().st_mtime
+    return folder.joinpath(*PurePosixPath(name).parts[1:]).stat().st_mtime
 
 
 def _replacements(moved: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

@@ -42,12 +42,16 @@ _ABANDONED = 24 * 3600
 _INSTRUCTIONS = re.compile(r"avx|amx|fma|f16c|sse4|sve|asimd|bf16|i8mm")
 
 
-def of_job(snakemake: Any, say: Callable[[str], None]) -> Kept | None:
-    """What is kept of a job; None where the cache is switched off."""
+def of_job(
+    snakemake: Any, say: Callable[[str], None], results: Path = Path(RESULTS)
+) -> Kept | None:
+    """What is kept of a job; None where the cache is switched off. results: the folder of all."""
     if not snakemake.resources.cache_mb:
         return None
     outputs = dict(snakemake.output.items())
-    return Kept(fingerprint(snakemake), outputs, snakemake.resources.cache_mb * 10**6, say)
+    folder = results / FOLDER.name
+    max_bytes = snakemake.resources.cache_mb * 10**6
+    return Kept(fingerprint(snakemake), outputs, max_bytes, say, folder)
 
 
 def fingerprint(snakemake: Any) -> str:

@@ -16,20 +16,21 @@ from deltatune.core import hashing
 from deltatune.core.errors import UserError
 from deltatune.core.paths import RESULTS
 
-CHECKSUMS = Path(RESULTS, "checksums")
+ALL = Path(RESULTS)
+CHECKSUMS = "checksums"
 
 
-def record(outputs: Iterable[str]) -> None:
+def record(outputs: Iterable[str], results: Path = ALL) -> None:
     """Leave the checksums of a stage's outputs. Of a folder there are hashes beside it, see
-    `hashing.write_hashes`; they are an output of their own."""
+    `hashing.write_hashes`; they are an output of their own. results: the folder of all results."""
     for path in map(Path, outputs):
-        file = _checksum_file(path)
+        file = _checksum_file(path, results)
         if file and path.is_file():
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(f"{hashing.file_hash(path)}  {path.as_posix()}\n", encoding="utf-8")
 
 
-def check(inputs: Iterable[str]) -> dict[str, str]:
+def check(inputs: Iterable[str], results: Path = ALL) -> dict[str, str]:
     """Raise UserError where an input is not what was made, and say what to delete.
 
     Of a `.sha256` among the inputs, the files that it lists are looked at too: the weights that
@@ -38,7 +39,7 @@ def check(inputs: Iterable[str]) -> dict[str, str]:
     expected: dict[Path, tuple[str, Path]] = {}
     made_inputs: dict[str, str] = {}
     for path in dict.fromkeys(map(Path, inputs)):
-        file = _checksum_file(path)
+        file = _checksum_file(path, results)
         if file and file.is_file() and path.is_file():
             expected[path] = file.read_text(encoding="utf-8").split()[0], path
             made_inputs[path.as_posix()] = expected[path][0]
@@ -65,8 +66,9 @@ def _hash(path: Path) -> str | None:
         return None
 
 
-def _checksum_file(path: Path) -> Path | None:
+def _checksum_file(path: Path, results: Path) -> Path | None:
     """The file with the checksum of a result; none for a file that is no result."""
-    if path.is_absolute() or path.parts[0] != RESULTS:
+    if not path.is_relative_to(results):
         return None
-    return CHECKSUMS.joinpath(*path.parts[1:-1], f"{path.name}.sha256")
+    made = path.relative_to(results)
+    return results.joinpath(CHECKSUMS, *made.parts[:-1], f"{made.name}.sha256")

@@ -16,6 +16,7 @@ from typing import Any
 
 from deltatune.core import cache, disk, integrity, provenance, signals
 from deltatune.core.errors import UserError
+from deltatune.core.paths import results_of
 from deltatune.core.terminal import Terminal
 from deltatune.core.upstream import (
     keep_threads_from_spinning,
@@ -40,6 +41,7 @@ def stage(snakemake: Any, cached: bool = False) -> Iterator[Terminal]:
     keep_threads_from_spinning()
     signals.end_with_parent()
     path = Path(snakemake.log[0])
+    results = results_of(path)
     sys.stdout.flush()
     sys.stderr.flush()
     with suppress(AttributeError):  # a locale that cannot write a word of the data stops nothing
@@ -57,16 +59,16 @@ def stage(snakemake: Any, cached: bool = False) -> Iterator[Terminal]:
     terminal = Terminal(saved[1], name)
     status = 0
     try:
-        kept = cache.of_job(snakemake, terminal.say) if cached else None
+        kept = cache.of_job(snakemake, terminal.say, results) if cached else None
         if kept and kept.restore():
-            integrity.record(snakemake.output)
+            integrity.record(snakemake.output, results)
             terminal.say(f"  {name}: found again")
             sys.exit()
-        provenance.begin(integrity.check(snakemake.input), snakemake.threads)
+        provenance.begin(integrity.check(snakemake.input, results), snakemake.threads)
         yield terminal
         if kept:
             kept.store()
-        integrity.record(snakemake.output)
+        integrity.record(snakemake.output, results)
     except UserError as error:
         terminal.say(f"\ndeltatune: {snakemake.rule} stopped.\n{error}\n")
         status = 1

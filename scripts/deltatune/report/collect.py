@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from deltatune.compare import fact
-from deltatune.core import manifest
+from deltatune.core import made_with, manifest
 from deltatune.report import reading, record_counts
 from deltatune.report.data import Pair, ReportData
 from deltatune.report.provenance import provenance
@@ -66,6 +66,7 @@ def report_data(
         },
         records={name: record_counts.of_task(task) for name, task in plan["tasks"].items()},
         costs=costs(plan),
+        other_settings=other_settings(plan),
         provenance=provenance(plan),
         downloads={path.name: path.read_text(encoding="utf-8") for path in tables},
         confidence=settings.confidence,
@@ -184,6 +185,16 @@ def answers(experiment: dict[str, Any]) -> pd.DataFrame:
         frame[["base_score", "tuned_score"]] = scores[["base", "tuned"]]
         frame["seed_score"] = reading.scores(scored["base"], scored["tuned"][:1], metric)["tuned"]
     return frame
+
+
+def other_settings(plan: dict[str, Any]) -> list[str]:
+    """`rule: job` of each whose manifest says that it was made with other settings."""
+    return [
+        f"{rule}: {name}"
+        for rule, jobs in plan["jobs"].items()
+        for name, path in jobs.items()
+        if made_with.fingerprint(manifest.read(path)["settings"]) != plan["made_with"][rule][name]
+    ]
 
 
 def costs(plan: dict[str, Any]) -> pd.DataFrame:

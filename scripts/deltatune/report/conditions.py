@@ -39,6 +39,14 @@ def _by_experiments(every: Iterable[tuple[str, dict[str, Any]]]) -> Details:
         yield {"experiments": names, **details}
 
 
+# ---------------------------------------------------------------- what results are
+
+
+def other_settings(data: ReportData) -> Details:
+    if data.other_settings:
+        yield {"jobs": data.other_settings}
+
+
 # ---------------------------------------------------------------- how settings were chosen
 
 

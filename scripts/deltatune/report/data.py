@@ -50,6 +50,9 @@ class ReportData:
     left_out: dict[Pair, str] = field(default_factory=dict)
     """pair that is not evaluated → why, see `config.cross_task`"""
 
+    other_settings: list[str] = field(default_factory=list)
+    """`rule: job` of each that was made with other settings than those of this run."""
+
     margins: dict[str, float] = field(default_factory=dict)
     """metric → the difference up to which two figures of it count as equal."""
 

@@ -50,6 +50,16 @@ class Shown:
 
 
 LIMITS = (
+    # ------------------------------------------------------------ what results are
+    Limit(
+        "other_settings",
+        200,
+        "the manifest of a result has other settings than the run",
+        "Results that were made with other settings than those of this run: {jobs}. What "
+        "snakemake says at its start makes them again.",
+        "results were made with other settings than those of this run",
+        conditions.other_settings,
+    ),
     # ------------------------------------------------------------ how settings were chosen
     Limit(
         "chosen_on_test",

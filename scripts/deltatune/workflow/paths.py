@@ -14,16 +14,24 @@ from deltatune.workflow.selection import COMPARED, SAMPLES, Selection
 
 
 class Paths:
-    def __init__(self, selection: Selection) -> None:
+    def __init__(self, selection: Selection, prefixed: bool = False) -> None:
+        """prefixed: whether a workflow that imports this one puts a prefix before every relative
+        path, which files that are no results do not have."""
         self._selection = selection
         self._settings = selection.settings
+        self._prefixed = prefixed
 
     # ------------------------------------------------------------ data and models
 
     def project(self, file: str) -> str:
         """A file of the project, which need not be the folder that snakemake runs in."""
         path = ROOT / file
-        return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+        inside = path.is_relative_to(Path.cwd()) and not self._prefixed
+        return str(path.relative_to(Path.cwd()) if inside else path)
+
+    def _own(self, paths: list[str]) -> list[str]:
+        """Files of the user, as a rule can name them."""
+        return [str(Path(path).absolute()) for path in paths] if self._prefixed else paths
 
     def source(self, dataset: str) -> list[str]:
         """The files that a dataset comes from; [] where it is fetched."""
@@ -37,7 +45,7 @@ class Paths:
     def given_files(self, dataset: str) -> dict[str, list[str]]:
         """Split -> its files, or all of them under "" where a dataset of files names no splits."""
         parts = self._settings.datasets[dataset].parts
-        return {split: user_files.listed(*paths) for split, paths in parts.items()}
+        return {split: self._own(user_files.listed(*paths)) for split, paths in parts.items()}
 
     def model_source(self, model: str) -> list[str]:
         """The files that a local model comes from; [] for one that is fetched or made here."""
@@ -45,7 +53,7 @@ class Paths:
         if not isinstance(chosen, LocalModel) or not Path(chosen.path).is_dir():
             return []
         names = sorted(file.name for file in Path(chosen.path).iterdir())
-        return [f"{chosen.path}/{name}" for name in model_files.taken(names)]
+        return self._own([f"{chosen.path}/{name}" for name in model_files.taken(names)])
 
     def records(self, task: str) -> str:
         """The records that a task splits: the dataset's own, or its chunks."""

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from deltatune.config import cross_task
+from deltatune.core import made_with
 from deltatune.core.paths import RESULTS
 from deltatune.report.places import exchange
+from deltatune.workflow.jobs import Jobs, by_rule
 from deltatune.workflow.params import Params
 from deltatune.workflow.paths import Paths
-from deltatune.workflow.selection import COMPARED, Selection, Wildcards
+from deltatune.workflow.selection import Selection, Wildcards
 
 
 class ReportInputs:
-    def __init__(self, selection: Selection, paths: Paths, params: Params) -> None:
+    def __init__(self, selection: Selection, paths: Paths, params: Params, jobs: Jobs) -> None:
         self._selection, self._paths, self._params = selection, paths, params
+        self._jobs = jobs
         self._settings = selection.settings
 
     def plan(self, wildcards: Wildcards = None) -> dict[str, Any]:
@@ -43,7 +45,8 @@ class ReportInputs:
                 for (name, task), problem in cross_task.left_out(self._settings).items()
             ],
             "models": models,
-            "jobs": self._jobs(),
+            "jobs": by_rule(self._jobs, lambda job: job.manifest),
+            "made_with": by_rule(self._jobs, lambda job: made_with.fingerprint(job.settings)),
         }
         places: dict[str, int] = {}
         plan = exchange(plan, lambda path: places.setdefault(path, len(places)))
@@ -86,59 +89,6 @@ class ReportInputs:
             "evaluations": self._paths.evaluated(experiment, manifest, task),
         }
         return {"experiment": experiment, "task": task, "files": files}
-
-    # ------------------------------------------------------------ jobs
-
-    def _jobs(self) -> dict[str, dict[str, str]]:
-        """Rule -> job -> its manifest, of every job of the run that leaves one: all but those that
-        compare, draw and render, which take seconds."""
-        jobs: dict[str, dict[str, str]] = {}
-        for rule, name, path in [*self._data_jobs(), *self._model_jobs(), *self._evaluation_jobs()]:
-            jobs.setdefault(rule, {})[name] = f"{RESULTS}/{path}"
-        return jobs
-
-    def _data_jobs(self) -> Iterator[tuple[str, str, str]]:
-        for dataset in self._selection.datasets:
-            yield "fetch_dataset", dataset, f"datasets/{dataset}/manifest.json"
-            if self._selection.is_text(dataset):
-                yield "chunk_text", dataset, f"datasets/{dataset}/chunks.json"
-        for task in self._selection.all_tasks:
-            yield "split_dataset", task, f"tasks/{task}/manifest.json"
-
-    def _model_jobs(self) -> Iterator[tuple[str, str, str]]:
-        chosen = self._selection.experiments
-        for model in dict.fromkeys(e.model for e in chosen.values()):
-            here = self._selection.is_pretrained_here(model)
-            rule = "pretrain_model" if here else "fetch_model"
-            yield rule, model, f"models/{model}/manifest.json"
-        for name, e in chosen.items():
-            tokens = [(e.task, "train"), (e.task, "validation")]
-            gptq = self._settings.models[e.model].gptq
-            if e.quantization == "gptq" and gptq is not None:
-                tokens.append((gptq.calibration, "train"))
-                folder = f"models/{e.model}/gptq-{gptq.calibration}"
-                yield "quantize_model", e.model, f"{folder}/manifest.json"
-            for task, split in tokens:
-                where = f"{task}, {split}, {e.model}"
-                yield "tokenize_split", where, f"tokens/{task}/{e.model}/{split}.json"
-            for seed in self._settings.seeds:
-                path = f"experiments/{name}/seed-{seed}/manifest.json"
-                yield "train_adapter", f"{name}, seed {seed}", path
-
-    def _evaluation_jobs(self) -> Iterator[tuple[str, str, str]]:
-        selection, evaluations = self._selection, f"evaluations/{COMPARED}"
-        for own in (True, False):
-            for name, task in selection.pairs(own):
-                for system in (selection.base(name), *selection.tuned(name)):
-                    folder, where = f"{evaluations}/{task}/{system}", f"{system} on {task}"
-                    for rule, outputs in selection.evaluations(task, own).items():
-                        yield rule, where, f"{folder}/{outputs}.json"
-                    yield "compute_metrics", where, f"{folder}/metrics.json"
-        for task in selection.tasks:
-            # One job for all of a task: the last file that it writes has all of its seconds.
-            for name in list(selection.baselines(task))[-1:]:
-                rule = f"fit_{selection.output_type(task).removesuffix('s')}_baselines"
-                yield rule, task, f"{evaluations}/{task}/baseline/{name}/metrics.json"
 
     def _task(self, task: str) -> dict[str, Any]:
         baselines = self._selection.baselines(task)

@@ -4,6 +4,10 @@ tests/unit/test_workflow_upstream.py fails when one can go."""
 from __future__ import annotations
 
 import re
+import shlex
+import sys
+from base64 import urlsafe_b64encode
+from pathlib import Path
 from types import TracebackType
 
 from snakemake.exceptions import WorkflowError
@@ -31,6 +35,33 @@ class Refused(WorkflowError):
     @__traceback__.setter
     def __traceback__(self, value: TracebackType | None) -> None:
         pass
+
+
+class _Interpreter(str):
+    """A path that is quoted where it is put into a text, which is what a shell is given."""
+
+    def __format__(self, form: str) -> str:
+        return shlex.quote(format(str(self), form))
+
+
+def quote_interpreter() -> None:
+    """Snakemake 9.27 puts the path of Python into the command of a script as it is. In a folder
+    whose name has a space, as the project's with its .venv, the shell would look for half of it."""
+    if not isinstance(sys.executable, _Interpreter):
+        sys.executable = _Interpreter(sys.executable)
+
+
+def is_recorded(path: str) -> bool:
+    """Whether Snakemake knows how a result was made, from a run in this folder.
+
+    Snakemake 9.27 has no way to ask before the jobs are planned, and where it plans none it says
+    no more. Its records are files in .snakemake/metadata, named by the path of the result in
+    base64, in folders of at most 254 characters.
+    """
+    name = urlsafe_b64encode(path.encode()).decode()
+    parts = [name[start : start + 254] for start in range(0, len(name), 254)]
+    folders = [f"@{part}" for part in parts[:-1]]
+    return Path(".snakemake", "metadata", *folders, parts[-1]).exists()
 
 
 # ---------------------------------------------------------------- the conda environments
