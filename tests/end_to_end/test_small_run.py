@@ -71,7 +71,7 @@ LOADED: dict[str, set[str]] = {
     "fit_label_baselines": {*METRICS, "scipy", "sklearn"},
     "compare_systems": {*METRICS, "scipy"},
     "compare_baselines": {*METRICS, "scipy"},
-    "join_comparisons": {"scipy", "statsmodels"},
+    "join_comparisons": {"scipy"},
     "plot_forest": {"matplotlib"},
     "plot_losses": FIGURES,
     "plot_differences": FIGURES,

@@ -13,6 +13,7 @@ from deltatune.compare.statistics import compare
 from deltatune.metrics.registry import load_metric
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 
@@ -136,6 +137,16 @@ def test_permutation_test_of_accuracy_is_exact_mcnemar(seed):
     ours = compare(counted(base), [counted(tuned)], mean, resamples=99_999)
     theirs = mcnemar(table, exact=True).pvalue
     assert ours.p_value == pytest.approx(theirs, abs=5 * math.sqrt(theirs / 99_999) + 2e-5)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_holm_gives_the_p_values_of_statsmodels_bit_for_bit(seed):
+    rng = np.random.default_rng(seed)
+    p = np.round(rng.random(rng.integers(1, 12)) ** 3, 2)  # with ties, and often beyond 1
+    with_gaps = np.insert(p, 1, np.nan)
+    expected = multipletests(p, method="holm")[1]
+    assert np.array_equal(np.delete(holm(with_gaps), 1), expected) and np.isnan(holm(with_gaps)[1])
+    assert np.isnan(holm([np.nan])).all() and len(holm([])) == 0
 
 
 def test_detectable_is_the_effect_of_a_paired_t_test():
