@@ -13,7 +13,7 @@ with stage.stage(snakemake):
     for one in settings.experiments:
         runs = [pd.read_parquet(next(tuned)) for _ in one.comparison.seeds]
         for name in one.baselines:
-            baseline = pd.read_parquet(next(baselines))
+            baseline = paired.of_examples(pd.read_parquet(next(baselines)), runs[0])
             rows.append(paired.compare(baseline, runs, one.comparison, against=name))
     family.independent(rows, settings.confidence).to_csv(
         snakemake.output.comparison, index=False, lineterminator="\n"

@@ -9,7 +9,7 @@ with stage.stage(snakemake, cached=True) as terminal:
     from deltatune.core import manifest
     from deltatune.data import records
     from deltatune.tasks.registry import load_kind
-    from deltatune.tokens import encode, labels, pieces, supervision, writer
+    from deltatune.tokens import encode, labels, left_out, pieces, supervision, writer
     from deltatune.tokens import tokenizer as tokenizer_files
     from deltatune.tokens.settings import TokenizeSettings
     from deltatune.tokens.upstream import leave_out_torch
@@ -40,6 +40,8 @@ with stage.stage(snakemake, cached=True) as terminal:
             + f", by {figures['turns_left_out']} turns"
             * (figures["turns_left_out"] > 0)
         )
+    if lacks := left_out.sentence(figures):
+        terminal.say(f"tasks.{settings.task}, {split}: {lacks}")
     pieces.table(encoded, columns, ids).to_parquet(snakemake.output.pieces, index=False)
     hashes = hashing.write_hashes(folder, snakemake.output.hashes)
     manifest.write(

@@ -126,6 +126,11 @@ CASES = {
     "empty": (manifests(empty=7), "x on t, base: 7 of 100 answers are empty.", manifests(empty=0)),
     "unfinished": (manifests(unfinished=7), "x on t, base: 7 of 100 answers were cut", data()),
     "prompts_cut": (manifests(prompts_cut=7), "x on t, base: 7 of 100 prompts did not fit", data()),
+    "not_asked": (
+        manifests(not_asked=7, not_asked_records=[{"record": 1, "reason": "roles must alternate"}]),
+        "x on t: 7 of 107 conversations were not asked, as the model's chat template refuses them "
+        "(roles must alternate).", manifests(not_asked=0),
+    ),
     "one_seed": (fact(seeds=1), "all that is stated is of this adapter", fact(seeds=2)),
     "two_seeds": (fact(seeds=2), "there is no test of the recipe", fact(seeds=3)),
     "seed_spread": (

@@ -11,7 +11,7 @@ import tiny
 from deltatune.core.errors import UserError
 from deltatune.evaluate import generate
 from deltatune.tasks import chat
-from deltatune.tokens import conversation
+from deltatune.tokens import conversation, left_out
 from deltatune.tokens.answer_ids import prompt_ids, readable
 from deltatune.tokens.encode import NO_TURN, encode, pack, summary
 from deltatune.tokens.prompts import Conversation as Talk
@@ -299,7 +299,8 @@ def test_spans_are_the_whole_text_in_order(name, pairs):
         for asked, answer in pairs
         for turn in (Turn("user", asked), Turn("assistant", answer, learned=True))
     ]
-    text, parts = conversation.spans(Talk(tuple(turns)), tokenizer)
+    text, parts, lacks = conversation.spans(Talk(tuple(turns)), tokenizer)
+    assert not lacks
     assert "".join(text[part.start : part.end] for part in parts) == text
     assert [part.start for part in parts[1:]] == [part.end for part in parts[:-1]]
     assert sum(part.learned for part in parts) == len(pairs)
@@ -322,6 +323,13 @@ def test_a_conversation_that_is_too_long_loses_whole_turns():
     assert learned(talk, tokenizer, length - 1) == learned(document([SYSTEM, *TWO]), tokenizer)
     none = encode([talk], tokenizer, 12, "leave_out_turns")
     assert none.dropped == [(0, NO_TURN)] and not none.ids
+    # Of the first answer the end, as of an instruction.
+    short = document([SYSTEM, *TWO[:2]])
+    room = len(encode([short], tokenizer, 500, "leave_out_turns").ids[0])
+    cut = encode([talk, short], tokenizer, room - 1, "leave_out_turns")
+    assert (cut.truncated, cut.turns_left_out, cut.dropped) == ([0, 1], 4, [])
+    assert learned(talk, tokenizer, room - 1) == learned(short, tokenizer, room - 1)
+    assert learned(talk, tokenizer, room - 1).endswith("assistant\n「The Danube.」")
     assert summary(shorter, pack(shorter, length))["turns_left_out"] == 2
 
 
@@ -344,6 +352,88 @@ def test_text_behind_a_turn_is_the_same_in_a_batch():
     for number, talk in enumerate(talks):
         alone = encode([talk], tokenizer, 500, "leave_out_turns")
         assert batch.ids[number].tolist() == alone.ids[0].tolist()
+
+
+def test_questions_that_a_template_refuses_are_not_asked_and_counted(monkeypatch):
+    tokenizer = tokenizer_of("mistral")
+    odd = document([user("Q"), user("R"), assistant("A")]).prompt
+    messages = []
+    monkeypatch.setattr(
+        generate, "answer", lambda *a, **k: [generate.Answer("B", 1, True, 0)] * len(a[2])
+    )
+    task = SimpleNamespace(task="talks", batch_size=4, max_new_tokens=9)
+    terminal = SimpleNamespace(say=messages.append, progress=print)
+    asked = pd.DataFrame({"id": [4, 7], "prompt": [odd, document(TWO).prompt], "reference": "B"})
+    outputs = generate.evaluate(None, tokenizer, asked, task, terminal)
+    assert outputs.table["id"].tolist() == [7] and outputs.figures["examples"] == 1
+    reason = "roles must alternate"
+    assert outputs.figures["not_asked_records"] == [{"record": 4, "reason": reason}]
+    assert (
+        "tasks.talks: 1 of 2 questions are refused" in messages[0] and f"4: {reason}" in messages[0]
+    )
+    with pytest.raises(UserError, match="2 of 2 questions are refused"):
+        generate.evaluate(None, tokenizer, asked.assign(prompt=[odd, odd]), task, terminal)
+
+
+def test_reasoning_that_a_template_leaves_out_is_counted():
+    tokenizer = tokenizer_of("qwen3")
+    thinking = [user("Q"), assistant("A", reasoning_content="Two and two."), *FOUR[2:]]
+    encoded = encode([document(thinking), document(TWO)], tokenizer, 500, "leave_out_turns")
+    counts = summary(encoded, pack(encoded, 500))
+    assert (counts["without_reasoning"], counts["without_tools"]) == (1, 0)
+    assert left_out.sentence(counts) == (
+        "The chat template leaves out the reasoning of turns, as most do of earlier ones, in 1 of "
+        "the conversations."
+    )
+    kept = encode([document(thinking[:2])], tokenizer, 500, "leave_out_turns")
+    assert left_out.sentence(summary(kept, pack(kept, 500))) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "messages", "reason"),
+    [
+        # An empty answer would be learned.
+        ("chatml", [user("Q"), {"role": "assistant", "tool_calls": [CALL]}], "tool call of the"),
+        # An answer to what the model has not seen.
+        ("zephyr", [*TWO[:2], {"role": "tool", "content": "5"}, assistant("B")], "the role 'tool'"),
+    ],
+)
+def test_a_conversation_that_a_template_writes_in_part_is_refused(name, messages, reason):
+    encoded = encode(
+        [document(messages), document(TWO)], tokenizer_of(name), 500, "leave_out_turns"
+    )
+    assert encoded.sources == [1]
+    assert encoded.dropped[0][0] == 0 and reason in encoded.dropped[0][1]
+
+
+def test_tools_that_a_template_leaves_out_are_counted():
+    talk = document(TWO, tools=json.dumps(TOOLS))
+    for name, count in (("chatml", 1), ("qwen3", 0)):
+        encoded = encode([talk], tokenizer_of(name), 500, "leave_out_turns")
+        assert encoded.without_tools == count and len(encoded.ids) == 1
+
+
+def test_generation_marks_of_a_template_say_the_same():
+    tokenizer = copy.deepcopy(TOKENIZERS["chatml"])
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ '<|im_start|>' ~ m.role ~ '\n' }}{% if m.role == 'assistant' %}"
+        "{% generation %}{{ m.content ~ '<|im_end|>' }}{% endgeneration %}{% else %}"
+        "{{ m.content ~ '<|im_end|>' }}{% endif %}{{ '\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    )
+    talk = document([SYSTEM, *TWO, user("More?"), assistant("Elbe.")])
+    text, parts, _ = conversation.spans(talk, tokenizer)
+    messages = [{"role": turn.role, "content": turn.content} for turn in talk.turns]
+    marked = tokenizer.apply_chat_template(
+        messages, return_dict=True, return_assistant_tokens_mask=True
+    )
+    offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    assert offsets["input_ids"] == marked["input_ids"]
+    learned_ = [
+        any(part.learned and part.start <= start < part.end for part in parts)
+        for start, _ in offsets["offset_mapping"]
+    ]
+    assert learned_ == [bool(mask) for mask in marked["assistant_masks"]]
 
 
 def test_reasoning_is_no_part_of_an_answer_that_is_scored(monkeypatch):

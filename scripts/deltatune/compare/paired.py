@@ -75,6 +75,12 @@ def compare(
     return pd.DataFrame(rows)
 
 
+def of_examples(scores: pd.DataFrame, examples: pd.DataFrame) -> pd.DataFrame:
+    """The scores of a baseline on the examples that a model was asked: all but those that its chat
+    template refuses."""
+    return scores[scores["id"].isin(examples["id"])].reset_index(drop=True)
+
+
 def _figures(result: statistics.Comparison) -> dict[str, Any]:
     """The columns of a comparison that are computed."""
     return {

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import torch
 
+from deltatune.core.errors import UserError
 from deltatune.core.terminal import Terminal
 from deltatune.evaluate import outputs
 from deltatune.evaluate.batches import batches_by_length
 from deltatune.evaluate.generate_settings import GenerateSettings
 from deltatune.evaluate.outputs import Outputs
-from deltatune.tokens.answer_ids import prompt_ids, readable, stop_id
+from deltatune.tokens.answer_ids import prompt_ids, readable, refusal, stop_id
+from deltatune.tokens.chat import name
 from deltatune.tokens.ids import bos_ids, eos_id, pad_id
 from deltatune.tokens.prompts import Conversation, Prompt, split_reasoning
 
@@ -86,7 +89,11 @@ def evaluate(
     model, tokenizer, questions: pd.DataFrame, settings: GenerateSettings, terminal: Terminal
 ) -> Outputs:
     """The questions of a task with prompt (as text), answer, answer_tokens, finished and
-    prompt_tokens_cut; of conversations also reasoning, which is no part of the answer."""
+    prompt_tokens_cut; of conversations also reasoning, which is no part of the answer.
+
+    Questions that the model's chat template refuses are not asked, and named in the figures.
+    """
+    questions, refused = _asked(questions, tokenizer, settings.task, terminal.say)
     answers, batch_size = outputs.compute(
         lambda batch_size: answer(
             model,
@@ -118,5 +125,35 @@ def evaluate(
         "unfinished": sum(not a.finished for a in answers),
         "empty": int((table["answer"].str.strip() == "").sum()),
         "prompts_cut": sum(a.cut > 0 for a in answers),
+        "not_asked": len(refused),
+        "not_asked_records": refused,
     }
     return Outputs(table, figures)
+
+
+def _asked(
+    questions: pd.DataFrame, tokenizer: Any, task: str, say: Callable[[str], None]
+) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    """The questions that the chat template takes, and record and reason of each other.
+
+    Raises UserError where it takes none.
+    """
+    reasons = [refusal(prompt, tokenizer) for prompt in questions["prompt"]]
+    refused = [
+        {"record": record, "reason": reason}
+        for record, reason in zip(questions["id"].tolist(), reasons, strict=True)
+        if reason is not None
+    ]
+    if not refused:
+        return questions, refused
+    example = refused[0]
+    what = (
+        f"tasks.{task}: {len(refused)} of {len(questions)} questions are refused by the chat "
+        f"template of {name(tokenizer)} (record {example['record']}: {example['reason']})"
+    )
+    if len(refused) == len(questions):
+        raise UserError(
+            f"{what}. Choose another model, or bring the conversations into the form that it takes."
+        )
+    say(f"{what} and are not asked; the manifest names them all.")
+    return questions[[reason is None for reason in reasons]], refused

@@ -13,6 +13,7 @@ from deltatune.core import manifest
 from deltatune.preview.rows import ROWS, Row, read
 from deltatune.preview.settings import Previewed, PreviewSettings
 from deltatune.report.numbers import plural
+from deltatune.tokens import left_out
 from deltatune.tokens.shards import read_shards
 from deltatune.tokens.supervision import NAMED
 from deltatune.tokens.tokenizer import load_tokenizer
@@ -39,14 +40,16 @@ class TaskView:
 
     @property
     def cuts(self) -> str:
-        """What became of records that are too long, in words; "" where there are none."""
+        """What became of records that are too long, and what the chat template does not write, in
+        words; "" where there are none."""
         pairs = (("truncated", "loses tokens", "lose tokens"), ("split", "is split", "are split"))
         parts = [
             f"{plural(self.figures[key], 'records')} {one if self.figures[key] == 1 else several}"
             for key, one, several in pairs
             if self.figures[key]
         ]
-        return f"{' and '.join(parts)} (max_length: {self.settings.max_length:,})." if parts else ""
+        cut = f"{' and '.join(parts)} (max_length: {self.settings.max_length:,})." if parts else ""
+        return f"{cut} {left_out.sentence(self.figures)}".strip()
 
     @property
     def unsupervised(self) -> str:

@@ -235,6 +235,24 @@ unfinished = _answer_fault("unfinished")
 prompts_cut = _answer_fault("prompts_cut")
 
 
+def not_asked(data: ReportData) -> Details:
+    """Of base and tuned alike, as they have one template."""
+    yield from _by_experiments(
+        (
+            experiment,
+            {
+                "task": task,
+                "count": count,
+                "total": counts["examples"] + count,
+                "reason": counts["not_asked_records"][0]["reason"],
+            },
+        )
+        for (experiment, task), manifests in data.evaluations.items()
+        for counts in [*manifests.values()][:1]
+        if (count := counts.get("not_asked"))
+    )
+
+
 # ---------------------------------------------------------------- seeds
 
 

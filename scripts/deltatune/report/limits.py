@@ -187,6 +187,15 @@ LIMITS = (
         "some prompts on {task} were cut",
         conditions.prompts_cut,
     ),
+    Limit(
+        "not_asked",
+        59,
+        "the chat template of the model refuses test conversations",
+        "{experiments} on {task}: {count} of {total} conversations were not asked, as the model's "
+        "chat template refuses them ({reason}).",
+        "some conversations of {task} were not asked",
+        conditions.not_asked,
+    ),
     # ------------------------------------------------------------ seeds
     Limit(
         "one_seed",

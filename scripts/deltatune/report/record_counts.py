@@ -7,7 +7,7 @@ what is kept; and that in splits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from deltatune.core import manifest
@@ -36,9 +36,18 @@ def of_task(task: Mapping[str, Any]) -> dict[str, Any]:
         "tokenized_for": task["tokenized_for"],
         "truncated": sum(one["truncated"] for one in tokens.values()),
         "dropped": sum(one["dropped"] for one in tokens.values()),
+        **_not_written(tokens.values()),
         "supervised_tokens": tokens["train"]["supervised_tokens"],
         "padding_share": tokens["train"]["padding_share"],
     }
+
+
+def _not_written(tokens: Collection[Mapping[str, Any]]) -> dict[str, int]:
+    """Conversations of which the chat template does not write all, where there are any."""
+    counts = {
+        key: sum(one[key] for one in tokens) for key in ("without_reasoning", "without_tools")
+    }
+    return {key: count for key, count in counts.items() if count}
 
 
 def near_duplicate_threshold(split: Mapping[str, Any]) -> float | None:

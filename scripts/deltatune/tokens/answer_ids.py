@@ -68,6 +68,13 @@ def stop_id(prompt: Prompt, tokenizer: Any) -> int:
     return eos_id(tokenizer) if token is None else token
 
 
+def refusal(prompt: Prompt, tokenizer: Any) -> str | None:
+    """Why the chat template does not take a conversation; None where it does, or is none."""
+    if isinstance(prompt, Conversation):
+        return conversation.refusal(prompt, tokenizer)
+    return None
+
+
 def readable(prompt: Prompt, tokenizer: Any) -> str:
     """The prompt as a person reads it, special tokens of a chat template written out."""
     if isinstance(prompt, Conversation):

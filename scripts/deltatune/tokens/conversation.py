@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 
 from deltatune.core.errors import UserError
 from deltatune.core.text import excerpt
-from deltatune.tokens import chat, turns
+from deltatune.tokens import chat, left_out, turns
 from deltatune.tokens.ids import bos_ids, continuation_ids, eos_id, ids_after_special, text_ids
 from deltatune.tokens.prompts import Conversation, Turn
+from deltatune.tokens.turns import Refused
 
 _REASONING_ENDS = re.compile(r"\s*</think>\s*")
 _THOUGHT_BEGINS = re.compile(r"<think>\s*$")
@@ -29,10 +30,6 @@ _THINKING = [
     {"role": "user", "content": "Why?"},
     {"role": "assistant", "content": "So.", "reasoning_content": _PROBE},
 ]
-
-
-class Refused(Exception):
-    """The template does not take a conversation; the text says why."""
 
 
 class Span(NamedTuple):
@@ -50,15 +47,20 @@ class Tokens:
     ids: list[int] = field(default_factory=list)
     learned: list[bool] = field(default_factory=list)
     """Of each id."""
+    left_out: frozenset[str] = frozenset()
+    """What the template does not write of the conversation, see `left_out.beside_turns`."""
 
 
-def spans(conversation: Conversation, tokenizer: Any) -> tuple[str, list[Span]]:
-    """The text that the template writes, and its parts in order, without a gap.
+def spans(conversation: Conversation, tokenizer: Any) -> tuple[str, list[Span], frozenset[str]]:
+    """The text that the template writes, its parts in order, without a gap, and what it lacks, as
+    `left_out.beside_turns` says.
 
     The text has special tokens of the conversation's own texts escaped, see `chat.escape`. Raises
     Refused.
     """
     text, regions, reasoned = _rendered(conversation, tokenizer)
+    specials = chat.special_ids(tokenizer)
+    left_out.check_turns(conversation, text, regions, specials)
     parts: list[Span] = []
 
     def add(until: int, learned: bool) -> None:
@@ -67,10 +69,8 @@ def spans(conversation: Conversation, tokenizer: Any) -> tuple[str, list[Span]]:
             parts.append(Span(start, until, learned))
 
     for turn, region in zip(conversation.turns, regions, strict=True):
-        if turn.role != "assistant":
+        if turn.role != "assistant" or region is None:
             continue
-        if region is None:
-            raise Refused("it leaves out a turn of the assistant")
         start, end = _answer(text, region, turn, tokenizer)
         add(start, False)
         thought = next((place for place in reasoned if start <= place < end), None)
@@ -79,7 +79,7 @@ def spans(conversation: Conversation, tokenizer: Any) -> tuple[str, list[Span]]:
             add(closing.end() if closing else thought, False)
         add(end, turn.learned)
     add(len(text), False)
-    return text, parts
+    return text, parts, left_out.beside_turns(conversation, text, regions, specials)
 
 
 def encode(conversations: Sequence[Conversation], tokenizer: Any) -> list[Tokens]:
@@ -103,12 +103,12 @@ def try_encode(conversations: Sequence[Conversation], tokenizer: Any) -> list[To
     ids = {encoder: iter(encoder(those, tokenizer)) for encoder, those in texts.items()}
     bos = bos_ids(tokenizer)
     encoded: list[Tokens | Refused] = []
-    for pieces in planned:
-        if isinstance(pieces, Refused):
-            encoded.append(pieces)
+    for plan in planned:
+        if isinstance(plan, Refused):
+            encoded.append(plan)
             continue
-        tokens = Tokens()
-        for value, learned in pieces:
+        tokens = Tokens(left_out=plan.left_out)
+        for value, learned in plan.pieces:
             new = [value] if isinstance(value, int) else next(ids[value])
             tokens.ids += new
             tokens.learned += [learned] * len(new)
@@ -121,31 +121,43 @@ def try_encode(conversations: Sequence[Conversation], tokenizer: Any) -> list[To
 def readable(conversation: Conversation, tokenizer: Any) -> str:
     """The text as a person reads it, special tokens written out: never to be tokenized."""
     try:
-        text, _ = spans(conversation, tokenizer)
+        text, _, _ = spans(conversation, tokenizer)
     except Refused as error:
         return f"({error})"
     return chat.unescape(text, chat.special_ids(tokenizer))
 
 
-_Planned = list[tuple[int | Callable, bool]]
+def refusal(conversation: Conversation, tokenizer: Any) -> str | None:
+    """Why the template does not take a conversation; None where it does."""
+    try:
+        spans(conversation, tokenizer)
+    except Refused as error:
+        return str(error)
+    return None
+
+
+class _Planned(NamedTuple):
+    pieces: list[tuple[int | Callable, bool]]
+    """(id, or what makes the next ids of it; whether learned) of each piece."""
+    left_out: frozenset[str]
 
 
 def _planned(
     conversation: Conversation, tokenizer: Any, texts: dict[Callable, list[str]]
 ) -> _Planned | Refused:
-    """(id, or what makes the next ids of it; whether learned) of each piece.
+    """The pieces of a conversation.
 
     texts: what each encoder has to encode, to which the texts of this one are added.
     """
     specials = chat.special_ids(tokenizer)
     try:
-        text, parts = spans(conversation, tokenizer)
+        text, parts, lacks = spans(conversation, tokenizer)
     except Refused as error:
         return error
     if not conversation.is_prompt:
         while parts and not parts[-1].learned:
             parts.pop()
-    planned: _Planned = []
+    planned: list[tuple[int | Callable, bool]] = []
     pieces = iter(_cut(chat.stretches(text, tokenizer, specials), parts))
     for start, end, id_, learned in pieces:
         if id_ is not None:
@@ -159,7 +171,7 @@ def _planned(
         planned.append((encoder, learned))
     if planned and planned[-1][1] and chat.ending(tokenizer).stop is None:
         planned.append((eos_id(tokenizer), True))
-    return planned
+    return _Planned(planned, lacks)
 
 
 def _cut(

@@ -14,6 +14,7 @@ from deltatune.tokens import conversation
 from deltatune.tokens.answer_ids import answer_ids, prompt_ids
 from deltatune.tokens.cutting import cut_texts
 from deltatune.tokens.ids import bos_ids, pad_id
+from deltatune.tokens.left_out import REASONING, TOOLS
 from deltatune.tokens.packing import pack_rows
 from deltatune.tokens.prompts import Conversation, Document
 from deltatune.tokens.shortening import shortened
@@ -46,6 +47,10 @@ class Encoded:
     last turns."""
     turns_left_out: int = 0
     """Turns that conversations lost."""
+    without_reasoning: int = 0
+    """Conversations of which the chat template leaves out reasoning."""
+    without_tools: int = 0
+    """Conversations of which the chat template leaves out the tools."""
     split: list[int] = field(default_factory=list)
     """Documents that became more than one piece."""
     dropped: list[tuple[int, str]] = field(default_factory=list)
@@ -75,8 +80,8 @@ def encode(
     rows of whole ones would be more than 2% padding (see cutting.py).
 
     Conversations are tokenized as their template writes them, see `conversation`, and have
-    overflow "leave_out_turns": one that is too long loses whole turns from its end, and is dropped
-    where none that is learned is left or the template refuses it.
+    overflow "leave_out_turns": one that is too long loses whole turns from its end, and the end of
+    the first that is learned. It is dropped if nothing learned is left or the template refuses it.
 
     Raises UserError if the tokenizer has no end-of-sequence token or max_length is below 3, or its
     template refuses all conversations.
@@ -152,6 +157,8 @@ def summary(encoded: Encoded, columns: Mapping[str, np.ndarray]) -> dict[str, An
         "split": len(encoded.split),
         "truncated": len(encoded.truncated),
         "turns_left_out": encoded.turns_left_out,
+        "without_reasoning": encoded.without_reasoning,
+        "without_tools": encoded.without_tools,
         "dropped": len(encoded.dropped),
         "truncated_documents": encoded.truncated,
         "dropped_documents": [{"document": n, "reason": why} for n, why in encoded.dropped],
@@ -187,16 +194,19 @@ def _conversations(
                 encoded.dropped.append((number, REFUSED.format(tokens)))
                 refused += 1
                 continue
-            if len(tokens.ids) > max_length:
+            is_long = len(tokens.ids) > max_length
+            if is_long:
                 kept, tokens = _shorter(document, tokenizer, max_length)
-            if not any(tokens.learned):
+            ids = np.array(tokens.ids[:max_length], dtype=np.int32)
+            learned = np.array(tokens.learned[:max_length], dtype=bool)
+            if not learned.any():
                 encoded.dropped.append((number, NO_TURN))
                 continue
-            if kept is not document:
+            if is_long:
                 encoded.truncated.append(number)
                 encoded.turns_left_out += len(document.turns) - len(kept.turns)
-            ids = np.array(tokens.ids, dtype=np.int32)
-            learned = np.array(tokens.learned)
+            encoded.without_reasoning += REASONING in tokens.left_out
+            encoded.without_tools += TOOLS in tokens.left_out
             learned[0] = False
             encoded.ids.append(ids)
             encoded.labels.append(np.where(learned, ids, np.int32(IGNORED)))
@@ -212,18 +222,20 @@ def _conversations(
 def _shorter(
     document: Conversation, tokenizer: Any, max_length: int
 ) -> tuple[Conversation, conversation.Tokens]:
-    """The most turns that fit, by bisection; no tokens where there are none."""
+    """The most turns that fit, by bisection: the first that is learned at least, fit or not; no
+    tokens where the template refuses that."""
     ends = [number + 1 for number, turn in enumerate(document.turns) if turn.learned]
     best = document, conversation.Tokens()
     low, high = 0, len(ends) - 1
-    while low < high:
+    while low <= high:
         middle = (low + high) // 2
         tried = replace(document, turns=document.turns[: ends[middle]])
         (tokens,) = conversation.try_encode([tried], tokenizer)
-        if isinstance(tokens, conversation.Refused) or len(tokens.ids) > max_length:
-            high = middle
-        else:
+        is_refused = isinstance(tokens, conversation.Refused)
+        if not is_refused and (middle == 0 or len(tokens.ids) <= max_length):
             best, low = (tried, tokens), middle + 1
+        else:
+            high = middle - 1
     return best
 
 

@@ -27,6 +27,10 @@ REASONED = f"{MARK}r{MARK}"
 """A mark for whoever gives the messages: behind the reasoning of one."""
 
 
+class Refused(Exception):
+    """The template does not take a conversation; the text says why."""
+
+
 class Unmarked(Exception):
     """The template does not show where its messages are."""
 

@@ -28,6 +28,8 @@ FACTS = {
     "tokenized_for": "The next rows are of the tokens of",
     "truncated": "Training and validation documents cut to a row",
     "dropped": "Training and validation documents without room for an answer",
+    "without_reasoning": "Conversations of which the chat template leaves out reasoning",
+    "without_tools": "Conversations of which the chat template leaves out the tools",
     "supervised_tokens": "Supervised tokens in training",
     "padding_share": "Padding of training rows",
 }
