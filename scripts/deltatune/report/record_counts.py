@@ -45,7 +45,8 @@ def of_task(task: Mapping[str, Any]) -> dict[str, Any]:
 def _not_written(tokens: Collection[Mapping[str, Any]]) -> dict[str, int]:
     """Conversations of which the chat template does not write all, where there are any."""
     counts = {
-        key: sum(one[key] for one in tokens) for key in ("without_reasoning", "without_tools")
+        key: sum(one.get(key, 0) for one in tokens)
+        for key in ("without_reasoning", "without_tools")
     }
     return {key: count for key, count in counts.items() if count}
 
