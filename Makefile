@@ -1,5 +1,5 @@
-# `make demo` runs the default pipeline, `make check` the fast tests, `make test` all of them. Each
-# sets up what it needs.
+# `make demo` runs the default pipeline, `make run` yours, `make check` the fast tests, `make test`
+# all of them. Each sets up what it needs.
 
 PYTHON ?= python3
 CORES ?= all
@@ -7,13 +7,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo check test lint audit clean
+# A line for each stage; snakemake by itself prints a paragraph for each job.
+RUN := PYTHONPATH=scripts $(BIN)/snakemake --logger stages --cores $(CORES)
+
+.PHONY: demo run check test lint audit clean
 
 demo: $(VENV)/.run
-	$(BIN)/snakemake --cores $(CORES)
+	@$(RUN)
 	@echo
 	@cat results/verdict.txt
 	@echo "The report: $(CURDIR)/results/report.html"
+
+# make run ARGS="--configfile mine.yaml"
+run: $(VENV)/.run
+	@$(RUN) $(ARGS)
 
 # For every commit; `make test` is all of it. A thread for each process: as many for each as there
 # are cores wait for one another most of the time.

@@ -181,16 +181,19 @@ def small_run(shared_folder: Path, default_config: dict) -> Path:
     """A project folder in which the default made small has run to its end; only to be read.
 
     It had a token for the hub in its environment, which test_secrets.py looks for. What each job
-    has loaded stands in `loaded` beside it.
+    has loaded stands in `loaded` beside it, what was printed in `terminal.txt`.
     """
 
     def run(folder: Path) -> None:
         project = copy_project(folder / "project")
         write_config(project, small(default_config))
         (folder / "loaded").mkdir()
-        loaded = {"LOADED": str(folder / "loaded"), "PYTHONPATH": str(ROOT / "tests" / "loaded")}
-        done = run_snakemake(project, "--cores", "2", HF_TOKEN=CANARY, **loaded)
+        path = os.pathsep.join(map(str, [project / "scripts", ROOT / "tests" / "loaded"]))
+        loaded = {"LOADED": str(folder / "loaded"), "PYTHONPATH": path}
+        shown = ("--logger", "stages", "--cores", "2")
+        done = run_snakemake(project, *shown, HF_TOKEN=CANARY, **loaded)
         assert done.returncode == 0 and CANARY not in done.stdout, done.stdout[-5000:]
+        (folder / "terminal.txt").write_text(done.stdout, encoding="utf-8")
 
     return make_once(shared_folder / "small", run) / "project"
 

@@ -30,6 +30,17 @@ def finished(small_run: Path, tmp_path: Path) -> Path:
     return tmp_path / "project"
 
 
+def test_the_terminal_shows_the_stages(small_run):
+    shown = (small_run.parent / "terminal.txt").read_text()
+    lines = shown.splitlines()
+    assert len(lines) < 80 and max(map(len, lines)) < 400, shown
+    begun = [line.split(":")[0] for line in lines if line.endswith(" (no result yet)")]
+    assert begun[0] == "Data" and {"Base models", "Training", "Report"} <= {*begun}, shown
+    done = re.search(r"^(\d+) of (\d+) jobs done in \d+:\d\d\.$", shown, re.MULTILINE)
+    assert done and done[1] == done[2] == re.search(r"^(\d+) jobs in 7 stages$", shown, re.M)[1]
+    assert "Select jobs" not in shown and "rule " not in shown
+
+
 def test_comparison_has_one_row_for_each_experiment_and_metric(small_run):
     table = pd.read_csv(small_run / "results/comparison.csv")
     assert list(table.columns) == COLUMNS

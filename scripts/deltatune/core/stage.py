@@ -7,6 +7,7 @@ redirected here; that catches what C++ libraries print too.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -33,8 +34,8 @@ def stage(snakemake: Any, cached: bool = False) -> Iterator[Terminal]:
     in place and the process ends at once, with exit status 0: the body is not run.
 
     A UserError ends the script with its message alone and exit status 1, and so does a disk that
-    cannot be written to. Any other error leaves its traceback in the log and one line on the
-    terminal.
+    cannot be written to; Ctrl-C with one line and the status of a process that it ended. Any other
+    error leaves its traceback in the log and one line on the terminal.
     """
     leave_snakemakes_environment()
     leave_out_torch_compiler()
@@ -69,6 +70,9 @@ def stage(snakemake: Any, cached: bool = False) -> Iterator[Terminal]:
         if kept:
             kept.store()
         integrity.record(snakemake.output, results)
+    except KeyboardInterrupt:
+        terminal.say(f"  {name}: interrupted")
+        status = 128 + signal.SIGINT
     except UserError as error:
         terminal.say(f"\ndeltatune: {snakemake.rule} stopped.\n{error}\n")
         status = 1
