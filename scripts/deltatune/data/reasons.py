@@ -93,7 +93,7 @@ CONTAINED_SHARE = 0.9
 
 class Leak(StrEnum):
     """What a test record shares with the training data though it is no duplicate; the values stand
-    in manifests, and are ids of `report.limits`."""
+    in manifests, and are ids of `report.limit_list`."""
 
     REPEATED_PROMPT = "repeated_prompt"
     CONTAINED = "contained"

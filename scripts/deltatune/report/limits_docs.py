@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from deltatune.core.paths import ROOT
-from deltatune.report.limits import LIMITS
+from deltatune.report.limit_list import LIMITS
 
 METHOD = ROOT / "docs" / "method.md"
 BEGIN = "<!-- limits: written by `python -m deltatune.report.limits_docs` in scripts/ -->"
