@@ -10,6 +10,7 @@ rule tokenize_split:
         shards=directory("results/tokens/{task}/{model}/{split}"),
         hashes="results/tokens/{task}/{model}/{split}.sha256",
         pieces="results/tokens/{task}/{model}/{split}.parquet",
+        excluded="results/tokens/{task}/{model}/{split}.excluded.csv",
         manifest="results/tokens/{task}/{model}/{split}.json",
     log:
         "results/logs/tokenize_split/{task}/{model}/{split}.log",

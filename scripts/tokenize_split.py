@@ -9,7 +9,7 @@ with stage.stage(snakemake, cached=True) as terminal:
     from deltatune.core import manifest
     from deltatune.data import records
     from deltatune.tasks.registry import load_kind
-    from deltatune.tokens import encode, labels, left_out, pieces, supervision, writer
+    from deltatune.tokens import encode, labels, left_out, overflow, pieces, supervision, writer
     from deltatune.tokens import tokenizer as tokenizer_files
     from deltatune.tokens.settings import TokenizeSettings
     from deltatune.tokens.upstream import leave_out_torch
@@ -23,10 +23,13 @@ with stage.stage(snakemake, cached=True) as terminal:
         labels.check_distinct(names, completions, tokenizer, f"tasks.{settings.task}.labels")
     frame = pd.read_parquet(snakemake.input.records)
     documents = (kind.document(record, settings.prompts) for record in records.as_dicts(frame))
-    encoded = encode.encode(documents, tokenizer, settings.max_length, kind.OVERFLOW)
-    ids = list(frame["id"])
+    shortening = overflow.shortening_of(kind.TRUNCATION, settings.overflow)
+    encoded = encode.encode(documents, tokenizer, settings.max_length, shortening)
+    ids, split = list(frame["id"]), snakemake.wildcards.split
+    if settings.overflow == "refuse":
+        limit = f"tasks.{settings.task}.max_length ({settings.max_length:,} tokens)"
+        overflow.refuse(encoded.too_long, ids, f"tasks.{settings.task}: {split}", limit)
     unsupervised = supervision.unsupervised(encoded)
-    split = snakemake.wildcards.split
     if notice := supervision.notice(unsupervised, ids, settings.task, split, settings.max_length):
         terminal.say(notice)
     columns = encode.pack(encoded, settings.max_length)
@@ -43,6 +46,8 @@ with stage.stage(snakemake, cached=True) as terminal:
     if lacks := left_out.sentence(figures):
         terminal.say(f"tasks.{settings.task}, {split}: {lacks}")
     pieces.table(encoded, columns, ids).to_parquet(snakemake.output.pieces, index=False)
+    excluded = overflow.excluded(unsupervised, ids, encoded.too_long)
+    excluded.to_csv(snakemake.output.excluded, index=False, lineterminator="\n")
     hashes = hashing.write_hashes(folder, snakemake.output.hashes)
     manifest.write(
         snakemake.output.manifest,
@@ -50,7 +55,7 @@ with stage.stage(snakemake, cached=True) as terminal:
         settings=snakemake.params.settings,
         hashes=hashes,
         unsupervised_records=[
-            {"record": ids[n], "reason": reason} for n, reason in unsupervised.items()
+            {"record": ids[n], "reason": str(reason)} for n, reason in unsupervised.items()
         ],
         **figures,
     )

@@ -25,7 +25,7 @@ TEXT_FIELDS = FIELDS
 PROMPT_FIELDS = ("passage", "question")
 ANSWER_FIELDS = ("answer",)
 LABEL_FIELD = None
-OVERFLOW = "shorten_prompt"
+TRUNCATION = "shorten_prompt"
 
 
 class Records(Section):

@@ -23,6 +23,7 @@ from deltatune.tasks.registry import load_kind
 from deltatune.tokens import answer_ids as answers
 from deltatune.tokens import encode, prompts
 from deltatune.tokens import ids as tokenizing
+from deltatune.tokens.overflow import shortening_of
 from fuzzing import fuzz
 from hostile import GOOD, LABELS, TEXTS, as_file, corrupted, rows
 from hypothesis import strategies as st
@@ -84,9 +85,10 @@ def split(frame: pd.DataFrame, kind: str, **options):
 def tokenize(frame: pd.DataFrame, kind: str, length: int, tokenizer) -> None:
     """What tokenize_split makes of a split; every document is in the rows, whole or counted."""
     module = load_kind(kind)
-    asks = token_settings(kind, **KINDS[kind]).prompts
-    documents = [module.document(record, asks) for record in frame.to_dict("records")]
-    encoded = encode.encode(documents, tokenizer, length, module.OVERFLOW)
+    settings = token_settings(kind, **KINDS[kind])
+    documents = [module.document(record, settings.prompts) for record in frame.to_dict("records")]
+    shortening = shortening_of(module.TRUNCATION, settings.overflow)
+    encoded = encode.encode(documents, tokenizer, length, shortening)
     columns = encode.pack(encoded, length)
     figures = encode.summary(encoded, columns)
     json.dumps(figures)

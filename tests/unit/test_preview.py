@@ -10,17 +10,18 @@ import pytest
 import tiny
 from conftest import ROOT
 from deltatune.core.errors import UserError
+from deltatune.data.reasons import Code, Reason
 from deltatune.preview import page, terminal
 from deltatune.preview.rows import read, runs
 from deltatune.preview.settings import Previewed
 from deltatune.preview.tasks import TaskView
 from deltatune.preview.tokens import Token, tokens
 from deltatune.preview.words import CUTS, visible
-from deltatune.tasks.base import Overflow
 from deltatune.tokens import pieces, supervision
 from deltatune.tokens.encode import IGNORED, NO_ROOM, Encoded, encode, pack, summary
 from deltatune.tokens.ids import text_ids
 from deltatune.tokens.prompts import Document
+from deltatune.tokens.settings import Truncation
 from test_report import Reader
 from test_tokens_encode import spaced  # noqa: F401, a fixture
 
@@ -136,7 +137,7 @@ def view(encoded: Encoded, records: list, max_length=64, **changed) -> TaskView:
     names = ("input_ids", "labels")
     rows = [{n: columns[n][row].tolist() for n in names} for row in range(len(columns["labels"]))]
     unsupervised = supervision.unsupervised(encoded)
-    named = [{"record": records[n], "reason": reason} for n, reason in unsupervised.items()]
+    named = [{"record": records[n], "reason": str(reason)} for n, reason in unsupervised.items()]
     figures = summary(encoded, columns) | {"unsupervised_records": named}
     settings = Previewed(
         **{
@@ -144,7 +145,7 @@ def view(encoded: Encoded, records: list, max_length=64, **changed) -> TaskView:
             "kind": "prose",
             "model": "tiny",
             "experiments": ["one"],
-            "overflow": "split",
+            "truncation": "truncate",
         }
         | changed,
         max_length=max_length,
@@ -185,9 +186,9 @@ def test_records_without_a_loss_are_named_with_their_reason():
     assert f"{NO_ROOM}: records 12; {supervision.MASKED}: records 15" in notice
     assert "Raise tasks.mine.max_length (64)" in notice
     assert supervision.notice({}, [1, 2], "mine", "train", 64) is None
-    reasons = {n: f"refused: {n}" for n in range(5)}
+    reasons = {n: Reason(Code.TEMPLATE_REFUSES, value=str(n)) for n in range(5)}
     refused = supervision.notice(reasons, [*range(9)], "mine", "train", 64)
-    assert refused.count("refused: ") == 3 and "; and 2 other reasons)" in refused
+    assert refused.count("refuses it: ") == 3 and "; and 2 other reasons)" in refused
     many = supervision.notice(dict.fromkeys(range(12), NO_ROOM), [*range(13)], "a", "train", 64)
     assert "records 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more" in many
 
@@ -241,10 +242,10 @@ def test_the_terminal_marks_what_is_trained_on_without_color(encoded):
 def test_a_cut_is_told_in_words():
     long = Document("She wrote three letters to her sister " * 9, " yes")
     shown = view(encode([long], tiny.tokenizer(), 64, "shorten_prompt"), [1],
-                 overflow="shorten_prompt")  # fmt: skip
+                 truncation="shorten_prompt")  # fmt: skip
     assert "of 64, a part of its prompt is left out (max_length)\n" in plain(shown)
     assert "a part of its prompt is left out (max_length)</h4>" in page.render([shown], TEMPLATE)
-    assert set(CUTS) == set(get_args(Overflow))
+    assert set(CUTS) == set(get_args(Truncation))
 
 
 def test_text_cannot_pass_for_marks_or_steer_the_terminal():

@@ -125,7 +125,7 @@ CASES = {
     ),
     "empty": (manifests(empty=7), "x on t, base: 7 of 100 answers are empty.", manifests(empty=0)),
     "unfinished": (manifests(unfinished=7), "x on t, base: 7 of 100 answers were cut", data()),
-    "prompts_cut": (manifests(prompts_cut=7), "x on t, base: 7 of 100 prompts did not fit", data()),
+    "prompts_cut": (manifests(prompts_cut=7), "7 of 100 prompts were too long", data()),
     "not_asked": (
         manifests(not_asked=7, not_asked_records=[{"record": 1, "reason": "roles must alternate"}]),
         "x on t: 7 of 107 conversations were not asked, as the model's chat template refuses them "

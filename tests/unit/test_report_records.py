@@ -23,7 +23,10 @@ def counts(folder, records: pd.DataFrame, task: dict, source: dict, chunks: dict
     contents = {
         "dataset": {"rows": len(records), "reasons": {}, **source},
         "split": {"settings": settings.model_dump(mode="json"), **figures},
-        "tokens": {"truncated": 1, "dropped": 0, "supervised_tokens": 9, "padding_share": 0.1},
+        "tokens": {
+            **{"truncated": 1, "split": 2, "dropped": 0, "supervised_tokens": 9},
+            "padding_share": 0.1,
+        },
         **({"chunks": chunks} if chunks else {}),
     }
     files = {}

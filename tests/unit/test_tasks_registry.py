@@ -37,8 +37,8 @@ def test_outputs_of_tasks_are_those_that_have_metrics():
         ),
         ({"UNIT": None, "passages": None}, r"poem\.py lacks UNIT, passages: TextKind in"),
         (
-            {"OVERFLOW": "drop"},
-            "OVERFLOW is one of truncate, shorten_prompt, split, leave_out_turns, not 'drop'",
+            {"TRUNCATION": "drop"},
+            "TRUNCATION is one of truncate, shorten_prompt, leave_out_turns, not 'drop'",
         ),
         ({"Settings": dict}, "Settings is no subclass of TaskSettings"),
         ({"Settings": prose.Settings}, '`kind` of Settings is not Literal."poem"'),

@@ -337,7 +337,8 @@ def test_what_a_template_refuses_is_dropped_and_all_of_it_stops():
     tokenizer = tokenizer_of("mistral")
     odd = document([user("Q"), user("R"), assistant("A")])
     encoded = encode([odd, document(TWO)], tokenizer, 500, "leave_out_turns")
-    assert encoded.dropped == [(0, "the chat template refuses it: roles must alternate")]
+    ((number, reason),) = encoded.dropped
+    assert number == 0 and str(reason) == "the chat template refuses it: roles must alternate"
     assert encoded.sources == [1]
     with pytest.raises(UserError, match=r"Of all 1 conversations the chat template refuses it"):
         encode([odd], tokenizer, 500, "leave_out_turns")
@@ -361,7 +362,7 @@ def test_questions_that_a_template_refuses_are_not_asked_and_counted(monkeypatch
     monkeypatch.setattr(
         generate, "answer", lambda *a, **k: [generate.Answer("B", 1, True, 0)] * len(a[2])
     )
-    task = SimpleNamespace(task="talks", batch_size=4, max_new_tokens=9)
+    task = SimpleNamespace(task="talks", batch_size=4, max_new_tokens=9, refuses_long_prompts=False)
     terminal = SimpleNamespace(say=messages.append, progress=print)
     asked = pd.DataFrame({"id": [4, 7], "prompt": [odd, document(TWO).prompt], "reference": "B"})
     outputs = generate.evaluate(None, tokenizer, asked, task, terminal)
@@ -443,7 +444,7 @@ def test_reasoning_is_no_part_of_an_answer_that_is_scored(monkeypatch):
     monkeypatch.setattr(generate, "answer", lambda *arguments, **options: answers)
     asked = [document(FOUR).prompt, document(FOUR).prompt, document(TWO).prompt]
     questions = pd.DataFrame({"id": range(3), "prompt": asked, "reference": "B"})
-    task = SimpleNamespace(task="talks", batch_size=4, max_new_tokens=9)
+    task = SimpleNamespace(task="talks", batch_size=4, max_new_tokens=9, refuses_long_prompts=False)
     outputs = generate.evaluate(
         None, tokenizer, questions, task, SimpleNamespace(say=print, progress=print)
     )

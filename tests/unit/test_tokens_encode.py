@@ -235,7 +235,7 @@ def test_settings_that_cannot_work_are_refused(tokenizer):
     with pytest.raises(UserError, match="max_length: 2 tokens"):
         encode([], tokenizer, 2, "split")
     with pytest.raises(ValueError, match="overflow is"):
-        encode([], tokenizer, 64, "drop")
+        encode([], tokenizer, 64, "shrink")
 
 
 def documents_in(columns):
@@ -279,7 +279,9 @@ def test_the_summary_counts_what_was_lost(tokenizer):
     documents = [Document("", "ab" * 90), Document("The" * 90, "x"), Document("The", " sea" * 90)]
     encoded = encode(documents, tokenizer, 30, "split")
     counts = summary(encoded, pack(encoded, 30))
-    assert counts["dropped_documents"] == [{"document": 1, "reason": NO_ROOM}]
+    assert counts["dropped_documents"] == [
+        {"document": 1, "code": NO_ROOM.code, "reason": str(NO_ROOM)}
+    ]
     assert counts["truncated_documents"] == [2]
     assert [counts[k] for k in ("documents", "dropped", "truncated", "split")] == [3, 1, 1, 1]
     assert counts["pieces"] == len(encoded.ids) > 3

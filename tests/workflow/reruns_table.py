@@ -601,6 +601,21 @@ SECTIONS["`tasks`"] = [
         "The base is not scored again.",
     ),
     Row(
+        "`overflow`: truncate or drop",
+        ("tokenize_split talks *", *trained("talks")),
+        {"drop": put(tasks__talks__overflow="drop")},
+        "The base is asked the same and keeps its answers.",
+    ),
+    Row(
+        "`overflow: refuse`",
+        (
+            *("tokenize_split talks *", "generate_answers test talks *"),
+            *("compute_metrics test talks *", *trained("talks")),
+        ),
+        {"refuse": put(tasks__talks__overflow="refuse")},
+        "Its prompts are checked too.",
+    ),
+    Row(
         "`split`: any key",
         STORY,
         {key: put_at({f"tasks.story.split.{key}": value}) for key, value in SPLIT.items()}

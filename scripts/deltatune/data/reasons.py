@@ -36,6 +36,13 @@ class Code(StrEnum):
     NOT_A_CONVERSATION = "not_a_conversation"
     NOTHING_LEARNED = "nothing_learned"
     UNKNOWN_SPLIT = "unknown_split"
+    # For the rows of a model.
+    LONGER = "longer_than_max_length"
+    NO_ROOM = "no_room"
+    NO_TEXT = "no_text"
+    NO_TURN = "no_turn"
+    TEMPLATE_REFUSES = "template_refuses"
+    MASKED = "masked"
     # Beside the other records.
     DUPLICATE = "duplicate"
     CONFLICTING_LABEL = "conflicting_label"
@@ -60,6 +67,12 @@ _LABELS = {
     Code.WRONG_COLUMNS: "wrong number of columns",
     Code.NOT_JSON: "not JSON",
     Code.NOTHING_LEARNED: "nothing to learn",
+    Code.LONGER: "longer than max_length",
+    Code.NO_ROOM: "the prompt leaves no room for an answer",
+    Code.NO_TEXT: "the document is empty",
+    Code.NO_TURN: "no turn that is learned fits",
+    Code.TEMPLATE_REFUSES: "the chat template refuses it",
+    Code.MASKED: "all of its tokens are masked",
 }
 """Where it is not the value with spaces."""
 _DETAILS = {
@@ -69,6 +82,7 @@ _DETAILS = {
     Code.NOT_A_CONVERSATION: " ({value})",
     Code.NOTHING_LEARNED: " ({value})",
     Code.UNKNOWN_SPLIT: " '{value}'{suggestion}",
+    Code.TEMPLATE_REFUSES: ": {value}",
     Code.DUPLICATE: " of row {row}",
     Code.CONFLICTING_LABEL: " with row {row}",
     Code.NEAR_DUPLICATE: " of {split} row {row}",

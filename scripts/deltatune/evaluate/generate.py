@@ -18,6 +18,7 @@ from deltatune.evaluate.outputs import Outputs
 from deltatune.tokens.answer_ids import prompt_ids, readable, refusal, stop_id
 from deltatune.tokens.chat import name
 from deltatune.tokens.ids import bos_ids, eos_id, pad_id
+from deltatune.tokens.overflow import refuse
 from deltatune.tokens.prompts import Conversation, Prompt, split_reasoning
 
 
@@ -53,8 +54,7 @@ def answer(
     """
     bos, pad = bos_ids(tokenizer), pad_id(tokenizer)
     stops = sorted({eos_id(tokenizer), *(stop_id(prompt, tokenizer) for prompt in prompts)})
-    context = model.config.max_position_embeddings
-    room = max(len(bos) + 1, context - max_new_tokens)
+    context, room = model.config.max_position_embeddings, _room(model, tokenizer, max_new_tokens)
     encoded = [ids[len(bos) :] for ids in prompt_ids(prompts, tokenizer)]
     kept = [ids[-(room - len(bos)) :] for ids in encoded]
     answers: dict[int, Answer] = {}
@@ -85,15 +85,36 @@ def answer(
     return [answers[i] for i in range(len(prompts))]
 
 
+def _room(model, tokenizer, max_new_tokens: int) -> int:
+    """Tokens that a prompt can have, bos included."""
+    context = model.config.max_position_embeddings
+    return max(len(bos_ids(tokenizer)) + 1, context - max_new_tokens)
+
+
+def _refuse_long(model, tokenizer, questions: pd.DataFrame, settings: GenerateSettings) -> None:
+    """Raise UserError where a prompt would be cut."""
+    room = _room(model, tokenizer, settings.max_new_tokens)
+    lengths = map(len, prompt_ids(questions["prompt"].tolist(), tokenizer))
+    too_long = {number: length for number, length in enumerate(lengths) if length > room}
+    limit = (
+        f"the model's context leaves for a prompt ({room:,} tokens beside "
+        f"evaluation.max_new_tokens, {settings.max_new_tokens:,})"
+    )
+    refuse(too_long, questions["id"].tolist(), f"tasks.{settings.task}: prompts", limit)
+
+
 def evaluate(
     model, tokenizer, questions: pd.DataFrame, settings: GenerateSettings, terminal: Terminal
 ) -> Outputs:
     """The questions of a task with prompt (as text), answer, answer_tokens, finished and
     prompt_tokens_cut; of conversations also reasoning, which is no part of the answer.
 
-    Questions that the model's chat template refuses are not asked, and named in the figures.
+    Questions that the model's chat template refuses are not asked, and named in the figures. Raises
+    UserError for prompts that are too long, where the settings say so.
     """
     questions, refused = _asked(questions, tokenizer, settings.task, terminal.say)
+    if settings.refuses_long_prompts:
+        _refuse_long(model, tokenizer, questions, settings)
     answers, batch_size = outputs.compute(
         lambda batch_size: answer(
             model,

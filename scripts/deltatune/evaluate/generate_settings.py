@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Generic
 
-from deltatune.evaluate.settings import EvaluationSettings, Prompts, Questions
+from deltatune.evaluate.settings import PromptedSettings, Prompts, Questions
 
 
-class GenerateSettings(EvaluationSettings, Generic[Prompts, Questions]):
+class GenerateSettings(PromptedSettings, Generic[Prompts, Questions]):
     """All that decides answers, the weights, the records and the code apart: the params of
     `generate_answers`."""
 

@@ -19,6 +19,7 @@ from deltatune.evaluate.outputs import Outputs
 from deltatune.tasks.base import LabelKind
 from deltatune.tokens.ids import bos_ids, eos_id, pad_id, text_ids
 from deltatune.tokens.labels import check_distinct, label_ids, nested
+from deltatune.tokens.overflow import refuse
 from deltatune.tokens.prompts import Body
 from deltatune.tokens.shortening import shortened
 
@@ -61,13 +62,7 @@ def score_completions(
     bos = bos_ids(tokenizer)
     ends = label_ids(completions, tokenizer)
     longest = max(map(len, ends))
-    room = max_length - len(bos) - longest
-    if room < 1:
-        raise UserError(
-            f"max_length: {max_length} tokens leave no room for a text beside the label "
-            f"'{completions[ends.index(max(ends, key=len))].strip()}' ({longest} tokens with its "
-            "end); raise it or shorten the label."
-        )
+    room = _room(completions, tokenizer, max_length)
     texts = zip(text_ids(prompts, tokenizer), prompts, bodies or [None] * len(prompts), strict=True)
     encoded = [bos + shortened(*text, room, tokenizer) for text in texts]
     # A prompt without content may be empty. Without a bos, eos stands before a document.
@@ -82,6 +77,29 @@ def score_completions(
         done += len(batch)
         progress(f"{done}/{len(prompts)} texts")
     return LabelScores(ended=scores[0], label=scores[1], nested=np.array(nested(ends)))
+
+
+def _room(completions: Sequence[str], tokenizer, max_length: int) -> int:
+    """Tokens that a prompt can have, bos apart. Raises UserError where that is none."""
+    ends = label_ids(completions, tokenizer)
+    longest = max(map(len, ends))
+    room = max_length - len(bos_ids(tokenizer)) - longest
+    if room < 1:
+        raise UserError(
+            f"max_length: {max_length} tokens leave no room for a text beside the label "
+            f"'{completions[ends.index(max(ends, key=len))].strip()}' ({longest} tokens with its "
+            "end); raise it or shorten the label."
+        )
+    return room
+
+
+def _too_long(
+    prompts: list[str], completions: Sequence[str], tokenizer, max_length: int
+) -> dict[int, int]:
+    """Number of a prompt that is cut -> its tokens with bos and the longest label."""
+    room = _room(completions, tokenizer, max_length)
+    lengths = enumerate(map(len, text_ids(prompts, tokenizer)))
+    return {n: length + max_length - room for n, length in lengths if length > room}
 
 
 def _score_batch(model, rows: list[list[int]], end_ids, lengths, pad: int) -> np.ndarray:
@@ -175,9 +193,14 @@ def evaluate(
     told apart, or leave no room for a text."""
     labels, completions = settings.prompts.labels, kind.completions(settings.prompts)
     check_distinct(labels, completions, tokenizer, f"tasks.{settings.task}.labels")
+    asked = questions["prompt"].tolist()
+    too_long = _too_long(asked, completions, tokenizer, settings.max_length)
+    if settings.refuses_long_prompts:
+        limit = f"tasks.{settings.task}.max_length ({settings.max_length:,} tokens)"
+        refuse(too_long, questions["id"].tolist(), f"tasks.{settings.task}: prompts", limit)
     # After the texts, and after prompts without content.
     prompts = [
-        (questions["prompt"].tolist(), kind.bodies(questions, settings.prompts)),
+        (asked, kind.bodies(questions, settings.prompts)),
         (kind.empty_prompts(settings.prompts), None),
     ]
     (scores, empty), batch_size = outputs.compute(
@@ -185,18 +208,18 @@ def evaluate(
             score_completions(
                 model,
                 tokenizer,
-                asked,
+                texts,
                 completions,
                 bodies=bodies,
                 max_length=settings.max_length,
                 batch_size=batch_size,
                 progress=terminal.progress,
             )
-            for asked, bodies in prompts
+            for texts, bodies in prompts
         ],
         settings,
         terminal.say,
     )
     table = choose(questions, scores, empty, labels)
-    counts = {"batch_size_used": batch_size, "examples": len(table)}
+    counts = {"batch_size_used": batch_size, "examples": len(table), "prompts_cut": len(too_long)}
     return Outputs(table, counts | handicap.label_figures(table))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Generic
 
-from deltatune.evaluate.settings import EvaluationSettings, Prompts, Questions
+from deltatune.evaluate.settings import PromptedSettings, Prompts, Questions
 
 
-class LabelSettings(EvaluationSettings, Generic[Prompts, Questions]):
+class LabelSettings(PromptedSettings, Generic[Prompts, Questions]):
     """All that decides the likelihoods of labels, the weights, the records and the code apart:
     the params of `score_labels`."""
 

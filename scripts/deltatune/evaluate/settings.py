@@ -21,3 +21,8 @@ class EvaluationSettings(Section):
     quantization: Quantization
     batch_size: int
     """Of the first attempt: see `outputs.compute`."""
+
+
+class PromptedSettings(EvaluationSettings):
+    refuses_long_prompts: bool
+    """Whether a prompt that does not fit stops the evaluation, or is cut."""

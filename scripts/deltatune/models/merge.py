@@ -19,6 +19,7 @@ from deltatune.models.load import load_base
 from deltatune.tokens.answer_ids import stop_id
 from deltatune.tokens.encode import encode
 from deltatune.tokens.ids import eos_id, pad_id
+from deltatune.tokens.overflow import shortening_of
 from deltatune.tokens.prompts import Prompt
 from deltatune.tokens.settings import TokenizeSettings
 from deltatune.tokens.tokenizer import load_tokenizer
@@ -139,12 +140,13 @@ def sample(
     """
     documents = [kind.document(record, settings.prompts) for record in records]
     # Steps of the golden ratio: the first few are spread over all records, however many it takes.
+    shortening = shortening_of(kind.TRUNCATION, settings.overflow)
     order = sorted(range(len(documents)), key=lambda i: (i * 0.6180339887498949) % 1)
     pieces: list[np.ndarray] = []
     left = tokens
     for start in range(0, len(order), 64):
         chosen = [documents[i] for i in order[start : start + 64]]
-        for ids in encode(chosen, tokenizer, settings.max_length, kind.OVERFLOW).ids:
+        for ids in encode(chosen, tokenizer, settings.max_length, shortening).ids:
             if left < 1:
                 return pieces
             if len(ids) > 1:

@@ -86,7 +86,7 @@ def work(experiment: Planned, known: Mapping[str, Any], results: Path) -> Work:
         return Work(count * length, count, length, "at most", source, test)
     documents, characters, source = lengths
     tokens = documents * (characters / CHARACTERS + 2)  # with what begins and ends a document
-    if load_kind(task.kind).OVERFLOW != "split":
+    if task.overflow != "split":
         tokens = min(tokens, documents * length)
     rows = max(1, math.ceil(tokens / (1 - PADDING) / length))
     # One row is no longer than what it holds.

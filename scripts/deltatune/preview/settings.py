@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deltatune.core.schema import Section
-from deltatune.tasks.base import Overflow
+from deltatune.tokens.settings import Truncation
 
 
 class Previewed(Section):
@@ -15,7 +15,7 @@ class Previewed(Section):
     model: str
     experiments: list[str]
     max_length: int
-    overflow: Overflow
+    truncation: Truncation
     rows: str
     """The folder of its packed rows, below results/; manifest and pieces lie beside it."""
     tokenizer: str

@@ -39,7 +39,7 @@ def lines(view: TaskView) -> Iterator[Painted]:
         yield f"  {row_title(row, view.figures['rows'])}\n", HEADING
         for piece in row.pieces[:PIECES]:
             yield (
-                f"  - {piece_title(piece, shown.overflow)}\n{_INDENT}",
+                f"  - {piece_title(piece, shown.truncation)}\n{_INDENT}",
                 FAINT if piece.supervised else WARNING,
             )
             yield from _indented(painted for run in piece.runs for painted in _run(run))

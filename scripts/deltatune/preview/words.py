@@ -5,11 +5,10 @@ from __future__ import annotations
 from deltatune.preview.rows import Piece, Row
 from deltatune.preview.tokens import Token
 from deltatune.report.numbers import plural
-from deltatune.tasks.base import Overflow
+from deltatune.tokens.settings import Truncation
 
-CUTS: dict[Overflow, str] = {
+CUTS: dict[Truncation, str] = {
     "truncate": "its end is cut off",
-    "split": "its end is cut off",  # of a prompted document: a text without a prompt is split
     "shorten_prompt": "a part of its prompt is left out",
     "leave_out_turns": "its last turns are left out",
 }
@@ -50,7 +49,7 @@ def row_title(row: Row, rows: int) -> str:
     )
 
 
-def piece_title(piece: Piece, overflow: Overflow) -> str:
+def piece_title(piece: Piece, truncation: Truncation) -> str:
     """Which record it is, what of it is trained on, and how it was cut."""
     first_token, last_token = piece.start + 1, piece.start + piece.length
     parts = [
@@ -61,5 +60,5 @@ def piece_title(piece: Piece, overflow: Overflow) -> str:
     if piece.parts > 1:
         parts.append(f"split: part {piece.part} of {piece.parts}")
     if piece.truncated:
-        parts.append(f"{CUTS[overflow]} (max_length)")
+        parts.append(f"{CUTS[truncation]} (max_length)")
     return ", ".join(parts)

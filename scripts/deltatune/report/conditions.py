@@ -209,7 +209,7 @@ def repetition(data: ReportData) -> Details:
 
 
 def _answer_fault(key: str) -> Callable[[ReportData], Details]:
-    """What generate_answers counted of one system; other evaluations count none of it."""
+    """What an evaluation counted of one system, where it counts it."""
 
     def condition(data: ReportData) -> Details:
         yield from _by_experiments(

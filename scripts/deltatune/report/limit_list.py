@@ -166,8 +166,7 @@ LIMITS = (
         "prompts_cut",
         58,
         "prompts were cut",
-        "{experiments} on {task}, {system}: {count} of {total} prompts did not fit the context "
-        "and lost their beginning.",
+        "{experiments} on {task}, {system}: {count} of {total} prompts were too long and were cut.",
         "some prompts on {task} were cut",
         conditions.prompts_cut,
     ),

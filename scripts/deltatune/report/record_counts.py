@@ -34,6 +34,7 @@ def of_task(task: Mapping[str, Any]) -> dict[str, Any]:
         **{key: split[key] for key in ("groups", "chapters", "divided_chapters") if key in split},
         **split["leakage"],
         "tokenized_for": task["tokenized_for"],
+        "split_up": sum(one["split"] for one in tokens.values()),
         "truncated": sum(one["truncated"] for one in tokens.values()),
         "dropped": sum(one["dropped"] for one in tokens.values()),
         **_not_written(tokens.values()),

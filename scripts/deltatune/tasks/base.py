@@ -15,6 +15,7 @@ from deltatune.core.schema import Section
 from deltatune.data.reasons import Code, Reason
 from deltatune.data.records import GROUP_ID
 from deltatune.data.split_settings import Split
+from deltatune.tokens.settings import Truncation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,10 +27,6 @@ Record = dict[str, Any]
 
 Outputs = Literal["answers", "text", "labels"]
 """The outputs of an evaluation, scored by metrics."""
-
-Overflow = Literal["truncate", "shorten_prompt", "split", "leave_out_turns"]
-"""How a document longer than max_length is shortened: by its end, by the beginning of its prompt,
-into several, or by the last turns of a conversation."""
 
 Clusters = dict[str, Any]
 """Two columns: `cluster`, what a record shares with those that it is not independent of, and
@@ -50,6 +47,10 @@ class TaskSettings(Section):
     """The split into training, validation and test set."""
     max_length: int = Field(512, ge=16, le=1_048_576)
     """Length of a packed training row, and maximum length of a document, in tokens."""
+    overflow: Literal["truncate", "drop", "refuse"] = "truncate"
+    """What becomes of a record longer than max_length: truncate: of an answer the end is cut, of a
+    text to classify the middle, of a conversation the last turns; drop: it is not trained on, but a
+    test record is still evaluated, truncated; refuse: the run stops and names the records."""
     metrics: list[str] = Field(min_length=1)
     """Names of metrics: modules in deltatune.metrics."""
     main_metric: str
@@ -138,7 +139,7 @@ class TaskKind(Protocol):
     """Those of them that answer."""
     LABEL_FIELD: str | None
     """The field that a stratified split balances."""
-    OVERFLOW: Overflow
+    TRUNCATION: Truncation
     Settings: type[TaskSettings]
     """Its section of config.yaml, with defaults of its own."""
     Records: type[Section]

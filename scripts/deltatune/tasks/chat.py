@@ -31,7 +31,7 @@ TEXT_FIELDS = ("prompt", "answer")
 PROMPT_FIELDS = ("prompt",)
 ANSWER_FIELDS = ("answer",)
 LABEL_FIELD = None
-OVERFLOW = "leave_out_turns"
+TRUNCATION = "leave_out_turns"
 _CALL = "function_call"  # of ShareGPT: a turn that is a call
 
 

@@ -36,7 +36,7 @@ PROMPT_FIELDS = ()
 ANSWER_FIELDS = ()
 LABEL_FIELD = "label"
 # The end of the prompt asks for the label, and only the label is supervised.
-OVERFLOW = "shorten_prompt"
+TRUNCATION = "shorten_prompt"
 
 
 def _as_written(labels: Any) -> Any:

@@ -25,7 +25,7 @@ TEXT_FIELDS = FIELDS
 PROMPT_FIELDS = ("instruction", "input")
 ANSWER_FIELDS = ("output",)
 LABEL_FIELD = None
-OVERFLOW = "truncate"
+TRUNCATION = "truncate"
 Records = Section
 Questions = answers.Questions
 

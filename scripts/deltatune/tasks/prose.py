@@ -33,7 +33,7 @@ TEXT_FIELDS = FIELDS
 PROMPT_FIELDS = ()
 ANSWER_FIELDS = ()
 LABEL_FIELD = None
-OVERFLOW = "split"
+TRUNCATION = "truncate"
 Records = Section
 Prompts = Section
 
@@ -67,6 +67,10 @@ class Settings(TaskSettings):
     kind: Literal["prose"]
     split: ContiguousSplit = ContiguousSplit()
     """The split into training, validation and test set."""
+    overflow: Literal["split", "truncate", "drop", "refuse"] = "split"
+    """What becomes of a record longer than max_length: split: it is trained on in pieces;
+    truncate: its end is cut; drop: it is not trained on; refuse: the run stops and names the
+    records. The test text is scored in windows whatever its length."""
     evaluation: Evaluation = Evaluation()
     """Settings of the likelihood and of the continuations."""
     metrics: list[str] = ["perplexity", "word_perplexity", "bits_per_byte"]

@@ -18,7 +18,8 @@ from pydantic import Field
 
 from deltatune.core.errors import UserError
 from deltatune.data.records import CHAPTER
-from deltatune.tasks.base import PROTOCOLS, Overflow, TaskKind, TaskSettings
+from deltatune.tasks.base import PROTOCOLS, TaskKind, TaskSettings
+from deltatune.tokens.settings import Truncation
 
 _NOT_KINDS = {"answers", "base", "registry"}
 
@@ -44,9 +45,9 @@ def load_kind(kind: str) -> TaskKind:
             f"{where} lacks {', '.join(missing)}: {protocol.__name__} in "
             "scripts/deltatune/tasks/base.py says what a kind of task holds"
         )
-    if module.OVERFLOW not in get_args(Overflow):
-        allowed = ", ".join(get_args(Overflow))
-        raise UserError(f"{where}: OVERFLOW is one of {allowed}, not {module.OVERFLOW!r}")
+    if module.TRUNCATION not in get_args(Truncation):
+        allowed = ", ".join(get_args(Truncation))
+        raise UserError(f"{where}: TRUNCATION is one of {allowed}, not {module.TRUNCATION!r}")
     if not issubclass(module.Settings, TaskSettings):
         raise UserError(f"{where}: Settings is no subclass of TaskSettings")
     for name in ("Records", "Prompts"):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Literal
 
 import numpy as np
 
 from deltatune.core.errors import UserError
+from deltatune.data.reasons import Code, Reason
 from deltatune.tokens import conversation
 from deltatune.tokens.answer_ids import answer_ids, prompt_ids
 from deltatune.tokens.cutting import cut_texts
@@ -21,10 +22,10 @@ from deltatune.tokens.shortening import shortened
 
 IGNORED = -100  # `ignore_index` of torch's cross entropy
 NO_PIECE = -1  # of padding
-NO_ROOM = "the prompt leaves no room for an answer"
-NO_TEXT = "the document is empty"
-NO_TURN = "no turn that is learned fits"
-REFUSED = "the chat template refuses it: {}"
+TOO_LONG = Reason(Code.LONGER)
+NO_ROOM = Reason(Code.NO_ROOM)
+NO_TEXT = Reason(Code.NO_TEXT)
+NO_TURN = Reason(Code.NO_TURN)
 _BATCH = 1000  # documents per call of the tokenizer
 
 
@@ -53,15 +54,17 @@ class Encoded:
     """Conversations of which the chat template leaves out the tools."""
     split: list[int] = field(default_factory=list)
     """Documents that became more than one piece."""
-    dropped: list[tuple[int, str]] = field(default_factory=list)
+    dropped: list[tuple[int, Reason]] = field(default_factory=list)
     """Documents that were left out, each with the reason."""
+    too_long: dict[int, int] = field(default_factory=dict)
+    """Documents of more than max_length tokens -> all of their tokens."""
 
 
 def encode(
     documents: Iterable[Document] | Iterable[Conversation],
     tokenizer: Any,
     max_length: int,
-    overflow: Literal["truncate", "shorten_prompt", "split", "leave_out_turns"],
+    overflow: Literal["truncate", "shorten_prompt", "split", "leave_out_turns", "drop"],
 ) -> Encoded:
     """Tokenize documents as [bos] prompt completion eos, with labels on completion and eos.
 
@@ -77,23 +80,33 @@ def encode(
     prompt loses tokens instead, see `shortened`, and the completion nothing. With overflow "split"
     a text without a prompt loses nothing instead: it becomes consecutive pieces, each with bos, the
     last with eos and at least one token of the text. Some texts that would fit are split too, if
-    rows of whole ones would be more than 2% padding (see cutting.py).
+    rows of whole ones would be more than 2% padding (see cutting.py). With overflow "drop" a
+    document of more than max_length tokens is dropped.
 
-    Conversations are tokenized as their template writes them, see `conversation`, and have
-    overflow "leave_out_turns": one that is too long loses whole turns from its end, and the end of
-    the first that is learned. It is dropped if nothing learned is left or the template refuses it.
+    Conversations are tokenized as their template writes them, see `conversation`. With overflow
+    "leave_out_turns" one that is too long loses whole turns from its end, and the end of the first
+    that is learned. It is dropped if nothing learned is left or the template refuses it.
 
     Raises UserError if the tokenizer has no end-of-sequence token or max_length is below 3, or its
     template refuses all conversations.
     """
-    if overflow not in ("truncate", "shorten_prompt", "split", "leave_out_turns"):
+    if overflow not in ("truncate", "shorten_prompt", "split", "leave_out_turns", "drop"):
         raise ValueError(f"overflow is of no known way: {overflow!r}")
     if max_length < 3:
         raise UserError(f"max_length: {max_length} tokens cannot hold a document; use 3 or more.")
-    bos = bos_ids(tokenizer)
     encoded = Encoded(pad_id=pad_id(tokenizer))
-    if overflow == "leave_out_turns":
-        return _conversations(documents, tokenizer, max_length, encoded)
+    remaining = iter(documents)
+    one = list(islice(remaining, 1))
+    documents = chain(one, remaining)
+    if one and isinstance(one[0], Conversation):
+        return _conversations(documents, tokenizer, max_length, overflow == "drop", encoded)
+    return _prompted(documents, tokenizer, max_length, overflow, encoded)
+
+
+def _prompted(
+    documents: Iterable[Document], tokenizer: Any, max_length: int, overflow: str, encoded: Encoded
+) -> Encoded:
+    bos = bos_ids(tokenizer)
     texts = []  # pieces that may be split
     for number, (document, prompt, answer) in enumerate(_tokenized(documents, tokenizer)):
         encoded.documents += 1
@@ -101,6 +114,11 @@ def encode(
         if not is_prompted and len(answer) == 1:
             encoded.dropped.append((number, NO_TEXT))
             continue
+        if len(prompt) + len(answer) > max_length:
+            encoded.too_long[number] = len(prompt) + len(answer)
+            if overflow == "drop":
+                encoded.dropped.append((number, TOO_LONG))
+                continue
         if not is_prompted and overflow == "split":
             texts.append(len(encoded.ids))
         elif overflow == "shorten_prompt" and len(bos) + len(answer) < max_length:
@@ -156,12 +174,15 @@ def summary(encoded: Encoded, columns: Mapping[str, np.ndarray]) -> dict[str, An
         "pieces": len(encoded.ids),
         "split": len(encoded.split),
         "truncated": len(encoded.truncated),
+        "too_long": len(encoded.too_long),
         "turns_left_out": encoded.turns_left_out,
         "without_reasoning": encoded.without_reasoning,
         "without_tools": encoded.without_tools,
         "dropped": len(encoded.dropped),
         "truncated_documents": encoded.truncated,
-        "dropped_documents": [{"document": n, "reason": why} for n, why in encoded.dropped],
+        "dropped_documents": [
+            {"document": n, "code": why.code, "reason": str(why)} for n, why in encoded.dropped
+        ],
         "rows": rows,
         "row_length": length,
         "tokens": tokens,
@@ -182,8 +203,13 @@ def _tokenized(
 
 
 def _conversations(
-    documents: Iterable[Conversation], tokenizer: Any, max_length: int, encoded: Encoded
+    documents: Iterable[Conversation],
+    tokenizer: Any,
+    max_length: int,
+    drops: bool,
+    encoded: Encoded,
 ) -> Encoded:
+    """drops: leave out those that are too long."""
     remaining = iter(documents)
     refused = 0
     while batch := list(islice(remaining, _BATCH)):
@@ -191,11 +217,16 @@ def _conversations(
             number, kept = encoded.documents, document
             encoded.documents += 1
             if isinstance(tokens, conversation.Refused):
-                encoded.dropped.append((number, REFUSED.format(tokens)))
+                reason = Reason(Code.TEMPLATE_REFUSES, value=str(tokens))
+                encoded.dropped.append((number, reason))
                 refused += 1
                 continue
             is_long = len(tokens.ids) > max_length
             if is_long:
+                encoded.too_long[number] = len(tokens.ids)
+                if drops:
+                    encoded.dropped.append((number, TOO_LONG))
+                    continue
                 kept, tokens = _shorter(document, tokenizer, max_length)
             ids = np.array(tokens.ids[:max_length], dtype=np.int32)
             learned = np.array(tokens.learned[:max_length], dtype=bool)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from deltatune.core.schema import Section
+
+Overflow = Literal["truncate", "drop", "split", "refuse"]
+"""What becomes of a document longer than max_length. Only text without a prompt can be split."""
+
+Truncation = Literal["truncate", "shorten_prompt", "leave_out_turns"]
+"""What a truncated document loses: its end, a part of its prompt, or the last turns of a
+conversation."""
 
 PromptSettings = TypeVar("PromptSettings", bound=Section)
 """`Prompts` of the kind of the task."""
@@ -18,3 +25,4 @@ class TokenizeSettings(Section, Generic[PromptSettings]):
     kind: str
     prompts: PromptSettings
     max_length: int
+    overflow: Overflow

@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deltatune.core.errors import UserError
-from deltatune.tokens.encode import IGNORED, NO_ROOM, NO_TURN, Encoded
+from deltatune.data.reasons import Code, Reason
+from deltatune.tokens.encode import IGNORED, Encoded
 
-MASKED = "all of its tokens are masked"
+MASKED = Reason(Code.MASKED)
 NAMED, REASONS = 10, 3
 """So many records and reasons are named in a message; the manifest has all of them."""
 
 
-def unsupervised(encoded: Encoded) -> dict[int, str]:
+def unsupervised(encoded: Encoded) -> dict[int, Reason]:
     """Document -> why the loss is taken on none of its tokens, in the order of the documents."""
     pairs = zip(encoded.sources, encoded.labels, strict=True)
     supervised = {source for source, labels in pairs if (labels != IGNORED).any()}
@@ -22,7 +23,7 @@ def unsupervised(encoded: Encoded) -> dict[int, str]:
 
 
 def notice(
-    documents: Mapping[int, str], records: Sequence[Any], task: str, split: str, max_length: int
+    documents: Mapping[int, Reason], records: Sequence[Any], task: str, split: str, max_length: int
 ) -> str | None:
     """What there is to say of the documents that `unsupervised` gives; None if there are none.
 
@@ -31,7 +32,7 @@ def notice(
     """
     if not documents:
         return None
-    by_reason: dict[str, list[int]] = {}
+    by_reason: dict[Reason, list[int]] = {}
     for document, reason in documents.items():
         by_reason.setdefault(reason, []).append(document)
     named = "; ".join(
@@ -57,7 +58,7 @@ def _listed(records: Sequence[Any]) -> str:
     return f"records {names} and {more} more" if more > 0 else f"records {names}"
 
 
-def _advice(reason: str, task: str, split: str, max_length: int) -> str:
-    if reason in (NO_ROOM, NO_TURN):
+def _advice(reason: Reason, task: str, split: str, max_length: int) -> str:
+    if reason.code in (Code.LONGER, Code.NO_ROOM, Code.NO_TURN):
         return f"Raise tasks.{task}.max_length ({max_length}) to keep them."
     return f"Look at them in results/tasks/{task}/{split}.parquet."

@@ -76,7 +76,7 @@ class DataParams(StageParams):
                 model=model,
                 experiments=experiments,
                 max_length=self._settings.tasks[task].max_length,
-                overflow=self._selection.task_kind(task).OVERFLOW,
+                truncation=self._selection.task_kind(task).TRUNCATION,
                 rows=f"tokens/{task}/{model}/train",
                 tokenizer=f"models/{model}/model",
             )

@@ -25,7 +25,8 @@ class EvaluationParams(StageParams):
     def generate_answers(self, wildcards: Wildcards) -> dict:
         prompts, questions = self.prompts(wildcards.task), self.questions(wildcards.task)
         model = GenerateSettings[type(prompts), type(questions)]
-        return self._evaluation(model, wildcards, prompts=prompts, questions=questions)
+        asked = {"prompts": prompts, "questions": questions}
+        return self._evaluation(model, wildcards, **asked, **self._refusal(wildcards.task))
 
     def score_text(self, wildcards: Wildcards) -> dict:
         task = self._settings.tasks[wildcards.task]
@@ -38,7 +39,11 @@ class EvaluationParams(StageParams):
         model = LabelSettings[type(prompts), type(questions)]
         max_length = self._settings.tasks[wildcards.task].max_length
         asked = {"prompts": prompts, "questions": questions, "max_length": max_length}
-        return self._evaluation(model, wildcards, **asked)
+        return self._evaluation(model, wildcards, **asked, **self._refusal(wildcards.task))
+
+    def _refusal(self, task: str) -> dict[str, bool]:
+        """Test records are cut whether those of training are cut or dropped."""
+        return {"refuses_long_prompts": self._settings.tasks[task].overflow == "refuse"}
 
     def _evaluation(
         self, model: type[EvaluationSettings], wildcards: Wildcards, **others: Any
