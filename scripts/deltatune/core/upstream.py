@@ -47,9 +47,9 @@ def leave_out_torch_compiler() -> None:
 def keep_threads_from_spinning() -> None:
     """Let threads that wait for each other give up their core, before OpenMP is loaded.
 
-    libgomp, which the wheels of torch 2.13 and scikit-learn bring, lets them spin: on two cores that
-    other work used too, pre-training took nine times the CPU time (benchmarks/README.md). Intel's
-    and LLVM's OpenMP spin for 200 ms where they are used instead. The sums are the same.
+    libgomp, which the wheels of torch 2.13 and scikit-learn bring, lets them spin: on two cores
+    that other work used too, pre-training took nine times the CPU time (benchmarks/README.md).
+    Intel's and LLVM's OpenMP spin for 200 ms where they are used instead. The sums are the same.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("KMP_BLOCKTIME", "0")
