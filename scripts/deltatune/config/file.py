@@ -270,13 +270,13 @@ class _Check:
         top.key = name
         if kind == "merge":
             return
-        if kind != "str" and not (kind == "int" and top.place.endswith(".labels")):
+        if kind != "str" and not (top.place.endswith(".labels") and _is_value(name, kind)):
             means = {"bool": "true or false", "null": "nothing", "timestamp": "a date"}
             what = means.get(kind, "a number")
             raise self.fail(
                 event, f"YAML reads the key {name} as {what}; write '{name}', in quotes"
             )
-        if kind == "int":
+        if kind in ("int", "float"):
             self._number(event, kind)
         line = event.start_mark.line + 1
         if name in top.keys:
@@ -336,6 +336,12 @@ class _Check:
             raise self.fail(
                 event, f"the file stands for more than {NODES:,} values, aliases followed"
             )
+
+
+def _is_value(text: str, kind: str) -> bool:
+    """Whether a key can be a value in the data: a number, or true and false, where they are written
+    so. What is written as yes may be a text there."""
+    return kind in ("int", "float") or (kind == "bool" and text.lower() in ("true", "false"))
 
 
 def _main(paths: list[str]) -> int:
