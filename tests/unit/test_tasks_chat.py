@@ -45,6 +45,10 @@ def stored(messages, **options):
             {"content": "", "learned": True, "tool_calls": CALLS},
         ),
         (
+            {"role": "assistant", "function_call": {"name": "f", "arguments": '{"x": 1}'}},
+            {"content": "", "learned": True, "tool_calls": CALLS},
+        ),
+        (
             {
                 "role": "assistant",
                 "content": None,
@@ -69,7 +73,8 @@ def test_each_way_to_write_a_turn_is_read(given_, expected):
         ('{"role": "user"}', Reason(Code.NOT_A_CONVERSATION, "messages", "no list")),
         (["Q"], "message 1: no object"),
         ([{"role": "alien", "content": "Q"}], "message 1: unknown role 'alien'"),
-        ([{"content": "Q"}], "message 1: unknown role 'None'"),
+        ([{"speaker": "user", "text": "Q"}, A], "message 1: no `role`; it has speaker, text"),
+        ([{"role": "user", "text": "Q"}, A], "message 1: no `content`; it has role, text"),
         ([Q, A | {"weight": 0.5}], "message 2: a weight of 0.5; it is 0 or 1"),
         ([Q, A | {"weight": [1]}], "message 2: a weight of [1]; it is 0 or 1"),
         ([Q, A | {"tool_calls": "f"}], "message 2: tool_calls is no list"),

@@ -22,6 +22,14 @@ from deltatune.data.records import BATCH, GIVEN, GROUP, as_dicts, group_columns
 from deltatune.data.split_settings import SplitSettings
 from deltatune.data.splits import Split, clean_records, count_codes, split_records
 
+_OFTEN = {
+    "text": ("sentence", "content", "body", "review", "document", "message", "title"),
+    "label": ("labels", "class", "category", "sentiment", "target", "topic", "intent"),
+    "instruction": ("question", "prompt", "query", "input", "text"),
+    "output": ("answer", "response", "completion", "target", "summary"),
+    "messages": ("conversations", "conversation", "dialog", "dialogue", "chat", "turns"),
+}
+"""Names that public data sets have for a field, the most frequent before the others."""
 UNUSABLE = "unusable.csv"
 """Beside the splits, where too many records were unusable: those, with their reasons."""
 
@@ -239,9 +247,15 @@ def _require_fields(records: pd.DataFrame, kind: ModuleType, where: str) -> None
         there = ", ".join(fields[:30]) + (f" and {len(fields) - 30} more" * (len(fields) > 30))
         raise UserError(
             f"{where}: its records need {', '.join(f'`{field}`' for field in absent)}, and the "
-            f"dataset has {there}. Map a column to it under the dataset's `columns`, such as "
-            f"`columns: {{{absent[0]}: {fields[-1]}}}`."
+            f"dataset has {there}. Name the column of each under the dataset's `columns`, such as "
+            f"`columns: {{{', '.join(f'{field}: {_column(field, fields)}' for field in absent)}}}`."
         )
+
+
+def _column(field: str, columns: Sequence[str]) -> str:
+    """The column that a field is often called by, or else words for one."""
+    names = {column.lower(): column for column in columns}
+    return next((names[name] for name in _OFTEN.get(field, ()) if name in names), "a column")
 
 
 def _require_labels(labels: pd.Series, names: list[str], where: str) -> None:

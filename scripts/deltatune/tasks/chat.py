@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from deltatune.core.schema import Section
+from deltatune.core.text import excerpt
 from deltatune.data.reasons import Code, Reason
 from deltatune.data.records import ROLES
 from deltatune.tasks import answers as shared
@@ -32,7 +33,7 @@ PROMPT_FIELDS = ("prompt",)
 ANSWER_FIELDS = ("answer",)
 LABEL_FIELD = None
 TRUNCATION = "leave_out_turns"
-_CALL = "function_call"  # of ShareGPT: a turn that is a call
+_CALL = "function_call"  # of ShareGPT: a turn that is a call; a call in older messages of OpenAI
 
 
 class Records(Section):
@@ -146,6 +147,10 @@ def _message(given: Any) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise ValueError("no object")
     named = given.get("role", given.get("from"))
+    if named is None:
+        raise ValueError(f"no `role`; it has {_keys(given)}")
+    if not {"content", "value", "tool_calls", _CALL} & set(given):
+        raise ValueError(f"no `content`; it has {_keys(given)}")
     role = ROLES.get(str(named).strip().lower())
     if role is None:
         raise ValueError(f"unknown role '{named}'")
@@ -164,10 +169,14 @@ def _message(given: Any) -> dict[str, Any]:
     return message
 
 
+def _keys(given: dict[str, Any]) -> str:
+    return excerpt(", ".join(given) or "nothing", 80)
+
+
 def _of_assistant(given: dict[str, Any], content: str, is_call: bool) -> dict[str, Any]:
     """What a message of the assistant has beside its role."""
     reasoning = _text(given.get("reasoning_content", given.get("thinking")))
-    calls = given.get("tool_calls") or []
+    calls = given.get("tool_calls") or ([given[_CALL]] if given.get(_CALL) else [])
     if not isinstance(calls, list):
         raise ValueError("tool_calls is no list")
     if is_call:

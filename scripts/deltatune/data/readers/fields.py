@@ -117,8 +117,6 @@ def mapped(
     no column has such a name, one that differs in case alone is taken for it. Raises UserError for
     a column that is not there or there twice.
     """
-    if not names:
-        raise UserError(f"{where}: {named} has no readable record")
     where = f"{where}.columns"
     if columns:
         fields = [_field(name, given, names, named, where) for name, given in columns.items()]

@@ -168,7 +168,10 @@ def _records(content: Any, text: str, path: File, where: str) -> list[Any]:
             return tables[0]
         if are_columns:
             return [dict(zip(content, row, strict=True)) for row in zip(*values, strict=True)]
-        if lists:
+        if len(lists) == len(content) and not tables:
+            lengths = ", ".join(f"{excerpt(key, 40)} {len(its):,}" for key, its in lists.items())
+            hint = f" of columns that differ in length ({excerpt(lengths, 200)})"
+        elif lists:
             hint = f" (the list may be the one under '{excerpt(next(iter(lists)), 40)}')"
         elif len(text.strip().splitlines()) == 1:
             hint = " (for one object a line, set format: jsonl)"

@@ -158,6 +158,8 @@ def _mapping(
 ) -> list[fields.Field]:
     """The fields of the records: arguments as in `read_rows`."""
     names = source.names()
+    if not names:
+        raise UserError(f"{where}: {named} has no readable record{_first_rejected(source)}")
     mapping = fields.mapped(columns, names, named, where, used)
     if not columns:
         mapping = preferences.with_chosen(mapping, names, used)
@@ -165,6 +167,14 @@ def _mapping(
     if getattr(source, "splits", None):
         mapping.append(fields.Field(GIVEN, (fields.Place(GIVEN),)))
     return mapping
+
+
+def _first_rejected(source: Source) -> str:
+    """Why the first record of a source without any is none; "" where it has no row at all."""
+    row = next(iter(source.rows([])), None)
+    if not isinstance(row, Rejected):
+        return ""
+    return f"; row 1: {row.reason}: {excerpt(row.value)}. {row.reason.code.advice}".rstrip()
 
 
 def read_text(
@@ -253,6 +263,8 @@ def _readable(file: File, kind: str, where: str) -> None:
         head = opened.read(512)
     if not head.strip():
         raise UserError(f"{where}: {file} holds no record")
+    if head.startswith(b"version https://git-lfs"):
+        raise UserError(f"{where}: {file} is a pointer of Git LFS to the data; run `git lfs pull`")
     if kind in ("parquet", "xlsx"):
         return
     for signature, what in (
