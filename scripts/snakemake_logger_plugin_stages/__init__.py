@@ -10,12 +10,6 @@ import logging
 import os
 from pathlib import Path
 
-from deltatune.core.paths import ROOT
-from deltatune.progress.capture import Capture
-from deltatune.progress.display import Display
-from deltatune.progress.run import Run
-from deltatune.progress.stages import of_rules
-from rich.console import Console
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
@@ -42,6 +36,14 @@ class LogHandler(LogHandlerBase):
     def __post_init__(self) -> None:
         if not self.writes_to_stream:
             return
+        # Snakemake imports every plugin that it finds, wanted or not.
+        from deltatune.core.paths import ROOT
+        from deltatune.progress.capture import Capture
+        from deltatune.progress.display import Display
+        from deltatune.progress.run import Run
+        from deltatune.progress.stages import of_rules
+        from rich.console import Console
+
         self._run = Run(of_rules(ROOT / "rules"))
         self._capture = Capture(lambda line: self._display.line(line))
         self._stream = os.fdopen(self._capture.descriptor, "w", encoding="utf-8", errors="replace")
