@@ -1,12 +1,15 @@
 import json
+from collections import Counter
 
 import pytest
 import tiny
 import torch
 from deltatune.evaluate.batches import batches_by_length
 from deltatune.evaluate.generate import answer
+from deltatune.evaluate.sampling import SeededSampling
 from deltatune.models.device import Compute
 from deltatune.models.load import load_base
+from deltatune.tasks.base import Sampling
 from deltatune.tokens.ids import bos_ids, text_ids
 from deltatune.tokens.tokenizer import load_tokenizer
 from hypothesis import given
@@ -184,3 +187,48 @@ def test_an_empty_prompt_without_bos_begins_behind_the_end_of_another_document()
         progress=lambda _: None,
     )
     assert len(answers) == 2 and all(each.cut == 0 for each in answers)
+
+
+# ---------------------------------------------------------------- sampling
+
+
+def draw(model, batch_size=3, order=slice(None), **settings):
+    """Record -> its answer. order: of the prompts."""
+    keys = [*range(len(PROMPTS))][order]
+    answers = answer(
+        *(model, tiny.tokenizer(), PROMPTS[order]),
+        **{"max_new_tokens": NEW, "batch_size": batch_size, "progress": lambda text: None},
+        **{"sampling": Sampling(**settings), "keys": keys},
+    )
+    return dict(zip(keys, [each.text for each in answers], strict=True))
+
+
+def test_a_drawn_answer_depends_on_seed_and_record_alone(model):
+    drawn = draw(model, temperature=2.0, seed=1)
+    assert drawn == draw(model, 1, temperature=2.0, seed=1)
+    assert drawn == draw(model, 7, slice(None, None, -1), temperature=2.0, seed=1)
+    other = draw(model, temperature=2.0, seed=2)
+    assert all(drawn[key] != other[key] for key in drawn if drawn[key])
+    greedily = [each.text for each in ask(model, tiny.tokenizer())]
+    assert [*draw(model, top_k=1, seed=1).values()] == greedily != [*drawn.values()]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, [0.5, 0.3, 0.15, 0.05]),
+        ({"temperature": 0.5}, [0.685, 0.247, 0.062, 0.007]),
+        ({"top_k": 2}, [0.625, 0.375, 0, 0]),
+        ({"top_p": 0.9}, [0.526, 0.316, 0.158, 0]),
+    ],
+)
+def test_tokens_are_drawn_as_often_as_they_are_likely(settings, expected):
+    """Over 4,000 records; five standard errors of a share are 0.04 at most."""
+    draws, scores = 4000, torch.tensor([0.5, 0.3, 0.15, 0.05]).log()
+    sampler = SeededSampling(Sampling(**settings), range(draws), prompt_length=2)
+    for step in range(2):
+        ids = torch.zeros((draws, 2 + step), dtype=torch.long)
+        drawn = sampler(ids, scores.repeat(draws, 1)).argmax(1).tolist()
+        shares = [Counter(drawn)[token] / draws for token in range(4)]
+        assert shares == pytest.approx(expected, abs=0.04)
+        assert all(share == 0 for share, part in zip(shares, expected, strict=True) if not part)

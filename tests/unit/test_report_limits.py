@@ -131,6 +131,11 @@ CASES = {
         "x on t: 7 of 107 conversations were not asked, as the model's chat template refuses them "
         "(roles must alternate).", manifests(not_asked=0),
     ),
+    "sampled": (
+        manifests(settings={"sampling": {"temperature": 0.7, "top_k": None}}),
+        "x on t: answers were drawn at random (temperature 0.7)",
+        manifests(settings={"sampling": None}),
+    ),
     "one_seed": (fact(seeds=1), "all that is stated is of this adapter", fact(seeds=2)),
     "two_seeds": (fact(seeds=2), "there is no test of the recipe", fact(seeds=3)),
     "seed_spread": (

@@ -280,7 +280,9 @@ def test_questions_that_a_template_refuses_are_not_asked_and_counted(monkeypatch
     monkeypatch.setattr(
         generate, "answer", lambda *a, **k: [generate.Answer("B", 1, True, 0)] * len(a[2])
     )
-    task = SimpleNamespace(task="talks", batch_size=4, max_new_tokens=9, refuses_long_prompts=False)
+    task = SimpleNamespace(
+        task="talks", batch_size=4, max_new_tokens=9, refuses_long_prompts=False, sampling=None
+    )
     terminal = SimpleNamespace(say=messages.append, progress=print)
     asked = pd.DataFrame({"id": [4, 7], "prompt": [odd, document(TWO).prompt], "reference": "B"})
     outputs = generate.evaluate(None, tokenizer, asked, task, terminal)
@@ -362,7 +364,9 @@ def test_reasoning_is_no_part_of_an_answer_that_is_scored(monkeypatch):
     monkeypatch.setattr(generate, "answer", lambda *arguments, **options: answers)
     asked = [document(FOUR).prompt, document(FOUR).prompt, document(TWO).prompt]
     questions = pd.DataFrame({"id": range(3), "prompt": asked, "reference": "B"})
-    task = SimpleNamespace(task="talks", batch_size=4, max_new_tokens=9, refuses_long_prompts=False)
+    task = SimpleNamespace(
+        task="talks", batch_size=4, max_new_tokens=9, refuses_long_prompts=False, sampling=None
+    )
     outputs = generate.evaluate(
         None, tokenizer, questions, task, SimpleNamespace(say=print, progress=print)
     )

@@ -102,7 +102,7 @@ def asked(kind: str, refuses: bool):
     prompts, questions = module.Prompts.part_of(task), module.Questions.part_of(task.evaluation)
     made = {"generate_answers": GenerateSettings, "score_labels": LabelSettings}
     model = made["score_labels" if kind == "classify" else "generate_answers"]
-    names = {"max_length": 32} if kind == "classify" else {"max_new_tokens": 8}
+    names = {"max_length": 32} if kind == "classify" else {"max_new_tokens": 8, "sampling": None}
     settings = model[module.Prompts, module.Questions](
         **{"task": "t", "kind": kind, "quantization": "none", "batch_size": 2},
         **{"prompts": prompts, "questions": questions, "refuses_long_prompts": refuses},

@@ -452,14 +452,18 @@ SECTIONS["`run`, `seeds`"] = [
 
 SECTIONS["`tasks`"] = [
     Row(
-        "`evaluation.max_new_tokens`, `batch_size` of `instruct`",
+        "`evaluation.max_new_tokens`, `batch_size`, `sampling` of `instruct`",
         (
             *("generate_answers test questions *", "compute_metrics test questions *"),
             *rescored("answers", "questions"),
         ),
         {
             key: put_at({f"tasks.questions.evaluation.{key}": 9})
-            for key in ("max_new_tokens", "batch_size")
+            for key in ("max_new_tokens", "batch_size", "sampling.top_k", "sampling.seed")
+        }
+        | {
+            key: put_at({f"tasks.questions.evaluation.sampling.{key}": 0.5})
+            for key in ("temperature", "top_p")
         },
         "Nothing is trained.",
     ),

@@ -1,8 +1,8 @@
-"""Greedy answers of a system to prompts."""
+"""Answers of a system to prompts, greedy or drawn at random."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ from deltatune.evaluate import outputs
 from deltatune.evaluate.batches import batches_by_length
 from deltatune.evaluate.generate_settings import GenerateSettings
 from deltatune.evaluate.outputs import Outputs
+from deltatune.evaluate.sampling import SeededSampling
+from deltatune.tasks.base import Sampling
 from deltatune.tokens.answer_ids import prompt_ids, readable, refusal, stop_id
 from deltatune.tokens.chat import name
 from deltatune.tokens.ids import bos_ids, eos_id, pad_id
@@ -42,9 +44,14 @@ def answer(
     *,
     max_new_tokens: int,
     batch_size: int,
+    sampling: Sampling | None = None,
+    keys: Sequence[Any] = (),
     progress: Callable[[str], None] = print,
 ) -> list[Answer]:
-    """Continue each prompt greedily until eos or `max_new_tokens`; answers in the order of prompts.
+    """Continue each prompt until eos or `max_new_tokens`; answers in the order of prompts.
+
+    sampling: None: greedily. keys: of the prompts, with sampling; the same key draws the same
+    random numbers.
 
     In a chat an answer also ends with the token that ends a turn, as in training.
 
@@ -69,7 +76,11 @@ def answer(
             input_ids=ids.to(model.device),
             attention_mask=mask.to(model.device),
             max_new_tokens=min(max_new_tokens, context - room),
+            # With sampling the noise is a processor of the logits, see `SeededSampling`.
             do_sample=False,
+            logits_processor=[SeededSampling(sampling, [keys[i] for i in batch], width)]
+            if sampling
+            else None,
             num_beams=1,
             use_cache=True,
             pad_token_id=pad,
@@ -122,6 +133,8 @@ def evaluate(
             questions["prompt"].tolist(),
             max_new_tokens=settings.max_new_tokens,
             batch_size=batch_size,
+            sampling=settings.sampling,
+            keys=questions["id"].tolist(),
             progress=terminal.progress,
         ),
         settings,

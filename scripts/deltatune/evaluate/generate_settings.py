@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Generic
 
 from deltatune.evaluate.settings import PromptedSettings, Prompts, Questions
+from deltatune.tasks.base import Sampling
 
 
 class GenerateSettings(PromptedSettings, Generic[Prompts, Questions]):
@@ -14,3 +15,4 @@ class GenerateSettings(PromptedSettings, Generic[Prompts, Questions]):
     prompts: Prompts
     questions: Questions
     max_new_tokens: int
+    sampling: Sampling | None

@@ -250,7 +250,7 @@ _NONE: Rows = [
     ),
     (
         "none",
-        "answers of the evaluation are greedy",
+        "answers are greedy, or drawn by `evaluation.sampling` of a task",
         "generation_max_new_tokens generation_temperature generation_top_p generation_top_k "
         "generation_do_sample",
     ),

@@ -213,7 +213,7 @@ _NONE: Rows = [
     ),
     (
         "none",
-        "answers of the evaluation are greedy, without a penalty",
+        "answers are greedy, or drawn by `evaluation.sampling` of a task; no beams, no penalty",
         "do_sample temperature top_p top_k num_beams max_length repetition_penalty length_penalty "
         "eval_num_beams generation_num_beams generation_config",
     ),

@@ -253,6 +253,15 @@ def not_asked(data: ReportData) -> Details:
     )
 
 
+def sampled(data: ReportData) -> Details:
+    yield from _by_experiments(
+        (experiment, {"task": task, **{k: f"{v}" for k, v in sampling.items() if v is not None}})
+        for (experiment, task), manifests in data.evaluations.items()
+        for counts in [*manifests.values()][:1]
+        if (sampling := counts.get("settings", {}).get("sampling"))
+    )
+
+
 # ---------------------------------------------------------------- seeds
 
 

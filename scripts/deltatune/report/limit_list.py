@@ -179,6 +179,15 @@ LIMITS = (
         "some conversations of {task} were not asked",
         conditions.not_asked,
     ),
+    Limit(
+        "sampled",
+        61,
+        "answers were drawn at random (`evaluation.sampling`)",
+        "{experiments} on {task}: answers were drawn at random (temperature {temperature}), one "
+        "for each record with one seed. Intervals do not cover what other draws would give.",
+        "answers on {task} are one random draw for each record",
+        conditions.sampled,
+    ),
     # ------------------------------------------------------------ seeds
     Limit(
         "one_seed",

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from deltatune.core.schema import Section
 from deltatune.metrics.languages import NOT_BY_WORDS, check_language
-from deltatune.tasks.base import TaskSettings, valid
+from deltatune.tasks.base import Sampling, TaskSettings, valid
 
 MAIN_METRIC = "rouge_l"
 METRICS = ["rouge_l", "bleu", "exact_match", "token_f1", "bertscore"]
@@ -23,6 +23,8 @@ class Questions(Section):
 class Evaluation(Questions):
     max_new_tokens: int = Field(128, ge=1, le=1_048_576)
     """Maximum length of an answer, in tokens."""
+    sampling: Sampling | None = None
+    """Draw answers at random, one for each record; null: greedy, the likeliest token each time."""
     batch_size: int = Field(32, ge=1, le=65_536)
     """Prompts in one batch of generation, sorted by length."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 from pydantic import Field
 
 from deltatune.core.errors import UserError
-from deltatune.core.schema import Section
+from deltatune.core.schema import Section, Seed
 from deltatune.data.reasons import Code, Reason
 from deltatune.data.records import GROUP_ID
 from deltatune.data.split_settings import Split
@@ -55,6 +55,20 @@ class TaskSettings(Section):
     """Names of metrics: modules in deltatune.metrics."""
     main_metric: str
     """The metric that decides the verdict."""
+
+
+class Sampling(Section):
+    """How the next token of an answer is drawn. Names as in transformers."""
+
+    temperature: float = Field(1.0, gt=0, le=100)
+    """Logits are divided by it: below 1 likely tokens become likelier."""
+    top_p: float = Field(1.0, gt=0, le=1)
+    """Only the likeliest tokens that together have this probability; 1: all."""
+    top_k: int | None = Field(None, ge=1)
+    """Only so many of the likeliest tokens; null: all."""
+    seed: Seed = 0
+    """An answer depends on it and on the number of its record, not on what else is in its batch.
+    Base and tuned systems get the same random numbers."""
 
 
 def valid(check: Callable[[Any], Any], value: Any) -> Any:

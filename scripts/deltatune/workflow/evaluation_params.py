@@ -25,7 +25,9 @@ class EvaluationParams(StageParams):
     def generate_answers(self, wildcards: Wildcards) -> dict:
         prompts, questions = self.prompts(wildcards.task), self.questions(wildcards.task)
         model = GenerateSettings[type(prompts), type(questions)]
-        asked = {"prompts": prompts, "questions": questions}
+        # Continuations, and answers of kinds without the key, are greedy.
+        sampling = getattr(self._settings.tasks[wildcards.task].evaluation, "sampling", None)
+        asked = {"prompts": prompts, "questions": questions, "sampling": sampling}
         return self._evaluation(model, wildcards, **asked, **self._refusal(wildcards.task))
 
     def score_text(self, wildcards: Wildcards) -> dict:

@@ -1,0 +1,55 @@
+"""Answers drawn at random, each by itself: no matter what else is in its batch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from deltatune.tasks.base import Sampling
+
+
+class SeededSampling(LogitsProcessor):
+    """Noise under which the likeliest token is a sample: greedy decoding draws with it.
+
+    The Gumbel-max trick (Gumbel 1954; Maddison, Tarlow and Minka 2014): where independent Gumbel
+    noise is added to logits, the largest of them is a sample of their softmax. The noise depends on
+    the seed, the key of the row and the step alone. transformers samples all rows of a batch from
+    one stream, so that there an answer depends on its neighbors.
+
+    keys: one for each row of the batch, such as the number of its record. prompt_length: tokens of
+    a row before the first that is generated.
+    """
+
+    def __init__(self, sampling: Sampling, keys: Sequence[Any], prompt_length: int) -> None:
+        self._sampling, self._prompt_length = sampling, prompt_length
+        self._keys = [_number(key) for key in keys]
+        # In the order of transformers.
+        self._warpers = LogitsProcessorList([TemperatureLogitsWarper(float(sampling.temperature))])
+        if sampling.top_k is not None:
+            self._warpers.append(TopKLogitsWarper(sampling.top_k))
+        if sampling.top_p < 1:
+            self._warpers.append(TopPLogitsWarper(sampling.top_p))
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        step = input_ids.shape[1] - self._prompt_length
+        scores = self._warpers(input_ids, scores)
+        noise = np.stack([self._noise(key, step, scores.shape[1]) for key in self._keys])
+        return scores + torch.from_numpy(noise).to(scores)
+
+    def _noise(self, key: int, step: int, size: int) -> np.ndarray:
+        return np.random.default_rng([self._sampling.seed, key, step]).gumbel(size=size)
+
+
+def _number(key: Any) -> int:
+    return int.from_bytes(hashlib.sha256(str(key).encode()).digest()[:8], "big")
