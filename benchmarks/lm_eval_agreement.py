@@ -67,7 +67,7 @@ def agree_on_labels(model: Any, tokenizer: Any, max_length: int) -> bool:
     rows = pd.read_csv(ROOT / "data" / "sample" / "news.csv")[::10].reset_index(names="id")
     rows["text"] = rows["title"] + " " + rows["description"]
     kind = load_kind("classify")
-    asks = kind.Prompts(labels=LABELS)
+    asks = kind.with_labels(kind.Prompts(), LABELS)
     questions = kind.questions(rows, asks, kind.Questions())
     scores, empty = [
         label_likelihood.score_completions(

@@ -164,12 +164,13 @@ def measure(folder: Path, count: int, formats: list[str], memory: int | None = N
         add(f"fetch_dataset, {format}", "fetch_dataset", settings.model_dump(mode="json"),
             {"source": path}, names)  # fmt: skip
     parts = {n: folder / f"{n}.parquet" for n in ("train", "validation", "test")}
-    facts = {"excluded": folder / "excluded.csv", "manifest": folder / "split.json"}
+    labels = {"labels": folder / "labels.json"}
+    facts = {"excluded": folder / "excluded.csv", "manifest": folder / "split.json"} | labels
     records = {name: folder / f"{formats[0]}-{name}" for name in ("records", "rejects")}
     add("split_dataset", "split_dataset", splitting, records, parts | facts)
     _in_process(write_tokenizer, folder / "tokenizer")
     add("tokenize_split", "tokenize_split", tokenizing,
-        {"records": parts["train"], "model": folder / "tokenizer"},
+        {"records": parts["train"], "model": folder / "tokenizer"} | labels,
         {"shards": folder / "shards", "hashes": folder / "t.sha256",
          "pieces": folder / "pieces.parquet", "manifest": folder / "tokens.json"})  # fmt: skip
     return rows

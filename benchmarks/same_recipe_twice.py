@@ -21,6 +21,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from deltatune.compare import fact, family, paired
+from deltatune.core import label_file
 from deltatune.report import verdict
 from deltatune.report.data import ReportData
 from deltatune.report.outcomes import DECIDED
@@ -36,7 +37,9 @@ def halves() -> list[tuple[list[int], list[int]]]:
     return [(one, [seed for seed in SEEDS if seed not in one]) for one in ways]
 
 
-def tables(flow: Flow, scores: dict, one: list[int], two: list[int]) -> list[pd.DataFrame]:
+def tables(
+    flow: Flow, scores: dict, classes: dict, one: list[int], two: list[int]
+) -> list[pd.DataFrame]:
     """comparison.csv and cross_task.csv of the seeds of `two` against those of `one`."""
     confidence = flow.settings.statistics.confidence
     result = []
@@ -46,6 +49,7 @@ def tables(flow: Flow, scores: dict, one: list[int], two: list[int]) -> list[pd.
                 [scores[experiment, task, seed] for seed in one],
                 [scores[experiment, task, seed] for seed in two],
                 flow.params.comparison(experiment, task),
+                classes[task],
             )
             for experiment, task in pairs
         ]
@@ -69,6 +73,8 @@ def main() -> None:
         for experiment, task in [*own_pairs(flow), *flow.cross_task]
         for seed in SEEDS
     }
+    files = {task: flow.paths.labels(task) for _, task in [*own_pairs(flow), *flow.cross_task]}
+    classes = {task: label_file.read(file and project / file) for task, file in files.items()}
     experiments = {
         name: {"task": one.task, "model": one.model, "unit": "examples", "seeds": [1, 2, 3, 4]}
         for name, one in flow.experiments.items()
@@ -79,7 +85,11 @@ def main() -> None:
         f"{'seeds':9} {'against':9} {'main rows':>9} {'claimed':>8} {'secondary':>9} {'claimed':>8}"
     )
     for one, two in halves():
-        facts = [row for table in tables(flow, scores, one, two) for row in fact.from_frame(table)]
+        facts = [
+            row
+            for table in tables(flow, scores, classes, one, two)
+            for row in fact.from_frame(table)
+        ]
         data = ReportData(facts=facts, experiments=experiments)
         claimed = [row for row in facts if data.outcome(row) in DECIDED]
         counts = [

@@ -11,6 +11,7 @@ localrules:
 rule compare_systems:
     input:
         unpack(flow.inputs.compare_systems),
+        labels=flow.inputs.labels,
     output:
         comparison="results/comparisons/{experiment}/{task}.csv",
     log:

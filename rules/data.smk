@@ -73,6 +73,7 @@ rule split_dataset:
             category="Data",
             labels={"task": "{task}", "table": "records left out"},
         ),
+        labels="results/tasks/{task}/labels.json",
         manifest="results/tasks/{task}/manifest.json",
     log:
         "results/logs/split_dataset/{task}.log",

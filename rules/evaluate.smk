@@ -57,6 +57,7 @@ rule score_labels:
     input:
         unpack(flow.inputs.system),
         records="results/tasks/{task}/{split}.parquet",
+        labels=flow.inputs.labels,
         model=ancient(flow.inputs.base_model),
     output:
         labels="results/evaluations/{split}/{task}/{system}/labels.parquet",
@@ -81,6 +82,7 @@ rule score_labels:
 rule compute_metrics:
     input:
         outputs=flow.inputs.compute_metrics,
+        labels=flow.inputs.labels,
     output:
         scores="results/evaluations/{split}/{task}/{system}/scores.parquet",
         metrics="results/evaluations/{split}/{task}/{system}/metrics.json",
@@ -129,6 +131,7 @@ rule fit_label_baselines:
     input:
         train="results/tasks/{task}/train.parquet",
         records="results/tasks/{task}/{split}.parquet",
+        labels=flow.inputs.labels,
     output:
         **flow.paths.baseline_outputs("labels"),
     log:

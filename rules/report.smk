@@ -97,6 +97,7 @@ rule plot_differences:
 rule plot_confusion:
     input:
         unpack(flow.inputs.plot_confusion),
+        labels=flow.inputs.labels,
     output:
         figure=report(
             "results/figures/confusion/{experiment}.svg",

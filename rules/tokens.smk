@@ -4,6 +4,7 @@
 rule tokenize_split:
     input:
         records="results/tasks/{task}/{split}.parquet",
+        labels=flow.inputs.labels,
         model=ancient("results/models/{model}/model"),
         tokenizer="results/models/{model}/tokenizer.sha256",
     output:

@@ -13,11 +13,13 @@ with stage.stage(snakemake) as terminal:
     settings = MergeSettings[kind.Prompts].from_params(snakemake.params.settings)
     merge.check(settings.quantization, f"experiments.{snakemake.wildcards.experiment}.quantization")
     import pandas as pd
-    from deltatune.core import manifest
+    from deltatune.core import label_file, manifest
     from deltatune.evaluate import systems
     from deltatune.models.load import PACKAGES
+    from deltatune.tasks.base import labeled
 
     inputs, output = snakemake.input, Path(snakemake.output.model)
+    settings = labeled(kind, settings, label_file.read(inputs.labels))
     machine, model, tokenizer = systems.load(inputs, settings.quantization)
     records = pd.read_parquet(inputs.test).to_dict("records")
     pieces = merge.sample(records, kind, settings, tokenizer)

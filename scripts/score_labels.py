@@ -4,13 +4,16 @@ from deltatune.core import stage
 
 with stage.stage(snakemake, cached=True) as terminal:
     import pandas as pd
+    from deltatune.core import label_file
     from deltatune.evaluate import label_likelihood, outputs, systems
     from deltatune.evaluate.label_likelihood_settings import LabelSettings
+    from deltatune.tasks.base import labeled
     from deltatune.tasks.registry import load_kind
 
     params, output = snakemake.params.settings, snakemake.output
     kind = load_kind(params["kind"])
     settings = LabelSettings[kind.Prompts, kind.Questions].from_params(params)
+    settings = labeled(kind, settings, label_file.read(snakemake.input.labels))
     machine, model, tokenizer = systems.load(snakemake.input, settings.quantization)
     records = pd.read_parquet(snakemake.input.records)
     questions = kind.questions(records, settings.prompts, settings.questions)

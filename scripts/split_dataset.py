@@ -7,7 +7,7 @@ with stage.stage(snakemake) as terminal:
 
     import pandas as pd
     import pyarrow.parquet as pq
-    from deltatune.core import manifest
+    from deltatune.core import label_file, manifest
     from deltatune.data import classes, prepare
     from deltatune.data.readers.writer import about_source
     from deltatune.data.reasons import Code
@@ -42,6 +42,8 @@ with stage.stage(snakemake) as terminal:
     )
     for name, part in split.parts().items():
         part.to_parquet(snakemake.output[name], index=False)
+    names = list(counts["classes"]["train"]) if "classes" in counts else []
+    label_file.write(snakemake.output.labels, names)
     split.excluded.to_csv(snakemake.output.excluded, index=False, lineterminator="\n")
     if len(split.excluded):
         terminal.say(

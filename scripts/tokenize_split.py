@@ -6,8 +6,9 @@ with stage.stage(snakemake, cached=True) as terminal:
     from pathlib import Path
 
     import pandas as pd
-    from deltatune.core import manifest
+    from deltatune.core import label_file, manifest
     from deltatune.data import records
+    from deltatune.tasks.base import labeled
     from deltatune.tasks.registry import load_kind
     from deltatune.tokens import encode, labels, left_out, overflow, pieces, supervision, writer
     from deltatune.tokens import tokenizer as tokenizer_files
@@ -17,6 +18,7 @@ with stage.stage(snakemake, cached=True) as terminal:
     leave_out_torch()
     kind = load_kind(snakemake.params.settings["kind"])
     settings = TokenizeSettings[kind.Prompts].from_params(snakemake.params.settings)
+    settings = labeled(kind, settings, label_file.read(snakemake.input.labels))
     tokenizer = tokenizer_files.load_tokenizer(snakemake.input.model)
     if kind.OUTPUTS == "labels":
         names, completions = settings.prompts.labels, kind.completions(settings.prompts)

@@ -6,7 +6,7 @@ from typing import Any
 
 from deltatune.config import stages
 from deltatune.data.split_settings import SplitSettings
-from deltatune.tasks.base import TaskSettings
+from deltatune.tasks.base import TaskSettings, labeled
 from deltatune.tasks.registry import load_kind
 from deltatune.tokens.settings import TokenizeSettings
 
@@ -20,4 +20,7 @@ def split_settings(kind: str, task: str = "t", **keys: Any) -> SplitSettings:
 
 
 def token_settings(kind: str, task: str = "t", **keys: Any) -> TokenizeSettings:
-    return stages.token_settings(task, task_settings(kind, **keys))
+    """With the classes of a classification, as its script has them: those that keys name."""
+    settings, module = task_settings(kind, **keys), load_kind(kind)
+    names = module.label_names(settings) if module.LABEL_FIELD else []
+    return labeled(module, stages.token_settings(task, settings), names)

@@ -292,6 +292,57 @@ def test_truth_values_as_indices_are_said():
     assert counts["notes"] == ["labels are read as indices: 0 is 'World', 1 is 'Sports'"]
 
 
+# ---------------------------------------------------------------- labels that nobody named
+
+
+def test_labels_that_are_left_out_are_those_of_the_usable_records():
+    records = labeled("2.0", "10", "1.0")
+    split, counts = split_of(records, labels=None)
+    assert labels_of(split)[:3] == ["2", "10", "1"]
+    assert list(counts["classes"]["train"]) == ["1", "2", "10"]
+    assert counts["notes"] == [
+        "the 3 labels are those of the records, in this order: '1', '2', '10'"
+    ]
+    # A label of records that cannot be used is no class.
+    records.loc[records["label"] == "10", "text"] = " "
+    counts = split_of(records, labels=None, max_rejected=0.5)[1]
+    assert list(counts["classes"]["train"]) == ["1", "2"]
+
+
+def test_labels_that_are_left_out_split_as_those_that_are_named():
+    """The same records, in the same splits."""
+    named = split_of(news(label=["World", "Sports"] * 20))[0]
+    left_out = split_of(news(label=["World", "Sports"] * 20), labels=None)[0]
+    for part, frame in named.parts().items():
+        pd.testing.assert_frame_equal(frame, left_out.parts()[part])
+
+
+def test_labels_that_are_left_out_have_the_names_of_their_source():
+    names = [*SOURCE_NAMES, "Arts"]
+    values, notes = by_index(None, names)
+    assert values == SOURCE_NAMES
+    assert notes == [
+        "the 3 labels are those of the records, in this order: 'World', 'Sports', 'Business'"
+    ]
+    # Where the hub hides the labels of a split it writes -1.
+    with pytest.raises(UserError, match="unknown label '-1'"):
+        by_index(None, names, values=("0", "-1", "2"))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([f"sentence {n}" for n in range(60)], "tasks.news.labels: 60 records have 60 different"),
+        (["World", "world", "Sports"], "tasks.news.labels: the records have 'World' and 'world'"),
+        (["World"], "all 60 records carry the label 'World'"),
+    ],
+)
+def test_labels_that_are_no_classes(values, message):
+    with pytest.raises(UserError) as caught:
+        split_of(news(60, label=[values[i % len(values)] for i in range(60)]), labels=None)
+    assert message in str(caught.value)
+
+
 # ---------------------------------------------------------------- classes
 
 NAMES = ["World", "Sports", "Weather", "Arts"]

@@ -16,13 +16,15 @@ from deltatune.evaluate.baselines import answers, labels, run
 from deltatune.evaluate.baselines.registry import BASELINES
 from deltatune.evaluate.baselines.settings import FitSettings
 from deltatune.metrics.settings import MetricsSettings
+from deltatune.tasks import base
 from deltatune.tasks.registry import load_kind
 from sklearn.metrics import accuracy_score
 
 INSTRUCT, CLASSIFY = load_kind("instruct"), load_kind("classify")
-ACCURACY = MetricsSettings(outputs="labels", metrics=["accuracy"], labels=["r", "b"])
+ACCURACY = MetricsSettings(outputs="labels", metrics=["accuracy"])
 MATCH = MetricsSettings(outputs="answers", metrics=["exact_match_raw"])
-LABELS = {"kind": "classify", "prompts": {"labels": ["r", "b"], "prompt": "{text}"}}
+NAMES = ["r", "b"]
+LABELS = {"kind": "classify", "prompts": {"prompt": "{text}"}}
 ANSWERS = {"kind": "instruct", "prompts": {"prompt": "plain"}}
 
 
@@ -32,6 +34,10 @@ def limited(
     kind = load_kind(task["kind"])
     questions = {"max_examples": max_examples}
     return FitSettings[kind.Prompts, kind.Questions](**task, metrics=metrics, questions=questions)
+
+
+def with_classes(task: FitSettings) -> FitSettings:
+    return base.labeled(CLASSIFY, task, NAMES)
 
 
 def labeled(texts, names) -> pd.DataFrame:
@@ -158,7 +164,7 @@ def test_training_prompts_without_a_word_are_no_error(prompt):
 def test_a_baseline_answers_exactly_the_records_that_models_are_asked(max_examples):
     """On the parent it was fitted on all test records, whatever max_examples."""
     test = labeled([f"text {i}" for i in range(10)], ["r", "b"] * 5)
-    task = limited(LABELS, ACCURACY, max_examples)
+    task = with_classes(limited(LABELS, ACCURACY, max_examples))
     questions = CLASSIFY.questions(test, task.prompts, task.questions)
     for baseline in labels.BASELINES.values():
         outputs = run.outputs(baseline, test, test, CLASSIFY, task)
@@ -190,7 +196,7 @@ def write(folder, baselines, train, test, task) -> None:
     train.to_parquet(inputs.train)
     test.to_parquet(inputs.records)
     kind = load_kind(task.kind).OUTPUTS
-    run.write(baselines, inputs, files(folder, baselines, kind), task, "test")
+    run.write(baselines, inputs, files(folder, baselines, kind), task, "test", NAMES)
 
 
 def test_labels_are_scored_by_the_metrics_of_the_task(tmp_path):
@@ -238,7 +244,7 @@ def test_a_baseline_that_is_better_than_tuned_is_a_row_with_a_p(tmp_path):
     test = train.sample(frac=1, random_state=0)
     task = limited(LABELS, ACCURACY, 60)
     write(tmp_path, labels.BASELINES, train, test, task)
-    asked_of_models = CLASSIFY.questions(test, task.prompts, task.questions)
+    asked_of_models = CLASSIFY.questions(test, with_classes(task).prompts, task.questions)
     tuned = [
         scores.compute_metrics(
             asked_of_models.assign(predicted=rng.choice(["r", "b"], 60)), ACCURACY

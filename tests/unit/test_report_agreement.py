@@ -25,7 +25,7 @@ from test_compare_fact import a_fact
 TEMPLATE = Path(__file__).parents[2] / "report" / "page.html.j2"
 LABELS = ["World", "Sport", "Business"]
 TASKS = {
-    "news": MetricsSettings(outputs="labels", metrics=["accuracy", "macro_f1"], labels=LABELS),
+    "news": MetricsSettings(outputs="labels", metrics=["accuracy", "macro_f1"]),
     "chat": MetricsSettings(outputs="answers", metrics=["rouge_l", "exact_match"]),
 }
 WORDS = ["red", "green", "blue", "gray", "pink", "gold"]
@@ -51,7 +51,7 @@ def outputs(kind: str, quality: float, draw: np.random.Generator, count: int) ->
 def write_system(folder: Path, task: str, frame: pd.DataFrame) -> dict[str, str]:
     """The outputs and scores of a system; returns their paths."""
     folder.mkdir(parents=True)
-    scores, _ = compute_metrics(frame, TASKS[task])
+    scores, _ = compute_metrics(frame, TASKS[task], LABELS)
     paths = {"outputs": folder / "outputs.parquet", "scores": folder / "scores.parquet"}
     frame.to_parquet(paths["outputs"])
     scores.to_parquet(paths["scores"])
@@ -89,6 +89,7 @@ def make_run(folder: Path, seeds: list[int], count: int = 60) -> ReportData:
                     family=2,
                     statistics=Inference(resamples=999),
                 ),
+                LABELS,
             )
         )
         experiments[name] = {

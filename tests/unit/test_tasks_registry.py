@@ -33,7 +33,7 @@ def test_outputs_of_tasks_are_those_that_have_metrics():
         ({"OUTPUTS": "images"}, "OUTPUTS is one of answers, text, labels, not 'images'"),
         (
             {"OUTPUTS": "labels"},
-            r"lacks bodies, completions, empty_prompts, label_names, read_labels: LabelKind in",
+            r"lacks bodies, completions, empty_prompts, label_names, read_labels, with_labels: ",
         ),
         ({"UNIT": None, "passages": None}, r"poem\.py lacks UNIT, passages: TextKind in"),
         (

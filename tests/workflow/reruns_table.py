@@ -673,14 +673,17 @@ SECTIONS["`tasks`"] = [
         "The dataset is read again, for the fields of that kind.",
     ),
     Row(
-        "`labels`: their values in the data",
+        "`labels`: their values in the data, their names, or none",
         NEWS,
         {
             "numbers": put(
                 tasks__news__labels={0: "World", 1: "Sports", 2: "Business", 3: "Sci/Tech"}
-            )
+            ),
+            "renamed": put(tasks__news__labels={"World": "Politics", "Sports": "Games"}),
+            "left out": drop("tasks.news.labels"),
         },
-        "With the same names only the split depends on it, and all that follows the split.",
+        "Only the split depends on it: it writes the names of the classes into a file, which later "
+        "stages read. With the same names in the same order, those are found again.",
     ),
     Row(
         "a new task that no experiment uses",

@@ -73,7 +73,7 @@ def results(flow: Flow) -> list[str]:
             files += flow.paths.baselines(task, f"{outputs}{suffix}").values()
     for task in flow.all_tasks:
         folder = f"{RESULTS}/tasks/{task}"
-        files += [f"{folder}/manifest.json", f"{folder}/excluded.csv"]
+        files += [f"{folder}/{file}" for file in ("manifest.json", "excluded.csv", "labels.json")]
     for dataset in flow.datasets:
         folder = f"{RESULTS}/datasets/{dataset}"
         files += [f"{folder}/manifest.json", f"{folder}/rejects.csv"]

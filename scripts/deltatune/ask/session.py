@@ -17,12 +17,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from deltatune.core import manifest
+from deltatune.core import label_file, manifest
 from deltatune.core.errors import UserError
 from deltatune.core.paths import RESULTS
 from deltatune.core.text import did_you_mean
 from deltatune.core.upstream import keep_threads_from_spinning
-from deltatune.tasks.base import TaskKind
+from deltatune.tasks.base import TaskKind, labeled
 from deltatune.tasks.registry import load_kind
 from deltatune.tokens.answer_ids import prompt_ids, stop_id
 from deltatune.tokens.ids import bos_ids, eos_id, pad_id
@@ -109,13 +109,14 @@ def find(flow: Flow, experiment: str, seed: int | None, snakemake: str) -> Subje
             f"'{experiment}' with seed {seed} has not been trained yet{other}. Run this first:\n\n"
             f"    {snakemake} {folder}/adapter.sha256\n"
         )
+    labels = label_file.read(flow.paths.labels(chosen.task))
     return Subject(
         experiment,
         seed,
         model,
         folder / "adapter",
         chosen.quantization,
-        flow.params.tokens(chosen.task),
+        labeled(flow.task_kind(chosen.task), flow.params.tokens(chosen.task), labels),
         getattr(flow.settings.tasks[chosen.task].evaluation, "max_new_tokens", Subject.longest),
         _notes(flow, experiment, seed, folder / "manifest.json"),
     )

@@ -19,13 +19,14 @@ def compare(
     base: pd.DataFrame | Sequence[pd.DataFrame],
     tuned: Sequence[pd.DataFrame],
     settings: ComparisonSettings,
+    labels: Sequence[str] = (),
     against: str = BASE,
 ) -> pd.DataFrame:
     """One row for each metric: base against tuned, paired by example, over all training seeds.
 
     base, tuned: scores as `evaluate.scores.compute_metrics` gives them; where two recipes are
-    compared, base are the systems of one, as many as of the other. against: "base", or the name of
-    what stands in its place.
+    compared, base are the systems of one, as many as of the other. labels: names of the classes,
+    where the outputs are labels. against: "base", or the name of what stands in its place.
     Returns the columns of `compare.table` but those that the family decides. Raises ValueError
     where base and tuned are not of the same examples.
     """
@@ -40,7 +41,7 @@ def compare(
     metrics, options = settings.metrics, settings.statistics
     rows = []
     for name in metrics.metrics:
-        metric = load_metric(metrics.outputs, name, metrics.labels, metrics.language)
+        metric = load_metric(metrics.outputs, name, labels, metrics.language)
         base_statistics = [np.stack(scores[f"{name}_statistics"]) for scores in bases]
         result = statistics.compare(
             base_statistics,

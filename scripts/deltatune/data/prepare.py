@@ -13,7 +13,7 @@ import pandas as pd
 from deltatune.core.errors import UserError
 from deltatune.core.schema import Section
 from deltatune.core.text import did_you_mean, excerpt
-from deltatune.data import given
+from deltatune.data import given, labels
 from deltatune.data.classes import count_classes
 from deltatune.data.duplicates import comparable_texts
 from deltatune.data.leakage import leakage
@@ -55,8 +55,8 @@ def prepare(
 
     Returns (split, counts); `excluded` of the split has the unread and the unusable records too,
     and counts "unread", "rejected", "notes" (what was understood of labels and splits), "leakage"
-    and, where there are labels, "classes" and, where splits are given, "given" (see
-    `given.account`) beside those of `Split`. Raises UserError where too
+    and, where there are labels, "classes" (with the names in their order) and, where splits are
+    given, "given" (see `given.account`) beside those of `Split`. Raises UserError where too
     many records are unread or unusable, a class has none, or the training records are of one class.
     """
     where, options = f"tasks.{settings.task}", settings.split
@@ -73,6 +73,8 @@ def prepare(
     if paragraphs is not None:
         unread = unread.assign(field="paragraph")
     cleaned = _cleaned(kept, kind, reading)
+    names, of_names = _class_names(cleaned, kind, settings, reading, class_names)
+    notes += of_names
     if groups:
         cleaned[GROUP] = _groups(kept, groups, f"{where}.split.group")
     splits = {}
@@ -81,17 +83,14 @@ def prepare(
         splits, taken = _splits_of(records, given_field, unread, source_rows or {})
         notes += taken
     del records, kept
-    split, counts = _divided(cleaned, kind, settings, {*splits.values()})
+    split, counts = _divided(cleaned, kind, settings, {*splits.values()}, names)
     if splits:
         unusable = {*unread["row"], *rejected["row"]}
         repeated = {*split.excluded["row"]}
         counts["given"] = given.account(splits, unusable, repeated, split.parts())
         notes += given.describe(counts["given"])
     counts |= {"records": total, "notes": notes}
-    counts |= {
-        "unread": count_codes(unread["code"]),
-        "rejected": count_codes(rejected["code"]),
-    }
+    counts |= {"unread": count_codes(unread["code"]), "rejected": count_codes(rejected["code"])}
     excluded = _joined([unread, rejected, split.excluded])
     return replace(split, excluded=excluded, counts=counts), counts
 
@@ -118,15 +117,41 @@ def _joined(left_out: list[pd.DataFrame]) -> pd.DataFrame:
     return joined.sort_values("row", kind="stable")
 
 
+def _class_names(
+    cleaned: pd.DataFrame,
+    kind: ModuleType,
+    settings: SplitSettings,
+    reading: Section,
+    source_names: Sequence[str],
+) -> tuple[list[str], list[str]]:
+    """The names of the classes, none for a kind without, and a note of those that were found in the
+    usable records. Raises UserError where these cannot be classes, or one that is given has no
+    record."""
+    if not kind.LABEL_FIELD:
+        return [], []
+    where = f"tasks.{settings.task}"
+    present = set(cleaned[kind.LABEL_FIELD])
+    names = kind.label_names(reading)
+    if kind.label_names(settings.records):
+        _require_labels(present, names, where)
+        return names, []
+    names = [name for name in names if name in present]
+    doubt = None if source_names else labels.doubt(names, len(cleaned))
+    if doubt:
+        raise UserError(f"{where}.labels: {doubt}.")
+    return names, [labels.described(names)]
+
+
 def _divided(
-    cleaned: pd.DataFrame, kind: ModuleType, settings: SplitSettings, named: set[str]
+    cleaned: pd.DataFrame,
+    kind: ModuleType,
+    settings: SplitSettings,
+    named: set[str],
+    names: Sequence[str],
 ) -> tuple[Split, dict[str, Any]]:
     """The split of the usable records, and what is counted of it, leaks and classes included.
-    named: the splits that the source names."""
+    named: the splits that the source names. names: of the classes."""
     where, options = f"tasks.{settings.task}", settings.split
-    names = kind.label_names(settings.records) if kind.LABEL_FIELD else []
-    if names:
-        _require_labels(cleaned[kind.LABEL_FIELD], names, where)
     split = split_records(
         cleaned,
         method=options.method,
@@ -258,8 +283,8 @@ def _column(field: str, columns: Sequence[str]) -> str:
     return next((names[name] for name in _OFTEN.get(field, ()) if name in names), "a column")
 
 
-def _require_labels(labels: pd.Series, names: list[str], where: str) -> None:
-    absent = [name for name in names if name not in set(labels)]
+def _require_labels(present: set[str], names: list[str], where: str) -> None:
+    absent = [name for name in names if name not in present]
     if absent:
         raise UserError(
             f"{where}.labels: no record is labeled {', '.join(map(repr, absent))}; a class without "

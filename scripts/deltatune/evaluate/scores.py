@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -12,10 +13,13 @@ from deltatune.metrics.registry import load_metric
 from deltatune.metrics.settings import MetricsSettings
 
 
-def compute_metrics(outputs: pd.DataFrame, settings: MetricsSettings) -> tuple[pd.DataFrame, dict]:
+def compute_metrics(
+    outputs: pd.DataFrame, settings: MetricsSettings, labels: Sequence[str] = ()
+) -> tuple[pd.DataFrame, dict]:
     """Scores of every example, and the figures of the whole, by each metric of the task.
 
-    outputs: a frame of answers, text or labels. Returns (scores, figures): scores has id,
+    outputs: a frame of answers, text or labels. labels: names of the classes; none where outputs
+    are no labels. Returns (scores, figures): scores has id,
     cluster, cluster_unit and, for each metric m, its value on the example alone and its sufficient
     statistics m_statistics; figures maps the metric to value, n, direction, title, signature and
     caveats.
@@ -23,7 +27,7 @@ def compute_metrics(outputs: pd.DataFrame, settings: MetricsSettings) -> tuple[p
     scores = pd.DataFrame({"id": outputs["id"], **_clusters(outputs)})
     figures = {}
     for name in settings.metrics:
-        metric = load_metric(settings.outputs, name, settings.labels, settings.language)
+        metric = load_metric(settings.outputs, name, labels, settings.language)
         totals = metric.statistics(outputs)
         scores[name] = metric.per_example(totals)
         scores[f"{name}_statistics"] = list(totals)
@@ -42,6 +46,7 @@ def compute_metrics(outputs: pd.DataFrame, settings: MetricsSettings) -> tuple[p
 def write(
     outputs: pd.DataFrame,
     settings: MetricsSettings,
+    labels: Sequence[str],
     split: str,
     *,
     scores: str | Path,
@@ -51,7 +56,7 @@ def write(
     """Score the outputs of a system on one split of a task, and write the scores of every example,
     and the figures as JSON and as a table. Beside those of answers stands how the system answers,
     see `behavior`."""
-    per_example, figures = compute_metrics(outputs, settings)
+    per_example, figures = compute_metrics(outputs, settings, labels)
     beside = {}
     if "answer" in outputs:
         per_example = pd.concat([per_example, behavior.per_example(outputs)], axis=1)

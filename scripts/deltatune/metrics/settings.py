@@ -13,7 +13,5 @@ class MetricsSettings(Section):
     outputs: Outputs
     metrics: list[str]
     """Their names, in the order of the table."""
-    labels: list[str] = []
-    """Names of the classes; none where outputs are no labels."""
     language: str = "en"
     """Of the answers."""

@@ -26,7 +26,7 @@ from deltatune.data.records import GIVEN, GROUP
 from deltatune.data.split_settings import Split
 from deltatune.models.batch import total_steps
 from deltatune.plan.settings import Planned
-from deltatune.tasks.base import TaskSettings, spread
+from deltatune.tasks.base import TaskKind, TaskSettings, labeled, spread
 from deltatune.tasks.registry import fields_of, load_kind
 from deltatune.tokens.prompts import document_length
 from deltatune.train.settings import Training
@@ -35,6 +35,8 @@ CHARACTERS = 4
 """Characters per token: English text under a vocabulary of 32,000 pieces has about so many."""
 PADDING = 0.02
 """Share of packed rows that is padding."""
+_CLASS = "category"
+"""Stands for the classes of records that are not here yet."""
 SAMPLED = 2000
 """Records whose length is taken, evenly spread."""
 
@@ -164,12 +166,13 @@ def _of_known(experiment: Planned, known: Mapping[str, Any]) -> tuple[int, float
         chunk = 0.9 * dataset.chunks.max_words * 6
         count, sizes = math.ceil(sizes["text"] / chunk), {"text": round(chunk)}
     record = {field: "x" * length for field, length in sizes.items()}
+    _, prompts = _as_read(pd.DataFrame(), kind, task)
     if kind.LABEL_FIELD and kind.LABEL_FIELD not in record:
-        record[kind.LABEL_FIELD] = kind.label_names(kind.Records.part_of(task))[0]
+        record[kind.LABEL_FIELD] = prompts.labels[0]
     if not set(kind.TEXT_FIELDS) <= {*record, *kind.OPTIONAL_FIELDS}:
         return None
     used = min(count, task.split.max_records or count)
-    length = document_length(kind.document(record, kind.Prompts.part_of(task)))
+    length = document_length(kind.document(record, prompts))
     count = _training_records(used, task.split, given_splits(dataset))
     return count, length, f"what is known of {name}"
 
@@ -208,7 +211,7 @@ def _source(experiment: Planned) -> pd.DataFrame:
 def _characters(records: pd.DataFrame, task: TaskSettings, clean: bool) -> float:
     """Mean characters of the documents; clean: whether the kind has still to clean the records."""
     kind = load_kind(task.kind)
-    settings, prompts = kind.Records.part_of(task), kind.Prompts.part_of(task)
+    settings, prompts = _as_read(records, kind, task)
     lengths = []
     for record in spread(records, SAMPLED).to_dict("records"):
         record = {k: None if v is None or v != v else v for k, v in record.items()}
@@ -218,6 +221,17 @@ def _characters(records: pd.DataFrame, task: TaskSettings, clean: bool) -> float
             record = kind.clean(record, settings)
         lengths.append(document_length(kind.document(record, prompts)))
     return sum(lengths) / max(1, len(lengths))
+
+
+def _as_read(records: pd.DataFrame, kind: TaskKind, task: TaskSettings) -> tuple[Section, Section]:
+    """Settings of the records and of the prompts, with the classes that these records show where
+    config.yaml names none."""
+    settings, prompts = kind.Records.part_of(task), token_settings("", task)
+    if not kind.LABEL_FIELD:
+        return settings, prompts.prompts
+    if kind.LABEL_FIELD in records:
+        settings, _ = kind.read_labels(records[kind.LABEL_FIELD].dropna().unique(), settings)
+    return settings, labeled(kind, prompts, kind.label_names(settings) or [_CLASS]).prompts
 
 
 def _test_records(

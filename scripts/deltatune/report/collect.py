@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from deltatune.compare import fact
-from deltatune.core import made_with, manifest
+from deltatune.core import label_file, made_with, manifest
 from deltatune.report import reading, record_counts
 from deltatune.report.data import Pair, ReportData
 from deltatune.report.provenance import provenance
@@ -59,11 +59,7 @@ def report_data(
         },
         examples={n: answers(e) for n, e in experiments.items() if e["outputs"] == "answers"},
         continuations={n: answers(e) for n, e in experiments.items() if e["outputs"] == "text"},
-        confusions={
-            name: reading.confusion(**e["files"]["labels"], labels=e["labels"])
-            for name, e in experiments.items()
-            if "labels" in e["files"]
-        },
+        confusions={n: confusion(e) for n, e in experiments.items() if e["outputs"] == "labels"},
         records={name: record_counts.of_task(task) for name, task in plan["tasks"].items()},
         costs=costs(plan),
         other_settings=other_settings(plan),
@@ -170,6 +166,12 @@ def final_losses(experiments: dict[str, Any]) -> pd.DataFrame:
             for split, ends in manifest.read(path)["losses"].items():
                 rows.append({"experiment": name, "seed": seed, "split": split, **ends})
     return pd.DataFrame(rows)
+
+
+def confusion(experiment: dict[str, Any]) -> dict[str, Any]:
+    """The confusion matrices of an experiment, see `reading.confusion`."""
+    files = experiment["files"]
+    return reading.confusion(**files["labels"], labels=label_file.read(files["classes"]))
 
 
 def answers(experiment: dict[str, Any]) -> pd.DataFrame:

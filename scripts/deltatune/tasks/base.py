@@ -6,7 +6,7 @@ Modules here import nothing heavy: the Snakefile reads them at every call.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar, cast
 
 from pydantic import Field
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from deltatune.tokens.prompts import Body, Conversation, Document
+
+Stage = TypeVar("Stage", bound=Section)
 
 Record = dict[str, Any]
 """One example, its fields by name."""
@@ -195,19 +197,23 @@ class TextKind(TaskKind, Protocol):
 
 
 class LabelKind(TaskKind, Protocol):
-    """A kind whose outputs are "labels": the likelihood of each label after a prompt. Its `Prompts`
-    have `labels`, the names of the classes."""
+    """A kind whose outputs are "labels": the likelihood of each label after a prompt. What is asked
+    of it with `Prompts` needs them with the classes, see `labeled`."""
 
     def read_labels(
         self, values: Iterable[str], settings: Section, source_names: Sequence[str] = ()
     ) -> tuple[Section, str | None]:
         """The settings of the records by which the labels of these are read, and what was
         understood of them; values: those of all records; source_names: what their source calls the
-        classes, in the order of the indices. Raises ValueError where these say that an index is
-        another class."""
+        classes, in the order of the indices. Labels that the settings leave out are found. Raises
+        ValueError where these say that an index is another class."""
 
     def label_names(self, settings: Section) -> list[str]:
-        """The names of the classes in their order, each once. settings: `Records`."""
+        """The names of the classes in their order, each once; none where the records have yet to
+        show them. settings: `Records`."""
+
+    def with_labels(self, settings: Section, labels: Sequence[str]) -> Section:
+        """The settings of the prompts with the names of the classes, as `labels`."""
 
     def bodies(self, questions: pd.DataFrame, settings: Section) -> list[Body | None]:
         """Where in the prompt of each question the text of its record stands."""
@@ -218,6 +224,15 @@ class LabelKind(TaskKind, Protocol):
 
     def empty_prompts(self, settings: Section) -> list[str]:
         """Prompts without content, for contextual calibration."""
+
+
+def labeled(kind: TaskKind, settings: Stage, labels: Sequence[str]) -> Stage:
+    """A stage's settings whose `prompts` have the classes of the task, where it has classes: the
+    file of `split_dataset` names them, not config.yaml."""
+    if kind.OUTPUTS != "labels":
+        return settings
+    prompts = cast(LabelKind, kind).with_labels(settings.prompts, labels)
+    return settings.model_copy(update={"prompts": prompts})
 
 
 PROTOCOLS: dict[Outputs, type[TaskKind]] = {

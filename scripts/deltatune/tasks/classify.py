@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from deltatune.core.schema import Section
 from deltatune.core.text import nearest
+from deltatune.data.labels import TRUTHS, canonical, find, named, without_case
 from deltatune.data.reasons import Code, Reason
 from deltatune.data.split_settings import Method, Split
 from deltatune.tasks.base import (
@@ -63,12 +64,16 @@ def _written(value: Any) -> Any:
 
 
 class Records(Section):
-    labels: Annotated[list[str] | dict[str | int, str], BeforeValidator(_as_written)]
+    labels: Annotated[list[str] | dict[str | int, str] | None, BeforeValidator(_as_written)] = None
     """The classes. A list of names, where records have the names, or, if none has one, their
-    indices (from 0, or false and true); or a mapping from the value in the data to the name."""
+    indices (from 0, or false and true); or a mapping from the value in the data to the name. null:
+    those that the records have, by the names of their source, if it has some; numbers in their
+    order, anything else sorted. They stand in results/tasks/TASK/labels.json."""
 
     @model_validator(mode="after")
     def _distinct(self) -> Records:
+        if self.labels is None:
+            return self
         names = label_names(self)
         if len(names) < 2:
             raise ValueError(f"labels: a classification needs two or more classes, not {names}")
@@ -87,13 +92,7 @@ class Records(Section):
         return self
 
 
-def _names(labels: list[str] | dict[Any, str]) -> list[str]:
-    return list(dict.fromkeys(labels if isinstance(labels, list) else labels.values()))
-
-
 class Prompts(Section):
-    labels: Annotated[list[str], BeforeValidator(_names)]
-    """Names of the classes: behind the split, records have these whatever stands in the data."""
     prompt: str = "{text}\n\nCategory:"
     """Template of the prompt before the label, with {text} and {labels}."""
 
@@ -101,6 +100,15 @@ class Prompts(Section):
     @classmethod
     def _renders(cls, prompt: str) -> str:
         return valid(label_template, prompt)
+
+
+class LabeledPrompts(Prompts):
+    labels: list[str]
+    """Names of the classes: behind the split, records have these whatever stands in the data."""
+
+
+def with_labels(settings: Prompts, labels: Sequence[str]) -> LabeledPrompts:
+    return LabeledPrompts.part_of(settings, labels=list(labels))
 
 
 class Questions(Section):
@@ -121,7 +129,6 @@ class StratifiedSplit(Split):
     fractions that hold approximately."""
 
 
-# Records first: their labels are those of config.yaml.
 class Settings(Records, Prompts, TaskSettings):
     kind: Literal["classify"]
     split: StratifiedSplit = StratifiedSplit()
@@ -133,8 +140,10 @@ class Settings(Records, Prompts, TaskSettings):
 
 
 def label_names(settings: Records) -> list[str]:
-    """The names of the classes in their order, each once."""
-    return _names(settings.labels)
+    """The names of the classes in their order, each once; none where records have yet to show
+    them."""
+    labels = settings.labels or []
+    return list(dict.fromkeys(labels if isinstance(labels, list) else labels.values()))
 
 
 def read_labels(
@@ -147,9 +156,13 @@ def read_labels(
     index the name of another class is refused with a ValueError. values: those of the records. Of a
     list of names, records have names or their indices: names where any record has one, so that a 0
     among the names "1" to "5" is unknown, not "1". The same value reads alike in every format: 1.0
-    as 1, True as true, and true and false, where these are no names or values, as 1 and 0.
+    as 1, True as true, and true and false, where these are no names or values, as 1 and 0. Where
+    the settings have no labels they are found, see `labels.find`.
     """
     known = {value.strip() for value in values}
+    if settings.labels is None:
+        names = find(known, source_names)
+        return settings.model_copy(update={"labels": names | _mapping(known, names)}), None
     labels, note = settings.labels, None
     by_source = _by_source(labels, source_names)
     own = {} if isinstance(labels, dict) else _as_names(labels)
@@ -160,25 +173,29 @@ def read_labels(
             note = f"labels are read by the names of their source, in another order: {listed}"
     elif isinstance(labels, dict):
         names = {str(value): name for value, name in labels.items()}
-    elif any(_named(value, own) for value in known):
+    elif any(named(value, own) for value in known):
         names = own
-        numbers = sorted(one for one in known if one.isdecimal() and not _named(one, names))
+        numbers = sorted(one for one in known if one.isdecimal() and not named(one, names))
         if numbers:
             note = f"labels are read as names, so {', '.join(numbers[:3])} is no index"
     else:
         names = {str(number): name for number, name in enumerate(labels)}
-        if read := [value for value in known if _named(value, names)]:
-            are_truths = all(_canonical(value) in _TRUTHS for value in read)
-            zero, one = _TRUTHS if are_truths else ("0", "1")
+        if read := [value for value in known if named(value, names)]:
+            are_truths = all(canonical(value) in TRUTHS for value in read)
+            zero, one = TRUTHS if are_truths else ("0", "1")
             note = f"labels are read as indices: {zero} is '{labels[0]}', {one} is '{labels[1]}'"
-    mapping = {value: name for value in sorted(known) if (name := _named(value, names))}
-    return settings.model_copy(update={"labels": names | mapping}), note
+    return settings.model_copy(update={"labels": names | _mapping(known, names)}), note
+
+
+def _mapping(values: Iterable[str], names: Mapping[str, str]) -> dict[str, str]:
+    """Each value of the records that has a class -> that."""
+    return {value: name for value in sorted(values) if (name := named(value, names))}
 
 
 def _as_names(labels: list[str]) -> dict[str, str]:
     """Value in the data -> name: the names themselves, and as the readers write such values."""
     return {name: name for name in labels} | {
-        plain: name for name in reversed(labels) if (plain := _canonical(name)) not in labels
+        plain: name for name in reversed(labels) if (plain := canonical(name)) not in labels
     }
 
 
@@ -190,12 +207,12 @@ def _by_source(
 
     Raises ValueError where the labels give an index the name that another one has in the source.
     """
-    places = {_plain(name): index for index, name in enumerate(source_names)}
-    if isinstance(labels, list) and {_plain(name) for name in labels} == set(places):
-        return {str(i): name for i, name in sorted((places[_plain(n)], n) for n in labels)}
+    places = {without_case(name): index for index, name in enumerate(source_names)}
+    if isinstance(labels, list) and {without_case(name) for name in labels} == set(places):
+        return {str(i): name for i, name in sorted((places[without_case(n)], n) for n in labels)}
     pairs = labels.items() if isinstance(labels, dict) else enumerate(labels)
     for value, name in pairs:
-        index, place = str(value), places.get(_plain(name))
+        index, place = str(value), places.get(without_case(name))
         is_index = index.isdecimal() and int(index) < len(source_names)
         if place is None or not is_index or int(index) == place:
             continue
@@ -208,42 +225,22 @@ def _by_source(
     return None
 
 
-def _plain(name: str) -> str:
-    return " ".join(name.casefold().split())
-
-
-def _named(value: str, names: Mapping[str, str]) -> str | None:
-    plain = _canonical(value)
-    forms = (value, plain, {"false": "0", "true": "1"}.get(plain, value))
-    return next((names[form] for form in forms if form in names), None)
-
-
-_TRUTHS = ("false", "true")
-
-
-def _canonical(value: str) -> str:
-    """1.0 as 1, True as true."""
-    if value.casefold() in _TRUTHS:
-        return value.casefold()
-    whole, point, zeros = value.partition(".")
-    is_whole = point and not zeros.strip("0") and whole.removeprefix("-").isdecimal()
-    return whole if is_whole else value
-
-
-def _label(raw: str, labels: list[str] | dict[Any, str]) -> str | None:
+def _label(raw: str, labels: list[str] | dict[Any, str] | None) -> str | None:
     value = raw.strip()
+    if labels is None:
+        return canonical(" ".join(value.split()))
     if isinstance(labels, dict):
         # All that the records have, see `read_labels`.
-        return labels.get(value) or _named(value, {str(one): labels[one] for one in labels})
+        return labels.get(value) or named(value, {str(one): labels[one] for one in labels})
     indices = {str(number): name for number, name in enumerate(labels)}
-    return _named(value, indices | {name: name for name in labels})
+    return named(value, indices | {name: name for name in labels})
 
 
 def check(record: Record, settings: Records) -> Reason | None:
     reason = missing(record, ("text", "label"))
     if reason is None and _label(record["label"], settings.labels) is None:
         label = record["label"].strip()[:60]
-        known = nearest(label, [*map(str, settings.labels), *label_names(settings)])
+        known = nearest(label, [*map(str, settings.labels or ()), *label_names(settings)])
         return Reason(Code.UNKNOWN_LABEL, "label", value=label, nearest=known)
     return reason
 
@@ -252,7 +249,7 @@ def clean(record: Record, settings: Records) -> Record:
     return {"text": record["text"].strip(), "label": _label(record["label"], settings.labels)}
 
 
-def document(record: Record, settings: Prompts) -> Document:
+def document(record: Record, settings: LabeledPrompts) -> Document:
     prompt, body = render_labels(settings.prompt, record["text"], settings.labels)
     return Document(prompt=prompt, completion=f" {record['label']}", body=body)
 
@@ -265,25 +262,25 @@ def clusters(test: pd.DataFrame) -> Clusters:
     return group_clusters(test)
 
 
-def questions(test: pd.DataFrame, settings: Prompts, chosen: Questions) -> pd.DataFrame:
+def questions(test: pd.DataFrame, settings: LabeledPrompts, chosen: Questions) -> pd.DataFrame:
     """id, prompt, text, label, and the `clusters`."""
     records = spread(test, chosen.max_examples)
     prompts = [document(record, settings).prompt for record in records.to_dict("records")]
     return records[["id", "text", "label"]].assign(prompt=prompts, **clusters(records))
 
 
-def bodies(questions: pd.DataFrame, settings: Prompts) -> list[Body | None]:
+def bodies(questions: pd.DataFrame, settings: LabeledPrompts) -> list[Body | None]:
     """Where the text stands in each prompt of `questions`."""
     texts = questions["text"]
     return [render_labels(settings.prompt, text, settings.labels)[1] for text in texts]
 
 
-def completions(settings: Prompts) -> list[str]:
+def completions(settings: LabeledPrompts) -> list[str]:
     """The completion for each label, in the order of the labels."""
     return [f" {name}" for name in settings.labels]
 
 
-def empty_prompts(settings: Prompts) -> list[str]:
+def empty_prompts(settings: LabeledPrompts) -> list[str]:
     """Prompts without content, for contextual calibration (Zhao et al. 2021)."""
     texts = ("N/A", "[MASK]", "")
     return [render_labels(settings.prompt, text, settings.labels)[0] for text in texts]

@@ -66,7 +66,6 @@ class EvaluationParams(StageParams):
         return MetricsSettings(
             outputs=self._selection.output_type(task),
             metrics=names or chosen.metrics,
-            labels=self.labels(task),
             language=getattr(chosen, "language", "en"),
         )
 

@@ -62,6 +62,10 @@ class Inputs:
             files += [f"{base}/model", f"{base}/tokenizer.sha256"]
         return list(dict.fromkeys(files))
 
+    def labels(self, wildcards: Wildcards) -> str | list[str]:
+        """The classes of the task of a job; nothing where it has none."""
+        return self._paths.labels(self._selection.task_of(wildcards))
+
     # ------------------------------------------------------------ systems
 
     @_of_known_names
@@ -94,7 +98,8 @@ class Inputs:
             return {}
         system = f"tuned/{wildcards.experiment}/seed-{wildcards.seed}"
         test = self._paths.split(chosen.task, "test")
-        return {**self._paths.system_hashes(system), "test": test}
+        labels = {"labels": self._paths.labels(chosen.task)}
+        return {**self._paths.system_hashes(system), "test": test, **labels}
 
     @_of_known_names
     def merged_model(self, wildcards: Wildcards) -> str | list[str]:
@@ -117,8 +122,8 @@ class Inputs:
         return [self._paths.comparison(name, task) for name, task in pairs]
 
     def compare_baselines(self, wildcards: Wildcards) -> dict[str, list[str]]:
-        """Scores of baselines, and of the tuned systems that are compared with them: experiment by
-        experiment, as in `Params.compare_baselines`."""
+        """Scores of baselines, and of the tuned systems that are compared with them, and classes
+        where there are some: experiment by experiment, as in `Params.compare_baselines`."""
         names = self._selection.with_baselines
         return {
             "baselines": [
@@ -132,6 +137,11 @@ class Inputs:
                 path
                 for name in names
                 for path in self._paths.evaluated(name, "scores.parquet")["tuned"]
+            ],
+            "labels": [
+                path
+                for name in names
+                if (path := self._paths.labels(self._selection.experiment(name).task))
             ],
         }
 

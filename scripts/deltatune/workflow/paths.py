@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from deltatune.config.model import HubDataset, LocalModel, SampleDataset, UrlDataset
+from deltatune.core import label_file
 from deltatune.core.paths import RESULTS, ROOT
 from deltatune.evaluate.baselines.registry import BASELINES
 from deltatune.fetch import model as model_files
@@ -75,6 +76,12 @@ class Paths:
     def split(self, task: str, split: str) -> str:
         """The records of one split of a task."""
         return f"{RESULTS}/tasks/{task}/{split}.parquet"
+
+    def labels(self, task: str) -> str | list[str]:
+        """The names of the classes of a task, as its split has found them; [] where it has none."""
+        if self._selection.output_type(task) != "labels":
+            return []
+        return f"{RESULTS}/tasks/{task}/{label_file.NAME}"
 
     def tokens(self, experiment: str, split: str) -> str:
         """The hash file of the packed rows that an experiment reads."""

@@ -62,7 +62,8 @@ class ReportInputs:
         }
         for outputs in self._selection.evaluations(e.task, own=True).values():
             files[outputs] = self._paths.evaluated(name, f"{outputs}.parquet")
-        labels = self._params.labels(e.task)
+        if labels := self._paths.labels(e.task):
+            files["classes"] = labels
         return {
             "task": e.task,
             "kind": kind.TITLE,
@@ -76,7 +77,6 @@ class ReportInputs:
             "seeds": self._settings.seeds,
             "chosen_on": e.chosen_on,
             "published": e.published.model_dump() if e.published else None,
-            **({"labels": labels} if labels else {}),
             "files": dict(sorted(files.items())),
         }
 

@@ -33,8 +33,7 @@ class ReportParams(StageParams):
         ).model_dump(mode="json")
 
     def plot_confusion(self, wildcards: Wildcards) -> dict:
-        labels = self.labels(self._selection.task_of(wildcards))
-        return ConfusionSettings(labels=labels, seeds=self._settings.seeds).model_dump(mode="json")
+        return ConfusionSettings(seeds=self._settings.seeds).model_dump(mode="json")
 
     def plot_forest(self, wildcards: Wildcards) -> dict:
         metrics = {

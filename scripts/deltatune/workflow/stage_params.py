@@ -38,10 +38,5 @@ class StageParams:
         questions = self._selection.task_kind(name).Questions
         return questions.part_of(self._settings.tasks[name].evaluation)
 
-    def labels(self, task: str) -> list[str]:
-        """The names of the classes of a task; none where it has no labels."""
-        is_labeled = self._selection.output_type(task) == "labels"
-        return self.prompts(task).labels if is_labeled else []
-
     def tokens(self, name: str) -> TokenizeSettings:
         return token_settings(name, self._settings.tasks[name])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,7 +11,7 @@ from deltatune.core import manifest
 from deltatune.evaluate import scores
 from deltatune.evaluate.baselines.base import Baseline
 from deltatune.evaluate.baselines.settings import FitSettings
-from deltatune.tasks.base import TaskKind
+from deltatune.tasks.base import TaskKind, labeled
 from deltatune.tasks.registry import load_kind
 
 
@@ -37,15 +37,21 @@ def outputs(
 
 
 def write(
-    baselines: Mapping[str, Baseline], inputs: Any, files: Any, settings: FitSettings, split: str
+    baselines: Mapping[str, Baseline],
+    inputs: Any,
+    files: Any,
+    settings: FitSettings,
+    split: str,
+    labels: Sequence[str] = (),
 ) -> None:
     """Evaluate baselines on one split of a task.
 
     inputs: `train` and `records`, Parquet files: what they learn from, and what they are asked.
     files: for each of the baselines, in their order, the paths `outputs`, `manifests`, `scores`,
-    `metrics` and `tables`.
+    `metrics` and `tables`. labels: names of the classes, where there are some.
     """
     kind = load_kind(settings.kind)
+    settings = labeled(kind, settings, labels)
     train, asked = pd.read_parquet(inputs.train), pd.read_parquet(inputs.records)
     for place, (name, baseline) in enumerate(baselines.items()):
         print(f"{name}: {baseline.title}")
@@ -68,6 +74,7 @@ def write(
         scores.write(
             given,
             settings.metrics,
+            labels,
             split,
             scores=files.scores[place],
             metrics=files.metrics[place],

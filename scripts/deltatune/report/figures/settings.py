@@ -26,7 +26,6 @@ class DifferencesSettings(Section):
 class ConfusionSettings(Section):
     """The params of `plot_confusion`."""
 
-    labels: list[str]
     seeds: list[Seed]
 
 
