@@ -37,12 +37,4 @@ rule all:
     input:
         flow.paths.tables(),
         "results/report.html",
-        "results/figures/forest.svg",
-        expand("results/figures/losses/{experiment}.svg", experiment=flow.experiments),
-        expand(
-            "results/figures/differences/{experiment}.svg", experiment=flow.experiments
-        ),
-        expand(
-            "results/figures/confusion/{experiment}.svg",
-            experiment=flow.of_outputs("labels"),
-        ),
+        flow.paths.figures(),

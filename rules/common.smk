@@ -8,7 +8,7 @@ from deltatune.config import cross_task
 from deltatune.config.problems import ConfigError
 from deltatune.core.paths import RESULTS, ROOT
 from deltatune.core.text import printable
-from deltatune.workflow import stale
+from deltatune.workflow import missing, stale
 from deltatune.workflow.flow import Flow
 from deltatune.workflow.selection import NAME, SPLITS, SYSTEM
 from deltatune.workflow.upstream import Refused
@@ -39,7 +39,11 @@ onstart:
 
 # Where nothing is to be done, nothing starts: so not in onstart. Nor in each job.
 if workflow.is_main_process:
-    if notice := stale.notice(flow.jobs, workflow.modifier.modify_path):
+    notices = [stale.notice(flow.jobs, workflow.modifier.modify_path)]
+    if missing.is_report(sys.argv):
+        wanted = [*flow.paths.tables(), f"{RESULTS}/report.html", *flow.paths.figures()]
+        notices.append(missing.notice(wanted, workflow.modifier.modify_path))
+    for notice in filter(None, notices):
         print(f"\ndeltatune: {printable(notice)}\n", file=sys.stderr)
 
 

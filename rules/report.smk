@@ -8,6 +8,7 @@ localrules:
     plot_differences,
     plot_confusion,
     render_report,
+    report_partial,
 
 
 rule plot_forest:
@@ -156,3 +157,19 @@ rule render_report:
         "Writing the report"
     script:
         "../scripts/render_report.py"
+
+
+# `snakemake report_partial`: the page of what is there, after a failure or a kill. Without inputs,
+# so that nothing is made for it.
+rule report_partial:
+    log:
+        "results/logs/report_partial.log",
+    conda:
+        "../envs/report.yaml"
+    params:
+        plan=flow.report.partial,
+        settings=flow.params.render_report,
+    message:
+        "Writing a page of what is there"
+    script:
+        "../scripts/render_partial.py"

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from conftest import run_snakemake
 from deltatune.compare.table import COLUMNS
+from deltatune.workflow.flow import Flow
 
 
 def jobs(output: str) -> dict[str, int]:
@@ -244,6 +245,48 @@ def test_results_of_other_settings_are_told_where_snakemake_has_no_record(finish
     planned = jobs(run_snakemake(finished, "-n", *command.split()).stdout)
     assert planned["train_adapter"] == 1 and planned["render_report"] == 1
     assert planned["score_labels"] == 2 and "pretrain_model" not in planned
+
+
+def test_a_page_of_what_is_there_of_a_run_that_is_not_finished(finished):
+    results = finished / "results"
+    path = finished / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    config["experiments"]["news-qlora"]["lora"] = {"rank": 5}
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    prose = "evaluations/test/prose/tuned/prose-qlora/seed-1/text.json"
+    (results / prose).unlink()
+    (results / "report.html").unlink()
+
+    done = run_snakemake(finished, "--report", "r.zip")
+    assert done.returncode == 1 and "1 of 12 results are missing:\n  results/report" in done.stdout
+    assert "snakemake report_partial" in done.stdout
+
+    done = run_snakemake(finished, "report_partial")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert jobs(done.stdout) == {"report_partial": 1}
+    page = (results / "partial/report.html").read_text()
+    news = "experiments/news-qlora/seed-1/manifest.json was made with other settings"
+    log = "results/logs/score_text/test/prose/tuned/prose-qlora/seed-1.log"
+    for text in (news, f"it failed or was stopped, see {log}"):
+        assert text in page and text in done.stdout, text
+    table = pd.read_csv(results / "partial/comparison.csv")
+    assert set(table["experiment"]) == {"instructions-qlora"}
+    whole = pd.read_csv(results / "comparison.csv").query("experiment == 'instructions-qlora'")
+    assert table["delta"].tolist() == whole["delta"].tolist()
+
+    # A result of an adapter that has been trained again since is not shown.
+    adapter = "experiments/instructions-qlora/seed-1/adapter.sha256"
+    (results / f"checksums/{adapter}.sha256").write_text(f"{'0' * 64}  {adapter}\n")
+    done = run_snakemake(finished, "report_partial")
+    assert done.returncode == 1 and "no experiment is finished." in done.stdout
+    assert f"answers.json was made from another results/{adapter}" in done.stdout
+
+
+def test_the_log_of_each_job_is_where_its_rule_has_it(small_run, monkeypatch):
+    monkeypatch.chdir(small_run)
+    flow = Flow(yaml.safe_load(Path("config.yaml").read_text()))
+    every = [job.log for job in flow.jobs]
+    assert len(every) > 40 and [log for log in every if not Path("results", log).is_file()] == []
 
 
 def test_what_tuning_costs_on_other_tasks_stands_in_a_table_of_its_own(small_run):

@@ -70,6 +70,11 @@ def controls(figure, **changes):
 
 #: id -> (a run in which it holds, words of its sentence, a run in which it just does not).
 CASES = {
+    "missing_results": (
+        data(missing_results=["train_adapter x: it failed.", "Experiment x is not shown."]),
+        "comparisons that there are. train_adapter x: it failed. Experiment x is not shown.",
+        data(),
+    ),
     "other_settings": (
         data(other_settings=["train_adapter: x, seed 1"]),
         "made with other settings than those of this run: train_adapter: x, seed 1. What",

@@ -10,7 +10,14 @@ from deltatune.workflow import digest
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
-COMMANDS = {"audit_packages", "import_recipe", "try_model", "print_plan", "print_preview"}
+COMMANDS = {
+    "audit_packages",
+    "import_recipe",
+    "try_model",
+    "print_plan",
+    "print_preview",
+    "render_partial",
+}
 """Scripts for people, which no rule runs, or one that always does."""
 
 

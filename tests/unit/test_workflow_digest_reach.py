@@ -126,7 +126,14 @@ NOT_REACHED: dict[str, tuple[Iterable[str], tuple[str, ...]]] = {
 }
 #: Scripts that no digest is made of: plan and preview run always, the others are for people.
 WITHOUT_DIGEST = {
-    *("print_plan", "print_preview", "try_model", "audit_packages", "import_recipe"),
+    *(
+        "print_plan",
+        "print_preview",
+        "render_partial",
+        "try_model",
+        "audit_packages",
+        "import_recipe",
+    ),
 }
 
 

@@ -249,12 +249,16 @@ def test_the_settings_of_every_stage_are_a_typed_model(make):
         "merge_adapter": evaluate(flow, "merge_adapter", experiment="news-qlora"),
         "plan": evaluate(flow, "plan"),
         "preview": evaluate(flow, "preview"),
+        "report_partial": evaluate(flow, "report_partial"),
+    }
+    scripts = {
+        "plan": "print_plan",
+        "preview": "print_preview",
+        "report_partial": "render_report",
     }
     for name, values in params.items():
         settings, rule = values["settings"], name.split(" ")[0]
-        model = stage_model(
-            {"plan": "print_plan", "preview": "print_preview"}.get(rule, rule), settings
-        )
+        model = stage_model(scripts.get(rule, rule), settings)
         assert model.from_params(settings).model_dump(mode="json") == settings, name
     typed = {name for name, source in PARAMS.items() if "settings=" in source}
     assert rules(set(params)) == typed - {"archive_run"}

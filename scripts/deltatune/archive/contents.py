@@ -48,15 +48,13 @@ def results(flow: Flow) -> list[str]:
         f"{RESULTS}/report.html",
         f"{RESULTS}/verdict.txt",
     ]
-    files += [f"{RESULTS}/figures/forest.svg"]
+    files += flow.paths.figures()
     for name in flow.experiments:
-        files += [f"{RESULTS}/figures/{kind}/{name}.svg" for kind in ("losses", "differences")]
         files += [
             path
             for file in ("adapter.sha256", "loss.csv", "manifest.json")
             for path in flow.paths.runs(name, file)
         ]
-    files += [f"{RESULTS}/figures/confusion/{name}.svg" for name in flow.of_outputs("labels")]
     for own in (True, False):
         for name, task in flow.pairs(own):
             outputs = flow.evaluations(task, own).values()

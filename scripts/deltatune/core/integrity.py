@@ -39,9 +39,9 @@ def check(inputs: Iterable[str], results: Path = ALL) -> dict[str, str]:
     expected: dict[Path, tuple[str, Path]] = {}
     made_inputs: dict[str, str] = {}
     for path in dict.fromkeys(map(Path, inputs)):
-        file = _checksum_file(path, results)
-        if file and file.is_file() and path.is_file():
-            expected[path] = file.read_text(encoding="utf-8").split()[0], path
+        made = recorded(path, results)
+        if made and path.is_file():
+            expected[path] = made, path
             made_inputs[path.as_posix()] = expected[path][0]
         if path.suffix == ".sha256" and path.is_file():
             for name, value in hashing.read_hashes(path).items():
@@ -57,6 +57,14 @@ def check(inputs: Iterable[str], results: Path = ALL) -> dict[str, str]:
                 f"{path} {what}. It is not used. Delete {made} and run again: it is made again."
             )
     return made_inputs
+
+
+def recorded(path: Path, results: Path = ALL) -> str | None:
+    """The checksum of a result, as its stage left it; None of what has none."""
+    file = _checksum_file(path, results)
+    if file is None or not file.is_file():
+        return None
+    return file.read_text(encoding="utf-8").split()[0]
 
 
 def _hash(path: Path) -> str | None:

@@ -42,6 +42,11 @@ def _by_experiments(every: Iterable[tuple[str, dict[str, Any]]]) -> Details:
 # ---------------------------------------------------------------- what results are
 
 
+def missing_results(data: ReportData) -> Details:
+    if data.missing_results:
+        yield {"missing": " ".join(data.missing_results)}
+
+
 def other_settings(data: ReportData) -> Details:
     if data.other_settings:
         yield {"jobs": data.other_settings}

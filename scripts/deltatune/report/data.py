@@ -50,6 +50,9 @@ class ReportData:
     left_out: dict[Pair, str] = field(default_factory=dict)
     """pair that is not evaluated → why, see `config.cross_task`"""
 
+    missing_results: list[str] = field(default_factory=list)
+    """What is not there of the run, with the reason, each a sentence: of a page of what is."""
+
     other_settings: list[str] = field(default_factory=list)
     """`rule: job` of each that was made with other settings than those of this run."""
 

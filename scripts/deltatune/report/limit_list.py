@@ -36,6 +36,15 @@ class Limit:
 LIMITS = (
     # ------------------------------------------------------------ what results are
     Limit(
+        "missing_results",
+        210,
+        "the page is that of `snakemake report_partial`",
+        "The run is not finished; p-values are adjusted for the comparisons that there are. "
+        "{missing}",
+        "the run is not finished",
+        conditions.missing_results,
+    ),
+    Limit(
         "other_settings",
         200,
         "the manifest of a result has other settings than the run",

@@ -24,6 +24,17 @@ class Job:
     """Wildcards -> the `settings` of the manifest."""
     wildcards: dict[str, str]
 
+    @property
+    def log(self) -> str:
+        """Its path below the folder of all results, as `rules/` have it."""
+        named = {"seed": "seed-{}", "task": "gptq-{}" if self.rule == "quantize_model" else "{}"}
+        # The jobs of plain baselines are of all systems.
+        keys = [
+            key for key in self.wildcards if not (self.rule.startswith("fit_") and key == "system")
+        ]
+        parts = [named.get(key, "{}").format(self.wildcards[key]) for key in keys]
+        return f"logs/{self.rule}/{'/'.join(parts)}.log"
+
     @cached_property
     def settings(self) -> dict[str, Any]:
         return self.asked(SimpleNamespace(**self.wildcards))

@@ -159,6 +159,15 @@ class Paths:
             for key, file in files.items()
         }
 
+    def figures(self) -> list[str]:
+        """All figures of the run."""
+        chosen = self._selection
+        names = ["forest"]
+        names += [f"losses/{name}" for name in chosen.experiments]
+        names += [f"differences/{name}" for name in chosen.experiments]
+        names += [f"confusion/{name}" for name in chosen.of_outputs("labels")]
+        return [f"{RESULTS}/figures/{name}.svg" for name in names]
+
     def tables(self) -> list[str]:
         """The tables of this run; cross_task and baselines only where there are such rows."""
         names = ["comparison", *(["cross_task"] if self._selection.cross_task else [])]

@@ -29,10 +29,22 @@ class ReportInputs:
         """All files of the plan, each once: an input of render_report."""
         return self._planned()[1]
 
+    def partial(self, wildcards: Wildcards = None) -> dict[str, Any]:
+        """The same with the paths of the files below the folder of all results, and with the logs
+        of the jobs: a param of report_partial, which has no inputs."""
+        plan = exchange(self._plan(), lambda path: path.removeprefix(f"{RESULTS}/"))
+        return {**plan, "logs": by_rule(self._jobs, lambda job: job.log)}
+
     def _planned(self) -> tuple[dict[str, Any], list[str]]:
+        places: dict[str, int] = {}
+        plan = exchange(self._plan(), lambda path: places.setdefault(path, len(places)))
+        return plan, list(places)
+
+    def _plan(self) -> dict[str, Any]:
+        """With paths."""
         chosen = self._selection.experiments
         models = {e.model: f"{RESULTS}/models/{e.model}/manifest.json" for e in chosen.values()}
-        plan = {
+        return {
             "experiments": {name: self._experiment(name) for name in chosen},
             "tasks": {task: self._task(task) for task in self._selection.tasks},
             "pairs": [
@@ -48,9 +60,6 @@ class ReportInputs:
             "jobs": by_rule(self._jobs, lambda job: job.manifest),
             "made_with": by_rule(self._jobs, lambda job: made_with.fingerprint(job.settings)),
         }
-        places: dict[str, int] = {}
-        plan = exchange(plan, lambda path: places.setdefault(path, len(places)))
-        return plan, list(places)
 
     def _experiment(self, name: str) -> dict[str, Any]:
         e = self._selection.experiment(name)
