@@ -18,6 +18,8 @@ rule fetch_dataset:
         "results/logs/fetch_dataset/{dataset}.log",
     benchmark:
         "results/benchmarks/fetch_dataset/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=flow.datasets_from(is_mixture=False),
     # Bad data should stop a run before it has trained anything.
     priority: 100
     conda:
@@ -33,6 +35,33 @@ rule fetch_dataset:
         "Fetching dataset {wildcards.dataset}"
     script:
         "../scripts/fetch_dataset.py"
+
+
+rule mix_datasets:
+    input:
+        unpack(flow.inputs.mix_datasets),
+    output:
+        records="results/datasets/{dataset}/records.parquet",
+        rejects="results/datasets/{dataset}/rejects.csv",
+        manifest="results/datasets/{dataset}/manifest.json",
+    log:
+        "results/logs/mix_datasets/{dataset}.log",
+    benchmark:
+        "results/benchmarks/mix_datasets/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=flow.datasets_from(is_mixture=True),
+    priority: 100
+    conda:
+        "../envs/data.yaml"
+    resources:
+        **flow.resources.growing(mem_mb=4000, minutes=30),
+    params:
+        settings=flow.params.mix_datasets,
+        code=flow.code.of("mix_datasets"),
+    message:
+        "Mixing dataset {wildcards.dataset}"
+    script:
+        "../scripts/mix_datasets.py"
 
 
 rule chunk_text:

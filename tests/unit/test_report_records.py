@@ -59,6 +59,17 @@ def test_what_is_kept_is_what_was_read_without_what_was_left_out(tmp_path):
     assert result["unread"] == {"not UTF-8": 1, "empty": 2}, "not joined with what the task refuses"
 
 
+def test_of_a_mixture_each_part_is_counted(tmp_path):
+    texts = [f"a text about number {n} and its neighbor {n + 1}" for n in range(30)]
+    frame = pd.DataFrame({"row": range(1, 31), "text": texts, "label": ["x", "y"] * 15})
+    frame["origin:dataset"], frame["origin:row"] = ["ours", "theirs", "ours"] * 10, range(30)
+    task = {"kind": "classify", "labels": ["x", "y"], "split": {**SPLIT, "max_records": 24}}
+    result = counts(tmp_path, frame, task, {"rows": 30})
+    assert sum(result["parts"].values()) == result["kept"] == 24
+    rows = {row["name"]: row["cells"] for row in section.view({"news": result})["rows"]}
+    assert rows["Kept of the mixture: theirs"] == [str(result["parts"]["theirs"])]
+
+
 def test_prose_counts_paragraphs_then_chunks(tmp_path):
     paragraphs = ["Chapter 1", *(f"Sentence {n} of the first. Another {n}." for n in range(9))]
     paragraphs += ["Chapter 2", *(f"Sentence {n} of the second. One {n} more." for n in range(9))]

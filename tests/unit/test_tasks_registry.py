@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
+from deltatune.config.datasets import SAMPLES
 from deltatune.core.errors import UserError
 from deltatune.metrics import registry as metrics
 from deltatune.tasks import base, prose, registry
 from deltatune.tasks.registry import available_kinds, load_kind
-from deltatune.workflow.selection import SAMPLES
 
 
 @pytest.mark.parametrize("name", available_kinds())
@@ -71,7 +71,7 @@ def test_nothing_outside_the_package_names_a_kind():
         if isinstance(node, ast.Constant) and node.value in available_kinds()
     }
     # A sample dataset has the name of a kind.
-    samples = {"deltatune/config/model.py", "deltatune/workflow/selection.py"}
+    samples = {"deltatune/config/model.py", "deltatune/config/datasets.py"}
     assert named == {(file, "prose") for file in samples} and "prose" in SAMPLES
     quoted = re.compile(rf"""["']({"|".join(available_kinds())})["']""")
     for file in [*ROOT.glob("rules/*.smk"), *ROOT.glob("report/*")]:

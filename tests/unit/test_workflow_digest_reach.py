@@ -30,6 +30,10 @@ JUDGING = ("metrics", "compare", "evaluate", "report")
 #: Script -> (packages and modules that it does not reach, the plugins that its rule names).
 NOT_REACHED: dict[str, tuple[Iterable[str], tuple[str, ...]]] = {
     "fetch_dataset": (("fetch/model", "tokens", "tasks", *LEARNING, *JUDGING), ()),
+    "mix_datasets": (
+        ("fetch", "data/splits", "data/readers/read", "tokens", "tasks", *LEARNING, *JUDGING),
+        (),
+    ),
     "chunk_text": (("fetch", "tokens", "tasks", *LEARNING, *JUDGING), ()),
     "split_dataset": (
         # Of metrics a kind of task knows the languages.

@@ -23,7 +23,9 @@ CONFIG = """
 seeds: [1, 2]
 cross_task: none
 datasets:
-  questions: {source: sample, name: instructions}
+  questions: {source: mixture, of: {written: 0.7, asked: 0.3}}
+  written: {source: sample, name: instructions}
+  asked: {source: hub, id: somebody/questions, revision: v1}
   news: {source: file, path: data/news.csv, columns: {text: [title, description], label: label}}
   story: {source: file, path: data/story.txt, chunks: {max_words: 60}}
   talks: {source: hub, id: somebody/talks, revision: v1}

@@ -119,6 +119,7 @@ THEIRS = ("tokenize_split * theirs *", "* base/theirs/nf4", *trained("talks"), *
 #: All that depends on the split of a task, including its model pre-trained on that split.
 NEWS = ("split_dataset news", *NEWS_BASELINES, "pretrain_model tiny", *TINY)
 QUESTIONS = ("split_dataset questions", *QUESTIONS_BASELINES, "pretrain_model tiny", *TINY)
+MIXED = ("mix_datasets questions",)
 STORY = (
     *("split_dataset story", "tokenize_split story *", "score_text test story *"),
     *("generate_answers test story *", "compute_metrics test story *", "compare_systems * story"),
@@ -650,7 +651,7 @@ SECTIONS["`tasks`"] = [
     ),
     Row(
         "`dataset`",
-        ("fetch_dataset questions", *QUESTIONS, *TALKS),
+        ("fetch_dataset written", "fetch_dataset asked", *MIXED, *QUESTIONS, *TALKS),
         {"questions": put(tasks__talks__dataset="questions")},
         "The dataset is read again, for the fields of one more kind.",
     ),
@@ -752,6 +753,24 @@ SECTIONS["`datasets`"] = [
                     for split in ("train", "validation", "test")
                 }
             ),
+        },
+    ),
+    Row(
+        "`of`, `records`, `seed` of a mixture",
+        (*MIXED, *QUESTIONS),
+        {
+            "of": put(datasets__questions__of__asked=0.4),
+            "records": put(datasets__questions__records=100),
+            "seed": put(datasets__questions__seed=1),
+        },
+        "Its datasets are not read again.",
+    ),
+    Row(
+        "any key of a dataset in a mixture",
+        ("fetch_dataset asked", *MIXED, *QUESTIONS),
+        {
+            "revision": put(datasets__asked__revision="v2"),
+            "columns": put(datasets__asked__columns={"instruction": "question"}),
         },
     ),
     Row(
@@ -892,7 +911,7 @@ SECTIONS["Data and model files"] = [
     ),
     Row(
         "a sample dataset",
-        ("fetch_dataset questions", *QUESTIONS),
+        ("fetch_dataset written", *MIXED, *QUESTIONS),
         {"instructions": replace("data/sample/instructions.json", "a", "e")},
     ),
     Row(
@@ -1218,7 +1237,14 @@ SECTIONS["Under `--use-conda`"] = [
 # ---------------------------------------------------------------- the page
 
 ORDER = (
-    *("fetch_dataset", "chunk_text", "split_dataset", "fetch_model", "pretrain_model"),
+    *(
+        "fetch_dataset",
+        "mix_datasets",
+        "chunk_text",
+        "split_dataset",
+        "fetch_model",
+        "pretrain_model",
+    ),
     *("tokenize_split", "quantize_model", "train_adapter", "generate_answers"),
     *("score_text", "score_labels", "compute_metrics", "fit_answer_baselines"),
     *("fit_label_baselines", "compare_systems", "join_comparisons", "compare_baselines"),

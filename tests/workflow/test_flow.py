@@ -91,7 +91,8 @@ def jobs(flow: Flow) -> dict[str, dict]:
         params[f"{rule} {target}".strip()] = evaluate(flow, rule, **values)
 
     for name in flow.settings.datasets:
-        job("fetch_dataset", name, dataset=name)
+        rule = "mix_datasets" if flow.is_mixture(name) else "fetch_dataset"
+        job(rule, name, dataset=name)
         if flow.is_text(name):
             job("chunk_text", name, dataset=name)
     for name in flow.settings.models:
@@ -237,6 +238,7 @@ def test_the_settings_of_every_stage_are_a_typed_model(make):
             "models.big": {**commit, "gptq": {"calibration": "news"}},
             "datasets.far": commit,
             "datasets.page": {"source": "url", "url": "https://a.b/c.csv"},
+            "datasets.both": {"source": "mixture", "of": {"news": 2, "far": 1}},
             "tasks.news.labels": labels,
             "tasks.news.split": {"group": ["a", "b"]},
             "tasks.instructions.chat": {"system": "Be kind."},
@@ -273,7 +275,7 @@ def test_every_rule_that_makes_a_file_by_a_script_has_its_code_in_its_params():
             assert name == script[1] or name == script[2]
             assert re.search(rf'^        code=flow\.code\.\w+\("{name}"', text, flags=re.M), text
             seen += 1
-    assert seen == 24
+    assert seen == 25
 
 
 def test_rules_refer_to_the_library_instead_of_computing():

@@ -16,18 +16,19 @@ from typing import Any
 
 import yaml
 
+from deltatune.config.datasets import SAMPLES
 from deltatune.config.model import (
     FileDataset,
     HubDataset,
     HubModel,
     LocalModel,
+    MixtureDataset,
     PretrainModel,
     UrlDataset,
 )
 from deltatune.core.paths import RESULTS, ROOT
 from deltatune.data.formats import below_shared_folder
 from deltatune.workflow.flow import Flow
-from deltatune.workflow.selection import SAMPLES
 
 #: Files of the project, from its root. Those that are not there are left out.
 WORKFLOW = (
@@ -173,6 +174,8 @@ def _is_inside(path: str) -> bool:
 def _data(flow: Flow, name: str, paths: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """(name, where it comes from) of a dataset, of one of several files for each of them."""
     chosen, files = flow.settings.datasets[name], flow.paths.source(name)
+    if isinstance(chosen, MixtureDataset):
+        return  # its datasets are there themselves
     if not isinstance(chosen, FileDataset):
         yield f"datasets.{name}", _input(chosen, paths)
         return

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from deltatune.config.datasets import mixture_problems, text_parts, with_parts
 from deltatune.config.model import (
     AnyDataset,
     Experiment,
@@ -37,6 +38,8 @@ def references(settings: Settings) -> Iterator[Problem]:
     """Names that point nowhere, and settings that are each right but wrong together."""
     yield from _names(settings)
     yield from _run(settings)
+    for name, dataset in settings.datasets.items():
+        yield from mixture_problems(settings, name, dataset)
     for name, task in settings.tasks.items():
         yield from _task(settings, f"tasks.{name}", task)
     yield from _margins(settings)
@@ -180,7 +183,8 @@ def pair_problems(
         yield Problem(
             where,
             f"its task '{experiment.task}' splits the same records as '{task}' in another way, so "
-            f"it may be tuned on test records of '{task}'; give both tasks the same `split`",
+            f"it may be tuned on test records of '{task}'; give both tasks the same dataset "
+            "and `split`",
         )
 
 
@@ -268,16 +272,24 @@ def _may_hold_test_records(settings: Settings, other: str, name: str) -> bool:
         dataset = settings.datasets.get(chosen.dataset) if chosen else None
         if dataset is None:
             return None, None
-        place = dataset.model_dump(exclude={"columns", "chunks", "format", "path", "split"})
-        given = given_splits(dataset)
-        default = getattr(dataset, "path", getattr(dataset, "split", None))
-        origins = {part: (place, given.get(part, given.get("train", default))) for part in _PARTS}
+        mixed = [settings.datasets.get(name) for name in getattr(dataset, "of", ())]
+        sources = list(filter(None, mixed)) or [dataset]
+        origins = {part: [_origin(source, part) for source in sources] for part in _PARTS}
         return origins, (dataset, chosen.kind, chosen.split, getattr(chosen, "labels", None))
 
     (origins, split), (own_origins, own_split) = parts(other), parts(name)
     if origins is None or own_origins is None:
         return False
-    return origins["train"] == own_origins["test"] and split != own_split
+    shared = any(origin in own_origins["test"] for origin in origins["train"])
+    return shared and split != own_split
+
+
+def _origin(dataset: AnyDataset, part: str) -> tuple[Any, Any]:
+    """Where the records of a split come from, however they are read."""
+    place = dataset.model_dump(exclude={"columns", "chunks", "format", "path", "split"})
+    given = given_splits(dataset)
+    default = getattr(dataset, "path", getattr(dataset, "split", None))
+    return place, given.get(part, given.get("train", default))
 
 
 _PARTS = ("train", "test")
@@ -298,7 +310,10 @@ def files(settings: Settings, folder: Path) -> Iterator[Problem]:
                 f"there is no config.json in '{model.path}'; give "
                 "the folder that save_pretrained wrote",
             )
-    for name in dict.fromkeys(settings.tasks[task].dataset for task in used_tasks):
+    named = dict.fromkeys(settings.tasks[task].dataset for task in used_tasks)
+    for name in named:
+        yield from text_parts(settings, name, folder)
+    for name in dict.fromkeys(part for mix in named for part in with_parts(settings, mix)):
         dataset = settings.datasets[name]
         if isinstance(dataset, FileDataset):
             yield from _source_problems(f"datasets.{name}.path", dataset, folder)

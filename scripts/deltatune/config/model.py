@@ -14,6 +14,7 @@ from deltatune.compare.settings import Inference
 from deltatune.core.schema import HomePath, Name, Section, Seed
 from deltatune.core.text import did_you_mean
 from deltatune.data.chunk_settings import Chunks
+from deltatune.data.mixture_settings import MixtureSource
 from deltatune.fetch.dataset_settings import (
     Columns,
     FileSource,
@@ -83,8 +84,13 @@ class UrlDataset(Dataset, UrlSource):
     """A file at a URL."""
 
 
+class MixtureDataset(MixtureSource):
+    """Records of other datasets, in given shares."""
+
+
 AnyDataset = Annotated[
-    SampleDataset | FileDataset | HubDataset | UrlDataset, Field(discriminator="source")
+    SampleDataset | FileDataset | HubDataset | UrlDataset | MixtureDataset,
+    Field(discriminator="source"),
 ]
 
 

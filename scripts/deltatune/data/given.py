@@ -124,20 +124,22 @@ def _refuse_straddling(groups: Sequence[str], given: Sequence[str], where: str) 
 
 def account(
     given: Mapping[int, str],
+    names: Sequence[str],
     unusable: Collection[int],
     excluded: Collection[int],
     frames: Mapping[str, pd.DataFrame],
 ) -> dict[str, dict[str, int]]:
-    """What became of the records of each given split.
+    """What became of the records of each given split, or of each part of a mixture.
 
-    given: row -> split. unusable, excluded: rows. frames: the splits as they are used.
-    Returns {given split: {"records", "unusable", "beyond_max_records", "repeated", and for each
+    given: row -> split or part. names: those that there may be, in order. unusable, excluded: rows.
+    frames: the splits as they are used.
+    Returns {name: {"records", "unusable", "beyond_max_records", "repeated", and for each
     split of `frames` with some of them its name}}; "records" is the sum of the others.
     """
     bad, repeated = set(unusable), set(excluded)
     counts = {}
-    for name in SPLITS:
-        rows = {row for row, split in given.items() if split == name}
+    for name in names:
+        rows = {row for row, part in given.items() if part == name}
         if not rows:
             continue
         used = {part: len(rows & set(frame["id"])) for part, frame in frames.items()}

@@ -17,8 +17,9 @@ from deltatune.data import given, labels
 from deltatune.data.classes import count_classes
 from deltatune.data.duplicates import comparable_texts
 from deltatune.data.leakage import leakage
+from deltatune.data.origins import Origins, split_off
 from deltatune.data.reasons import COLUMNS, Code, Reason
-from deltatune.data.records import BATCH, GIVEN, GROUP, as_dicts, group_columns
+from deltatune.data.records import BATCH, GIVEN, GROUP, SPLITS, as_dicts, group_columns
 from deltatune.data.split_settings import SplitSettings
 from deltatune.data.splits import Split, clean_records, count_codes, split_records
 
@@ -55,12 +56,14 @@ def prepare(
 
     Returns (split, counts); `excluded` of the split has the unread and the unusable records too,
     and counts "unread", "rejected", "notes" (what was understood of labels and splits), "leakage"
-    and, where there are labels, "classes" (with the names in their order) and, where splits are
-    given, "given" (see `given.account`) beside those of `Split`. Raises UserError where too
-    many records are unread or unusable, a class has none, or the training records are of one class.
+    and, where there are labels, "classes" (with the names in their order), where splits are given,
+    "given" (see `given.account`), and, of a mixture, "parts" (the same of each dataset in it),
+    beside those of `Split`; the frames of a mixture have `records.ORIGINS`. Raises UserError where
+    too many records are unread or unusable, a class has none, or all of training are of one class.
     """
     where, options = f"tasks.{settings.task}", settings.split
     unread = pd.DataFrame(columns=COLUMNS) if unread is None else unread
+    records, origins = split_off(records, unread)
     groups = _kept_fields(records, group_columns(options.group), f"{where}.split.group")
     given_field = _given_field(records, options.column, f"{where}.split.column")
     _require_fields(records, kind, where)
@@ -69,6 +72,7 @@ def prepare(
     total = len(records)
     reading, notes = _reading(records, kind, settings, class_names)
     kept, rejected = clean_records(records, _check(kind, reading, given_field))
+    rejected = origins.add(rejected)
     _check_shares(unread, rejected, total, paragraphs, settings, folder)
     if paragraphs is not None:
         unread = unread.assign(field="paragraph")
@@ -84,15 +88,27 @@ def prepare(
         notes += taken
     del records, kept
     split, counts = _divided(cleaned, kind, settings, {*splits.values()}, names)
-    if splits:
-        unusable = {*unread["row"], *rejected["row"]}
-        repeated = {*split.excluded["row"]}
-        counts["given"] = given.account(splits, unusable, repeated, split.parts())
-        notes += given.describe(counts["given"])
+    counts |= _accounts(splits, origins, {*unread["row"], *rejected["row"]}, split)
+    notes += given.describe(counts.get("given", {}))
     counts |= {"records": total, "notes": notes}
     counts |= {"unread": count_codes(unread["code"]), "rejected": count_codes(rejected["code"])}
     excluded = _joined([unread, rejected, split.excluded])
-    return replace(split, excluded=excluded, counts=counts), counts
+    return origins.add_to(replace(split, excluded=excluded, counts=counts)), counts
+
+
+def _accounts(
+    splits: Mapping[int, str], origins: Origins, unusable: set[int], split: Split
+) -> dict[str, Any]:
+    """What became of the records of each given split, and of each part of a mixture, see
+    `given.account`; without "given" or "parts" where there are none. splits: row -> split."""
+    repeated, frames = {*split.excluded["row"]}, split.parts()
+    accounts = {}
+    if splits:
+        accounts["given"] = given.account(splits, SPLITS, unusable, repeated, frames)
+    if parts := origins.by_row["dataset"].to_dict():
+        names = sorted({*parts.values()})
+        accounts["parts"] = given.account(parts, names, unusable, repeated, frames)
+    return accounts
 
 
 def _reading(
@@ -113,7 +129,7 @@ def _joined(left_out: list[pd.DataFrame]) -> pd.DataFrame:
     """All of `reasons.COLUMNS`, by row."""
     # Rows of a frame without any have no types of their own.
     frames = [frame for frame in left_out if len(frame)]
-    joined = pd.concat(frames or left_out[:1], ignore_index=True)
+    joined = pd.concat(frames or left_out[:1], ignore_index=True)[COLUMNS]
     return joined.sort_values("row", kind="stable")
 
 

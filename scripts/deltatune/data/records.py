@@ -33,6 +33,11 @@ ROLES = {
     **dict.fromkeys(("tool", "function", "observation", "tool_response", "ipython"), "tool"),
 }
 """The name of a role in a conversation -> that in chat templates."""
+ORIGINS = ["dataset", "dataset_row"]
+"""Of which dataset a record of a mixture is, and its row there: columns of split records and of
+tables of what was left out."""
+ORIGIN_FIELDS = ["origin:dataset", "origin:row"]
+"""The same in records.parquet, where no task takes them for its fields."""
 OFFSETS = ("source_start", "source_end")
 """The fields of a chunk: where in the source text it begins and ends, in characters."""
 PARAGRAPH_GAP = "\n\n"

@@ -31,6 +31,7 @@ def of_task(task: Mapping[str, Any]) -> dict[str, Any]:
         **_repeated(split),
         "kept": sum(sizes.values()),
         "splits": sizes,
+        **_kept_of_parts(split),
         **{key: split[key] for key in ("groups", "chapters", "divided_chapters") if key in split},
         **split["leakage"],
         "tokenized_for": task["tokenized_for"],
@@ -74,6 +75,14 @@ def _source(files: Mapping[str, Any]) -> dict[str, Any]:
 def _labels(counts: Mapping[str, int]) -> dict[str, int]:
     """Reason in words -> number, from codes."""
     return {reasons.Code(code).label: count for code, count in counts.items()}
+
+
+def _kept_of_parts(split: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """The records in splits of each dataset of a mixture; {} where it is none."""
+    if "parts" not in split:
+        return {}
+    kept = {name: sum(part.get(key, 0) for key in SPLITS) for name, part in split["parts"].items()}
+    return {"parts": kept}
 
 
 def _repeated(split: Mapping[str, Any]) -> dict[str, Any]:

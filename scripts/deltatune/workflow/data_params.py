@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from deltatune.config.datasets import with_parts
 from deltatune.config.model import FileDataset
 from deltatune.config.stages import split_settings
 from deltatune.data.formats import below_shared_folder
+from deltatune.data.mixture_settings import MixtureSettings
 from deltatune.data.records import group_columns
 from deltatune.fetch.dataset_settings import (
     DatasetSettings,
@@ -41,11 +43,17 @@ class DataParams(StageParams):
             columns=chosen.columns,
             groups=[] if is_text or not chosen.columns else self._split_columns(name),
             given=self._given_files(name),
-            used=[] if is_text else fields_of(task.kind for task in self._tasks_on(name)),
+            used=[] if is_text else self._fields_of(name),
         ).model_dump(mode="json")
 
     def _tasks_on(self, dataset: str) -> list[TaskSettings]:
-        return [task for task in self._settings.tasks.values() if task.dataset == dataset]
+        """Those that read a dataset, alone or in a mixture."""
+        tasks = self._settings.tasks.values()
+        return [t for t in tasks if dataset in with_parts(self._settings, t.dataset)]
+
+    def _fields_of(self, dataset: str) -> list[str]:
+        """The fields that tasks look at."""
+        return fields_of(task.kind for task in self._tasks_on(dataset))
 
     def _split_columns(self, dataset: str) -> list[str]:
         """The columns of a dataset that only `split` of its tasks asks for."""
@@ -60,6 +68,11 @@ class DataParams(StageParams):
             return {}
         files = self._paths.given_files(dataset)
         return {split: len(named) for split, named in files.items() if split}
+
+    def mix_datasets(self, wildcards: Wildcards) -> dict:
+        name = wildcards.dataset
+        chosen, used = self._settings.datasets[name], self._fields_of(name)
+        return MixtureSettings.part_of(chosen, dataset=name, used=used).model_dump(mode="json")
 
     def chunk_text(self, wildcards: Wildcards) -> dict:
         return self._settings.datasets[wildcards.dataset].chunks.model_dump(mode="json")

@@ -39,6 +39,17 @@ class Inputs:
         return self._paths.source(wildcards.dataset)
 
     @_of_known_names
+    def mix_datasets(self, wildcards: Wildcards) -> dict[str, list[str]]:
+        """What `fetch_dataset` leaves of each part, in the order of their names."""
+        folders = [
+            f"{RESULTS}/datasets/{part}"
+            for part in self._selection.settings.datasets[wildcards.dataset].of
+        ]
+        return {
+            "records": [f"{folder}/records.parquet" for folder in folders],
+            "rejects": [f"{folder}/rejects.csv" for folder in folders],
+        }
+
     def split_dataset(self, wildcards: Wildcards) -> dict[str, str]:
         return self._paths.split_inputs(wildcards.task)
 

@@ -68,7 +68,8 @@ class Jobs:
     def _data(self) -> Iterator[Job]:
         for name in self._selection.datasets:
             folder, dataset = f"datasets/{name}", {"dataset": name}
-            yield self._job("fetch_dataset", name, f"{folder}/manifest.json", **dataset)
+            rule = "mix_datasets" if self._selection.is_mixture(name) else "fetch_dataset"
+            yield self._job(rule, name, f"{folder}/manifest.json", **dataset)
             if self._selection.is_text(name):
                 yield self._job("chunk_text", name, f"{folder}/chunks.json", **dataset)
         for task in self._selection.all_tasks:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from deltatune.config.model import HubDataset, LocalModel, SampleDataset, UrlDataset
+from deltatune.config.datasets import SAMPLES
+from deltatune.config.model import FileDataset, LocalModel, SampleDataset
 from deltatune.core import label_file
 from deltatune.core.paths import RESULTS, ROOT
 from deltatune.evaluate.baselines.registry import BASELINES
 from deltatune.fetch import model as model_files
 from deltatune.workflow import user_files
-from deltatune.workflow.selection import COMPARED, SAMPLES, Selection
+from deltatune.workflow.selection import COMPARED, Selection
 
 
 class Paths:
@@ -35,12 +36,12 @@ class Paths:
         return [str(Path(path).absolute()) for path in paths] if self._prefixed else paths
 
     def source(self, dataset: str) -> list[str]:
-        """The files that a dataset comes from; [] where it is fetched."""
+        """The files that a dataset comes from; [] where it is fetched, or mixed of others."""
         chosen = self._settings.datasets[dataset]
-        if isinstance(chosen, HubDataset | UrlDataset):
-            return []
         if isinstance(chosen, SampleDataset):
             return [self.project(f"data/sample/{SAMPLES[chosen.name]}")]
+        if not isinstance(chosen, FileDataset):
+            return []
         return [file for files in self.given_files(dataset).values() for file in files]
 
     def given_files(self, dataset: str) -> dict[str, list[str]]:

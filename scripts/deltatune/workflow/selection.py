@@ -7,24 +7,21 @@ from functools import cached_property
 from typing import Any
 
 from deltatune.config import cross_task
+from deltatune.config.datasets import is_text, with_parts
 from deltatune.config.model import (
     Experiment,
     FileDataset,
-    HubDataset,
+    MixtureDataset,
     PretrainModel,
     Settings,
-    UrlDataset,
 )
 from deltatune.core.text import did_you_mean
-from deltatune.data.formats import TEXT_SUFFIXES, is_text
 from deltatune.evaluate.baselines.base import Baseline
 from deltatune.evaluate.baselines.registry import BASELINES
 from deltatune.tasks.base import TaskKind
 from deltatune.tasks.registry import load_kind
 from deltatune.workflow import user_files
 
-#: Name of a sample dataset -> its file in data/sample.
-SAMPLES = {"instructions": "instructions.json", "prose": "prose.txt", "news": "news.csv"}
 #: The splits that a system can be evaluated on.
 SPLITS = ("test", "validation")
 #: The one that all is compared and reported on.
@@ -93,8 +90,9 @@ class Selection:
 
     @property
     def datasets(self) -> list[str]:
-        """The datasets of these tasks, each once."""
-        return list(dict.fromkeys(self.settings.tasks[task].dataset for task in self.all_tasks))
+        """The datasets of these tasks, each once, those of a mixture before it."""
+        named = [self.settings.tasks[task].dataset for task in self.all_tasks]
+        return list(dict.fromkeys(d for name in named for d in with_parts(self.settings, name)))
 
     def kind(self, task: str) -> str:
         return self.settings.tasks[task].kind
@@ -193,15 +191,16 @@ class Selection:
 
     def is_text(self, dataset: str) -> bool:
         """Whether a dataset is one plain text, which has to be chunked."""
-        chosen = self.settings.datasets[dataset]
-        if isinstance(chosen, HubDataset):
-            return False
-        if isinstance(chosen, FileDataset | UrlDataset) and chosen.format:
-            return chosen.format == "txt"
-        if isinstance(chosen, UrlDataset):
-            return chosen.suffix in TEXT_SUFFIXES
-        if isinstance(chosen, FileDataset):
-            return is_text(
-                [f for paths in chosen.parts.values() for f in user_files.listed(*paths)]
-            )
-        return is_text([SAMPLES[chosen.name]])
+
+        def files(chosen: FileDataset) -> list[str]:
+            return [f for paths in chosen.parts.values() for f in user_files.listed(*paths)]
+
+        return is_text(self.settings.datasets[dataset], files)
+
+    def is_mixture(self, dataset: str) -> bool:
+        return isinstance(self.settings.datasets[dataset], MixtureDataset)
+
+    def datasets_from(self, is_mixture: bool) -> str:
+        """A wildcard constraint: the mixtures, or all others; or nothing at all."""
+        names = [name for name in self.settings.datasets if self.is_mixture(name) == is_mixture]
+        return "|".join(map(re.escape, names)) or "(?!)"

@@ -38,6 +38,11 @@ def about_source(records: Path) -> dict[str, dict[str, Any]]:
     return {"splits": {}, "classes": {}} | (json.loads(kept) if kept else {})
 
 
+def add_about(records: pa.Table, about: Mapping[str, Any]) -> pa.Table:
+    """Records with what `about_source` gives; without any where there is nothing to say."""
+    return records.replace_schema_metadata({SOURCE: json.dumps(about)} if about else None)
+
+
 class Writer:
     """records.parquet and rejects.csv, written as records come; both removed on an error."""
 

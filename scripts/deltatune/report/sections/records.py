@@ -19,6 +19,7 @@ FACTS = {
     "near_duplicate_threshold": "Near duplicates: word 3-gram Jaccard from",
     "kept": "Records kept",
     "splits": "Kept",
+    "parts": "Kept of the mixture",
     "groups": "Groups",
     "chapters": "Chapters",
     "divided_chapters": "Chapters in more than one split",
