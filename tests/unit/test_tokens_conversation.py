@@ -157,12 +157,49 @@ def test_weights_and_learn_choose_the_turns():
     assert learned(talk, tokenizer).count("「") == 1
 
 
-def test_an_empty_turn_stays_and_is_not_learned():
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "chatml",
+            "<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\n<|im_end|>\n"
+            "<|im_start|>user\nR<|im_end|>\n<|im_start|>assistant\n「B<|im_end|>」",
+        ),
+        (
+            "zephyr",
+            "<|user|>\n</s>\n<|assistant|>\n</s>\n<|user|>\nR</s>\n<|assistant|>\n「B</s>」",
+        ),
+        (
+            "llama3",
+            "<|start_header_id|>user<|end_header_id|>\n\n<|eot_id|>"
+            "<|start_header_id|>assistant<|end_header_id|>\n\n<|eot_id|>"
+            "<|start_header_id|>user<|end_header_id|>\n\nR<|eot_id|>"
+            "<|start_header_id|>assistant<|end_header_id|>\n\n「B<|eot_id|>」",
+        ),
+        (
+            "qwen3",
+            "<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\n<|im_end|>\n<|im_start|>user\nR"
+            "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>「\n\nB<|im_end|>」",
+        ),
+        ("mistral", "[INST]  [/INST] </s>[INST] R [/INST]「 B</s>」"),
+    ],
+)
+def test_an_empty_turn_stays_and_is_not_learned(name, expected):
     talk = document([user(""), assistant(""), user("R"), assistant("B")])
-    assert learned(talk, tokenizer_of("chatml")) == (
-        "<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\n<|im_end|>\n"
-        "<|im_start|>user\nR<|im_end|>\n<|im_start|>assistant\n「B<|im_end|>」"
-    )
+    assert learned(talk, tokenizer_of(name)) == expected
+
+
+def test_conversations_that_share_a_row_are_those_that_stand_alone(tokenizer):
+    talks = [document([SYSTEM, *TWO]), document(TWO[:2]), document(TWO)]
+    columns = pack(encode(talks, tokenizer, 500, "leave_out_turns"), 500)
+    assert len(columns["pieces"]) == 1
+    for number, talk in enumerate(talks):
+        alone = encode([talk], tokenizer, 500, "leave_out_turns")
+        place = columns["pieces"] == number
+        assert columns["input_ids"][place].tolist() == alone.ids[0].tolist()
+        assert columns["labels"][place].tolist() == alone.labels[0].tolist()
+        # By which attention is kept within each, see `shards.Collator`.
+        assert columns["position_ids"][place].tolist() == [*range(len(alone.ids[0]))]
 
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "at", "arguments": '{"x": "</s>"}'}}
@@ -189,19 +226,24 @@ def test_calls_are_learned_and_results_are_not():
     assistant("Five.", reasoning_content="2 and 3"),
     assistant("<think>\n2 and 3\n</think>\n\nFive."),
 ])  # fmt: skip
-@pytest.mark.parametrize("name", ["qwen3", "chatml"])
+@pytest.mark.parametrize("name", ["qwen3", "chatml", "zephyr", "llama3"])
 def test_reasoning_is_kept_masked_or_dropped(name, answer):
-    tokenizer = tokenizer_of(name)
+    tokenizer, stop = tokenizer_of(name), TEMPLATES[name][2]
+    header = {
+        "zephyr": "<|assistant|>\n",
+        "llama3": "<|start_header_id|>assistant<|end_header_id|>\n\n",
+    }.get(name, "<|im_start|>assistant\n")
 
     def end(thinking):
         talk = document([user("Q"), answer], prompts={"thinking": thinking})
-        return learned(talk, tokenizer).partition("<|im_start|>assistant\n")[2]
+        # Behind the end of the question.
+        return learned(talk, tokenizer).partition(f"Q{stop}")[2].lstrip().removeprefix(header)
 
     thought = "<think>\n2 and 3\n</think>\n\n"
-    assert end("keep") == f"「{thought}Five.<|im_end|>」"
-    assert end("mask") == f"{thought}「Five.<|im_end|>」"
+    assert end("keep") == f"「{thought}Five.{stop}」"
+    assert end("mask") == f"{thought}「Five.{stop}」"
     empty = "<think>\n\n</think>「\n\n" if name == "qwen3" else "「"
-    assert end("drop") == f"{empty}Five.<|im_end|>」"
+    assert end("drop") == f"{empty}Five.{stop}」"
 
 
 PARTS = ["a", " ", "\n", "<|im_end|>", "</s>", "[INST]", "\ue000", "\ue001", "b0", "é", "{"]
