@@ -401,6 +401,14 @@ def test_other_separators_are_recognized_and_named(name, separator, called, read
     assert counts["notes"] == [f"{name} is read as separated by {called}"]
 
 
+@pytest.mark.parametrize("line", ["sep=;", '"sep=;"', "SEP=;;"])
+def test_the_line_that_tells_excel_the_separator_is_no_header(line, reader):
+    counts, records, _ = reader(f"\ufeff{line}\r\ntext;label\r\na,b;1\r\nc;2;3\r\n", "d.csv")
+    assert [(r["row"], r["text"], r["label"]) for r in records] == [(1, "a,b", "1")]
+    assert counts["rejected"] == 1
+    assert counts["notes"] == ["d.csv is read as separated by semicolons, as its first line says"]
+
+
 def test_a_separator_inside_the_texts_is_none(reader):
     for content in ("text\na;b\nc\n", "text;\na;b\nc\n", "label,text\n1,a;b\n2,c;d;e\n"):
         counts, records, _ = reader(content, columns={})
@@ -535,7 +543,7 @@ def test_a_column_of_a_template_or_a_path_that_is_not_there_is_named(fails):
         (
             "d.jsonl",
             "{'text': 1}\n",
-            "row 1: not JSON: {'text': 1}. Correct the rows: in JSON",
+            "row 1: not JSON: {'text': 1}. Correct the rows: one object",
         ),
         ("d.json", '["a", "b"]', "no readable record; row 1: not an object: a. A record is"),
         ("d.jsonl", "\n\n", "holds no record"),

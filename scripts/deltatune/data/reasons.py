@@ -97,7 +97,7 @@ _ADVICE = {
     "`from` and `value`.",
     Code.UNKNOWN_SPLIT: "The column of split.column names train, validation and test.",
     Code.WRONG_COLUMNS: "A text with separators in it has to stand in quotation marks.",
-    Code.NOT_JSON: "Correct the rows: in JSON names and texts stand in double quotation marks.",
+    Code.NOT_JSON: "Correct the rows: one object a line, names and texts in double quotes.",
     Code.NOT_AN_OBJECT: "A record is an object with the names of its fields.",
     Code.BAD_QUOTING: "A quotation mark that belongs to the text is doubled.",
 }

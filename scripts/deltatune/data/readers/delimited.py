@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from itertools import islice
 
@@ -17,6 +18,8 @@ from deltatune.data.reasons import Code, Reason
 BAD_QUOTE_LINES = 100
 """Lines that one badly quoted record may take with it before reading stops."""
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "'|'"}
+_STATED = re.compile(r'"?sep=(.)"?[;,\t]*\s*', re.IGNORECASE)
+"""A line before the header by which Excel is told the separator."""
 SAMPLE = 20
 """Records, the header among them, that a separator is recognized by."""
 
@@ -27,7 +30,14 @@ class Delimited:
     def __init__(self, path: File, delimiter: str, where: str) -> None:
         self.path, self.delimiter, self.where = path, delimiter, where
         self.notes: list[str] = []
-        self._recognize()
+        with text_file(path, newline="") as file:
+            stated = _STATED.fullmatch(file.readline(20))
+        self.header_line = 1 if stated is None else 2
+        if stated is None:
+            self._recognize()
+        else:
+            self.delimiter = stated[1]
+            self._note("as its first line says")
 
     def _recognize(self) -> None:
         """Another separator than the expected one, where it alone gives a table."""
@@ -36,7 +46,12 @@ class Delimited:
         others = [one for one in SEPARATORS if one != self.delimiter and self._is_table(one)]
         if len(others) == 1:
             self.delimiter = others[0]
-            self.notes.append(f"{self.path.name} is read as separated by {SEPARATORS[others[0]]}")
+            self._note()
+
+    def _note(self, why: str = "") -> None:
+        called = SEPARATORS.get(self.delimiter, repr(self.delimiter))
+        reading = f"{self.path.name} is read as separated by {called}"
+        self.notes.append(f"{reading}, {why}" if why else reading)
 
     def _is_table(self, delimiter: str) -> bool:
         """Whether the first records have as many cells as the header, and more than one."""
@@ -59,6 +74,8 @@ class Delimited:
         try:
             with text_file(self.path, newline="") as file:
                 lines = Lines(file, self.path, self.where)
+                while lines.number < self.header_line - 1:
+                    next(lines)
                 reader = csv.reader(lines, delimiter=delimiter, strict=True)
                 while True:
                     lines.begin()
