@@ -242,20 +242,12 @@ prompts_cut = _answer_fault("prompts_cut")
 
 def not_asked(data: ReportData) -> Details:
     """Of base and tuned alike, as they have one template."""
-    yield from _by_experiments(
-        (
-            experiment,
-            {
-                "task": task,
-                "count": count,
-                "total": counts["examples"] + count,
-                "reason": counts["not_asked_records"][0]["reason"],
-            },
-        )
-        for (experiment, task), manifests in data.evaluations.items()
-        for counts in [*manifests.values()][:1]
-        if (count := counts.get("not_asked"))
-    )
+    for (experiment, task), manifests in data.evaluations.items():
+        counts = manifests.get("base", {})
+        if count := counts.get("not_asked"):
+            total, reason = counts["examples"] + count, counts["not_asked_records"][0]["reason"]
+            where = {"experiment": experiment, "task": task}
+            yield {**where, "count": count, "total": total, "reason": reason}
 
 
 def sampled(data: ReportData) -> Details:

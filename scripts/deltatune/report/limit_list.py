@@ -183,7 +183,7 @@ LIMITS = (
         "not_asked",
         59,
         "the chat template of the model refuses test conversations",
-        "{experiments} on {task}: {count} of {total} conversations were not asked, as the model's "
+        "{experiment} on {task}: {count} of {total} conversations were not asked, as the model's "
         "chat template refuses them ({reason}).",
         "some conversations of {task} were not asked",
         conditions.not_asked,
