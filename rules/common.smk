@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from deltatune.config import cross_task
+from deltatune.config import cross_task, datasets
 from deltatune.config.problems import ConfigError
 from deltatune.core.paths import RESULTS, ROOT
 from deltatune.core.text import printable
@@ -28,8 +28,12 @@ if Path(workflow.basedir).resolve() == ROOT:
 
 
 onstart:
-    if notice := cross_task.notice(flow.settings):
-        print(f"\ndeltatune: {printable(notice)}\n", file=sys.stderr)
+    for notice in (
+        cross_task.notice(flow.settings),
+        datasets.notice(flow.settings, flow.datasets),
+    ):
+        if notice:
+            print(f"\ndeltatune: {printable(notice)}\n", file=sys.stderr)
     # Snakemake would stop with a traceback at the first result that it cannot replace.
     if os.path.isdir(RESULTS) and not os.access(RESULTS, os.W_OK):
         raise Refused(

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from conftest import ROOT
 from deltatune.archive import contents
+from deltatune.config import datasets
 from deltatune.config.load import load_settings
 from deltatune.core.errors import UserError
 from deltatune.workflow.flow import Flow
@@ -28,10 +29,10 @@ def refused(config) -> list[str]:
 
 
 def test_what_a_mixture_cannot_be_of_is_named(config):
-    datasets = config["datasets"]
-    datasets["all"] = {"source": "mixture", "of": {"news": 1, "more": 1}}
-    datasets["given"] = {**datasets["more"], "split": {"train": "train", "test": "test"}}
-    datasets["both"]["of"] = {"newz": 1, "both": 1, "all": 1, "given": 1}
+    given = config["datasets"]
+    given["all"] = {"source": "mixture", "of": {"news": 1, "more": 1}}
+    given["given"] = {**given["more"], "split": {"train": "train", "test": "test"}}
+    given["both"]["of"] = {"newz": 1, "both": 1, "all": 1, "given": 1}
     assert refused(config) == [
         "datasets.both.of.all: 'all' is a mixture itself; name its datasets here, with weights of "
         "their own",
@@ -41,21 +42,41 @@ def test_what_a_mixture_cannot_be_of_is_named(config):
         "datasets.both.of.newz: no dataset is called 'newz' (did you mean 'news'?); datasets has "
         "instructions, prose, news, more, all, given",
     ]
-    datasets["book"] = {"source": "url", "url": "https://example.org/book.txt"}
-    datasets["both"]["of"] = {"news": 1, "book": 1}
+    given["book"] = {"source": "url", "url": "https://example.org/book.txt"}
+    given["both"]["of"] = {"news": 1, "book": 1}
     assert refused(config) == [
         "datasets.both.of.book: 'book' is a plain text, which has no records to draw from; give "
         "records with a field `text`, such as a csv"
     ]
-    datasets["both"]["of"] = {"news": 1}
+    given["both"]["of"] = {"news": 1}
     assert "datasets.both.of" in refused(config)[0]
-    datasets["both"] = {"source": "mixture", "of": {"news": 1, "more": 1}, "columns": {"text": "t"}}
+    given["both"] = {"source": "mixture", "of": {"news": 1, "more": 1}, "columns": {"text": "t"}}
     assert "datasets.both.columns" in refused(config)[0]
 
 
 def test_a_file_that_is_not_there_is_missed_in_a_part_too(config):
     config["datasets"]["more"] = {"source": "file", "path": "nowhere.csv"}
     assert refused(config) == ["datasets.more.path: there is no file 'nowhere.csv'"]
+
+
+def test_what_is_not_read_of_a_folder_is_named(config, tmp_path):
+    for name in (
+        "s/a.csv",
+        "s/b.pdf",
+        "s/x/README.md",
+        "s/.hidden",
+        *(f"s/{i}.txt" for i in "1234"),
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("text,label\n")
+    folder = {"source": "file", "path": str(tmp_path / "s")}
+    config["datasets"] |= {"more": folder, "unused": folder}
+    settings = load_settings(config, ROOT)
+    assert datasets.notice(settings, Flow(config).datasets) == (
+        f"datasets.more: of the folder {tmp_path / 's'} 1.txt, 2.txt, 3.txt, 4.txt, b.pdf and 1 "
+        "more are not read"
+    )
+    assert datasets.notice(settings, ["news"]) is None
 
 
 def test_a_task_on_a_part_may_hold_test_records_of_the_mixture(config):

@@ -658,6 +658,7 @@ def test_a_zip_archive_is_the_files_in_it(reader):
         for i, r in enumerate(RECORDS, 1)
     ]
     assert counts["files"] == {"csv.csv": 3, "jsonl.jsonl": 3, "parquet.parquet": 3}
+    assert counts["notes"] == ["of d.zip README.md is not read"]
 
 
 def test_records_of_several_files_follow_each_other(tmp_path, reader):
@@ -714,6 +715,8 @@ def test_a_source_may_be_a_file_a_folder_a_pattern_or_several(tmp_path):
     assert files("s/*.csv*") == ["s/p9.csv.gz", "s/p10.csv"]
     assert files("**/*.csv") == ["s/p10.csv", "s/x/p1.csv"]
     assert files("s/x/p1.csv", "s/p10.csv", "s/*.csv") == ["s/x/p1.csv", "s/p10.csv"]
+    assert formats.left_out("s", tmp_path) == ["of the folder s note.txt is not read"]
+    assert formats.left_out(["s/p10.csv", "n.txt", "none"], tmp_path) == []
     # Without a file of records those of text.
     assert files(".") == ["./s/p9.csv.gz", "./s/p10.csv", "./s/x/p1.csv"]
     (tmp_path / "t").mkdir()
@@ -786,7 +789,12 @@ def test_the_first_sheet_of_a_spreadsheet(reader):
     header = HEADER.replace("<v>when</v>", "<v>2024</v>").replace('t="str"', 't="n"')
     counts, records, _ = reader(workbook(header + rows, more='<sheet name="b"/>'), "d.xlsx", {})
     assert "2024" in records[0]
-    assert "of d.xlsx the sheet 'a' is read, not the 1 behind it" in counts["notes"]
+    assert counts["notes"][0] == (
+        "of d.xlsx the sheet 'a' is read, not 'b'; save another one as a file of its own to read it"
+    )
+    sheets = "".join(f'<sheet name="{name}"/>' for name in "bcdefgh")
+    notes = reader(workbook(header + rows, more=sheets), "d.xlsx", {})[0]["notes"]
+    assert "not 'b', 'c', 'd', 'e', 'f' and 2 more; save" in notes[0]
     # Beside other files, in an archive, and counted from 1904.
     content = archive({"a.xlsx": workbook(HEADER + rows, date1904=True), "b.csv": "text\nlast\n"})
     counts, records, _ = reader(content, "d.zip", {"text": "text", "when": "when"})

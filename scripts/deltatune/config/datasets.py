@@ -41,6 +41,18 @@ def is_text(dataset: AnyDataset, files: Callable[[FileDataset], Sequence[str]]) 
     return formats.is_text([SAMPLES[dataset.name]])
 
 
+def notice(settings: Settings, names: Sequence[str], folder: Path = Path()) -> str | None:
+    """What is not read of the folders that some datasets name, in one line."""
+    notes = [
+        f"datasets.{name}: {note}"
+        for name in names
+        if isinstance(chosen := settings.datasets[name], FileDataset)
+        for paths in chosen.parts.values()
+        for note in formats.left_out(paths, folder)
+    ]
+    return "; ".join(notes) or None
+
+
 def mixture_problems(settings: Settings, name: str, dataset: AnyDataset) -> Iterator[Problem]:
     """Parts that a mixture cannot have, as far as config.yaml says it."""
     for part in dataset.of if isinstance(dataset, MixtureDataset) else ():

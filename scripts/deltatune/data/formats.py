@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
+from deltatune.core.text import excerpt
+
 SUFFIXES = {
     ".csv": "csv",
     ".tsv": "tsv",
@@ -23,6 +25,8 @@ TEXT_SUFFIXES = (".txt", ".text")
 """A plain text, which has to be chunked."""
 PACKED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 """Of a compressed file, behind that of its format."""
+NAMED = 5
+"""Files that are not read, which are named."""
 ARCHIVE = ".zip"
 """Of an archive of files of records."""
 
@@ -77,12 +81,42 @@ def _is(check: Callable[[Path], bool], place: Path) -> bool:
         return False
 
 
-def _of_folder(path: str, place: Path) -> list[str]:
+def left_out(paths: str | Sequence[str], folder: Path = Path()) -> list[str]:
+    """What `source_files` does not take of folders, a sentence for each of them."""
+    notes = []
+    for path in [paths] if isinstance(paths, str) else paths:
+        shown = _shown(folder / path) if is_folder(folder / path) else []
+        if others := unread(shown, readable(shown, (ARCHIVE,))):
+            notes.append(f"of the folder {path} {others}")
+    return notes
+
+
+def readable(names: Sequence[str], more: Sequence[str] = ()) -> list[str]:
+    """Of files beside each other those of records, and if there are none those of text. more:
+    other suffixes of files of records."""
+    known = [name for name in names if suffix(name) in (*SUFFIXES, *more)]
+    return known or [name for name in names if suffix(name) in TEXT_SUFFIXES]
+
+
+def unread(names: Sequence[str], taken: Sequence[str]) -> str:
+    """The files that are not taken, in words; "" where all are, or none."""
+    others = [name for name in names if name not in {*taken}]
+    if not taken or not others:
+        return ""
+    listed = ", ".join(excerpt(name, 40) for name in others[:NAMED])
+    more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+    return f"{listed}{more} {'is' if len(others) == 1 else 'are'} not read"
+
+
+def _shown(place: Path) -> list[str]:
+    """The files of a folder and of those in it, but nothing that begins with a dot."""
     files = [file.relative_to(place) for file in place.rglob("*") if file.is_file()]
     shown = [file for file in files if not any(part.startswith(".") for part in file.parts)]
-    known = [file for file in shown if suffix(file.name) in (*SUFFIXES, ARCHIVE)]
-    known = known or [file for file in shown if suffix(file.name) in TEXT_SUFFIXES]
-    return [f"{path.rstrip('/')}/{file}" for file in sorted(map(str, known), key=_in_order)]
+    return sorted(map(str, shown), key=_in_order)
+
+
+def _of_folder(path: str, place: Path) -> list[str]:
+    return [f"{path.rstrip('/')}/{file}" for file in readable(_shown(place), (ARCHIVE,))]
 
 
 def _in_order(name: str) -> list[tuple[str, int]]:

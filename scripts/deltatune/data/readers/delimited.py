@@ -107,14 +107,15 @@ class Delimited:
         if not isinstance(header, list):
             raise UserError(
                 f"{self.where}: the header of {self.path} is badly quoted or missing: "
-                f"{excerpt(header and header.value)}"
+                f"{excerpt(header and header.value)}; write the names of the columns into its "
+                "first line"
             )
         header = [name.strip() or f"column_{i}" for i, name in enumerate(header, 1)]
         for name in header:
             if isinstance(as_text(name), Reason):
                 raise UserError(
                     f"{self.where}: the name of column {header.index(name) + 1} in {self.path} is "
-                    f"not readable text: {excerpt(name)}"
+                    f"not readable text: {excerpt(name)}; save the file as UTF-8"
                 )
         return header
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from deltatune.core.errors import UserError
 from deltatune.core.text import excerpt
-from deltatune.data.formats import SUFFIXES, TEXT_SUFFIXES, below_shared_folder, suffix
+from deltatune.data.formats import SUFFIXES, below_shared_folder, readable, suffix, unread
 
 _BROKEN = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException, OSError)
 
@@ -66,7 +66,8 @@ class File:
                 raise self._unreadable(f"{error}; unpack it first") from None
             except _BROKEN as error:
                 reason = getattr(error, "strerror", None) or excerpt(str(error), 200)
-                raise self._unreadable(reason) from None
+                advice = "; if it is damaged, fetch or pack it again"
+                raise self._unreadable(f"{reason}{advice}") from None
 
     def _unreadable(self, reason: str) -> UserError:
         return UserError(f"{self.where}: {self} cannot be read: {reason}")
@@ -119,9 +120,7 @@ def members(path: Path, where: str) -> list[File]:
     names = _archived(path, where)
     if names is None:
         return [File(path, where)]
-    shown = [name for name in names if not _is_hidden(name)]
-    known = [name for name in shown if suffix(name) in SUFFIXES]
-    known = known or [name for name in shown if suffix(name) in TEXT_SUFFIXES]
+    known = readable(_shown(names))
     if not known:
         listed = ", ".join(excerpt(name, 40) for name in names[:10]) or "nothing"
         raise UserError(
@@ -129,6 +128,20 @@ def members(path: Path, where: str) -> list[File]:
             f"holds {listed}"
         )
     return [File(path, where, name) for name in known]
+
+
+def left_out(paths: Sequence[Path], where: str) -> list[str]:
+    """What is not read of zip archives, a sentence for each of them."""
+    notes = []
+    for path in paths:
+        shown = _shown(_archived(path, where) or [])
+        if others := unread(shown, readable(shown)):
+            notes.append(f"of {path.name} {others}")
+    return notes
+
+
+def _shown(names: Sequence[str]) -> list[str]:
+    return [name for name in names if not _is_hidden(name)]
 
 
 def _archived(path: Path, where: str) -> list[str] | None:
@@ -142,7 +155,9 @@ def _archived(path: Path, where: str) -> list[str] | None:
     except OSError:  # told when the file is read
         return None
     except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error) as error:
-        raise UserError(f"{where}: {path} is a broken zip archive: {error}") from None
+        raise UserError(
+            f"{where}: {path} is a broken zip archive: {error}; fetch or pack it again"
+        ) from None
     is_spreadsheet = {"xl/workbook.xml", "content.xml"} & set(names)
     return None if is_spreadsheet else sorted(names)
 

@@ -29,7 +29,8 @@ class Parquet:
             except (pa.ArrowException, OSError, OverflowError) as error:
                 raise UserError(
                     f"{self.where}: {self.path} cannot be read as Parquet: "
-                    f"{excerpt(str(error), 200)}"
+                    f"{excerpt(str(error), 200)}; fetch or save it again, or set `format` if it is "
+                    "something else"
                 ) from None
 
     def names(self) -> list[str]:

@@ -19,7 +19,7 @@ from deltatune.data.formats import SUFFIXES
 from deltatune.data.readers import fields, preferences
 from deltatune.data.readers.base import Rejected, Source
 from deltatune.data.readers.delimited import Delimited
-from deltatune.data.readers.files import File, labels, members
+from deltatune.data.readers.files import File, labels, left_out, members
 from deltatune.data.readers.joined import Joined
 from deltatune.data.readers.json_objects import open_json
 from deltatune.data.readers.lines import paragraphs
@@ -86,7 +86,8 @@ def read_records(
         else None
     )
     source = Joined(files, opened, of_files) if len(files) > 1 else opened(files[0])
-    return read_rows(source, named, columns, write, rejects, where, groups, used)
+    facts = read_rows(source, named, columns, write, rejects, where, groups, used)
+    return _with_notes(facts, left_out(list(map(Path, chosen)), where))
 
 
 def read_rows(
@@ -205,7 +206,14 @@ def read_text(
                     out.keep([text, *document])
             rows |= {name: out.row - before for name in document}
         facts = out.finish(str(files[0]) if len(files) == 1 else f"{len(files)} files", where)
-    return facts | ({"files": rows} if documents else {})
+    facts |= {"files": rows} if documents else {}
+    chosen = [paths] if isinstance(paths, str | Path) else paths
+    return _with_notes(facts, left_out(list(map(Path, chosen)), where))
+
+
+def _with_notes(facts: dict[str, Any], notes: Sequence[str]) -> dict[str, Any]:
+    """Facts with more notes, before their own."""
+    return facts | ({"notes": [*notes, *facts.get("notes", [])]} if notes else {})
 
 
 def _is_of(field: fields.Field, columns: Collection[str]) -> bool:
@@ -258,11 +266,14 @@ def _open(file: File, format: str | None, where: str) -> Source:
 def _readable(file: File, kind: str, where: str) -> None:
     """Refuse what is no file, and what its first bytes show to be something else."""
     if file.path.is_dir():
-        raise UserError(f"{where}: {file} is a folder without a file that can be read")
+        raise UserError(
+            f"{where}: {file} is a folder without a file that can be read; name one that has "
+            f"files of {', '.join(SUFFIXES)} or .txt"
+        )
     with file.open() as opened:
         head = opened.read(512)
     if not head.strip():
-        raise UserError(f"{where}: {file} holds no record")
+        raise UserError(f"{where}: {file} holds no record; is it the right file?")
     if head.startswith(b"version https://git-lfs"):
         raise UserError(f"{where}: {file} is a pointer of Git LFS to the data; run `git lfs pull`")
     if kind in ("parquet", "xlsx"):

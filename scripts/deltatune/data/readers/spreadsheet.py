@@ -19,6 +19,9 @@ from deltatune.data.readers.base import Row
 from deltatune.data.readers.files import File
 from deltatune.data.readers.values import as_text
 
+NAMED = 5
+"""Sheets that are not read, which are named."""
+
 _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _ID = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 # Formats of dates and times by number (ECMA-376, 18.8.30), those of East Asian versions among them.
@@ -40,9 +43,11 @@ class Spreadsheet:
         with self._archive() as archive:
             sheets = [excerpt(name, 40) for name in _sheet_names(archive)]
         if len(sheets) > 1:
-            others = len(sheets) - 1
+            others = ", ".join(f"'{name}'" for name in sheets[1 : NAMED + 1])
+            more = f" and {len(sheets) - 1 - NAMED} more" if len(sheets) - 1 > NAMED else ""
             self.notes = [
-                f"of {self.path.name} the sheet '{sheets[0]}' is read, not the {others} behind it"
+                f"of {self.path.name} the sheet '{sheets[0]}' is read, not {others}{more}; save "
+                "another one as a file of its own to read it"
             ]
         cells = next(self._rows(), {})
         names = [_name(cells.get(place)) for place in range(max(cells, default=-1) + 1)]

@@ -113,7 +113,7 @@ class Writer:
         if about:
             self.parquet.add_key_value_metadata({SOURCE: json.dumps(about)})
         if self.row == 0:
-            raise UserError(f"{where}: {named} holds no record")
+            raise UserError(f"{where}: {named} holds no record; is it the right source?")
         if self.kept == 0:
             raise UserError(
                 f"{where}: none of the {self.row:,} records of {named} can be used; "
