@@ -65,7 +65,7 @@ def test_a_model_that_answers_with_one_word_is_seen(tmp_path):
     }.items():
         paths = {k: tmp_path / f"{system}.{k}" for k in ("scores", "metrics", "table")}
         outputs = answers(texts, finished=True, answer_tokens=3)
-        scores.write(outputs, settings, "test", **paths)
+        scores.write(outputs, settings, [], "test", **paths)
         record = json.loads(paths["metrics"].read_text())
         figures[system] = record["behavior"]
         assert set(record["metrics"]) == {"exact_match_raw"}

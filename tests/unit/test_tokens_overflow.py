@@ -100,10 +100,12 @@ def asked(kind: str, refuses: bool):
     keys = {"prompt": "{text}:", "labels": ["x", "y"]} if kind == "classify" else {}
     task = task_settings(kind, max_length=32, **keys)
     prompts, questions = module.Prompts.part_of(task), module.Questions.part_of(task.evaluation)
+    if kind == "classify":
+        prompts = module.with_labels(prompts, ["x", "y"])
     made = {"generate_answers": GenerateSettings, "score_labels": LabelSettings}
     model = made["score_labels" if kind == "classify" else "generate_answers"]
     names = {"max_length": 32} if kind == "classify" else {"max_new_tokens": 8, "sampling": None}
-    settings = model[module.Prompts, module.Questions](
+    settings = model[type(prompts), module.Questions](
         **{"task": "t", "kind": kind, "quantization": "none", "batch_size": 2},
         **{"prompts": prompts, "questions": questions, "refuses_long_prompts": refuses},
         **names,

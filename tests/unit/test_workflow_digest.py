@@ -147,8 +147,8 @@ def test_a_string_that_is_used_is_seen(copy):
     before = digests(copy)
     module = copy / "deltatune" / "tokens/encode.py"
     text = module.read_text(encoding="utf-8")
-    assert 'NO_TEXT = "' in text
-    module.write_text(text.replace('NO_TEXT = "', 'NO_TEXT = "so: '), encoding="utf-8")
+    assert '== "drop"' in text
+    module.write_text(text.replace('== "drop"', '== "refuse"'), encoding="utf-8")
     scripts = changed(before, digests(copy))
     assert "tokenize_split" in scripts
     assert not {"train_adapter", "split_dataset", "pretrain_model", "compare_systems"} & scripts
