@@ -130,6 +130,13 @@ def test_a_pair_without_an_answer_or_a_question_has_no_conversation(taken):
     assert list(rejects["reason"].str[:17]) == ["not a conversatio"] * 2
 
 
+def test_of_a_pair_without_an_answer_the_output_is_missing(taken):
+    records = [{"prompt": "Q", "chosen": c, "rejected": "B"} for c in ("A", "", None)]
+    _, rows, _ = taken(records, "instruct")
+    assert [row["instruction"] for row in rows] == ["Q", "Q", "Q"]
+    assert [row["output"] for row in rows] == ["A", None, None]
+
+
 def test_what_is_named_or_has_an_output_is_no_pair(taken, tmp_path):
     rows = [{"prompt": "Q", "output": "O", "chosen": "A", "rejected": "B"}]
     facts, records, _ = taken(rows, "instruct")

@@ -77,8 +77,12 @@ class Preferred(Field):
 
     def text(self, values: dict[str, Any]) -> str | Reason | None:
         messages = self.pair.conversation(values, with_input=self.name == "messages")
-        if isinstance(messages, Reason) or not messages:
-            return messages or None
+        if isinstance(messages, Reason):
+            return messages
+        if not messages:
+            # Of an answer that is missing the output is, not the instruction.
+            asked = values.get(self.pair.question) if self.name == "instruction" else None
+            return asked if isinstance(asked, str) else None
         if self.name == "messages":
             return as_json(messages)
         prompts = [values.get(self.pair.system)] if self.pair.system else []
