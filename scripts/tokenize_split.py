@@ -10,7 +10,16 @@ with stage.stage(snakemake, cached=True) as terminal:
     from deltatune.data import records
     from deltatune.tasks.base import labeled
     from deltatune.tasks.registry import load_kind
-    from deltatune.tokens import encode, labels, left_out, overflow, pieces, supervision, writer
+    from deltatune.tokens import (
+        encode,
+        labels,
+        left_out,
+        overflow,
+        pieces,
+        supervision,
+        weights,
+        writer,
+    )
     from deltatune.tokens import tokenizer as tokenizer_files
     from deltatune.tokens.settings import TokenizeSettings
     from deltatune.tokens.upstream import leave_out_torch
@@ -34,7 +43,16 @@ with stage.stage(snakemake, cached=True) as terminal:
     unsupervised = supervision.unsupervised(encoded)
     if notice := supervision.notice(unsupervised, ids, settings.task, split, settings.max_length):
         terminal.say(notice)
-    columns = encode.pack(encoded, settings.max_length)
+    columns, about = encode.pack(encoded, settings.max_length), {}
+    if settings.class_weights and split == "train":
+        of_records, key = list(frame[kind.LABEL_FIELD]), f"tasks.{settings.task}.class_weights"
+        chosen = weights.of_classes(
+            of_records, settings.prompts.labels, settings.class_weights, key
+        )
+        columns |= weights.column(encoded, columns, of_records, chosen)
+        about["class_weights"] = {name: round(weight, 4) for name, weight in chosen.items()}
+        listed = ", ".join(f"'{n}' {weight:.3g}" for n, weight in chosen.items())
+        terminal.say(f"{key}: in the training loss {listed}")
     folder = Path(snakemake.output.shards)
     writer.write_shards(columns, folder, shard_rows=4096)
     figures = encode.summary(encoded, columns)
@@ -60,4 +78,5 @@ with stage.stage(snakemake, cached=True) as terminal:
             {"record": ids[n], "reason": str(reason)} for n, reason in unsupervised.items()
         ],
         **figures,
+        **about,
     )

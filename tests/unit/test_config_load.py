@@ -181,6 +181,16 @@ PROBLEMS = [
         ["a", "b", "a"],
         "tasks.news: labels: ['a', 'b', 'a'] has a class twice",
     ),
+    (
+        "tasks.news.class_weights",
+        {"Sport": 3},
+        "tasks.news: class_weights: no class is called 'Sport' (did you mean 'Sports'?); labels",
+    ),
+    (
+        "tasks.news.class_weights",
+        {"Sports": 0},
+        "tasks.news.class_weights.Sports: input should be g",
+    ),
     ("tasks.news.labels", ["a", " "], "tasks.news: labels: a class has an empty name"),
     (
         "tasks.news.labels",

@@ -687,6 +687,15 @@ SECTIONS["`tasks`"] = [
         "stages read. With the same names in the same order, those are found again.",
     ),
     Row(
+        "`class_weights`",
+        (
+            *("tokenize_split news *", "quantize_model tiny news", "* base/tiny/gptq"),
+            *(*trained("news"), *trained("news-gptq"), *MERGED),
+        ),
+        {"balanced": put(tasks__news__class_weights="balanced")},
+        "No base is evaluated again, but the one that GPTQ calibrates with these rows.",
+    ),
+    Row(
         "a new task that no experiment uses",
         NOTHING,
         {"more": put(tasks__other={"kind": "prose", "dataset": "story"})},

@@ -17,4 +17,8 @@ def split_settings(name: str, task: TaskSettings) -> SplitSettings:
 def token_settings(name: str, task: TaskSettings) -> TokenizeSettings:
     """name: of the task."""
     prompts = load_kind(task.kind).Prompts
-    return TokenizeSettings[prompts].part_of(task, task=name, prompts=prompts.part_of(task))
+    # A key of the kinds that have classes.
+    weights = getattr(task, "class_weights", None)
+    return TokenizeSettings[prompts].part_of(
+        task, task=name, prompts=prompts.part_of(task), class_weights=weights
+    )

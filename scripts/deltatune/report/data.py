@@ -110,8 +110,8 @@ class ReportData:
     near_duplicate_threshold where they were looked for, kept, splits, groups and chapters
     {split: n}, divided_chapters, the codes of `data.reasons.Leak`, tokenized_for (the model in
     whose tokens the next are counted), split_up, truncated, dropped, without_reasoning and
-    without_tools where there are any, padding_share (0 to 1), supervised_tokens; any may be absent,
-    and other keys are shown under their own names."""
+    without_tools where there are any, class_weights {label: weight}, padding_share (0 to 1),
+    supervised_tokens; any may be absent, and other keys are shown under their own names."""
 
     costs: pd.DataFrame = field(default_factory=lambda: _empty(COSTS))
     """One row for each job; peak_memory_gb and tokens_per_second may be NaN."""

@@ -39,6 +39,7 @@ def of_task(task: Mapping[str, Any]) -> dict[str, Any]:
         "truncated": sum(one["truncated"] for one in tokens.values()),
         "dropped": sum(one["dropped"] for one in tokens.values()),
         **_not_written(tokens.values()),
+        **{key: tokens["train"][key] for key in ("class_weights",) if key in tokens["train"]},
         "supervised_tokens": tokens["train"]["supervised_tokens"],
         "padding_share": tokens["train"]["padding_share"],
     }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from deltatune.core.schema import Section
-from deltatune.core.text import nearest
+from deltatune.core.text import did_you_mean, nearest
 from deltatune.data.labels import TRUTHS, canonical, find, named, without_case
 from deltatune.data.reasons import Code, Reason
 from deltatune.data.split_settings import Method, Split
@@ -22,6 +22,7 @@ from deltatune.tasks.base import (
     valid,
 )
 from deltatune.tokens.prompts import Body, Document, label_template, render_labels
+from deltatune.tokens.settings import ClassWeights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +62,12 @@ def _written(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value) if isinstance(value, int | float) else value
+
+
+def _as_names_of(weights: Any) -> Any:
+    """Names that YAML reads as numbers or truth values, as the classes have them."""
+    is_mapping = isinstance(weights, dict)
+    return {_written(name): weight for name, weight in weights.items()} if is_mapping else weights
 
 
 class Records(Section):
@@ -131,12 +138,30 @@ class StratifiedSplit(Split):
 
 class Settings(Records, Prompts, TaskSettings):
     kind: Literal["classify"]
+    class_weights: Annotated[ClassWeights, BeforeValidator(_as_names_of)] = None
+    """Weights of the classes in the training loss, for classes of very different sizes. balanced:
+    each class weighs as much as another, however few records it has (records / (classes × records
+    of the class)); or a mapping from the name of a class to its relative weight, 1 for the others.
+    The weights are scaled to a mean of 1 over the training records. null: each record counts
+    alike."""
     split: StratifiedSplit = StratifiedSplit()
     """The split into training, validation and test set."""
     evaluation: Evaluation = Evaluation()
     """Settings of the scoring of labels."""
     metrics: list[str] = ["accuracy", "macro_f1", "macro_f1_present", "accuracy_calibrated"]
     main_metric: str = MAIN_METRIC
+
+    @model_validator(mode="after")
+    def _weights_of_classes(self) -> Settings:
+        names = label_names(self)
+        if isinstance(self.class_weights, dict) and names:
+            for name in self.class_weights:
+                if name not in names:
+                    raise ValueError(
+                        f"class_weights: no class is called '{name}'{did_you_mean(name, names)}; "
+                        f"labels has {', '.join(names)}"
+                    )
+        return self
 
 
 def label_names(settings: Records) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
+
+from pydantic import Field
 
 from deltatune.core.schema import Section
 
@@ -12,6 +14,9 @@ Overflow = Literal["truncate", "drop", "split", "refuse"]
 Truncation = Literal["truncate", "shorten_prompt", "leave_out_turns"]
 """What a truncated document loses: its end, a part of its prompt, or the last turns of a
 conversation."""
+
+ClassWeights = Literal["balanced"] | dict[str, Annotated[float, Field(gt=0, le=1e6)]] | None
+"""Of the classes in the training loss; None: each token weighs the same."""
 
 PromptSettings = TypeVar("PromptSettings", bound=Section)
 """`Prompts` of the kind of the task."""
@@ -26,3 +31,4 @@ class TokenizeSettings(Section, Generic[PromptSettings]):
     prompts: PromptSettings
     max_length: int
     overflow: Overflow
+    class_weights: ClassWeights = None

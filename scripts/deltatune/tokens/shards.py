@@ -14,16 +14,21 @@ if TYPE_CHECKING:
 
 COLUMNS = ("input_ids", "labels", "position_ids")
 
+WEIGHTS = "weights"
+"""A further column of the training rows of classes with weights, float32: that of each token."""
+
 
 def read_shards(folder: Path) -> datasets.Dataset:
-    """The rows that `writer` saved, memory-mapped: input_ids, labels and position_ids."""
+    """The rows that `writer` saved, memory-mapped: input_ids, labels and position_ids, and weights
+    where there are some."""
     import datasets
 
     return datasets.load_from_disk(str(folder))
 
 
 class Collator:
-    """Rows of one length to a batch: input_ids, labels and position_ids, int64 [rows, length].
+    """Rows of one length to a batch: input_ids, labels and position_ids, int64 [rows, length], and
+    weights, float32, where the rows have some.
 
     There is no attention_mask, on purpose. transformers 5.23 keeps the documents of a packed row
     apart by their restarting position_ids, but only without a mask and without a cache: with a
@@ -35,7 +40,10 @@ class Collator:
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         import torch
 
+        types = dict.fromkeys(COLUMNS, np.int64)
+        if WEIGHTS in rows[0]:
+            types[WEIGHTS] = np.float32
         return {
-            name: torch.from_numpy(np.stack([np.asarray(row[name], np.int64) for row in rows]))
-            for name in COLUMNS
+            name: torch.from_numpy(np.stack([np.asarray(row[name], dtype) for row in rows]))
+            for name, dtype in types.items()
         }

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from deltatune.tokens.shards import COLUMNS
+from deltatune.tokens.shards import COLUMNS, WEIGHTS
 
 
 def write_shards(columns: Mapping[str, np.ndarray], folder: Path, shard_rows: int) -> None:
     """Save packed rows as Arrow files of at most `shard_rows` rows, for `shards.read_shards`.
 
-    columns: int32 [rows, row_length] each. The same rows give the same bytes in every file: the
-    data set's fingerprint, which `datasets` may draw at random, is a hash of the rows. Raises
-    ValueError for shard_rows below 1, FileExistsError if the folder holds anything.
+    columns: int32 [rows, row_length] each, and perhaps weights, float32. The same rows give the
+    same bytes in every file: the data set's fingerprint, which `datasets` may draw at random, is a
+    hash of the rows. Raises ValueError for shard_rows below 1, FileExistsError if the folder holds
+    anything.
     """
     import datasets
     import pyarrow as pa
@@ -30,8 +31,9 @@ def write_shards(columns: Mapping[str, np.ndarray], folder: Path, shard_rows: in
         raise FileExistsError(f"{folder} is not empty: old shards would mix with new ones")
     digest = hashlib.sha256()
     arrays = {}
-    for name in COLUMNS:
-        rows = np.ascontiguousarray(columns[name], dtype=np.int32)
+    types = dict.fromkeys(COLUMNS, "int32") | ({WEIGHTS: "float32"} if WEIGHTS in columns else {})
+    for name, dtype in types.items():
+        rows = np.ascontiguousarray(columns[name], dtype=dtype)
         digest.update(f"{name} {rows.shape} ".encode() + rows.tobytes())
         count, length = rows.shape
         # Large offsets are not needed: a row is short and a shard has few of them, but one column
@@ -44,10 +46,10 @@ def write_shards(columns: Mapping[str, np.ndarray], folder: Path, shard_rows: in
                 )
                 for part in (rows[i : i + shard_rows] for i in range(0, count, shard_rows))
             ],
-            type=pa.list_(pa.int32()),
+            type=pa.list_(pa.type_for_alias(dtype)),
         )
     count = len(columns[COLUMNS[0]])
-    features = datasets.Features({n: datasets.List(datasets.Value("int32")) for n in COLUMNS})
+    features = datasets.Features({n: datasets.List(datasets.Value(t)) for n, t in types.items()})
     datasets.Dataset(
         InMemoryTable(pa.table(arrays)),
         info=datasets.DatasetInfo(features=features),

@@ -10,7 +10,7 @@ import torch
 from datasets import Dataset
 
 from deltatune.core.errors import UserError
-from deltatune.tokens.shards import Collator
+from deltatune.tokens.shards import WEIGHTS, Collator
 from deltatune.train import distributed
 
 
@@ -26,9 +26,9 @@ def _never() -> bool:
 def mean_loss(model, rows: Dataset, batch_size: int, stop: Callable[[], bool] = _never) -> float:
     """Cross entropy over the supervised tokens of packed rows, in nats per token.
 
-    Each token weighs the same; the Trainer's own eval_loss is a mean over batches instead. Several
-    processes divide the batches among them and get the same result. Raises Interrupted where `stop`
-    returns True.
+    Each token weighs the same, whatever its class weighs in training; the Trainer's own eval_loss
+    is a mean over batches instead. Several processes divide the batches among them and get the same
+    result. Raises Interrupted where `stop` returns True.
     """
     collate = Collator()
     device = next(model.parameters()).device
@@ -45,6 +45,7 @@ def mean_loss(model, rows: Dataset, batch_size: int, stop: Callable[[], bool] = 
             start = starts[min(own, len(starts) - 1)]
             rows_here = [rows[i] for i in range(start, min(start + batch_size, len(rows)))]
             batch = {key: value.to(device) for key, value in collate(rows_here).items()}
+            batch.pop(WEIGHTS, None)
             labels = batch.pop("labels")[:, 1:]
             # Where only a label or a short answer is supervised, that leaves few of the logits.
             mask = labels != -100
@@ -57,6 +58,23 @@ def mean_loss(model, rows: Dataset, batch_size: int, stop: Callable[[], bool] = 
         model.train(was_training)
     total, count = distributed.all_reduce([total, count])
     return total / max(count, 1)
+
+
+def weighted_loss(
+    logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor, tokens: torch.Tensor | int
+) -> torch.Tensor:
+    """Cross entropy of each supervised token times its weight, summed and divided by the tokens.
+
+    logits: [rows, length, vocabulary]; labels and weights: [rows, length]. tokens: the supervised
+    ones of the whole optimizer step, so that a step is the same however it is accumulated; with
+    weights of 1 it is the loss without weights.
+    """
+    targets = labels[:, 1:]
+    mask = targets != -100
+    losses = torch.nn.functional.cross_entropy(
+        logits[:, :-1][mask].float(), targets[mask], reduction="none"
+    )
+    return (losses * weights[:, 1:][mask]).sum() / tokens
 
 
 def require_number(loss: float, name: str, step: int, dtype: torch.dtype) -> None:

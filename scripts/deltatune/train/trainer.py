@@ -17,11 +17,11 @@ from transformers import TrainingArguments
 
 from deltatune.core import manifest
 from deltatune.models.device import Compute
-from deltatune.tokens.shards import Collator
+from deltatune.tokens.shards import WEIGHTS, Collator
 from deltatune.train import distributed, lora, upstream
 from deltatune.train.checkpoints import Checkpoints, SaveTimer
 from deltatune.train.data import PaddedDataset, SeededSampler, Steps
-from deltatune.train.losses import ends
+from deltatune.train.losses import ends, weighted_loss
 from deltatune.train.settings import TrainSettings
 from deltatune.train.state import RunState, SavedState, random_state, set_random_state
 
@@ -45,7 +45,14 @@ class AdapterTrainer(upstream.HookedTrainer):
         self.sampler = SeededSampler(len(rows), args.seed, multiple)
         if len(self.sampler) > len(rows):
             rows = PaddedDataset(rows, len(self.sampler))
-        super().__init__(model=model, args=args, train_dataset=rows, data_collator=Collator())
+        is_weighted = WEIGHTS in rows[0]
+        super().__init__(
+            model=model,
+            args=args,
+            train_dataset=rows,
+            data_collator=Collator(),
+            compute_loss_func=self._weighted_loss if is_weighted else None,
+        )
         self._checkpoints, self._saved = checkpoints, saved
         self.steps = steps
         self.run_state = saved.run if saved else RunState(steps.batch)
@@ -53,6 +60,14 @@ class AdapterTrainer(upstream.HookedTrainer):
         self.last_saved = saved.step if saved else 0
         self._save_timer = SaveTimer()
         self._since = time.monotonic()
+
+    def compute_loss(self, model, inputs, *arguments, **keywords):
+        """The model does not know weights; `_weighted_loss` does."""
+        self._weights = inputs.pop(WEIGHTS, None)
+        return super().compute_loss(model, inputs, *arguments, **keywords)
+
+    def _weighted_loss(self, outputs, labels, num_items_in_batch) -> torch.Tensor:
+        return weighted_loss(outputs.logits, labels, self._weights, num_items_in_batch)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -32,6 +32,7 @@ FACTS = {
     "dropped": "Training and validation documents left out (too long, or nothing to learn)",
     "without_reasoning": "Conversations of which the chat template leaves out reasoning",
     "without_tools": "Conversations of which the chat template leaves out the tools",
+    "class_weights": "Weight in the training loss",
     "supervised_tokens": "Supervised tokens in training",
     "padding_share": "Padding of training rows",
 }
