@@ -73,6 +73,7 @@ class Inputs:
             files += [f"{base}/model", f"{base}/tokenizer.sha256"]
         return list(dict.fromkeys(files))
 
+    @_of_known_names
     def labels(self, wildcards: Wildcards) -> str | list[str]:
         """The classes of the task of a job; nothing where it has none."""
         return self._paths.labels(self._selection.task_of(wildcards))
