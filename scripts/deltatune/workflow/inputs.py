@@ -50,6 +50,7 @@ class Inputs:
             "rejects": [f"{folder}/rejects.csv" for folder in folders],
         }
 
+    @_of_known_names
     def split_dataset(self, wildcards: Wildcards) -> dict[str, str]:
         return self._paths.split_inputs(wildcards.task)
 
