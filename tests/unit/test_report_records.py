@@ -64,7 +64,9 @@ def test_of_a_mixture_each_part_is_counted(tmp_path):
     frame = pd.DataFrame({"row": range(1, 31), "text": texts, "label": ["x", "y"] * 15})
     frame["origin:dataset"], frame["origin:row"] = ["ours", "theirs", "ours"] * 10, range(30)
     task = {"kind": "classify", "labels": ["x", "y"], "split": {**SPLIT, "max_records": 24}}
-    result = counts(tmp_path, frame, task, {"rows": 30})
+    result = counts(tmp_path, frame, task, {"rows": 30, "notes": ["'a' is `b`", "<i>"]})
+    assert result["notes"][:2] == ["'a' is `b`", "<i>"]
+    assert section.view({"x": {"kept": 1}, "news": result})["notes"] == {"news": result["notes"]}
     assert sum(result["parts"].values()) == result["kept"] == 24
     rows = {row["name"]: row["cells"] for row in section.view({"news": result})["rows"]}
     assert rows["Kept of the mixture: theirs"] == [str(result["parts"]["theirs"])]

@@ -107,8 +107,9 @@ class ReportData:
     records: dict[str, dict] = field(default_factory=dict)
     """task → counts: rows (of a text paragraphs, headings, chunks), unread {reason: n},
     records, unusable {reason: n}, beyond_max_records, duplicates, near_duplicates and
-    near_duplicate_threshold where they were looked for, kept, splits, groups and chapters
-    {split: n}, divided_chapters, the codes of `data.reasons.Leak`, tokenized_for (the model in
+    near_duplicate_threshold where they were looked for, kept, splits, parts of a mixture
+    {dataset: n}, notes (sentences on how the data were read), groups and chapters {split: n},
+    divided_chapters, the codes of `data.reasons.Leak`, tokenized_for (the model in
     whose tokens the next are counted), split_up, truncated, dropped, without_reasoning and
     without_tools where there are any, class_weights {label: weight}, padding_share (0 to 1),
     supervised_tokens; any may be absent, and other keys are shown under their own names."""

@@ -17,8 +17,9 @@ SPLITS = ("train", "validation", "test")
 
 
 def of_task(task: Mapping[str, Any]) -> dict[str, Any]:
-    """task: "files", manifests: dataset, split, tokens {split: path}, and chunks of a text;
-    "tokenized_for", the model whose tokens they are. Keys: those of `ReportData.records`."""
+    """task: "files", manifests: dataset, split, tokens {split: path}, chunks of a text and parts
+    (those of the datasets of a mixture); "tokenized_for", the model whose tokens they are. Keys:
+    those of `ReportData.records`."""
     files = task["files"]
     split = manifest.read(files["split"])
     tokens = {name: manifest.read(path) for name, path in files["tokens"].items()}
@@ -42,7 +43,14 @@ def of_task(task: Mapping[str, Any]) -> dict[str, Any]:
         **{key: tokens["train"][key] for key in ("class_weights",) if key in tokens["train"]},
         "supervised_tokens": tokens["train"]["supervised_tokens"],
         "padding_share": tokens["train"]["padding_share"],
+        "notes": _notes(files),
     }
+
+
+def _notes(files: Mapping[str, Any]) -> list[str]:
+    """What was understood of the records beyond the settings, from the source to the split."""
+    read = [*files.get("parts", []), files["dataset"], files["split"]]
+    return [note for path in read for note in manifest.read(path).get("notes", [])]
 
 
 def _not_written(tokens: Collection[Mapping[str, Any]]) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from deltatune.config import cross_task
+from deltatune.config.datasets import with_parts
 from deltatune.core import made_with
 from deltatune.core.paths import RESULTS
 from deltatune.report.places import exchange
@@ -119,6 +120,8 @@ class ReportInputs:
             "split": f"{RESULTS}/tasks/{task}/manifest.json",
             "tokens": {split: f"{tokens}/{split}.json" for split in ("train", "validation")},
         }
+        if parts := with_parts(self._settings, dataset)[:-1]:
+            files["parts"] = [f"{RESULTS}/datasets/{part}/manifest.json" for part in parts]
         if self._selection.is_text(dataset):
             files["chunks"] = f"{RESULTS}/datasets/{dataset}/chunks.json"
         return files

@@ -41,12 +41,15 @@ REASONS = ("unread", "unusable")
 
 
 def view(records: Mapping[str, Mapping]) -> dict | None:
-    """Facts as rows, tasks as columns; a fact that is a dict (reasons, splits) has rows below."""
+    """Facts as rows, tasks as columns; a fact that is a dict (reasons, splits) has rows below. And
+    the notes of each task that has some."""
     if not records:
         return None
     keys = [key for key in FACTS if any(key in counts for counts in records.values())]
     keys += [
-        key for key in dict.fromkeys(k for c in records.values() for k in c) if key not in FACTS
+        key
+        for key in dict.fromkeys(k for c in records.values() for k in c)
+        if key not in FACTS and key != "notes"
     ]
     rows = []
     for key in keys:
@@ -66,7 +69,8 @@ def view(records: Mapping[str, Mapping]) -> dict | None:
             rows.append(
                 {"name": name, "cells": [_cell(value, key) for value in values], "inner": False}
             )
-    return {"tasks": list(records), "rows": rows}
+    notes = {task: counts["notes"] for task, counts in records.items() if counts.get("notes")}
+    return {"tasks": list(records), "rows": rows, "notes": notes}
 
 
 def _cell(value, key: str) -> str:
