@@ -28,6 +28,36 @@ rule generate_answers:
         "../scripts/generate_answers.py"
 
 
+rule answer_prompts:
+    input:
+        unpack(flow.inputs.answer_prompts),
+        model=ancient(flow.inputs.base_model),
+    output:
+        answers="results/prompts/{task}/{system}/answers.parquet",
+        table=report(
+            "results/prompts/{task}/{system}/answers.csv",
+            caption="../report/prompts.rst",
+            category="Own prompts",
+            labels={"task": "{task}", "system": "{system}"},
+        ),
+        manifest="results/prompts/{task}/{system}/answers.json",
+    log:
+        "results/logs/answer_prompts/{task}/{system}.log",
+    benchmark:
+        "results/benchmarks/answer_prompts/{task}/{system}.tsv"
+    conda:
+        flow.resources.environment("evaluate")
+    resources:
+        **flow.resources.for_evaluation(),
+    params:
+        settings=flow.params.answer_prompts,
+        code=flow.code.with_kind("answer_prompts"),
+    message:
+        "Answering your prompts as {wildcards.system} in the form of {wildcards.task}"
+    script:
+        "../scripts/answer_prompts.py"
+
+
 rule score_text:
     input:
         unpack(flow.inputs.system),

@@ -178,12 +178,14 @@ def test_a_metric_and_an_experiment_are_added_in_one_place_each(finished):
     config["tasks"]["instructions"]["metrics"].append("ends_with_stop")
     wider = {**config["experiments"]["instructions-qlora"], "lora": {"rank": 3}, "cross_task": []}
     config["experiments"]["instructions-wider"] = wider
+    config["prompts"] = ["Name a river that flows into the Black Sea."]
     path.write_text(yaml.safe_dump(config, sort_keys=False))
 
     planned = run_snakemake(finished, "-n")
     assert jobs(planned.stdout) == {
         "train_adapter": 1,  # the new experiment alone
         "generate_answers": 1,
+        "answer_prompts": 7,  # of three bases and four tuned systems
         "compute_metrics": 3,  # the base and both experiments, for the new metric
         "compare_systems": 4,  # all of the family, which has one more
         "fit_answer_baselines": 1,
@@ -201,7 +203,16 @@ def test_a_metric_and_an_experiment_are_added_in_one_place_each(finished):
     table = pd.read_csv(finished / "results/comparison.csv")
     added = table[table["metric"] == "ends_with_stop"]
     assert set(added["experiment"]) == {"instructions-qlora", "instructions-wider"}
-    assert "Ends with a stop" in (finished / "results/report.html").read_text()
+    page = (finished / "results/report.html").read_text()
+    assert "Ends with a stop" in page
+
+    # Own prompts: as each task asks them, base beside tuned.
+    own = page.split('<section id="prompts"')[1].split("</section>")[0]
+    assert own.count("<h3>") == 4 and own.count("tuned, seed 1") == own.count(">base<") == 4
+    for system in ("base/tiny-mistral/nf4", "tuned/news-qlora/seed-1"):
+        answers = pd.read_csv(finished / f"results/prompts/news/{system}/answers.csv")
+        assert answers["text"].tolist() == config["prompts"]
+        assert answers["prompt"][0] == f"{config['prompts'][0]}\n\nCategory:"
 
     # What is trained on, of the rows that are there already; this is no terminal.
     shown = done.stdout.split("⟦the loss is taken on this⟧")[1]

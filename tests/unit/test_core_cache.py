@@ -16,7 +16,10 @@ from packaging.utils import canonicalize_name
 from test_rooms import imported_names
 
 OUTPUTS = {"adapter": "results/adapter", "hashes": "results/adapter.sha256"}
-CACHED = ("train_adapter", "tokenize_split", "generate_answers", "score_text", "score_labels")
+CACHED = (
+    *("train_adapter", "tokenize_split", "generate_answers", "answer_prompts"),
+    *("score_text", "score_labels"),
+)
 
 
 @pytest.fixture(autouse=True)

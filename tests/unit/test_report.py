@@ -179,6 +179,9 @@ def make_data(count=20, text="the sky is blue today", **changed) -> ReportData:
         "continuations": {
             "novel-r8": pd.DataFrame([{"prompt": text, "base": text, "tuned": text}])
         },
+        "own_answers": {
+            "ex": pd.DataFrame([{"text": text, "base": text, "seed 1": text, "seed 2": text}])
+        },
         "confusions": {
             "news-r8": {"labels": ["World", "Sport"], "base": [[9, 1], [8, 2]], "tuned": np.eye(2)}
         },
@@ -607,8 +610,8 @@ def test_page_is_whole_and_in_order(html):
     reader = Reader(html)
     sections = [one["id"] for tag, one in reader.tags if tag == "section" and "id" in one]
     assert sections == [
-        "results", "limits", "differences", "tasks", "examples", "losses", "costs", "data",
-        "provenance", "downloads",
+        "results", "limits", "differences", "tasks", "examples", "prompts", "losses", "costs",
+        "data", "provenance", "downloads",
     ]  # fmt: skip
     assert "helped on 2 of 3 tasks" in reader.text
     ids = [one["id"] for _, one in reader.tags if "id" in one]

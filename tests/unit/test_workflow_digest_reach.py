@@ -65,6 +65,13 @@ NOT_REACHED: dict[str, tuple[Iterable[str], tuple[str, ...]]] = {
         ),
         KINDS,
     ),
+    "answer_prompts": (
+        (
+            *("fetch", "train", "compare", "report", *PACKING, "evaluate/likelihood"),
+            *("evaluate/likelihood_settings", "evaluate/label_likelihood_settings"),
+        ),
+        KINDS,
+    ),
     "score_text": (
         (
             *("fetch", "train", "compare", "report", *PACKING, "tokens/chat", "tokens/labels"),

@@ -402,6 +402,25 @@ SECTIONS["`experiments`"] = [
     ),
 ]
 
+SECTIONS["`prompts`"] = [
+    Row(
+        "`prompts`: the first ones",
+        (
+            *(
+                f"answer_prompts {OWN[name]} {system}"
+                for name in OWN
+                for system in (
+                    f"base/{BASES.get(name, 'tiny/nf4')}",
+                    *(f"tuned/{name}/seed-{seed}" for seed in SEEDS),
+                )
+            ),
+            "render_report",
+        ),
+        {"one": put(prompts=["Name a river."])},
+        "No metric depends on them. After an edit of one the same jobs run again.",
+    ),
+]
+
 SECTIONS["`run`, `seeds`"] = [
     Row(
         "`run`: some of the experiments",
@@ -1246,15 +1265,9 @@ SECTIONS["Under `--use-conda`"] = [
 # ---------------------------------------------------------------- the page
 
 ORDER = (
-    *(
-        "fetch_dataset",
-        "mix_datasets",
-        "chunk_text",
-        "split_dataset",
-        "fetch_model",
-        "pretrain_model",
-    ),
-    *("tokenize_split", "quantize_model", "train_adapter", "generate_answers"),
+    *("fetch_dataset", "mix_datasets", "chunk_text", "split_dataset", "fetch_model"),
+    *("pretrain_model", "tokenize_split", "quantize_model", "train_adapter"),
+    *("generate_answers", "answer_prompts"),
     *("score_text", "score_labels", "compute_metrics", "fit_answer_baselines"),
     *("fit_label_baselines", "compare_systems", "join_comparisons", "compare_baselines"),
     *("plot_forest", "plot_losses", "plot_differences", "plot_confusion", "render_report"),

@@ -20,7 +20,15 @@ from deltatune.tasks.registry import available_kinds, load_kind
 from deltatune.workflow.flow import Flow
 from dry_runs import Plan
 from pydantic import BaseModel
-from reruns_project import TARGETS, build, build_under_conda, planned, under_conda
+from reruns_project import (
+    TARGETS,
+    build,
+    build_under_conda,
+    finish,
+    planned,
+    put_at,
+    under_conda,
+)
 from reruns_table import DOCS, SECTIONS, Row, jobs
 
 UNDER_CONDA = "Under `--use-conda`"
@@ -164,6 +172,22 @@ def test_a_run_that_ended_between_goes_on_with_what_has_changed(finished, tmp_pa
     assert next_rules() == {"tokenize_split", "train_adapter", *evaluated}
 
 
+def test_an_edit_of_a_prompt_runs_these_answers_and_the_report_alone(finished, tmp_path):
+    project = tmp_path / "project"
+    shutil.copytree(finished[0], project)
+    ((row,),) = (SECTIONS["`prompts`"],)
+    row.edits["one"].change(project)
+    made = finish(project, TARGETS)
+    config = (project / "config.yaml").read_text()
+    (project / "config.yaml").write_text(config.replace("Name a river.", "Name a lake."))
+    compare(planned(project), row, made)
+    for edit in ("tasks.talks.evaluation.max_new_tokens", "tasks.news.evaluation.batch_size"):
+        (project / "config.yaml").write_text(config)
+        put_at({edit: 9}).change(project)
+        asked = {job for job in planned(project).jobs if job.startswith("answer_prompts")}
+        assert asked == jobs([f"answer_prompts {edit.split('.')[1]} *"], made)
+
+
 # ---------------------------------------------------------------- the table itself
 
 
@@ -212,7 +236,8 @@ def test_every_rule_runs_again_in_some_row(finished):
         if tuple(row.runs) != ("*",)
         for job in jobs(row.runs, finished[1])
     }
-    assert run == ruled
+    # It is in a run that has prompts.
+    assert run == {*ruled, "answer_prompts"}
 
 
 def test_the_docs_show_the_table(finished):

@@ -56,6 +56,8 @@ def results(flow: Flow) -> list[str]:
             for file in ("adapter.sha256", "loss.csv", "manifest.json")
             for path in flow.paths.runs(name, file)
         ]
+        for suffix in ("parquet", "csv", "json"):
+            files += flow.paths.own_answers(name, f"answers.{suffix}")
     for own in (True, False):
         for name, task in flow.pairs(own):
             outputs = flow.evaluations(task, own).values()

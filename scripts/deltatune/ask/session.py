@@ -22,7 +22,7 @@ from deltatune.core.errors import UserError
 from deltatune.core.paths import RESULTS
 from deltatune.core.text import did_you_mean
 from deltatune.core.upstream import keep_threads_from_spinning
-from deltatune.tasks.base import TaskKind, labeled
+from deltatune.tasks.base import TaskKind, labeled, question_prompt
 from deltatune.tasks.registry import load_kind
 from deltatune.tokens.answer_ids import prompt_ids, stop_id
 from deltatune.tokens.ids import bos_ids, eos_id, pad_id
@@ -144,14 +144,9 @@ def prompt(subject: Subject, question: str, input: str = "") -> Prompt:
     that has none.
     """
     kind = subject.kind
-    optional = [field for field in kind.OPTIONAL_FIELDS if field in kind.PROMPT_FIELDS]
-    if input and not optional:
+    if input and not {*kind.OPTIONAL_FIELDS} & {*kind.PROMPT_FIELDS}:
         raise UserError(f"A task of kind '{subject.tokens.kind}' takes no input beside the text.")
-    record = dict.fromkeys((*kind.TEXT_FIELDS, kind.LABEL_FIELD or ""), "")
-    record[kind.TEXT_FIELDS[0]] = question.strip()
-    for field in optional:
-        record[field] = input.strip()
-    return kind.document(record, subject.tokens.prompts).prompt or question
+    return question_prompt(kind, subject.tokens.prompts, question, input)
 
 
 class Pair:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from deltatune.compare.settings import Inference
 from deltatune.core.schema import HomePath, Name, Section, Seed
-from deltatune.core.text import did_you_mean
+from deltatune.core.text import did_you_mean, excerpt
 from deltatune.data.chunk_settings import Chunks
 from deltatune.data.mixture_settings import MixtureSource
 from deltatune.fetch.dataset_settings import (
@@ -268,6 +268,10 @@ class Settings(Section):
     """A dataset with a kind, a split, a prompt and metrics, by name."""
     experiments: dict[Name, Experiment] = Field(min_length=1)
     """One model tuned on one task, by name."""
+    prompts: list[str] = []
+    """Texts of your own that each base and tuned system answers as a prompt of the experiment's
+    task (an instruction, a text to classify, the beginning of a text, a question of a chat), side
+    by side in the report; shown and not scored."""
     statistics: Statistics = Statistics()
     """How base and tuned are compared."""
     report: Report = Report()
@@ -279,6 +283,16 @@ class Settings(Section):
     docs/reruns.md; the least recently used are deleted first. 0: nothing is kept or looked up."""
     cluster: Cluster = Cluster()
     """Partitions and limits for `--workflow-profile profiles/slurm`."""
+
+    @field_validator("prompts")
+    @classmethod
+    def _are_distinct_texts(cls, prompts: list[str]) -> list[str]:
+        for number, prompt in enumerate(prompts, start=1):
+            if not prompt.strip():
+                raise ValueError(f"number {number} has no text; write one, or remove it")
+            if prompt in prompts[: number - 1]:
+                raise ValueError(f"number {number} stands there twice: '{excerpt(prompt, 60)}'")
+        return prompts
 
     @property
     def chosen(self) -> dict[str, Experiment]:

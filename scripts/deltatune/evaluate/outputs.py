@@ -39,10 +39,11 @@ def write(
     table: str | Path,
     record: str | Path,
     settings: EvaluationSettings,
-    split: str,
+    split: str | None,
     machine: Compute,
 ) -> None:
-    """table: path of the Parquet file. record: of the manifest."""
+    """table: path of the Parquet file. record: of the manifest. split: None where the examples are
+    of none."""
     outputs.table.to_parquet(table, index=False)
     manifest.write(
         record,

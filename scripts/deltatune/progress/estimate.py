@@ -13,6 +13,7 @@ SECONDS = {
     "pretrain_model": 60,
     "train_adapter": 50,
     "generate_answers": 12,
+    "answer_prompts": 6,
     "score_text": 8,
     "score_labels": 10,
     "compute_metrics": 5,

@@ -59,6 +59,7 @@ def report_data(
         },
         examples={n: answers(e) for n, e in experiments.items() if e["outputs"] == "answers"},
         continuations={n: answers(e) for n, e in experiments.items() if e["outputs"] == "text"},
+        own_answers={n: own_answers(e) for n, e in experiments.items() if own_files(e)},
         confusions={n: confusion(e) for n, e in experiments.items() if e["outputs"] == "labels"},
         records={name: record_counts.of_task(task) for name, task in plan["tasks"].items()},
         costs=costs(plan),
@@ -187,6 +188,20 @@ def answers(experiment: dict[str, Any]) -> pd.DataFrame:
         frame[["base_score", "tuned_score"]] = scores[["base", "tuned"]]
         frame["seed_score"] = reading.scores(scored["base"], scored["tuned"][:1], metric)["tuned"]
     return frame
+
+
+def own_files(experiment: dict[str, Any]) -> list[str]:
+    """The answers to one's own prompts, of the base first; [] where there are none."""
+    return experiment["files"]["own_answers"]
+
+
+def own_answers(experiment: dict[str, Any]) -> pd.DataFrame:
+    """text, and the answers of "base" and of each "seed N"; "" where a model's chat template
+    refuses the prompt."""
+    systems = ["base", *(f"seed {seed}" for seed in experiment["seeds"])]
+    frames = [pd.read_parquet(path).set_index("id") for path in own_files(experiment)]
+    answers = {name: frame["answer"] for name, frame in zip(systems, frames, strict=True)}
+    return pd.DataFrame({"text": frames[0]["text"], **answers}).fillna("").reset_index(drop=True)
 
 
 def other_settings(plan: dict[str, Any]) -> list[str]:

@@ -97,6 +97,9 @@ class ReportData:
     base_score, tuned_score (mean over seeds), seed_score (of the first seed); NaN where there is
     none."""
 
+    own_answers: dict[str, pd.DataFrame] = field(default_factory=dict)
+    """experiment → text, and the answer of each system to it: "base", "seed N"."""
+
     continuations: dict[str, pd.DataFrame] = field(default_factory=dict)
     """experiment → prompt, base, tuned (texts; tuned by the first seed)."""
 

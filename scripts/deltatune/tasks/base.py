@@ -235,6 +235,19 @@ def labeled(kind: TaskKind, settings: Stage, labels: Sequence[str]) -> Stage:
     return settings.model_copy(update={"prompts": prompts})
 
 
+def question_prompt(kind: TaskKind, settings: Section, question: str, input: str = "") -> Any:
+    """A question as a task asks it: in its template or chat, or for prose the text itself.
+
+    settings: `Prompts` of the kind. input: the optional field of an instruction.
+    """
+    record = dict.fromkeys((*kind.TEXT_FIELDS, kind.LABEL_FIELD or ""), "")
+    record[kind.TEXT_FIELDS[0]] = question.strip()
+    for field in kind.OPTIONAL_FIELDS:
+        if field in kind.PROMPT_FIELDS:
+            record[field] = input.strip()
+    return kind.document(record, settings).prompt or question
+
+
 PROTOCOLS: dict[Outputs, type[TaskKind]] = {
     "answers": TaskKind,
     "text": TextKind,

@@ -15,10 +15,14 @@ from deltatune.evaluate.baselines.settings import FitSettings
 from deltatune.evaluate.generate_settings import GenerateSettings
 from deltatune.evaluate.label_likelihood_settings import LabelSettings
 from deltatune.evaluate.likelihood_settings import TextSettings
+from deltatune.evaluate.own_prompts import OwnPrompts
 from deltatune.evaluate.settings import EvaluationSettings
 from deltatune.metrics.settings import MetricsSettings
 from deltatune.workflow.selection import Wildcards
 from deltatune.workflow.stage_params import StageParams
+
+LONGEST_LABEL = 32
+"""Tokens of an answer to one's own prompts in a task that is scored by its labels."""
 
 
 class EvaluationParams(StageParams):
@@ -29,6 +33,20 @@ class EvaluationParams(StageParams):
         sampling = getattr(self._settings.tasks[wildcards.task].evaluation, "sampling", None)
         asked = {"prompts": prompts, "questions": questions, "sampling": sampling}
         return self._evaluation(model, wildcards, **asked, **self._refusal(wildcards.task))
+
+    def answer_prompts(self, wildcards: Wildcards) -> dict:
+        prompts = self.prompts(wildcards.task)
+        evaluation = self._settings.tasks[wildcards.task].evaluation
+        return self._evaluation(
+            GenerateSettings[type(prompts), OwnPrompts],
+            wildcards,
+            prompts=prompts,
+            questions=OwnPrompts(texts=self._settings.prompts),
+            # A label is short, whatever the base writes in its place.
+            max_new_tokens=getattr(evaluation, "max_new_tokens", LONGEST_LABEL),
+            sampling=getattr(evaluation, "sampling", None),
+            refuses_long_prompts=False,
+        )
 
     def score_text(self, wildcards: Wildcards) -> dict:
         task = self._settings.tasks[wildcards.task]

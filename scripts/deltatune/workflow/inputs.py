@@ -104,6 +104,14 @@ class Inputs:
         return self._paths.system_hashes(wildcards.system)
 
     @_of_known_names
+    def answer_prompts(self, wildcards: Wildcards) -> dict[str, str]:
+        """The same, and the names of the classes where the task has classes."""
+        files = self._paths.system_hashes(wildcards.system)
+        if self._selection.output_type(wildcards.task) == "labels":
+            files["labels"] = self._paths.labels(wildcards.task)
+        return files
+
+    @_of_known_names
     def merge_adapter(self, wildcards: Wildcards) -> dict[str, str]:
         """Hash files and test text; nothing for GPTQ, which is refused (see `merge.check`)."""
         chosen = self._selection.experiment(wildcards.experiment)

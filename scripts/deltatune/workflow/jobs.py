@@ -108,6 +108,11 @@ class Jobs:
                     made["compute_metrics"] = "metrics.json"
                     for rule, file in made.items():
                         yield self._evaluation(rule, f"{system} on {task}", task, system, file)
+        for name, chosen in selection.experiments.items() if self._settings.prompts else ():
+            for system in (selection.base(name), *selection.tuned(name)):
+                path = f"prompts/{chosen.task}/{system}/answers.json"
+                where, wildcards = f"{system} on {chosen.task}", {"task": chosen.task}
+                yield self._job("answer_prompts", where, path, system=system, **wildcards)
         for task in selection.tasks:
             for name in list(selection.baselines(task))[-1:]:
                 rule = f"fit_{selection.output_type(task).removesuffix('s')}_baselines"

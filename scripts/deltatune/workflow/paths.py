@@ -136,6 +136,15 @@ class Paths:
             "tuned": [f"{folder}/{system}/{file}" for system in self._selection.tuned(experiment)],
         }
 
+    def own_answers(self, experiment: str, file: str) -> list[str]:
+        """One file of the answers to one's own prompts, of the base and of each tuned system; []
+        where there are no prompts."""
+        if not self._settings.prompts:
+            return []
+        folder = f"{RESULTS}/prompts/{self._selection.experiment(experiment).task}"
+        systems = [self._selection.base(experiment), *self._selection.tuned(experiment)]
+        return [f"{folder}/{system}/{file}" for system in systems]
+
     def comparison(self, experiment: str, task: str) -> str:
         return f"{RESULTS}/comparisons/{experiment}/{task}.csv"
 

@@ -69,6 +69,7 @@ class ReportInputs:
             "losses": self._paths.runs(name, "loss.csv"),
             "runs": self._paths.runs(name, "manifest.json"),
             "scores": self._paths.evaluated(name, "scores.parquet"),
+            "own_answers": self._paths.own_answers(name, "answers.parquet"),
         }
         for outputs in self._selection.evaluations(e.task, own=True).values():
             files[outputs] = self._paths.evaluated(name, f"{outputs}.parquet")
