@@ -112,7 +112,7 @@ class Jobs:
             for system in (selection.base(name), *selection.tuned(name)):
                 path = f"prompts/{chosen.task}/{system}/answers.json"
                 where, wildcards = f"{system} on {chosen.task}", {"task": chosen.task}
-                yield self._job("answer_prompts", where, path, system=system, **wildcards)
+                yield self._job("answer_prompts", where, path, **wildcards, system=system)
         for task in selection.tasks:
             for name in list(selection.baselines(task))[-1:]:
                 rule = f"fit_{selection.output_type(task).removesuffix('s')}_baselines"
