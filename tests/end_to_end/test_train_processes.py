@@ -8,6 +8,7 @@ import textwrap
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import test_train_train
@@ -16,6 +17,7 @@ import worker_program
 from conftest import ROOT
 from deltatune.core.errors import UserError
 from deltatune.models.batch import Batch
+from deltatune.tokens.shards import WEIGHTS
 from deltatune.train import launch
 from deltatune.train.job import Job
 from deltatune.train.worker import Failed
@@ -33,21 +35,31 @@ def data():
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, data):
+def weighted(data):
+    """The training rows with weights of classes."""
+    draw = np.random.default_rng(2)
+    weights = [list(draw.uniform(0.2, 4, len(row["labels"]))) for row in data[0]]
+    return data[0].add_column(WEIGHTS, weights)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, data, weighted):
     folder = tmp_path_factory.mktemp("distributed")
     tiny.saved(folder / "model")
-    for name, part in zip(("train", "validation"), data, strict=True):
+    for name, part in zip(("train", "validation", "weighted"), (*data, weighted), strict=True):
         part.save_to_disk(str(folder / name))
     return folder
 
 
-def distributed(folder, name, *, quantization="nf4", dropout=0.0, sharded=False, epochs=2, **rest):
+def distributed(
+    folder, name, rows="train", *, quantization="nf4", dropout=0.0, sharded=False, epochs=2, **rest
+):
     """(losses, figures, adapter's hashes) of two processes."""
     training = {**SETTINGS, "epochs": epochs, "learning_rate": 1e-2, "gpus": 2, "sharded": sharded}
     job = Job(
         settings=settings(training, lora={"dropout": dropout}, quantization=quantization),
         model=folder / "model",
-        rows={split: folder / split for split in ("train", "validation")},
+        rows={"train": folder / rows, "validation": folder / "validation"},
         output=folder / name / "adapter",
         checkpoints=folder / name / "e" / "seed-1",
         fingerprint="f",
@@ -74,14 +86,16 @@ def assert_close(one, other, frames):
 
 
 @pytest.mark.parametrize(("quantization", "sharded"), [("none", False), ("nf4", True)])
-def test_two_processes_have_the_losses_of_one(folder, data, quantization, sharded):
+def test_two_processes_have_the_losses_of_one(folder, data, weighted, quantization, sharded):
     """Rows of unequal supervised tokens, accumulation, an epoch that does not divide: the mean of
-    the processes' means would be another loss."""
+    the processes' means would be another loss. Where the base is sharded, with weights of
+    classes."""
     counts = [sum(label != -100 for label in row["labels"][1:]) for row in data[0]]
     assert len(set(counts)) > 2 and len(counts) % 4
+    rows, data = ("weighted", (weighted, data[1])) if sharded else ("train", data)
     losses, output = alone(folder, data, f"alone-{quantization}", quantization)
     name = f"two-{quantization}"
-    own, figures, _ = distributed(folder, name, quantization=quantization, sharded=sharded)
+    own, figures, _ = distributed(folder, name, rows, quantization=quantization, sharded=sharded)
     assert_close(output, folder / name / "adapter", (own, losses))
     assert figures["processes"] == 2 and figures["steps"] == 6
     assert (figures["batch_size_used"], figures["gradient_accumulation_used"]) == (2, 1)
