@@ -20,6 +20,7 @@ SLOW = (
     "end_to_end/test_real_files.py",
     "end_to_end/test_anywhere.py",
     "end_to_end/test_small_run.py",
+    "end_to_end/test_ten_sources.py",
     "end_to_end/test_reruns_for_real.py",
     "end_to_end/test_try_model.py",
     "end_to_end/test_many_records.py",
