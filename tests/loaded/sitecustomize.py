@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def write() -> None:
-    rule = Path(sys.argv[0]).name.split(".")[1]  # .snakemake/scripts/tmpabc.RULE.py
+    _, rule, _ = (script := Path(sys.argv[0]).name).split(".")  # .snakemake/scripts/tmpabc.RULE.py
     names = {name.partition(".")[0] for name, module in sys.modules.items() if module}
-    Path(os.environ["LOADED"], f"{rule}.{os.getpid()}").write_text("\n".join(sorted(names)))
+    Path(os.environ["LOADED"], f"{rule}.{script}").write_text("\n".join(sorted(names)))
 
 
 if "/.snakemake/scripts/" in sys.orig_argv[-1]:

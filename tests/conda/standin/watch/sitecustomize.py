@@ -22,8 +22,9 @@ def write():
         "version": sys.version.split()[0],
         "files": files,
     }
-    folder = os.environ["STANDIN_WATCH"]
-    with open(os.path.join(folder, f"{os.getpid()}.json"), "w", encoding="utf-8") as file:
+    # The copy that Snakemake runs has a name of its own; a process id comes again.
+    path = os.path.join(os.environ["STANDIN_WATCH"], f"{record['script']}.json")
+    with open(path, "w", encoding="utf-8") as file:
         json.dump(record, file)
 
 
