@@ -172,7 +172,8 @@ def measure(folder: Path, count: int, formats: list[str], memory: int | None = N
     add("tokenize_split", "tokenize_split", tokenizing,
         {"records": parts["train"], "model": folder / "tokenizer"} | labels,
         {"shards": folder / "shards", "hashes": folder / "t.sha256",
-         "pieces": folder / "pieces.parquet", "manifest": folder / "tokens.json"})  # fmt: skip
+         "pieces": folder / "pieces.parquet", "excluded": folder / "tokens.excluded.csv",
+         "manifest": folder / "tokens.json"})  # fmt: skip
     return rows
 
 

@@ -173,6 +173,7 @@ def _tasks(draw: Any, kind: str, dataset: str) -> dict[str, Any]:
         label = label.map(lambda name: " ".join(name.split()))
         labels = draw(st.lists(label, min_size=2, max_size=5, unique=True))
         fixed["labels"] = draw(st.sampled_from([labels, dict(enumerate(labels))]))
+        fixed["class_weights"] = draw(st.sampled_from([None, "balanced", {labels[0]: 2.5}]))
         fixed["prompt"] = draw(st.sampled_from(["{text}:", "{labels}?\n{text}\n{{}}:"]))
     if kind == "instruct":
         own = {"with_input": "{instruction}{input}:", "without_input": "{{ {instruction}"}
@@ -185,7 +186,11 @@ def _tasks(draw: Any, kind: str, dataset: str) -> dict[str, Any]:
 @st.composite
 def configs(draw: Any) -> dict[str, Any]:
     """A whole config in which every name points somewhere; no two datasets are the same."""
-    config = draw(sections(Settings, datasets={}, models={}, tasks={}, experiments={}, run="all"))
+    named = {"datasets": {}, "models": {}, "tasks": {}, "experiments": {}, "run": "all"}
+    text = st.text(CHARACTERS, min_size=1, max_size=9).filter(str.strip)
+    config = draw(
+        sections(Settings, **named, prompts=draw(st.lists(text, max_size=3, unique=True)))
+    )
     unique = {"unique_by": str.casefold}
     dataset_names = draw(st.lists(NAMES, min_size=1, max_size=4, **unique))
     config["seeds"] = draw(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=3, unique=True))
@@ -201,6 +206,10 @@ def configs(draw: Any) -> dict[str, Any]:
             config["datasets"][name] = draw(sections(UrlDataset, source="url", url=url))
         else:
             config["datasets"][name] = {"source": "file", "path": FILES[i]}
+        # With braces, a column is a template of several.
+        columns = config["datasets"][name].get("columns", {})
+        for field in [field for field, column in columns.items() if {*"{}"} & {*str(column)}]:
+            del columns[field]
     task_names = draw(st.lists(NAMES, min_size=1, max_size=len(dataset_names), **unique))
     for name, dataset in zip(task_names, dataset_names, strict=False):
         kind = draw(st.sampled_from(available_kinds()))

@@ -236,6 +236,7 @@ def test_the_settings_of_every_stage_are_a_typed_model(make):
     flow = make(
         **{
             "models.big": {**commit, "gptq": {"calibration": "news"}},
+            "prompts": ["Who are you?"],
             "datasets.far": commit,
             "datasets.page": {"source": "url", "url": "https://a.b/c.csv"},
             "datasets.both": {"source": "mixture", "of": {"news": 2, "far": 1}},
@@ -249,6 +250,9 @@ def test_the_settings_of_every_stage_are_a_typed_model(make):
     params = jobs(flow) | {
         "quantize_model": evaluate(flow, "quantize_model", model="big"),
         "merge_adapter": evaluate(flow, "merge_adapter", experiment="news-qlora"),
+        "answer_prompts": evaluate(
+            flow, "answer_prompts", task="instructions", system=flow.base("instructions-qlora")
+        ),
         "plan": evaluate(flow, "plan"),
         "preview": evaluate(flow, "preview"),
         "report_partial": evaluate(flow, "report_partial"),
@@ -275,7 +279,7 @@ def test_every_rule_that_makes_a_file_by_a_script_has_its_code_in_its_params():
             assert name == script[1] or name == script[2]
             assert re.search(rf'^        code=flow\.code\.\w+\("{name}"', text, flags=re.M), text
             seen += 1
-    assert seen == 25
+    assert seen == 26
 
 
 def test_rules_refer_to_the_library_instead_of_computing():
