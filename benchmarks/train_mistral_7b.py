@@ -186,7 +186,6 @@ def measure(asked: argparse.Namespace, folder: Path, scratch: Path) -> dict:
     setup = memory.Setup(
         quantization=asked.quantization,
         optimizer=asked.optimizer,
-        dropout=lora.dropout,
         batch=Batch(used, per_step),
         row_length=asked.length,
         checkpointing=figures["activation_checkpointing_used"],

@@ -85,3 +85,12 @@ def test_a_product_has_the_gradient_of_a_matrix_product(dtype):
     product.sum().backward()
     torch.testing.assert_close(x.grad, weight.sum(1).expand(2, 3, -1))
     assert calls == [dtype, dtype]
+
+
+def test_torch_still_has_no_fake_product_of_groups_in_fp32():
+    with (
+        torch._subclasses.fake_tensor.FakeTensorMode(),
+        pytest.raises(RuntimeError, match="Expected inputs of BF16"),
+    ):
+        offsets = torch.tensor([2, 4], dtype=torch.int32)
+        torch.nn.functional.grouped_mm(torch.ones(4, 16), torch.ones(2, 16, 16), offs=offsets)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import weakref
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +15,7 @@ from deltatune.config import stages
 from deltatune.config.load import load_settings
 from deltatune.core.errors import UserError
 from deltatune.models import device, gpus, memory
+from deltatune.models.activations import Live
 from deltatune.models.batch import Batch
 from deltatune.models.dimensions import ModelDimensions, model_dimensions
 from deltatune.models.load import load_base
@@ -27,8 +26,6 @@ from deltatune.plan import work
 from deltatune.plan.settings import Files, Planned
 from deltatune.workflow import flow as workflow
 from stage_settings import task_settings
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 CONFIGS = Path(__file__).resolve().parents[2] / "presets" / "configs"
 QV = ["q_proj", "v_proj"]
@@ -50,7 +47,6 @@ def setup(**changes) -> Setup:
     fields = {
         "quantization": "none",
         "optimizer": "adamw_torch",
-        "dropout": 0.1,
         "batch": Batch(BATCH, 1),
         "row_length": LENGTH,
         "checkpointing": False,
@@ -119,8 +115,8 @@ CASES = [
 @pytest.mark.parametrize("lora", CASES, ids=lambda lora: str(lora["targets"]))
 def test_activations_are_what_autograd_keeps(tmp_path, quantization, lora):
     dimensions = sizes(lora)
-    asked = setup(quantization=quantization, dropout=lora["dropout"])
-    predicted = BATCH * LENGTH * memory.kept_bytes(dimensions, asked) + loss_saves(dimensions)
+    growth = memory.measured(dimensions, setup(quantization=quantization))
+    predicted = growth.kept.of(BATCH) + loss_saves(dimensions)
     measured = saved_bytes(with_lora(quantization, lora, tmp_path / "model"))
     assert predicted == pytest.approx(measured, rel=0.02)
 
@@ -130,51 +126,72 @@ def test_activations_in_half_precision(tmp_path, targets):
     # Without dropout: its mask is the one thing that the CPU keeps in another form than a GPU.
     lora = {"targets": targets, "rank": 8, "dropout": 0.0}
     dimensions = sizes(lora)
-    asked = setup(dropout=0.0, on_gpu=True, half=True)
-    predicted = (
-        BATCH * LENGTH * memory.kept_bytes(dimensions, asked)
-        + memory.casts(dimensions, asked)
-        + loss_saves(dimensions)
-    )
+    growth = memory.measured(dimensions, setup(on_gpu=True, half=True))
+    predicted = growth.kept.of(BATCH) + loss_saves(dimensions)
     model = with_lora("none", lora, tmp_path / "model", torch.bfloat16)
     assert predicted == pytest.approx(saved_bytes(model, torch.bfloat16), rel=0.02)
 
 
-def test_a_change_of_any_size_changes_the_activations():
-    """Every term counts: the comparison above would notice if one were lost."""
-    dimensions = sizes({"targets": "all-linear"})
-    before = memory.kept_bytes(dimensions, setup())
-    for field in ("hidden", "intermediate", "heads", "head_dim", "blocks"):
-        larger = replace(dimensions, **{field: 2 * getattr(dimensions, field)})
-        assert memory.kept_bytes(larger, setup()) > before, field
+def test_a_gpu_keeps_a_byte_for_each_number_that_may_be_dropped():
+    """The CPU keeps a factor in fp32."""
+    dropped = 3 * (4 * 64 + 2 * 64 + 192) - 3 * 64  # of inputs of each block; q, k, v of the first
+    gpu, cpu = (
+        memory.measured(
+            sizes({"targets": "all-linear", "dropout": 0.1}, num_key_value_heads=2),
+            setup(on_gpu=on_gpu, row_length=LENGTH),
+        ).kept.each
+        for on_gpu in (True, False)
+    )
+    assert cpu - gpu == pytest.approx(3 * LENGTH * dropped, rel=0.05)
 
 
-class Live(TorchDispatchMode):
-    """Bytes of all tensors made under it that are still there, and the most there were at once."""
+OTHERS = {
+    "gpt2": {"n_embd": 64, "n_head": 4, "n_layer": 3, "vocab_size": 300},
+    "opt": {"ffn_dim": 128, "word_embed_proj_dim": 64},
+    "gemma2": {"head_dim": 16, "num_key_value_heads": 2},
+    "falcon": {},
+    "gpt_neox": {},
+    "phi3": {"pad_token_id": 0},
+    "olmo2": {},
+    "bloom": {"n_layer": 3, "n_head": 4},
+    "mixtral": {"num_key_value_heads": 2, "num_local_experts": 4},
+    "qwen3_moe": {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32},
+}
 
-    def __init__(self, model, rows) -> None:
-        super().__init__()
-        owned = [*model.parameters(), *model.buffers(), *rows.values()]
-        self.sizes = {t.untyped_storage()._cdata: 0 for t in owned}
-        self.now = self.peak = 0
 
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, torch.Tensor):
-                self._add(tensor.untyped_storage())
-        self.peak = max(self.peak, self.now)
-        return result
+@pytest.mark.parametrize("kind", OTHERS)
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_activations_of_any_architecture(kind, checkpointing):
+    """What autograd keeps of a model of the same code with real tensors, and its peak."""
+    from deltatune.models.lora import lora_config
+    from peft import get_peft_model
+    from transformers import AutoConfig, AutoModelForCausalLM
 
-    def _add(self, storage) -> None:
-        key = storage._cdata
-        if key not in self.sizes:
-            self.sizes[key] = storage.nbytes()
-            self.now += self.sizes[key]
-            weakref.finalize(storage, self._drop, key)
-
-    def _drop(self, key: int) -> None:
-        self.now -= self.sizes.pop(key, 0)
+    shape = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 3}
+    shape |= {"num_attention_heads": 4, "vocab_size": 300}
+    typed = AutoConfig.for_model(kind, **shape | OTHERS[kind])
+    lora = settings_model.Lora(rank=4, dropout=0, targets="all-linear")
+    dimensions = model_dimensions(typed.to_dict(), lora, "experiments.x")
+    growth = memory.measured(dimensions, setup(checkpointing=checkpointing))
+    model = AutoModelForCausalLM.from_config(typed, attn_implementation=typed._attn_implementation)
+    model = get_peft_model(model, lora_config(lora)).train()
+    if checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.enable_input_require_grads()
+    rows = batch(model) | {"use_cache": False}
+    labels = rows.pop("labels")
+    assert labels.shape == (BATCH, LENGTH)
+    base = model.get_base_model()
+    live = Live(
+        [*model.parameters(), *model.buffers(), *(v for v in rows.values() if v is not False)]
+    )
+    with live:
+        hidden = getattr(base, base.base_model_prefix)(**rows).last_hidden_state
+        kept = live.now
+        hidden.backward(torch.ones_like(hidden))
+    gradients = sum(p.grad.nbytes for p in model.parameters() if p.grad is not None)
+    assert growth.kept.of(BATCH) == pytest.approx(kept - hidden.nbytes, rel=0.02)
+    assert growth.backward.of(BATCH) == pytest.approx(live.peak - kept, abs=gradients)
 
 
 @pytest.mark.parametrize("vocabulary", [64, 4096], ids=["peak in a block", "peak at the loss"])
@@ -191,7 +208,7 @@ def test_peak_of_a_training_step(tmp_path, vocabulary, checkpointing, targets):
     if checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     rows = batch(model)
-    live = Live(model, rows)
+    live = Live([*model.parameters(), *model.buffers(), *rows.values()])
     with live:
         model(**rows, use_cache=False).loss.backward()
     predicted = expected.activations + expected.logits + gradients
@@ -205,13 +222,13 @@ def test_checkpointing_keeps_the_inputs_of_blocks(tmp_path):
     model = with_lora("none", lora, tmp_path / "model", **shape)
     model.gradient_checkpointing_enable({"use_reentrant": False})
     rows = batch(model)
-    live = Live(model, rows)
+    live = Live([*model.parameters(), *model.buffers(), *rows.values()])
     with live:
         loss = model(**rows, use_cache=False).loss
     assert loss.requires_grad
     dimensions = sizes(lora, **shape)
-    kept = memory.kept_bytes(dimensions, setup(checkpointing=True))
-    assert live.now == pytest.approx(BATCH * LENGTH * kept + loss_saves(dimensions), rel=0.02)
+    kept = memory.measured(dimensions, setup(checkpointing=True)).kept.of(BATCH)
+    assert live.now == pytest.approx(kept + loss_saves(dimensions), rel=0.02)
 
 
 @pytest.mark.parametrize("quantization", ["nf4", "none"])
@@ -268,8 +285,7 @@ def test_configs_that_are_shipped_can_be_built(source):
         settings_model.Lora(targets="all-linear", rank=1),
         "x",
     )
-    assert dimensions.kind in memory.LLAMA_LIKE
-    assert len(dimensions.adapters) == 7 * dimensions.blocks
+    assert dimensions.trainable > 0
 
 
 # ---------------------------------------------------------------- the optimizer

@@ -5,23 +5,15 @@ Both are built on torch's meta device, where tensors have shapes and take no mem
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deltatune.core.errors import UserError
 from deltatune.models.settings import Lora
 
-
-@dataclass(frozen=True)
-class Adapter:
-    """A LoRA adapter on one linear layer. block: number of its transformer block."""
-
-    layer: str
-    block: int
-    inputs: int
-    rank: int
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -37,13 +29,9 @@ class ModelDimensions:
     largest_linear: int
     """Parameters of the largest of those layers."""
     trainable: int
-    blocks: int
-    hidden: int
-    intermediate: int
-    heads: int
-    head_dim: int
     vocabulary: int
-    adapters: tuple[Adapter, ...] = field(repr=False)
+    model: torch.nn.Module = field(repr=False, compare=False)
+    """The model with its adapters, on the meta device."""
 
 
 def model_dimensions(config: Mapping[str, Any], lora: Lora, where: str) -> ModelDimensions:
@@ -54,7 +42,6 @@ def model_dimensions(config: Mapping[str, Any], lora: Lora, where: str) -> Model
     """
     import torch
     from peft import get_peft_model
-    from peft.tuners.lora import LoraLayer
     from transformers import AutoConfig, AutoModelForCausalLM
 
     from deltatune.models.lora import lora_config
@@ -79,29 +66,12 @@ def model_dimensions(config: Mapping[str, Any], lora: Lora, where: str) -> Model
             model = get_peft_model(model, lora_config(lora))
     except ValueError as error:
         raise UserError(f"{where}.lora: peft refuses these settings: {error}") from None
-    adapters = tuple(
-        Adapter(name.rpartition(".")[2], _block(name), module.in_features, rank)
-        for name, module in model.named_modules()
-        if isinstance(module, LoraLayer)
-        for rank in module.r.values()
-    )
-    heads = typed.num_attention_heads
     return ModelDimensions(
         kind=typed.model_type,
         parameters=parameters,
         linear=sum(linear),
         largest_linear=max(linear, default=0),
         trainable=sum(p.numel() for p in model.parameters() if p.requires_grad),
-        blocks=typed.num_hidden_layers,
-        hidden=typed.hidden_size,
-        intermediate=getattr(typed, "intermediate_size", None) or 4 * typed.hidden_size,
-        heads=heads,
-        head_dim=getattr(typed, "head_dim", None) or typed.hidden_size // heads,
         vocabulary=typed.vocab_size,
-        adapters=adapters,
+        model=model,
     )
-
-
-def _block(name: str) -> int:
-    number = re.search(r"\.(\d+)\.", name)
-    return int(number[1]) if number else 0

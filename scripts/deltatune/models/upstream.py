@@ -1,4 +1,4 @@
-"""Workarounds for bitsandbytes and gptqmodel, in one place.
+"""Workarounds for bitsandbytes, gptqmodel, transformers and torch, in one place.
 
 Each says what the library does and in which version that was seen. A test in
 tests/unit/test_models_upstream.py or tests/gptq/test_gptq.py fails when it can go.
@@ -9,11 +9,15 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 #: The kernel that GPTQ bases are loaded with. What gptqmodel 7.6 chooses for a CPU by itself, under
 #: `auto_trainable` too, has no gradient once it was used in evaluation mode, and training would go
@@ -106,3 +110,31 @@ class _Multiply(torch.autograd.Function):
     def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         weight = ctx.dequantize(gradient.dtype)
         return (gradient @ weight.T).to(ctx.dtype), None
+
+
+@contextmanager
+def fake_products_of_experts() -> Iterator[None]:
+    """Let fake tokens pass fake experts in any precision.
+
+    torch 2.13 knows the shape of `grouped_mm` on the CPU in bf16 alone. What transformers 5.23 has
+    for where there is no such kernel keeps the same for the backward pass, and has a shape in all.
+    """
+    from transformers.integrations import moe
+
+    before = moe._can_use_grouped_mm
+    moe._can_use_grouped_mm = lambda *arguments: False
+    try:
+        yield
+    finally:
+        moe._can_use_grouped_mm = before
+
+
+#: torch 2.13 has no public names for these, on which its own tools to measure memory stand.
+DispatchMode = TorchDispatchMode
+fake_tensors = FakeTensorMode
+leaves = tree_leaves
+
+
+def storage_key(storage: torch.UntypedStorage) -> int:
+    """The same for all Python objects of one storage; that of fake ones has no address."""
+    return storage._cdata

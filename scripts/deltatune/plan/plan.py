@@ -22,7 +22,6 @@ from deltatune.models.batch import Batch
 from deltatune.models.dimensions import ModelDimensions, model_dimensions
 from deltatune.models.gpus import Gpu
 from deltatune.models.memory import Memory, Setup
-from deltatune.models.settings import Lora
 from deltatune.plan import power as power_model
 from deltatune.plan.model import download_bytes, model_config
 from deltatune.plan.power import Power
@@ -108,7 +107,6 @@ def row(
     setup = Setup(
         quantization=experiment.quantization,
         optimizer=training.optimizer,
-        dropout=experiment.lora.dropout,
         batch=Batch(training.batch_size, training.gradient_accumulation),
         row_length=amount.row_length,
         checkpointing=oom.use_checkpointing(checkpointing, sizes.parameters, on_gpu),
@@ -135,7 +133,7 @@ def row(
         memory=memory,
         largest_batch=largest,
         verdict=verdict,
-        advice=(*advice, *_remarks(sizes, setup, experiment.lora)),
+        advice=(*advice, *_remarks(setup)),
         power=_power(experiment, amount, results, settings),
     )
 
@@ -184,12 +182,8 @@ def _fit(
     return "fits in smaller batches", [f"{advice} (training comes to that by itself)"], largest
 
 
-def _remarks(sizes: ModelDimensions, setup: Setup, lora: Lora) -> list[str]:
+def _remarks(setup: Setup) -> list[str]:
     remarks = []
-    if sizes.kind not in memory_model.LLAMA_LIKE:
-        remarks.append(f"the activations of '{sizes.kind}' are counted as if it were a Llama")
-    if lora.use_dora:
-        remarks.append("DoRA takes more than is counted here")
     if "paged" in setup.optimizer and setup.on_gpu:
         remarks.append("the paged optimizer state may move to the CPU's memory")
     return remarks
