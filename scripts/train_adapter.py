@@ -2,7 +2,8 @@
 
 from deltatune.core import hashing, stage
 
-with stage.stage(snakemake, cached=True) as terminal:
+gpus = snakemake.params.settings["training"]["gpus"]
+with stage.stage(snakemake, cached=True, gpus=gpus) as terminal:
     from pathlib import Path
 
     from deltatune.core import manifest

@@ -44,7 +44,7 @@ vars(made).update(outputs)
 snakemake = types.SimpleNamespace(
     log=[f"results/logs/{rule}/{name}.log"], wildcards=[name], rule=rule,
     params=types.SimpleNamespace(settings=settings), input={"source": source},
-    output=made, threads=1,
+    output=made, threads=1, resources=None,
 )
 runpy.run_path(f"{asked['scripts']}/{rule}.py", init_globals={"snakemake": snakemake})
 """

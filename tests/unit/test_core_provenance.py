@@ -71,6 +71,7 @@ sys.path.insert(0, {scripts!r})
 from types import SimpleNamespace
 snakemake = SimpleNamespace(
     rule="count_rows", wildcards=["news"], log=["results/logs/count_rows.log"], threads=3,
+    resources=None,
     input=["results/datasets/news/records.parquet", "data/news.csv"],
     output=["results/counts.json"],
 )

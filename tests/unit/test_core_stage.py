@@ -15,7 +15,8 @@ import sys
 sys.path.insert(0, {scripts!r})
 from types import SimpleNamespace
 snakemake = SimpleNamespace(
-    rule="make_it", wildcards=["news", "train"], log=[{log!r}], input=[], output=[], threads=1
+    rule="make_it", wildcards=["news", "train"], log=[{log!r}], input=[], output=[], threads=1,
+    resources=None,
 )
 from deltatune.core import stage
 from deltatune.core import terminal as terminal_module

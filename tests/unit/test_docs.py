@@ -61,10 +61,11 @@ WITH_VALUE = {
     "--workflow-profile",
     "--report",
     "--jobs",
+    "--resources",
     "--retries",
 }
 #: Those of them that take every word up to the next option.
-TAKES_ALL = {"--config", "--configfile"}
+TAKES_ALL = {"--config", "--configfile", "--resources"}
 
 RULES = {
     name

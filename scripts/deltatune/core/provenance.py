@@ -10,7 +10,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,19 +26,21 @@ _job: dict[str, Any] = {}
 """Of the one job of this process, see `begin`."""
 
 
-def begin(inputs: Mapping[str, str], threads: int) -> None:
+def begin(inputs: Mapping[str, str], threads: int, gpus: Sequence[str] = ()) -> None:
     """Remember what a job starts from: code is loaded now, and may be edited before its end.
 
     inputs: path -> sha256 of the inputs that have one. threads: those that Snakemake gave it.
+    gpus: numbers of the GPUs that it took, see `gpu_slots`.
     """
-    _job.update(inputs=dict(inputs), threads=threads, **code_version())
+    _job.update(inputs=dict(inputs), threads=threads, gpus=list(gpus), **code_version())
 
 
 def record() -> dict[str, Any]:
     """For a manifest. inputs: path -> sha256; job: what stands below.
 
     commit: of the project, with modified: whether `CODE` differs from it; null where there is no
-    git checkout. started, ended: UTC, as ISO 8601. processor, gpu: names; gpu where there is one.
+    git checkout. started, ended: UTC, as ISO 8601. processor, gpu: names; gpu where there is one,
+    with gpu_numbers: which of the machine's, where the job took them (`gpu_slots`).
     threads: those of torch where it is used, else those that Snakemake gave.
     """
     known = dict(_job)
@@ -52,6 +54,7 @@ def record() -> dict[str, Any]:
         "ended": _utc(datetime.now(UTC)),
         "processor": processor(),
         **({"gpu": torch.cuda.get_device_name()} if on_gpu else {}),
+        **({"gpu_numbers": numbers} if on_gpu and (numbers := known.get("gpus")) else {}),
         "threads": torch.get_num_threads() if torch is not None else known.get("threads", 1),
     }
     return {"inputs": inputs, "job": job}

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from deltatune.core import cache, disk, integrity, provenance, signals
+from deltatune.core import cache, disk, gpu_slots, integrity, provenance, signals
 from deltatune.core.errors import UserError
 from deltatune.core.paths import results_of
 from deltatune.core.terminal import Terminal
@@ -27,26 +27,22 @@ from deltatune.core.upstream import (
 
 
 @contextmanager
-def stage(snakemake: Any, cached: bool = False) -> Iterator[Terminal]:
+def stage(snakemake: Any, cached: bool = False, gpus: int = 1) -> Iterator[Terminal]:
     """Run a script's body with its output in the rule's log, on inputs that are what was made.
 
     cached: keep the results, see `cache`. Where the same job was done before, its results are put
     in place and the process ends at once, with exit status 0: the body is not run.
+    gpus: how many a job takes that asks Snakemake for any, which counts no more than there are.
 
     A UserError ends the script with its message alone and exit status 1, and so does a disk that
     cannot be written to; Ctrl-C with one line and the status of a process that it ended. Any other
     error leaves its traceback in the log and one line on the terminal.
     """
-    leave_snakemakes_environment()
-    leave_out_torch_compiler()
-    keep_threads_from_spinning()
-    signals.end_with_parent()
+    _prepare_process()
     path = Path(snakemake.log[0])
     results = results_of(path)
     sys.stdout.flush()
     sys.stderr.flush()
-    with suppress(AttributeError):  # a locale that cannot write a word of the data stops nothing
-        sys.stdout.reconfigure(errors="backslashreplace")
     saved = os.dup(1), os.dup(2)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +61,10 @@ def stage(snakemake: Any, cached: bool = False) -> Iterator[Terminal]:
             integrity.record(snakemake.output, results)
             terminal.say(f"  {name}: found again")
             sys.exit()
-        provenance.begin(integrity.check(snakemake.input, results), snakemake.threads)
+        inputs = integrity.check(snakemake.input, results)
+        asked = gpus if getattr(snakemake.resources, "gpu", 0) else 0
+        taken = gpu_slots.take(asked, name, terminal.say)
+        provenance.begin(inputs, snakemake.threads, taken)
         yield terminal
         if kept:
             kept.store()
@@ -87,6 +86,15 @@ def stage(snakemake: Any, cached: bool = False) -> Iterator[Terminal]:
         os.dup2(saved[1], 2)
     if status:
         sys.exit(status)
+
+
+def _prepare_process() -> None:
+    leave_snakemakes_environment()
+    leave_out_torch_compiler()
+    keep_threads_from_spinning()
+    signals.end_with_parent()
+    with suppress(AttributeError):  # a locale that cannot write a word of the data stops nothing
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _report(error: Exception, name: str, log: Path, terminal: Terminal) -> None:

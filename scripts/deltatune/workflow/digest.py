@@ -33,6 +33,8 @@ class Outside:
 OUTSIDE = {
     "core/cache.py": Outside(1, "whether a result is found or computed, not what it is"),
     "core/disk.py": Outside(1, "the message about a disk that cannot be written to"),
+    "core/gpu_devices.py": Outside(1, "which GPUs there are, not what is computed on them"),
+    "core/gpu_slots.py": Outside(1, "on which GPU a job runs and when, not what it makes"),
     "core/signals.py": Outside(1, "when a job stops, not what it makes"),
     "core/terminal.py": Outside(1, "messages of a running job"),
     "core/text.py": Outside(1, "text for people: excerpts, near matches, sizes of files"),
