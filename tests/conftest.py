@@ -14,6 +14,7 @@ from pathlib import Path
 
 import distribution
 import pytest
+import warm_python
 import yaml
 from fetch_process import CANARY
 from filelock import FileLock
@@ -77,14 +78,19 @@ def run_snakemake(
     *arguments: str,
     timeout: float = 1800,
     python: str = sys.executable,
+    warm: bool = False,
     **environment: str,
 ) -> subprocess.CompletedProcess[str]:
     """snakemake in a folder, without a network; output and errors together in stdout.
 
+    warm: forked from a process that has loaded the packages, and so is each script: a second for
+    each job in place of five. For a test whose point is not how processes start and end.
     What is set for the hub, by a person or by a package that a test has imported (tokenicer, below
     gptqmodel, names a cache for all), is left out: two stand-in hubs would share their files.
     """
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGINGFACE_"))}
+    if warm:
+        environment |= warm_python.variables(inherited | environment)
     return subprocess.run(
         [python, "-m", "snakemake", *arguments],
         cwd=folder,

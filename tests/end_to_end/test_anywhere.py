@@ -98,7 +98,7 @@ def test_another_folder_with_the_settings_of_the_project(tmp_path, config):
     here.mkdir()
     there.mkdir()
     snakefile = ("--snakefile", str(project / "Snakefile"))
-    done = run_snakemake(here, *snakefile, "--directory", str(there), "--cores", "2")
+    done = run_snakemake(here, *snakefile, "--directory", str(there), "--cores", "2", warm=True)
     assert done.returncode == 0, done.stdout[-5000:]
     assert "news-qlora" in (there / "results/report.html").read_text()
     assert not list(here.iterdir()) and not (project / "results").exists()

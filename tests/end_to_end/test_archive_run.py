@@ -48,7 +48,7 @@ def finished(small_run: Path, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def archive(finished: Path) -> Path:
-    done = run_snakemake(finished, *ARCHIVE, HF_TOKEN=SECRET)
+    done = run_snakemake(finished, *ARCHIVE, warm=True, HF_TOKEN=SECRET)
     assert done.returncode == 0, done.stdout[-3000:]
     assert jobs(done.stdout) == {"archive": 1, "archive_run": 1}
     return finished / "results/archive.zip"
@@ -161,8 +161,8 @@ def test_the_preview_leads_to_the_files(unpacked):
 
 def test_the_same_run_gives_the_same_bytes(archive, finished):
     before = archive.read_bytes()
-    assert "Nothing to be done" in run_snakemake(finished, *ARCHIVE).stdout
-    done = run_snakemake(finished, *ARCHIVE, "--forcerun", "archive_run")
+    assert "Nothing to be done" in run_snakemake(finished, *ARCHIVE, warm=True).stdout
+    done = run_snakemake(finished, *ARCHIVE, "--forcerun", "archive_run", warm=True)
     assert done.returncode == 0, done.stdout[-3000:]
     assert archive.read_bytes() == before
 
@@ -172,7 +172,7 @@ def test_a_secret_in_a_file_is_refused(finished, archive, tmp_path):
     shutil.copytree(finished, project, symlinks=True)
     readme = project / "README.md"
     readme.write_text(readme.read_text() + SECRET)
-    done = run_snakemake(project, *ARCHIVE, HF_TOKEN=SECRET)
+    done = run_snakemake(project, *ARCHIVE, warm=True, HF_TOKEN=SECRET)
     assert done.returncode == 1 and "README.md holds the value of HF_TOKEN" in done.stdout
     assert SECRET not in done.stdout.replace(str(readme), "")
     assert not (project / "results/archive.zip").exists()
@@ -181,7 +181,8 @@ def test_a_secret_in_a_file_is_refused(finished, archive, tmp_path):
 def test_the_unpacked_archive_plans_what_the_project_plans(unpacked, finished, tmp_path):
     project = copy_project(tmp_path / "project")
     shutil.copy2(finished / "config.yaml", project / "config.yaml")
-    assert jobs(run_snakemake(unpacked, "-n").stdout) == jobs(run_snakemake(project, "-n").stdout)
+    planned = [run_snakemake(folder, "-n", warm=True).stdout for folder in (unpacked, project)]
+    assert jobs(planned[0]) == jobs(planned[1])
 
 
 def test_run_again_from_the_archive_in_other_environments_it_gives_the_same(

@@ -37,7 +37,7 @@ def finished(small_run: Path, tmp_path: Path) -> Path:
 
 def refused(project: Path, *arguments: str) -> str:
     """The output of a snakemake that ends with a message and no traceback."""
-    done = run_snakemake(project, "--cores", "1", *arguments)
+    done = run_snakemake(project, "--cores", "1", *arguments, warm=True)
     assert done.returncode == 1, done.stdout[-3000:]
     assert "Traceback" not in done.stdout and "unexpectedly" not in done.stdout
     return done.stdout
@@ -66,7 +66,7 @@ def test_removed_results_are_made_again_and_the_same(small_run, finished):
     for name in ("comparison.csv", "report.html", "comparisons/prose-qlora/prose.csv"):
         (finished / "results" / name).unlink()
     shutil.rmtree(finished / UNTUNED)
-    done = run_snakemake(finished, "--cores", "1")
+    done = run_snakemake(finished, "--cores", "1", warm=True)
     assert done.returncode == 0, done.stdout[-3000:]
     assert not differences(identity(small_run), identity(finished))
 
@@ -109,7 +109,7 @@ def test_a_damaged_shard_is_made_anew_by_what_the_message_says(small_run, finish
     advised = re.search(r"Delete (results/\S+) and run again", output)[1]
     assert advised == f"{ROWS}.sha256"
     (finished / advised).unlink()
-    done = run_snakemake(finished, "--cores", "2", "all", f"{ADAPTER}/loss.csv")
+    done = run_snakemake(finished, "--cores", "2", "all", f"{ADAPTER}/loss.csv", warm=True)
     assert done.returncode == 0, done.stdout[-3000:]
     assert not differences(identity(small_run), identity(finished))
 
@@ -146,7 +146,7 @@ def test_a_full_disk_is_reported_and_with_space_the_run_goes_on(small_run, tmp_p
         output = refused(project, target)
         assert "the disk is full" in output
         again("size=100m")
-        done = run_snakemake(project, "--cores", "2", target)
+        done = run_snakemake(project, "--cores", "2", target, warm=True)
         assert done.returncode == 0, done.stdout[-3000:]
         expected, actual = identity(small_run), identity(project)
         assert "comparisons/prose-qlora/prose.csv" in actual
@@ -166,9 +166,14 @@ def test_a_folder_that_can_only_be_read_is_reported(finished, tmp_path, begun):
         output = refused(project, "results/comparison.csv")
         assert "results/ can only be read. Make it writable" in output
         # Looking at it is no writing.
-        assert run_snakemake(project, "--dry-run", "results/comparison.csv").returncode == 0
+        assert (
+            run_snakemake(project, "--dry-run", "results/comparison.csv", warm=True).returncode == 0
+        )
     assert identity(project) == before
-    assert run_snakemake(project, "--cores", "1", "--until", "fetch_dataset").returncode == 0
+    assert (
+        run_snakemake(project, "--cores", "1", "--until", "fetch_dataset", warm=True).returncode
+        == 0
+    )
 
 
 # ---------------------------------------------------------------- kills

@@ -48,9 +48,9 @@ def test_a_fourth_kind_goes_from_file_to_report(small_run: Path, tmp_path: Path)
     (project / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     assert not (ROOT / "scripts/deltatune/tasks/comprehension.py").exists()
 
-    planned = run_snakemake(project, "-n").stdout
+    planned = run_snakemake(project, "-n", warm=True).stdout
     assert "pretrain_model" not in planned, "the kinds that are there are not touched"
-    done = run_snakemake(project, "--cores", "2")
+    done = run_snakemake(project, "--cores", "2", warm=True)
     assert done.returncode == 0, done.stdout[-3000:]
     results = project / "results"
     split = json.loads((results / "tasks/passages/manifest.json").read_text())

@@ -35,7 +35,7 @@ def prepared(small_run: Path, folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(small_run, tmp_path_factory) -> Path:
     project = prepared(small_run, tmp_path_factory.mktemp("undisturbed") / "project")
-    done = run_snakemake(project, "--cores", "1", TARGET)
+    done = run_snakemake(project, "--cores", "1", TARGET, warm=True)
     assert done.returncode == 0, done.stdout[-3000:]
     return project
 

@@ -45,7 +45,7 @@ def merged(small_run: Path, tmp_path_factory) -> Path:
     """A copy of the finished run with every experiment merged."""
     project = tmp_path_factory.mktemp("merge") / "project"
     shutil.copytree(small_run, project, symlinks=True)
-    done = run_snakemake(project, "--cores", "1", "merge")
+    done = run_snakemake(project, "--cores", "1", "merge", warm=True)
     assert done.returncode == 0, done.stdout[-3000:]
     assert "nats per token from what was evaluated" in done.stdout
     return project
@@ -60,7 +60,7 @@ def test_each_experiment_has_a_model_and_only_that_was_made(merged):
         assert record["divergence"]["within_limit"] is True
         assert record["divergence"]["tokens"] > 300
         assert record["dtype"] == "torch.bfloat16"
-    again = run_snakemake(merged, "--cores", "1", "merge")
+    again = run_snakemake(merged, "--cores", "1", "merge", warm=True)
     assert "Nothing to be done" in again.stdout
 
 
@@ -107,7 +107,7 @@ def test_plain_transformers_answers_as_the_adapter_on_its_base(merged, tmp_path)
 
 def test_another_seed_is_asked_for_by_its_path(merged):
     path = "results/merged/news-qlora/seed-5/manifest.json"
-    planned = run_snakemake(merged, "-n", path)
+    planned = run_snakemake(merged, "-n", path, warm=True)
     assert planned.returncode == 0, planned.stdout
     table = planned.stdout.split("Job stats:")[1].split("\n\n")[0]
     jobs = {line.split()[0] for line in table.splitlines()[3:]}
@@ -123,7 +123,7 @@ def test_a_gptq_experiment_is_refused_before_anything_is_trained(tmp_path, defau
     model["gptq"] = {"calibration": "news", "group_size": 32}
     model["architecture"] |= {"hidden_size": 64, "intermediate_size": 96}
     write_config(project, config)
-    done = run_snakemake(project, "--cores", "1", "merge")
+    done = run_snakemake(project, "--cores", "1", "merge", warm=True)
     assert done.returncode == 1
     assert "experiments.news-qlora.quantization: gptq" in done.stdout, done.stdout
     assert "cannot be merged" in done.stdout
@@ -140,7 +140,7 @@ def test_a_change_of_the_tuning_merges_again(merged, tmp_path):
         experiment["training"] = dict(experiment["training"])
     config["experiments"]["news-qlora"]["training"]["epochs"] = 2
     path.write_text(yaml.safe_dump(config, sort_keys=False))
-    planned = run_snakemake(project, "-n", "merge").stdout
+    planned = run_snakemake(project, "-n", "merge", warm=True).stdout
     table = planned.split("Job stats:")[1].split("\n\n")[0]
     jobs = {line.split()[0]: int(line.split()[1]) for line in table.splitlines()[3:]}
     assert jobs == {"train_adapter": 1, "merge_adapter": 1, "merge": 1, "total": 3}

@@ -31,7 +31,7 @@ def real_config(default: dict, data) -> dict:
 def test_real_files_to_a_report(tmp_path, shared_data, default_config):
     project = copy_project(tmp_path / "project")
     write_config(project, real_config(default_config, shared_data))
-    done = run_snakemake(project, "--cores", "2")
+    done = run_snakemake(project, "--cores", "2", warm=True)
     assert done.returncode == 0, done.stdout[-5000:]
     table = pd.read_csv(project / "results/comparison.csv")
     assert set(table["task"]) == {"instructions", "prose", "news"}

@@ -48,7 +48,7 @@ def run(project: Path, target: str) -> tuple[set[str], Counter]:
     plan = dry_run(project, target)
     assert plan.status == 0, plan.text
     before = files(project)
-    done = run_snakemake(project, "--cores", "2", target, OMP_NUM_THREADS="1")
+    done = run_snakemake(project, "--cores", "2", target, warm=True, OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stdout[-3000:]
     ran = Counter(re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", done.stdout))
     assert ran == Counter(job.split(" ")[0] for job in plan.jobs)

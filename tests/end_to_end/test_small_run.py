@@ -115,7 +115,7 @@ def test_manifests_say_which_batches_were_used(small_run):
 
 
 def test_nothing_is_to_be_done_a_second_time(small_run):
-    done = run_snakemake(small_run, "--cores", "1")
+    done = run_snakemake(small_run, "--cores", "1", warm=True)
     assert done.returncode == 0
     assert "Nothing to be done" in done.stdout
 
@@ -130,7 +130,7 @@ def test_a_base_is_evaluated_once(small_run):
 def test_workflow_report_as_page_and_archive(small_run, tmp_path):
     for name in ("r.html", "r.zip"):
         path = tmp_path / name
-        done = run_snakemake(small_run, "--report", str(path))
+        done = run_snakemake(small_run, "--report", str(path), warm=True)
         assert done.returncode == 0, done.stdout[-3000:]
         assert path.stat().st_size > 10_000
     with zipfile.ZipFile(tmp_path / "r.zip") as archive:
@@ -181,7 +181,7 @@ def test_a_metric_and_an_experiment_are_added_in_one_place_each(finished):
     config["prompts"] = ["Name a river that flows into the Black Sea."]
     path.write_text(yaml.safe_dump(config, sort_keys=False))
 
-    planned = run_snakemake(finished, "-n")
+    planned = run_snakemake(finished, "-n", warm=True)
     assert jobs(planned.stdout) == {
         "train_adapter": 1,  # the new experiment alone
         "generate_answers": 1,
@@ -198,7 +198,7 @@ def test_a_metric_and_an_experiment_are_added_in_one_place_each(finished):
     }
     validation = "results/evaluations/validation/news/tuned/news-qlora/seed-1"
     targets = ("all", f"{validation}/metrics.json", "preview")
-    done = run_snakemake(finished, "--cores", "2", *targets)
+    done = run_snakemake(finished, "--cores", "2", *targets, warm=True)
     assert done.returncode == 0, done.stdout[-3000:]
     table = pd.read_csv(finished / "results/comparison.csv")
     added = table[table["metric"] == "ends_with_stop"]
@@ -231,7 +231,7 @@ def test_a_metric_and_an_experiment_are_added_in_one_place_each(finished):
 
 def test_results_of_other_settings_are_told_where_snakemake_has_no_record(finished):
     shutil.rmtree(finished / ".snakemake")
-    done = run_snakemake(finished, "-n")
+    done = run_snakemake(finished, "-n", warm=True)
     assert "Nothing to be done" in done.stdout and "deltatune:" not in done.stdout, done.stdout
 
     path = finished / "config.yaml"
@@ -240,7 +240,7 @@ def test_results_of_other_settings_are_told_where_snakemake_has_no_record(finish
     config["experiments"]["news-qlora"]["lora"] = {"rank": 5}
     config["tasks"]["news"]["evaluation"]["max_examples"] = 11
     path.write_text(yaml.safe_dump(config, sort_keys=False))
-    done = run_snakemake(finished, "--cores", "1", "--forcerun", "render_report")
+    done = run_snakemake(finished, "--cores", "1", "--forcerun", "render_report", warm=True)
     notice = done.stdout.split("deltatune: ")[1]
     adapter = "results/experiments/news-qlora/seed-1/manifest.json"
     assert f"{adapter}: lora.rank is {before}, now 5" in notice
@@ -253,7 +253,7 @@ def test_results_of_other_settings_are_told_where_snakemake_has_no_record(finish
     # What the message says helps.
     command = notice.split("\n  snakemake ")[1].partition("\n")[0]
     assert command.startswith("--cores all --forcerun ") and adapter in command
-    planned = jobs(run_snakemake(finished, "-n", *command.split()).stdout)
+    planned = jobs(run_snakemake(finished, "-n", *command.split(), warm=True).stdout)
     assert planned["train_adapter"] == 1 and planned["render_report"] == 1
     assert planned["score_labels"] == 2 and "pretrain_model" not in planned
 
@@ -268,11 +268,11 @@ def test_a_page_of_what_is_there_of_a_run_that_is_not_finished(finished):
     (results / prose).unlink()
     (results / "report.html").unlink()
 
-    done = run_snakemake(finished, "--report", "r.zip")
+    done = run_snakemake(finished, "--report", "r.zip", warm=True)
     assert done.returncode == 1 and "1 of 12 results are missing:\n  results/report" in done.stdout
     assert "snakemake report_partial" in done.stdout
 
-    done = run_snakemake(finished, "report_partial")
+    done = run_snakemake(finished, "report_partial", warm=True)
     assert done.returncode == 0, done.stdout[-3000:]
     assert jobs(done.stdout) == {"report_partial": 1}
     page = (results / "partial/report.html").read_text()
@@ -288,7 +288,7 @@ def test_a_page_of_what_is_there_of_a_run_that_is_not_finished(finished):
     # A result of an adapter that has been trained again since is not shown.
     adapter = "experiments/instructions-qlora/seed-1/adapter.sha256"
     (results / f"checksums/{adapter}.sha256").write_text(f"{'0' * 64}  {adapter}\n")
-    done = run_snakemake(finished, "report_partial")
+    done = run_snakemake(finished, "report_partial", warm=True)
     assert done.returncode == 1 and "no experiment is finished." in done.stdout
     assert f"answers.json was made from another results/{adapter}" in done.stdout
 

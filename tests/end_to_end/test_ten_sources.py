@@ -25,7 +25,7 @@ def run(tmp_path_factory):
         ten_sources.save_model(folder / "models/tiny")
         write_config(folder, ten_sources.config())
         home = {"HF_HUB_OFFLINE": "0", "HF_HOME": str(folder / "home"), "HF_ENDPOINT": hub.url}
-        done = run_snakemake(folder, "--cores", "2", "all", "preview", **home)
+        done = run_snakemake(folder, "--cores", "2", "all", "preview", warm=True, **home)
     assert done.returncode == 0, done.stdout[-5000:]
     return folder / "results", done.stdout, rows
 

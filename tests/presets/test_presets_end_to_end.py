@@ -271,7 +271,7 @@ class Run:
         preset = ("--configfile", f"presets/{self.name}.yaml")
         return run_snakemake(
             self.project, *preset, *arguments, OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="",
-            **environment,
+            warm=True, **environment,
         )  # fmt: skip
 
     @cached_property
