@@ -27,11 +27,15 @@ run: $(VENV)/.run
 check: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto tests/unit tests/golden
 
-# What needs GPTQ's packages among the others comes in a process of its own.
-test: $(VENV)/.test $(VENV)/.gptq lint
-	PYTHONPATH="$(CURDIR)/$(VENV)/gptq" $(BIN)/python -m pytest --durations 30 tests/gptq
+# What needs GPTQ's packages among the others comes in a process of its own, beside the others: what
+# it has printed follows theirs.
+test: $(VENV)/.test
+	$(MAKE) --jobs 2 $(VENV)/.gptq lint
+	PYTHONPATH="$(CURDIR)/$(VENV)/gptq" $(BIN)/python -m pytest --durations 30 tests/gptq \
+		> $(VENV)/gptq.log 2>&1 & gptq=$$!; \
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder \
-		--durations 30 --ignore tests/gptq
+		--durations 30 --ignore tests/gptq; status=$$?; \
+	wait $$gptq || status=1; cat $(VENV)/gptq.log; exit $$status
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
