@@ -28,7 +28,8 @@ def hand_over(address: str) -> None:
         server.sendall(content)
         status = int.from_bytes(server.recv(8), "big", signed=True)
     if status < 0:
-        signal.signal(-status, signal.SIG_DFL)
+        if -status != signal.SIGKILL:
+            signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     os._exit(status)
 
