@@ -50,20 +50,20 @@ def run(asked: dict, files: list[int]) -> None:
         int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
     )
     gc.enable()
-    first, *rest = asked["argv"]
-    if first == "-m":
+    script, *rest = asked["argv"]
+    if script == "-m":
         sys.path.insert(0, asked["cwd"])
         sys.argv = rest
         runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
     else:
-        sys.path.insert(0, os.path.dirname(first))
+        sys.path.insert(0, os.path.dirname(script))
         sys.argv = asked["argv"]
         # As the interpreter runs a file: __main__ is a module of its own, which others find.
         main = type(sys)("__main__")
-        main.__file__, main.__builtins__ = first, __builtins__
+        main.__file__, main.__builtins__ = script, __builtins__
         sys.modules["__main__"] = main
-        with open(first, encoding="utf-8") as file:
-            exec(compile(file.read(), first, "exec"), vars(main))
+        with open(script, encoding="utf-8") as file:
+            exec(compile(file.read(), script, "exec"), vars(main))
 
 
 def become(asked: dict, files: list[int]) -> None:
