@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from deltatune.core.errors import UserError
-from deltatune.data import duplicates
+from deltatune.data import duplicates, shingles, similar
 from deltatune.data.readers.read import read_records
 from deltatune.data.reasons import COLUMNS, Code, Reason
 from deltatune.data.splits import clean_records, split_records
@@ -568,14 +568,32 @@ def test_a_template_does_not_make_every_pair_a_candidate(monkeypatch):
         f"{template} {' '.join(str(draw.getrandbits(40)) for _ in range(3))}" for _ in range(600)
     ]
     compared = []
-    similar = duplicates.similar
-    monkeypatch.setattr(duplicates, "similar", lambda *pair: compared.append(1) or similar(*pair))
+    shared = similar.Index.shared
+    monkeypatch.setattr(
+        similar.Index, "shared", lambda *pairs: compared.extend(pairs[-1]) or shared(*pairs)
+    )
     # Each pair shares 28 of 34 shingles: 0.82.
     records = pd.DataFrame({"id": range(600), "text": texts})
     assert _split(records, near_duplicate_threshold=0.83).counts["excluded"] == {}
     assert len(compared) < 600
     with pytest.raises(UserError, match="near_duplicates: all"):
         _split(records, near_duplicate_threshold=0.82)
+
+
+def test_what_is_found_is_not_looked_at_again():
+    """Or each of the records that repeat one would be compared with all others."""
+    template = " ".join(f"word{i}" for i in range(60))
+    texts = [f"{template} {i}" for i in range(4000)]
+    train, validation, test = np.arange(2000), np.arange(2000, 3000), np.arange(3000, 4000)
+    expected = dict.fromkeys(range(2000, 4000), ("training", 0))
+    assert duplicates.near_duplicates(texts, train, validation, test, 0.85) == expected
+    index = similar.Index(texts, train, lambda sizes: sizes, np.bitwise_xor)
+    entries = index.all_of(shingles.shingles(texts[:1]))
+    counts = []
+    for _ in range(3):
+        counts.append(sum(len(pairs.others) for pairs in index.pairs(entries)))
+        index.drop(np.arange(1, 2000))
+    assert counts == [58 * 2000 + 1, 59, 59] and len(index._numbers) == 59
 
 
 def test_texts_without_words_or_spaces():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
 import pandas as pd
 
-from deltatune.data.duplicates import comparable_texts, contained
+from deltatune.data.duplicates import comparable_texts, contained, digests, same_as_before
 from deltatune.data.reasons import CONTAINED_SHARE, Leak
 from deltatune.data.records import BATCH
 
@@ -59,11 +59,6 @@ def _verbatim(records: pd.DataFrame, fields: Sequence[str]) -> Iterator[str]:
 
 def _repeated(texts: Iterable[str], others: Iterable[str]) -> int:
     """How many texts are among the others."""
-    keys = list(map(_key, texts))
-    wanted = set(keys)
-    there = {key for key in map(_key, others) if key in wanted}
-    return sum(key in there for key in keys)
-
-
-def _key(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    before = digests(others)
+    repeats = same_as_before(np.concatenate([before, digests(texts)]))
+    return sum(original < len(before) <= i for i, original in repeats.items())
