@@ -27,20 +27,19 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 import torch
-from datasets import Dataset
 from deltatune.core import manifest
 from deltatune.models import device as compute
-from deltatune.models import memory
+from deltatune.models import memory, random_weights
 from deltatune.models.batch import Batch
 from deltatune.models.dimensions import model_dimensions
 from deltatune.models.load import load_base
 from deltatune.models.settings import Lora
+from deltatune.plan.trial import WARM, Clock, rows
 from deltatune.train.settings import Base, Training, TrainSettings
 from deltatune.train.train import train
-from safetensors.torch import save_file
-from transformers import MistralConfig, MistralForCausalLM
 
 MISTRAL_7B = {
+    "model_type": "mistral",
     "vocab_size": 32000,
     "hidden_size": 4096,
     "intermediate_size": 14336,
@@ -58,73 +57,6 @@ TINY = MISTRAL_7B | {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
 }
-WARM = 3
-"""Steps that are not timed: the first ones choose kernels and grow the allocator's pools."""
-
-
-def write_model(folder: Path, shape: dict, seed: int = 0) -> dict:
-    """Random bf16 weights as a Hugging Face folder, a file for each block; the config.
-
-    One block at a time is in memory, on the GPU where there is one.
-    """
-    config = MistralConfig(**shape, dtype="bfloat16")
-    with torch.device("meta"):
-        names = {n: p.shape for n, p in MistralForCausalLM(config).named_parameters()}
-    device = "cuda:0" if torch.cuda.is_available() else "cpu"
-    generator = torch.Generator(device).manual_seed(seed)
-    files: dict[str, dict[str, torch.Tensor]] = {}
-    folder.mkdir(parents=True, exist_ok=True)
-    places, total = {}, 0
-    for name in names:
-        parts = name.split(".")
-        files.setdefault(parts[2] if parts[1] == "layers" else "rest", {})[name] = names[name]
-    for part, shapes in files.items():
-        file = f"model-{part}.safetensors"
-        tensors = {}
-        for name, size in shapes.items():
-            if len(size) == 1:
-                value = torch.ones(size, dtype=torch.bfloat16)
-            else:
-                value = torch.empty(size, dtype=torch.bfloat16, device=device)
-                value.normal_(0, config.initializer_range, generator=generator)
-            tensors[name] = value.cpu().contiguous()
-            total += value.nbytes
-        save_file(tensors, folder / file, metadata={"format": "pt"})
-        places |= dict.fromkeys(tensors, file)
-    index = {"metadata": {"total_size": total}, "weight_map": places}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    config.architectures = ["MistralForCausalLM"]
-    config.save_pretrained(folder)
-    return json.loads((folder / "config.json").read_text())
-
-
-def rows(count: int, length: int, vocabulary: int, seed: int) -> Dataset:
-    """Rows of random tokens, each one document, with a loss on every token."""
-    generator = torch.Generator().manual_seed(seed)
-    ids = torch.randint(3, vocabulary, (count, length), generator=generator, dtype=torch.int32)
-    positions = torch.arange(length, dtype=torch.int32).expand(count, -1)
-    return Dataset.from_dict(
-        {"input_ids": ids.numpy(), "labels": ids.numpy(), "position_ids": positions.numpy()}
-    )
-
-
-class Clock:
-    """When each forward pass of training began."""
-
-    def __init__(self, model) -> None:
-        self.times: list[float] = []
-        model.register_forward_pre_hook(self._tick)
-
-    def _tick(self, module, arguments) -> None:
-        if module.training:
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            self.times.append(time.perf_counter())
-
-    def seconds(self, after: int) -> float:
-        """Mean seconds between forward passes, the first `after` left out."""
-        times = self.times[after:]
-        return (times[-1] - times[0]) / (len(times) - 1)
 
 
 def measure(asked: argparse.Namespace, folder: Path, scratch: Path) -> dict:
@@ -140,7 +72,8 @@ def measure(asked: argparse.Namespace, folder: Path, scratch: Path) -> dict:
         if config["hidden_size"] != shape["hidden_size"]:
             raise SystemExit(f"{folder} holds a model of another size")
     else:
-        config = write_model(folder, shape)
+        random_weights.write(folder, shape, machine.device)
+        config = json.loads((folder / "config.json").read_text())
     print(f"model in {folder}: {time.perf_counter() - began:.0f} s", flush=True)
     lora = Lora(rank=asked.rank, alpha=2 * asked.rank, targets=asked.targets)
     training = Training(
@@ -179,9 +112,7 @@ def measure(asked: argparse.Namespace, folder: Path, scratch: Path) -> dict:
         progress=lambda text: print(text, flush=True),
     ).figures
     used = figures["batch_size_used"]
-    # Of the last attempt, where an earlier one ran out of memory.
     per_step = figures["gradient_accumulation_used"]
-    clock.times = clock.times[-per_step * figures["steps"] :]
     tokens = used * asked.length
     setup = memory.Setup(
         quantization=asked.quantization,
@@ -218,7 +149,7 @@ def measure(asked: argparse.Namespace, folder: Path, scratch: Path) -> dict:
         "planned_weights_gb": round(planned.weights / 1e9, 6),
         "planned_allocated_gb": round(planned.allocated / 1e9, 6),
         **on_the_gpu,
-        "tokens_per_second": round(tokens / clock.seconds(WARM * per_step)),
+        "tokens_per_second": round(tokens * per_step / clock.seconds(per_step, figures["steps"])),
         "tokens_per_second_with_warm_up": figures["tokens_per_second"],
         "versions": manifest.versions(["torch", "transformers", "peft", "bitsandbytes"]),
     }

@@ -613,3 +613,30 @@ def test_presets_are_planned_with_nothing_but_the_project(preset, tmp_path, monk
         assert (table.tokens_are == "estimated").all() and table.steps.notna().all()
         gpu = here or flow.settings.hardware.gpu
         assert (table.verdict == ("fits" if gpu else "needs a GPU")).all(), messages[-1]
+
+
+# ---------------------------------------------------------------- the trial
+
+
+def test_a_trial_trains_here_and_says_how_long_it_takes(tmp_path, offline):
+    from deltatune.plan import trial
+
+    config = tiny.model(**SHAPE | {"tie_word_embeddings": True}).config.to_dict()
+    planned = experiment(training={"batch_size": 2, "gradient_accumulation": 2, "epochs": 3})
+    said = []
+    found = trial.run(planned, config, LENGTH, steps=6, say=said.append)
+    assert found.seconds > 0 and found.memory is None and found.device == "CPU"
+    assert "6 steps on cpu" in said[0]
+    gptq = planned.model_copy(update={"quantization": "gptq"})
+    assert trial.run(gptq, config, LENGTH, say=said.append) is None
+
+
+def test_random_weights_load_like_published_ones(tmp_path):
+    from deltatune.models import random_weights
+
+    config = tiny.model(**SHAPE | {"tie_word_embeddings": True}).config.to_dict()
+    random_weights.write(tmp_path / "model", config, "cpu")
+    model = load_base(tmp_path / "model", "nf4", device.Compute("cpu", torch.float32, ""))
+    assert model.lm_head.weight is model.model.embed_tokens.weight
+    deviation = float(model.lm_head.weight.detach().std())
+    assert deviation == pytest.approx(config["initializer_range"], rel=0.05)

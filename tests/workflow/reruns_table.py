@@ -892,6 +892,7 @@ SECTIONS["`statistics`, `report`, the machine"] = [
         {
             "gpu": put(hardware__gpu="T4"),
             "memory_gb": put(hardware__memory_gb=15),
+            "trial": put(hardware__trial=True),
             "partition": put(cluster__partition="cpu"),
             "gpu_partition": put(cluster__gpu_partition="gpu"),
             "gpu_type": put(cluster__gpu_type="a100"),

@@ -205,6 +205,9 @@ class Hardware(Section):
     uses it."""
     memory_gb: float | None = Field(None, gt=0, le=10_000)
     """Memory of the GPU in GB (10^9 bytes); null: the known size of that GPU."""
+    trial: bool = False
+    """Let `snakemake plan` train ten steps of each experiment on this machine, on a base of random
+    weights, which are not downloaded, and say how long the training takes and how much memory."""
 
     @model_validator(mode="after")
     def _known(self) -> Hardware:

@@ -63,6 +63,14 @@ def did_you_mean(word: Any, words: Iterable[str]) -> str:
     return suggestion(nearest(word, words))
 
 
+def duration(seconds: float) -> str:
+    """Time for people: 40 s, 12 min, 3 h 05 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
 def file_size(count: float) -> str:
     """Bytes for people: 512 B, 1.5 MB, 14.5 GB."""
     if count < 1000:

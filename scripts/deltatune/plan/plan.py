@@ -10,12 +10,12 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from deltatune.config.model import Hardware, HubModel
-from deltatune.core.text import file_size
+from deltatune.core.text import duration, file_size
 from deltatune.models import gpus, oom
 from deltatune.models import memory as memory_model
 from deltatune.models.batch import Batch
@@ -27,6 +27,9 @@ from deltatune.plan.model import download_bytes, model_config
 from deltatune.plan.power import Power
 from deltatune.plan.settings import Planned, PlanSettings
 from deltatune.plan.work import Work, work
+
+if TYPE_CHECKING:
+    from deltatune.plan.trial import Trial
 
 # ---------------------------------------------------------------- the machine
 
@@ -81,6 +84,7 @@ class Row:
     verdict: str
     advice: tuple[str, ...]
     power: Power
+    trial: Trial | None
 
 
 def row(
@@ -90,6 +94,7 @@ def row(
     shipped: Path,
     results: Path,
     settings: PlanSettings,
+    say: Callable[[str], None],
 ) -> Row:
     """Plan one experiment of the settings.
 
@@ -135,7 +140,19 @@ def row(
         verdict=verdict,
         advice=(*advice, *_remarks(setup)),
         power=_power(experiment, amount, results, settings),
+        trial=_trial(experiment, config, amount.row_length, say)
+        if settings.hardware.trial
+        else None,
     )
+
+
+def _trial(
+    experiment: Planned, config: Mapping[str, Any], row_length: int, say: Callable[[str], None]
+) -> Trial | None:
+    """Of some steps here. The libraries of training take seconds to be imported."""
+    from deltatune.plan import trial
+
+    return trial.run(experiment, config, row_length, say=say)
 
 
 def _power(experiment: Planned, amount: Work, results: Path, settings: PlanSettings) -> Power:
@@ -204,6 +221,23 @@ def _count(number: int | None) -> str:
 _PREFIX = {"exact": "", "estimated": "~", "at most": "≤ ", "unknown": ""}
 
 
+def _time(row: Row) -> str:
+    """Of training alone, its validation left out."""
+    if row.trial is None:
+        return "unknown"
+    if row.steps is None:
+        return f"{row.trial.seconds:.3g} s a step"
+    return ("" if row.steps_exact else "~") + duration(row.trial.seconds * row.steps)
+
+
+def _measured(row: Row) -> dict[str, str]:
+    """What the trial allocated, beside what the plan says of it."""
+    if row.trial is None or row.trial.memory is None:
+        return {}
+    share = row.memory.allocated / row.trial.memory
+    return {"measured": f"{file_size(row.trial.memory)} (plan without overhead: {share:.2f} of it)"}
+
+
 def _columns(row: Row) -> dict[str, str]:
     prefix, memory = _PREFIX[row.work.how], row.memory
     share = row.sizes.trainable / row.sizes.parameters
@@ -214,6 +248,7 @@ def _columns(row: Row) -> dict[str, str]:
         "model": row.model,
         "parameters": _count(row.sizes.parameters),
         "trainable": f"{_count(row.sizes.trainable)} ({share:.2%})",
+        "time per seed": _time(row),
         "download": ("" if row.download_exact else "~") + file_size(row.download)
         if row.download
         else "none",
@@ -231,6 +266,7 @@ def _columns(row: Row) -> dict[str, str]:
         "logits and loss": file_size(memory.logits) if memory.logits else "in a block",
         "overhead": file_size(memory.overhead),
         "peak": file_size(memory.total),
+        **_measured(row),
         "largest batch": "" if row.largest_batch is None else str(row.largest_batch),
         "verdict": row.verdict,
     }
@@ -239,8 +275,8 @@ def _columns(row: Row) -> dict[str, str]:
 def render(rows: list[Row], gpu: Gpu | None, how: str) -> str:
     """The plan as text: a line per quantity, a column per experiment, then what to change."""
     columns = [_columns(row) for row in rows]
-    names = list(columns[0])
-    cells = [[name, *(column[name] for column in columns)] for name in names]
+    names = list(dict.fromkeys(name for column in columns for name in column))
+    cells = [[name, *(column.get(name, "") for column in columns)] for name in names]
     widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
     lines = [
         "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
@@ -302,6 +338,8 @@ def frame(rows: list[Row]) -> pd.DataFrame:
             "allocated": row.memory.allocated,
             "peak": row.memory.total,
             "largest_batch": row.largest_batch,
+            "seconds_per_step": row.trial and row.trial.seconds,
+            "measured_bytes": row.trial and row.trial.memory,
             "verdict": row.verdict,
             "advice": "; ".join(row.advice),
             "metric": row.power.metric,
@@ -327,6 +365,6 @@ def make(
     configs = presets / "configs"
     known = json.loads((configs / "datasets.json").read_text(encoding="utf-8"))
     gpu, how = machine(settings.hardware, gpu_here())
-    rows = [row(one, gpu, known, configs, results, settings) for one in settings.experiments]
+    rows = [row(one, gpu, known, configs, results, settings, say) for one in settings.experiments]
     say(render(rows, gpu, how))
     return frame(rows)
