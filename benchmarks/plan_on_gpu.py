@@ -153,7 +153,7 @@ def main() -> None:
         snakemake(folder, *targets)
         with (folder / "results" / "plan.csv").open(encoding="utf-8") as file:
             planned = {row["experiment"]: row for row in csv.DictReader(file)}
-        found = []
+        lines = []
         for name, target in zip(shapes, targets, strict=True):
             took = json.loads((folder / target).read_text())
             plan, seconds = planned[name], took["training_seconds"]
@@ -173,9 +173,9 @@ def main() -> None:
                     "peak_gpu_memory_gb": took["peak_gpu_memory_gb"],
                     "planned_over_measured_memory": round(memory / took["peak_gpu_memory_gb"], 3),
                 }
-            found.append(line)
+            lines.append(line)
     name = torch.cuda.get_device_name(0) if device != "cpu" else "CPU"
-    text = json.dumps({"device": name, "torch": torch.__version__, "models": found}, indent=2)
+    text = json.dumps({"device": name, "torch": torch.__version__, "models": lines}, indent=2)
     print(text)
     if asked.json:
         asked.json.write_text(text + "\n")

@@ -623,12 +623,12 @@ def test_a_trial_trains_here_and_says_how_long_it_takes(tmp_path, offline):
 
     config = tiny.model(**SHAPE | {"tie_word_embeddings": True}).config.to_dict()
     planned = experiment(training={"batch_size": 2, "gradient_accumulation": 2, "epochs": 3})
-    said = []
-    found = trial.run(planned, config, LENGTH, steps=6, say=said.append)
-    assert found.seconds > 0 and found.memory is None and found.device == "CPU"
-    assert "6 steps on cpu" in said[0]
+    messages = []
+    trained = trial.run(planned, config, LENGTH, steps=6, say=messages.append)
+    assert trained.seconds > 0 and trained.memory is None and trained.device == "CPU"
+    assert "6 steps on cpu" in messages[0]
     gptq = planned.model_copy(update={"quantization": "gptq"})
-    assert trial.run(gptq, config, LENGTH, say=said.append) is None
+    assert trial.run(gptq, config, LENGTH, say=messages.append) is None
 
 
 def test_random_weights_load_like_published_ones(tmp_path):

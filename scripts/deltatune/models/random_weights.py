@@ -29,9 +29,6 @@ def write(folder: Path, config: Mapping[str, Any], device: str, seed: int = 0) -
     folder.mkdir(parents=True, exist_ok=True)
     places: dict[str, str] = {}
     shard: dict[str, torch.Tensor] = {}
-    tied = (
-        set(getattr(model, "_tied_weights_keys", None) or ()) if typed.tie_word_embeddings else ()
-    )
     total = 0
 
     def flush() -> None:
@@ -41,8 +38,6 @@ def write(folder: Path, config: Mapping[str, Any], device: str, seed: int = 0) -
         shard.clear()
 
     for name, parameter in model.named_parameters():
-        if name in tied:
-            continue
         if parameter.dim() == 1:
             value = torch.ones(parameter.shape, dtype=torch.bfloat16)
         else:
