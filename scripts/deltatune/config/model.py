@@ -6,6 +6,7 @@ A kind of task has its own section: `deltatune.tasks.<kind>.Settings`.
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, Field, field_validator, model_validator
@@ -297,7 +298,7 @@ class Settings(Section):
                 raise ValueError(f"number {number} stands there twice: '{excerpt(prompt, 60)}'")
         return prompts
 
-    @property
+    @cached_property
     def chosen(self) -> dict[str, Experiment]:
         """The experiments to run, in the order of `run`."""
         names = self.experiments if self.run == "all" else dict.fromkeys(self.run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cache
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -58,6 +59,11 @@ class Section(BaseModel):
         extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
     )
 
+    def __class_getitem__(cls, types: Any) -> type[Self]:
+        """A generic section with its types: pydantic forgets it as soon as nothing has it, and
+        makes it again, which takes milliseconds for each of thousands of jobs."""
+        return _with_types(cls, types)
+
     @classmethod
     def part_of(cls, whole: Section, **others: Any) -> Self:
         """The fields that a section has too, as it has them. others: the values of all others."""
@@ -79,3 +85,8 @@ class Section(BaseModel):
                 for e in error.errors()
             ]
         raise UserError("\n".join(messages))
+
+
+@cache
+def _with_types(section: type[Section], types: Any) -> type[Section]:
+    return super(Section, section).__class_getitem__(types)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
+from functools import cache
 
 from deltatune.core.errors import UserError
 from deltatune.metrics.registry import metric_file
@@ -18,6 +19,7 @@ class Metadata:
     higher_is_better: bool
 
 
+@cache
 def metadata(outputs: str, name: str) -> Metadata:
     """The title and the direction of a metric, as its class states them.
 

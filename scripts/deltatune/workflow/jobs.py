@@ -56,8 +56,12 @@ class Jobs:
         self._params = params
 
     def __iter__(self) -> Iterator[Job]:
+        return iter(self._all.values())
+
+    @cached_property
+    def _all(self) -> dict[tuple[str, str], Job]:
         every = [*self._data(), *self._models(), *self._evaluations()]
-        return iter({(job.rule, job.name): job for job in every}.values())
+        return {(job.rule, job.name): job for job in every}
 
     def _job(self, rule: str, name: str, path: str, **wildcards: str) -> Job:
         # The plain baselines of a task are one job: its last file, which has all of its seconds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from deltatune.config import cross_task
@@ -24,11 +25,11 @@ class ReportInputs:
     def plan(self, wildcards: Wildcards = None) -> dict[str, Any]:
         """Experiments, tasks, models and jobs of the report, with the places of their files among
         `files`: a param of render_report."""
-        return self._planned()[0]
+        return self._planned[0]
 
     def files(self, wildcards: Wildcards = None) -> list[str]:
         """All files of the plan, each once: an input of render_report."""
-        return self._planned()[1]
+        return self._planned[1]
 
     def partial(self, wildcards: Wildcards = None) -> dict[str, Any]:
         """The same with the paths of the files below the folder of all results, and with the logs
@@ -36,6 +37,7 @@ class ReportInputs:
         plan = exchange(self._plan(), lambda path: path.removeprefix(f"{RESULTS}/"))
         return {**plan, "logs": by_rule(self._jobs, lambda job: job.log)}
 
+    @cached_property
     def _planned(self) -> tuple[dict[str, Any], list[str]]:
         places: dict[str, int] = {}
         plan = exchange(self._plan(), lambda path: places.setdefault(path, len(places)))

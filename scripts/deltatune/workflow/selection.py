@@ -73,9 +73,11 @@ class Selection:
     def pairs(self, own: bool) -> list[tuple[str, str]]:
         """(experiment, task) of all comparisons of a table: on the task that each experiment was
         tuned on, or on others. Their main metrics are a family of tests."""
-        if own:
-            return [(name, e.task) for name, e in self.experiments.items()]
-        return self.cross_task
+        return self._own_task if own else self.cross_task
+
+    @cached_property
+    def _own_task(self) -> list[tuple[str, str]]:
+        return [(name, e.task) for name, e in self.experiments.items()]
 
     @cached_property
     def all_tasks(self) -> list[str]:
