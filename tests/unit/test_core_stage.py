@@ -147,6 +147,17 @@ def test_an_interrupt_ends_it_in_one_line(script):
     assert shown.endswith(": interrupted\n") and "Traceback" not in shown
 
 
+def test_a_job_that_was_stopped_says_how_it_goes_on_and_its_status(script):
+    status, shown, log = script("""
+        from deltatune.core.errors import Stopped
+        with stage.stage(snakemake):
+            raise Stopped("The next run goes on at step 3.")
+    """)
+    assert status == 1 and "Traceback" not in shown + log
+    assert "goes on at step 3." in shown
+    assert shown.splitlines()[-1] == "  make_it news, train: interrupted"
+
+
 def test_progress_is_throttled_on_the_terminal_and_whole_in_the_log(script):
     status, shown, log = script("""
         with stage.stage(snakemake) as terminal:

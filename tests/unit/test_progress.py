@@ -101,6 +101,16 @@ def test_what_the_job_itself_has_said_is_not_said_twice(shown, tmp_path):
     assert lines().count("row 3 is broken") == 1 and not [x for x in lines() if x[:4] == "  | "]
 
 
+def test_words_of_a_failure_are_no_status(shown):
+    """Only a line of its own says that a job was interrupted, whatever a message quotes."""
+    run, display, _, lines = shown
+    run.plan(PLANNED)
+    display.line("deltatune: Training was interrupted in the text of row 3: interrupted")
+    display.failure(*run.fail(1, "train_adapter", None))
+    display.end()
+    assert any("Failed" in line for line in lines())
+
+
 @pytest.mark.parametrize("printed", ["  pretrain_model tiny: interrupted", None])
 def test_a_run_that_was_stopped_says_how_to_go_on(shown, printed):
     run, display, _, lines = shown

@@ -9,7 +9,7 @@ import pytest
 import test_train_train
 import tiny
 import torch
-from deltatune.core.errors import UserError
+from deltatune.core.errors import Stopped, UserError
 from deltatune.models.batch import Batch
 from deltatune.train import checkpoints, lora, state, train
 from deltatune.train.checkpoints import Checkpoints
@@ -175,7 +175,7 @@ def test_a_signal_ends_the_step_saves_and_says_where(
     before = signal.getsignal(number)
     with monkeypatch.context() as patch:
         patch.setattr(AdapterTrainer, "training_step", signaled)
-        with pytest.raises(train.Stopped, match="the next run resumes at step 2 of 6"):
+        with pytest.raises(Stopped, match="the next run resumes at step 2 of 6"):
             run(folder, data, tmp_path / "adapter", saved)
     assert seen == [0, 0, 1, 1] and signal.getsignal(number) is before
     assert not (tmp_path / "adapter").exists()
@@ -198,7 +198,7 @@ def test_a_signal_during_a_measurement_does_not_wait_for_its_end(
 
     with monkeypatch.context() as patch:
         patch.setattr(train, "mean_loss", signaled)
-        with pytest.raises(train.Stopped, match="resumes at step 2 of 6"):
+        with pytest.raises(Stopped, match="resumes at step 2 of 6"):
             run(folder, data, tmp_path / "adapter", saved)
     assert len(measured) == 4
     assert_same(run(folder, data, tmp_path / "adapter", saved), undisturbed)
@@ -213,7 +213,7 @@ def test_a_signal_before_the_first_step_leaves_nothing(monkeypatch, folder, data
         return loss(*arguments, **keywords)
 
     monkeypatch.setattr(train, "mean_loss", signaled)
-    with pytest.raises(train.Stopped, match="starts at the first step"):
+    with pytest.raises(Stopped, match="starts at the first step"):
         run(folder, data, tmp_path / "adapter", saved)
     assert saved.latest() is None
 

@@ -1,4 +1,4 @@
-"""The one exception that is meant for the person at the keyboard."""
+"""The exceptions that are meant for the person at the keyboard."""
 
 
 class UserError(Exception):
@@ -6,3 +6,7 @@ class UserError(Exception):
 
     The message says what was wrong, where, and what to do; it is shown without a traceback.
     """
+
+
+class Stopped(UserError):
+    """A job was asked to stop and has saved its state; the message says how it goes on."""

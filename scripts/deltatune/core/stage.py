@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from deltatune.core import cache, disk, gpu_slots, integrity, provenance, signals
-from deltatune.core.errors import UserError
+from deltatune.core.errors import Stopped, UserError
 from deltatune.core.paths import results_of
 from deltatune.core.terminal import Terminal
 from deltatune.core.upstream import (
@@ -70,10 +70,10 @@ def stage(snakemake: Any, cached: bool = False, gpus: int = 1) -> Iterator[Termi
             kept.store()
         integrity.record(snakemake.output, results)
     except KeyboardInterrupt:
-        terminal.say(f"  {name}: interrupted")
+        terminal.interrupted()
         status = 128 + signal.SIGINT
     except UserError as error:
-        terminal.say(f"\ndeltatune: {snakemake.rule} stopped.\n{error}\n")
+        _say(error, snakemake.rule, terminal)
         status = 1
     except Exception as error:
         _report(error, name, path, terminal)
@@ -95,6 +95,12 @@ def _prepare_process() -> None:
     signals.end_with_parent()
     with suppress(AttributeError):  # a locale that cannot write a word of the data stops nothing
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _say(error: UserError, rule: str, terminal: Terminal) -> None:
+    terminal.say(f"\ndeltatune: {rule} stopped.\n{error}\n")
+    if isinstance(error, Stopped):
+        terminal.interrupted()
 
 
 def _report(error: Exception, name: str, log: Path, terminal: Terminal) -> None:

@@ -9,6 +9,9 @@ from contextlib import suppress
 
 from deltatune.core.text import printable
 
+INTERRUPTED = "interrupted"
+"""The status of a job that was asked to stop, in its last line: "  JOB: interrupted"."""
+
 
 class Terminal:
     """The terminal that the script was started from, while its output goes to the log."""
@@ -22,6 +25,10 @@ class Terminal:
         """Print to the terminal and to the log."""
         self._log(text)
         self._show(text.rstrip("\n"))
+
+    def interrupted(self) -> None:
+        """Say that the job was asked to stop, in the words that `progress.display` knows."""
+        self.say(f"  {self._stage}: {INTERRUPTED}")
 
     def paint(self, pieces: Iterable[tuple[str, str]]) -> None:
         """Print pieces of text in a row, each with the codes of its style (such as 1;32, see

@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from deltatune.core.terminal import INTERRUPTED
 from deltatune.core.text import printable
 from deltatune.progress.estimate import clock, in_words
 from deltatune.progress.run import Run
@@ -74,8 +75,9 @@ class Display:
         """What a job or Snakemake printed; the progress of a job goes beside its stage."""
         text = printable(text.rstrip("\r\n"))
         # Ctrl-C reaches jobs too, which may end before Snakemake has heard of it.
-        self._interrupted |= text.endswith(": interrupted") or "Training was interrupted" in text
-        if detail := _DETAIL.match(text):
+        detail = _DETAIL.match(text)
+        self._interrupted |= detail is not None and detail[2] == INTERRUPTED
+        if detail:
             self._details[detail[1].split(" ", 1)[0]] = detail[2]
         elif text.strip():
             self._print(text)

@@ -16,7 +16,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 from deltatune.core import signals
-from deltatune.core.errors import UserError
+from deltatune.core.errors import Stopped, UserError
 from deltatune.core.upstream import without_main_script
 from deltatune.models.batch import OutOfMemory, smaller_batch
 from deltatune.train import worker
@@ -33,7 +33,7 @@ def run(
 
     Where one of them runs out of memory, all start again with a smaller batch. A signal that asks
     to stop is passed on. However this is left, none of the processes is running any more.
-    Raises UserError with the message of the process that had one, `train.Stopped` too, and
+    Raises UserError with the message of the process that had one, Stopped too, and
     worker.Failed for an error of any other kind.
     """
     with signals.catch_stop_signals() as stop_requested:
@@ -106,7 +106,7 @@ def _messages(
 
 def _ended(stop_requested: bool) -> UserError:
     if stop_requested:
-        return UserError("Training was interrupted; the next run resumes from its last checkpoint.")
+        return Stopped("Training was interrupted; the next run resumes from its last checkpoint.")
     return UserError(
         "A process of the training ended without a message. Mostly the system has killed it "
         "because it ran out of main memory: request more (mem_mb), or train on fewer GPUs "

@@ -19,7 +19,7 @@ from datasets import Dataset
 from transformers import TrainerCallback, TrainingArguments
 
 from deltatune.core import signals
-from deltatune.core.errors import UserError
+from deltatune.core.errors import Stopped, UserError
 from deltatune.models import device, oom
 from deltatune.models.batch import Batch, OutOfMemory, smaller_batch
 from deltatune.models.device import Compute
@@ -35,10 +35,6 @@ from deltatune.train.losses import Interrupted, mean_loss, require_number
 from deltatune.train.settings import Training, TrainSettings
 from deltatune.train.state import SavedState, load_checkpoint
 from deltatune.train.trainer import AdapterTrainer, arguments
-
-
-class Stopped(UserError):
-    """Training was asked to stop and has saved its state."""
 
 
 def setup(

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from deltatune.core import signals
-from deltatune.core.errors import UserError
+from deltatune.core.errors import Stopped, UserError
 from deltatune.models import oom
 from deltatune.models.batch import OutOfMemory
 from deltatune.train.job import Job, Trained
@@ -55,7 +55,8 @@ def main(job: Job, place: Place, messages: Connection) -> None:
         traceback.print_exc()
         outcome = error
     except UserError as error:
-        outcome = UserError(str(error))  # of whatever class: the launcher needs not import it
+        # Of whatever other class: the launcher needs not import it.
+        outcome = (Stopped if isinstance(error, Stopped) else UserError)(str(error))
     except Exception as error:
         traceback.print_exc()
         if oom.out_of_memory(error):
