@@ -82,16 +82,13 @@ def agree_on_labels(model: Any, tokenizer: Any, max_length: int) -> bool:
         for prompts in (questions["prompt"].tolist(), kind.empty_prompts(asks))
     ]
     outputs = label_likelihood.choose(questions, scores, empty, LABELS)
-    # As here, bos stands before the prompt: by the tokenizer itself, or as text that it parses.
-    by_itself = tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id
-    bos = "" if by_itself else tokenizer.bos_token or ""
     documents = [
-        {"prompt": bos + prompt, "label": LABELS.index(label)}
+        {"prompt": prompt, "label": LABELS.index(label)}
         for prompt, label in zip(questions["prompt"], questions["label"], strict=True)
     ]
     result = harness(
         HFLM(model, tokenizer=tokenizer, max_length=max_length, batch_size=BATCH_SIZE,
-             add_bos_token=True, softmax_dtype="float64"),
+             softmax_dtype="float64"),
         documents,
         output_type="multiple_choice",
         doc_to_text=lambda document: document["prompt"],

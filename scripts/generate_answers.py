@@ -7,10 +7,14 @@ with stage.stage(snakemake, cached=True) as terminal:
     from deltatune.evaluate import generate, outputs, systems
     from deltatune.evaluate.generate_settings import GenerateSettings
     from deltatune.tasks.registry import load_kind
+    from deltatune.tokens import context
 
     params, output = snakemake.params.settings, snakemake.output
     kind = load_kind(params["kind"])
     settings = GenerateSettings[kind.Prompts, kind.Questions].from_params(params)
+    context.check_folder(
+        snakemake.input.model, settings.task, max_new_tokens=settings.max_new_tokens
+    )
     machine, model, tokenizer = systems.load(snakemake.input, settings.quantization)
     records = pd.read_parquet(snakemake.input.records)
     questions = kind.questions(records, settings.prompts, settings.questions)

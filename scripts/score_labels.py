@@ -9,11 +9,13 @@ with stage.stage(snakemake, cached=True) as terminal:
     from deltatune.evaluate.label_likelihood_settings import LabelSettings
     from deltatune.tasks.base import labeled
     from deltatune.tasks.registry import load_kind
+    from deltatune.tokens import context
 
     params, output = snakemake.params.settings, snakemake.output
     kind = load_kind(params["kind"])
     settings = LabelSettings[kind.Prompts, kind.Questions].from_params(params)
     settings = labeled(kind, settings, label_file.read(snakemake.input.labels))
+    context.check_folder(snakemake.input.model, settings.task, max_length=settings.max_length)
     machine, model, tokenizer = systems.load(snakemake.input, settings.quantization)
     records = pd.read_parquet(snakemake.input.records)
     questions = kind.questions(records, settings.prompts, settings.questions)

@@ -7,9 +7,11 @@ with stage.stage(snakemake, cached=True) as terminal:
     from deltatune.evaluate import likelihood, outputs, systems
     from deltatune.evaluate.likelihood_settings import TextSettings
     from deltatune.tasks.registry import load_kind
+    from deltatune.tokens import context
 
     settings = TextSettings.from_params(snakemake.params.settings)
     output, split = snakemake.output, snakemake.wildcards.split
+    context.check_folder(snakemake.input.model, settings.task, window=settings.context)
     machine, model, tokenizer = systems.load(snakemake.input, settings.quantization)
     passages = load_kind(settings.kind).passages(pd.read_parquet(snakemake.input.records))
     scored = likelihood.evaluate(model, tokenizer, passages, settings, split, terminal)

@@ -11,12 +11,14 @@ with stage.stage(snakemake, cached=True) as terminal:
     from deltatune.tasks.base import labeled
     from deltatune.tasks.registry import load_kind
     from deltatune.tokens import (
+        context,
         encode,
         labels,
         left_out,
         overflow,
         pieces,
         supervision,
+        vocabulary,
         weights,
         writer,
     )
@@ -28,7 +30,10 @@ with stage.stage(snakemake, cached=True) as terminal:
     kind = load_kind(snakemake.params.settings["kind"])
     settings = TokenizeSettings[kind.Prompts].from_params(snakemake.params.settings)
     settings = labeled(kind, settings, label_file.read(snakemake.input.labels))
-    tokenizer = tokenizer_files.load_tokenizer(snakemake.input.model)
+    folder = Path(snakemake.input.model)
+    context.check_folder(folder, settings.task, max_length=settings.max_length)
+    tokenizer = tokenizer_files.load_tokenizer(folder)
+    vocabulary.check(tokenizer, context.read_config(folder), snakemake.wildcards.model)
     if kind.OUTPUTS == "labels":
         names, completions = settings.prompts.labels, kind.completions(settings.prompts)
         labels.check_distinct(names, completions, tokenizer, f"tasks.{settings.task}.labels")

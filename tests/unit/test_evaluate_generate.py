@@ -73,6 +73,7 @@ def ending(model):
         bos_token="<s>",
         eos_token=plain.convert_ids_to_tokens(some),
         pad_token="<unk>",
+        add_bos_token=True,
     )
 
 
@@ -91,8 +92,9 @@ def test_answers_in_batches_are_those_one_by_one_in_the_order_of_the_prompts(
     assert finished == {True, False}
 
 
-def test_without_a_bos(model):
-    tokenizer = tiny.without_bos()
+@pytest.mark.parametrize("make", [tiny.without_bos, tiny.naming_bos])
+def test_without_a_bos(model, make):
+    tokenizer = make()
     for prompt, given_ in zip(PROMPTS, ask(model, tokenizer), strict=True):
         made, _ = greedy(model, text_ids([prompt], tokenizer)[0], NEW, tokenizer.eos_token_id)
         assert given_.text == tokenizer.decode(made, skip_special_tokens=True)

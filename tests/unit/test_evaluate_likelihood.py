@@ -24,7 +24,7 @@ PROMPTS = [
     "Name a river that flows into the Black Sea, and how long it is.\n\nCategory:",
     "The old bridge was closed.\n\nCategory:",
 ]
-TOKENIZERS = {"bos": tiny.tokenizer, "no bos": tiny.without_bos}
+TOKENIZERS = {"bos": tiny.tokenizer, "no bos": tiny.without_bos, "not put": tiny.naming_bos}
 LONG = " ".join(tiny.TEXTS)
 
 
@@ -116,7 +116,8 @@ def test_rolling_windows_read_what_those_of_lm_eval_read(model, tokenizer, token
     ids = text_ids([LONG], tokenizer)[0][:tokens]
     text = tokenizer.decode(ids)
     assert text_ids([text], tokenizer)[0] == ids
-    row = [*(bos_ids(tokenizer) or [tokenizer.eos_token_id]), *ids]
+    named = tokenizer.bos_token_id
+    row = [tokenizer.eos_token_id if named is None else named, *ids]
     last = (tokens - 1) // context
     expected = 0.0
     for token, target in enumerate(ids):

@@ -28,13 +28,13 @@ RECORDS = [{"instruction": t[:20], "input": "", "output": t[20:]} for t in tiny.
 def adapter(folder: Path, base: Path, scale: float = 0.1, **lora) -> Path:
     """A LoRA adapter that changes what the base says; seeded."""
     torch.manual_seed(1)
-    model = get_peft_model(
-        load_base(base, "none", CPU),
-        LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear", **lora),
-    )
+    fields = {"task_type": "CAUSAL_LM", "r": 4, "target_modules": "all-linear"} | lora
+    model = get_peft_model(load_base(base, "none", CPU), LoraConfig(**fields))
     for name, weight in model.named_parameters():
         if "lora_" in name:
             weight.data.normal_(0, scale)
+        elif weight.requires_grad:  # a copy of the whole layer
+            weight.data += torch.empty_like(weight).normal_(0, scale)
     model.save_pretrained(folder)
     return folder
 
@@ -62,6 +62,35 @@ def evaluated(base, quantization, tuned, pieces) -> list[torch.Tensor]:
 
 def quiet(text: str) -> None:
     pass
+
+
+TIED = {
+    "head": ({"target_modules": ["lm_head"]}, "nf4"),
+    "embeddings": ({"target_modules": ["embed_tokens"]}, "none"),
+    "both": ({"target_modules": ["lm_head", "embed_tokens", "q_proj"]}, "none"),
+    "the whole head": ({"modules_to_save": ["lm_head"]}, "none"),
+    "the whole embeddings": ({"modules_to_save": ["embed_tokens"]}, "nf4"),
+    "neither": ({}, "none"),
+}
+
+
+@pytest.mark.parametrize("name", TIED)
+def test_a_tied_base_with_an_adapted_head_or_embeddings_is_merged_as_it_was_evaluated(
+    pieces, tmp_path, name
+):
+    """Both are one weight; the sum changed both, by 2 to 8 nats per token, and a head that was
+    trained as a whole was left out of the file."""
+    lora, quantization = TIED[name]
+    base = tiny.saved(tmp_path / "base", spread=0.1, tie_word_embeddings=True)
+    tuned = adapter(tmp_path / "adapter", base, **lora)
+    before = evaluated(base, quantization, tuned, pieces)
+    merge.save(merge.merge(base, quantization, CPU, tuned), base, tmp_path / "merged")
+    plain = merge.load_plain(tmp_path / "merged")
+    figures = merge.divergence(before, plain, pieces, quiet)
+    assert figures["kl_mean"] < merge.KL_LIMIT, figures
+    assert plain.config.tie_word_embeddings is (name == "neither")
+    alone = merge.divergence(before, load_base(base, quantization, CPU), pieces, quiet)
+    assert alone["kl_mean"] > 30 * figures["kl_mean"]
 
 
 @pytest.mark.parametrize("quantization", ["nf4", "int8", "none"])

@@ -9,10 +9,11 @@ from deltatune.core.errors import UserError
 from deltatune.evaluate.generate import answer
 from deltatune.tasks import instruct
 from deltatune.tokens import chat as chat_template
+from deltatune.tokens import conversation as conversations
 from deltatune.tokens.answer_ids import answer_ids, prompt_ids, readable, stop_id
 from deltatune.tokens.encode import encode
 from deltatune.tokens.ids import text_ids
-from deltatune.tokens.prompts import Document, conversation
+from deltatune.tokens.prompts import Conversation, Document, Turn, conversation
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, normalizers
@@ -45,9 +46,9 @@ ASK = (("user", "Name a river."),)
 TALK = (*ASK, ("assistant", "The Danube."), ("user", "And its spring?"))
 
 
-def with_template(name, **names):
+def with_template(name, plain=tiny.tokenizer, **names):
     """The tiny tokenizer with special tokens for chats; `<|user|>` strips the spaces beside it."""
-    tokenizer = copy.deepcopy(tiny.tokenizer())
+    tokenizer = copy.deepcopy(plain())
     strips = {"lstrip": True, "rstrip": True}
     tokens = [
         AddedToken(s, special=True, normalized=False, **(strips if s == "<|user|>" else {}))
@@ -116,7 +117,8 @@ def test_bos_stands_once_or_not_at_all(tokenizer):
     (ids,) = prompt_ids([ASK], tokenizer)
     assert (ids[0], ids.count(tokenizer.bos_token_id)) == (tokenizer.bos_token_id, 1)
     (ids,) = prompt_ids([ASK], with_template("lines"))
-    assert prompt_ids([ASK], with_template("lines", bos_token=None)) == [ids[1:]]
+    for plain in (tiny.without_bos, tiny.naming_bos):
+        assert prompt_ids([ASK], with_template("lines", plain)) == [ids[1:]]
 
 
 NASTY = ["</s>", "<s>", "<unk>", "[Q]", *SPECIALS, "\ue000", "\ue0003\ue000", "{{ 7 * 7 }}", " "]
@@ -208,6 +210,25 @@ def test_generation_is_given_what_was_trained_on_and_ends_where_a_turn_ends():
     trained = encoded.ids[0][encoded.labels[0] == -100].tolist()
     assert seen == [([trained], sorted({tokenizer.eos_token_id, turn}))]
     assert (result.finished, result.tokens) == (True, 1)
+
+
+def test_a_template_that_insists_on_a_system_prompt_gets_the_one_that_is_given():
+    tokenizer = with_template("headers")
+    plain = tokenizer.chat_template
+    asked = (("system", "Be kind."), *ASK)
+    expected = encode([Document(asked, "Oder.")], tokenizer, 200, "truncate").ids[0].tolist()
+    tokenizer.chat_template = (
+        "{% if messages[0].role != 'system' %}{{ raise_exception('no system prompt') }}{% endif %}"
+        + plain
+    )
+    encoded = encode([Document(asked, "Oder.")], tokenizer, 200, "truncate")
+    assert encoded.ids[0].tolist() == expected
+    with pytest.raises(UserError, match=r"refuses a conversation of user: no system prompt"):
+        prompt_ids([ASK], tokenizer)
+    turns = [Turn(role, text) for role, text in asked]
+    whole = Conversation((*turns, Turn("assistant", "Oder.", learned=True)))
+    (tokens,) = conversations.encode([whole], tokenizer)
+    assert tokens.ids == expected
 
 
 def test_a_tokenizer_without_a_template_is_refused():

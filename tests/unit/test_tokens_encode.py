@@ -1,3 +1,4 @@
+import copy
 import hashlib
 import subprocess
 import sys
@@ -6,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 from deltatune.core.errors import UserError
 from deltatune.tokens.answer_ids import prompt_ids
 from deltatune.tokens.encode import NO_ROOM, NO_TEXT, encode, pack, summary
-from deltatune.tokens.ids import continuation_ids, pad_id, text_ids
+from deltatune.tokens.ids import bos_ids, continuation_ids, pad_id, text_ids
 from deltatune.tokens.prompts import Document, render, render_labels
 from deltatune.tokens.shards import COLUMNS, Collator, read_shards
 from deltatune.tokens.writer import write_shards
@@ -31,7 +33,8 @@ COLUMN_NAMES = ("input_ids", "labels", "position_ids")
 
 def fast(tokenizer, **names):
     names = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"} | names
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
+    puts_bos = names["bos_token"] is not None
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, add_bos_token=puts_bos, **names)
 
 
 def byte_level():
@@ -136,6 +139,22 @@ def test_without_a_bos_the_first_token_is_not_supervised():
     ids, labels = one(Document("", "The sea"), tokenizer)
     assert ids == [*text_ids(["The sea"], tokenizer)[0], EOS]
     assert labels == [-100, *ids[1:]]
+
+
+def test_bos_stands_where_the_tokenizer_s_own_encoding_puts_it():
+    """Those of SmolLM2 and GPT-2 name one and put none, and the template of SmolLM2 begins with it:
+    once in a conversation, and nowhere before a text."""
+    for tokenizer in (tiny.tokenizer(), tiny.naming_bos(), tiny.without_bos()):
+        (prompt,) = prompt_ids(["The sea"], tokenizer)
+        assert prompt == tokenizer("The sea")["input_ids"]
+        assert [*bos_ids(tokenizer), *text_ids(["The sea"], tokenizer)[0]] == prompt
+    naming = copy.copy(tiny.naming_bos())
+    naming.chat_template = (
+        "{% for m in messages %}<s>{{ m.role }}: {{ m.content }}</s>{% endfor %}"
+        "{% if add_generation_prompt %}<s>assistant:{% endif %}"
+    )
+    (ids,) = prompt_ids([(("user", "The sea"),)], naming)
+    assert ids[0] == naming.bos_token_id != ids[1]
 
 
 def test_a_tokenizer_without_eos_is_refused():

@@ -27,14 +27,21 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 @cache
-def without_bos() -> PreTrainedTokenizerFast:
+def without_bos(**names: str) -> PreTrainedTokenizerFast:
     """The same pieces, and nothing before a document, as with the tokenizers of GPT-2 or Qwen."""
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer().backend_tokenizer,
         unk_token="<unk>",
         eos_token="</s>",
         pad_token="<unk>",
+        add_bos_token=False,
+        **names,
     )
+
+
+def naming_bos() -> PreTrainedTokenizerFast:
+    """One that names a bos and does not put it before a document, as that of SmolLM2."""
+    return without_bos(bos_token="<s>")
 
 
 def model(seed: int = 0, spread: float = 0.3, **changes) -> MistralForCausalLM:

@@ -30,8 +30,9 @@ from deltatune.data.formats import (
     source_files,
 )
 from deltatune.metrics.registry import available_metrics
-from deltatune.tasks.base import TaskSettings
+from deltatune.tasks.base import TaskSettings, lengths
 from deltatune.tasks.registry import load_kind
+from deltatune.tokens import context as context_settings
 
 
 def references(settings: Settings) -> Iterator[Problem]:
@@ -231,26 +232,7 @@ def _fits(settings: Settings, where: str, model_name: str, task_name: str) -> It
     model, task = settings.models[model_name], settings.tasks[task_name]
     if not isinstance(model, PretrainModel):
         return
-    if task.max_length > model.architecture.context:
-        yield Problem(
-            f"tasks.{task_name}.max_length",
-            f"{task.max_length} is more than the context of "
-            f"models.{model_name} ({model.architecture.context})",
-        )
-    context, evaluation = model.architecture.context, getattr(task, "evaluation", None)
-    window = getattr(evaluation, "context", None)
-    if window and window > context:
-        yield Problem(
-            f"tasks.{task_name}.evaluation.context",
-            f"{window} is more than the context of models.{model_name} ({context})",
-        )
-    answer = getattr(evaluation, "max_new_tokens", 0)
-    if answer > context - 2:
-        yield Problem(
-            f"tasks.{task_name}.evaluation.max_new_tokens",
-            f"{answer} leaves no room for a "
-            f"prompt in the context of models.{model_name} ({context})",
-        )
+    yield from _reads(model_name, model.architecture.context, task_name, task)
     for other in model.corpus:
         if _may_hold_test_records(settings, other, task_name):
             yield Problem(
@@ -259,6 +241,12 @@ def _fits(settings: Settings, where: str, model_name: str, task_name: str) -> It
                 f"'{other}', so it may have read test records of '{task_name}'; put "
                 f"'{task_name}' into the corpus instead of '{other}', or use another model",
             )
+
+
+def _reads(model: str, context: int | None, name: str, task: TaskSettings) -> Iterator[Problem]:
+    """What a task asks beyond the context of a model."""
+    for key, text in context_settings.problems(context, model, name, **lengths(task)):
+        yield Problem(key, text)
 
 
 def _may_hold_test_records(settings: Settings, other: str, name: str) -> bool:
@@ -304,12 +292,8 @@ def files(settings: Settings, folder: Path) -> Iterator[Problem]:
         model = settings.models[experiment.model]
         if isinstance(model, PretrainModel):
             used_tasks.update(model.corpus)
-        elif isinstance(model, LocalModel) and not _is_file(folder / model.path / "config.json"):
-            yield Problem(
-                f"models.{experiment.model}.path",
-                f"there is no config.json in '{model.path}'; give "
-                "the folder that save_pretrained wrote",
-            )
+        elif isinstance(model, LocalModel):
+            yield from _local_model(settings, folder / model.path, experiment)
     named = dict.fromkeys(settings.tasks[task].dataset for task in used_tasks)
     for name in named:
         yield from text_parts(settings, name, folder)
@@ -317,6 +301,24 @@ def files(settings: Settings, folder: Path) -> Iterator[Problem]:
         dataset = settings.datasets[name]
         if isinstance(dataset, FileDataset):
             yield from _source_problems(f"datasets.{name}.path", dataset, folder)
+
+
+def _local_model(settings: Settings, path: Path, experiment: Experiment) -> Iterator[Problem]:
+    """A folder without a config.json, and tasks that are too long for its model."""
+    name = experiment.model
+    if not _is_file(path / "config.json"):
+        yield Problem(
+            f"models.{name}.path",
+            f"there is no config.json in '{settings.models[name].path}'; give "
+            "the folder that save_pretrained wrote",
+        )
+        return
+    try:
+        context = context_settings.context_length(context_settings.read_config(path))
+    except (OSError, ValueError, AttributeError):  # `fetch_model` says what is wrong with it
+        return
+    for task in (experiment.task, *(experiment.cross_task or [])):
+        yield from _reads(name, context, task, settings.tasks[task])
 
 
 def _source_problems(where: str, dataset: FileDataset, folder: Path) -> Iterator[Problem]:

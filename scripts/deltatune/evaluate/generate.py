@@ -19,7 +19,7 @@ from deltatune.evaluate.sampling import SeededSampling
 from deltatune.tasks.base import Sampling
 from deltatune.tokens.answer_ids import prompt_ids, readable, refusal, stop_id
 from deltatune.tokens.chat import name
-from deltatune.tokens.ids import bos_ids, eos_id, pad_id
+from deltatune.tokens.ids import bos_ids, eos_id, pad_id, prefix_id
 from deltatune.tokens.overflow import refuse
 from deltatune.tokens.prompts import Conversation, Prompt, split_reasoning
 
@@ -67,8 +67,8 @@ def answer(
     answers: dict[int, Answer] = {}
     batches = batches_by_length([len(ids) for ids in kept], batch_size)
     for number, batch in enumerate(batches):
-        # A model needs a token: without bos, an empty prompt is the end of a document.
-        rows = [bos + kept[i] or [eos_id(tokenizer)] for i in batch]
+        # A model needs a token, also of an empty prompt that no bos stands before.
+        rows = [bos + kept[i] or [prefix_id(tokenizer)] for i in batch]
         width = max(map(len, rows))
         ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows])
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])

@@ -17,7 +17,7 @@ from deltatune.evaluate.batches import batches_by_length
 from deltatune.evaluate.label_likelihood_settings import LabelSettings
 from deltatune.evaluate.outputs import Outputs
 from deltatune.tasks.base import LabelKind
-from deltatune.tokens.ids import bos_ids, eos_id, pad_id, text_ids
+from deltatune.tokens.ids import bos_ids, pad_id, prefix_id, text_ids
 from deltatune.tokens.labels import check_distinct, label_ids, nested
 from deltatune.tokens.overflow import refuse
 from deltatune.tokens.prompts import Body
@@ -65,8 +65,8 @@ def score_completions(
     room = _room(completions, tokenizer, max_length)
     texts = zip(text_ids(prompts, tokenizer), prompts, bodies or [None] * len(prompts), strict=True)
     encoded = [bos + shortened(*text, room, tokenizer) for text in texts]
-    # A prompt without content may be empty. Without a bos, eos stands before a document.
-    encoded = [ids or [eos_id(tokenizer)] for ids in encoded]
+    # A prompt without content may be empty.
+    encoded = [ids or [prefix_id(tokenizer)] for ids in encoded]
     pad = pad_id(tokenizer)
     end_ids = torch.tensor([e + [pad] * (longest - len(e)) for e in ends]).to(model.device)
     lengths = torch.tensor([len(e) for e in ends]).to(model.device)

@@ -17,7 +17,7 @@ from deltatune.evaluate.batches import batches_by_length
 from deltatune.evaluate.likelihood_settings import Scheme, TextSettings
 from deltatune.evaluate.outputs import Outputs
 from deltatune.tasks.base import Passage
-from deltatune.tokens.ids import bos_ids, eos_id, pad_id
+from deltatune.tokens.ids import bos_ids, pad_id, prefix_id
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,15 @@ def windows(text: str, tokenizer, context: int, scheme: Scheme = "sliding") -> l
     """Windows over a text, each the input of one forward pass; every token is scored once.
 
     scheme "sliding": the stride is half the context, so that each scored token but the first ones
-    has at least that much before it. bos stands first in every window, no eos is added. Without a
-    bos the first token has nothing before it and is not scored; a text of that token alone has no
-    window, which the caller counts.
+    has at least that much before it. bos stands first in every window, no eos is added. Where
+    the tokenizer puts no bos the first token has nothing before it and is not scored, as it is not
+    learned; a text of that token alone has no window, which the caller counts.
 
     scheme "lm_eval": as lm-evaluation-harness computes a rolling log-likelihood (its
-    `get_rolling_token_windows` with context_len 1, then `make_disjoint_window`). bos, or eos where
-    there is none, stands before the text alone. `context` tokens are scored in each window, the
-    first of them after one token; the last window scores what remains and reads all of the context
-    before it.
+    `get_rolling_token_windows` with context_len 1, then `make_disjoint_window`). bos stands before
+    the text alone, or what stands for it, see `prefix_id`. `context` tokens are scored in each
+    window, the first of them after one token; the last window scores what remains and reads all of
+    the context before it.
 
     The scored parts add up to the text, byte for byte.
     """
@@ -95,7 +95,7 @@ def _sliding(ids: list[int], tokenizer, context: int) -> Iterator[tuple[int, int
 def _rolling(ids: list[int], tokenizer, context: int) -> Iterator[tuple[int, int, list[int]]]:
     """The same as in lm-evaluation-harness: a window has context + 1 tokens, the last of which is
     only predicted."""
-    row = [*(bos_ids(tokenizer) or [eos_id(tokenizer)]), *ids]
+    row = [prefix_id(tokenizer), *ids]
     for start in range(0, len(ids), context):
         stop = min(start + context, len(ids))
         yield start, stop, row[max(0, stop - context) : stop + 1]

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 from deltatune.core.errors import UserError
 from deltatune.models.device import Compute
 from deltatune.models.load import load_base
+from deltatune.models.tied import untie_changed
 from deltatune.tokens.answer_ids import stop_id
 from deltatune.tokens.encode import encode
 from deltatune.tokens.ids import eos_id, pad_id
@@ -77,6 +78,7 @@ def merge(
     if quantization != "none":
         model = model.dequantize()
     model = PeftModel.from_pretrained(model, str(adapter), is_trainable=False)
+    untie_changed(model)
     try:
         model = model.merge_and_unload(safe_merge=True)
     except ValueError as error:

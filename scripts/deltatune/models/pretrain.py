@@ -38,6 +38,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
         bos_token="<s>",
         eos_token="</s>",
         pad_token="<unk>",
+        add_bos_token=True,
         padding_side="left",
         clean_up_tokenization_spaces=False,
     )

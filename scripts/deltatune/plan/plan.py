@@ -27,6 +27,8 @@ from deltatune.plan.model import download_bytes, model_config
 from deltatune.plan.power import Power
 from deltatune.plan.settings import Planned, PlanSettings
 from deltatune.plan.work import Work, work
+from deltatune.tasks.base import lengths
+from deltatune.tokens import context
 
 if TYPE_CHECKING:
     from deltatune.plan.trial import Trial
@@ -104,6 +106,7 @@ def row(
     where = f"experiments.{experiment.experiment}"
     model, training = experiment.model, experiment.training
     config, origin, exact = model_config(model, results / experiment.files.model, shipped)
+    context.check(config, experiment.model_name, experiment.task_name, **lengths(experiment.task))
     sizes = model_dimensions(config, experiment.lora, where)
     amount = work(experiment, known, results)
     # A model that is built here is trained on the CPU where there is no GPU.

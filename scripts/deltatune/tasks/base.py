@@ -59,6 +59,16 @@ class TaskSettings(Section):
     """The metric that decides the verdict."""
 
 
+def lengths(task: TaskSettings) -> dict[str, int]:
+    """Tokens that a task asks a model to read at once, as `tokens.context` takes them."""
+    evaluation = getattr(task, "evaluation", None)
+    return {
+        "max_length": task.max_length,
+        "window": getattr(evaluation, "context", None) or 0,
+        "max_new_tokens": getattr(evaluation, "max_new_tokens", None) or 0,
+    }
+
+
 class Sampling(Section):
     """How the next token of an answer is drawn. Names as in transformers."""
 

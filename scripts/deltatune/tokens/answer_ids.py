@@ -20,9 +20,9 @@ from deltatune.tokens.prompts import Conversation, Prompt
 
 
 def prompt_ids(prompts: Sequence[Prompt], tokenizer: Any) -> list[list[int]]:
-    """Ids of prompts with the beginning-of-sequence token first, if the tokenizer has one.
+    """Ids of prompts with what the tokenizer puts before a document first, see `bos_ids`.
 
-    It stands there once, whether or not a chat template writes it.
+    It stands there once, whether or not a chat template writes it, which may begin with more.
     """
     bos = bos_ids(tokenizer)
     chats = [i for i, prompt in enumerate(prompts) if isinstance(prompt, tuple)]
@@ -104,6 +104,6 @@ def _chat_answer_ids(answers: Sequence[str], tokenizer: Any) -> list[list[int]]:
     if not answers:
         return []
     ending = chat.ending(tokenizer)
-    prompt = chat.pieces((("user", "a"),), tokenizer)
+    prompt = chat.pieces(chat.question(tokenizer), tokenizer)
     encode = continuation_ids if isinstance(prompt[-1], str) else ids_after_special
     return encode([f"{ending.before}{text}{ending.after}" for text in answers], tokenizer)

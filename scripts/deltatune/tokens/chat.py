@@ -73,9 +73,30 @@ def beginning(tokenizer: Any) -> str:
     return _beginning(tokenizer, template_of(tokenizer))
 
 
+def question(tokenizer: Any) -> Messages:
+    """What the template is asked about, to see what it writes around an answer: a user's turn,
+    behind a system prompt where the template insists on one.
+
+    Raises UserError where it refuses both.
+    """
+    return _question(tokenizer, template_of(tokenizer))
+
+
+@lru_cache(maxsize=8)
+def _question(tokenizer: Any, template: str) -> Messages:
+    asked = (("user", _PROBE),)
+    try:
+        _apply(asked, tokenizer)
+    except Exception:  # the template is a program that comes with the model
+        with_system = (("system", "Answer."), *asked)
+        _render(with_system, tokenizer)
+        return with_system
+    return asked
+
+
 @lru_cache(maxsize=8)
 def _beginning(tokenizer: Any, template: str) -> str:
-    question = [("user", _PROBE)]
+    question = _question(tokenizer, template)
     asked, plain = _render(question, tokenizer), _render(question, tokenizer, answer=True)
     alike = next((i for i, (a, b) in enumerate(zip(asked, plain, strict=False)) if a != b), None)
     common = min(len(asked), len(plain)) if alike is None else alike
@@ -100,7 +121,7 @@ def ending(tokenizer: Any) -> Ending:
 
 @lru_cache(maxsize=8)
 def _ending(tokenizer: Any, template: str) -> Ending:
-    question = [("user", _PROBE)]
+    question = _question(tokenizer, template)
     prompt = _render(question, tokenizer)
     conversation = _render([*question, ("assistant", _ANSWER)], tokenizer, answer=True)
     if _PROBE not in prompt or _ANSWER not in conversation:

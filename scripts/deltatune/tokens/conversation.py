@@ -26,10 +26,7 @@ from deltatune.tokens.turns import Refused
 _REASONING_ENDS = re.compile(r"\s*</think>\s*")
 _THOUGHT_BEGINS = re.compile(r"<think>\s*$")
 _PROBE = "This is a thought."
-_THINKING = [
-    {"role": "user", "content": "Why?"},
-    {"role": "assistant", "content": "So.", "reasoning_content": _PROBE},
-]
+_THOUGHT = {"role": "assistant", "content": "So.", "reasoning_content": _PROBE}
 
 
 class Span(NamedTuple):
@@ -238,10 +235,10 @@ def _asked(turn: str, tokenizer: Any) -> int:
 def _only_asked(tokenizer: Any, template: str) -> str:
     """The end of what the template writes where an answer is asked for that no turn has."""
     beginning = chat.beginning(tokenizer)
-    text, regions, _ = turns.render(_THINKING, _variables(tokenizer), template)
-    if regions[1] is None:
+    text, regions, _ = turns.render(_thinking(tokenizer), _variables(tokenizer), template)
+    if regions[-1] is None:
         return ""
-    written = text[slice(*regions[1])].lstrip()
+    written = text[slice(*regions[-1])].lstrip()
     known = written.startswith(beginning.lstrip())
     return "" if known else beginning[len(_THOUGHT_BEGINS.sub("", beginning)) :]
 
@@ -327,10 +324,16 @@ def _folded(sequence: tuple[Turn, ...]) -> tuple[Turn, ...]:
 def _reads_reasoning(tokenizer: Any, template: str) -> bool:
     """Whether the template writes the `reasoning_content` of a message."""
     try:
-        text, _, _ = turns.render(_THINKING, _variables(tokenizer), template)
+        text, _, _ = turns.render(_thinking(tokenizer), _variables(tokenizer), template)
     except Exception:  # the template is a program that comes with the model
         return False
     return _PROBE in text
+
+
+def _thinking(tokenizer: Any) -> list[dict[str, Any]]:
+    """An answer with a thought, as templates take it."""
+    asked = [{"role": role, "content": text} for role, text in chat.question(tokenizer)]
+    return [*asked, _THOUGHT]
 
 
 def _variables(tokenizer: Any) -> dict[str, Any]:

@@ -56,8 +56,24 @@ def ids_after_special(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
 
 
 def bos_ids(tokenizer: Any) -> list[int]:
-    """The id of the beginning-of-sequence token, in a list; empty where there is none."""
-    return [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    """What the tokenizer's own encoding puts before a document: the beginning-of-sequence token in
+    most that put anything; empty where it puts nothing.
+
+    That a tokenizer names such a token says nothing: those of GPT-2, Qwen and SmolLM2 do and never
+    put it there (`add_bos_token: false`), and their models have not seen it before a text.
+    """
+    (text,) = text_ids(["a"], tokenizer)
+    whole = tokenizer("a")["input_ids"]
+    places = range(len(whole) - len(text) + 1)
+    return whole[: next((i for i in places if whole[i : i + len(text)] == text), 0)]
+
+
+def prefix_id(tokenizer: Any) -> int:
+    """What the first token of a document is predicted from where something has to stand before it:
+    what the tokenizer puts there, or the token that it names for it, or the end of another
+    document. The same as `prefix_token_id` of lm-evaluation-harness."""
+    named = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    return [eos_id(tokenizer), *named, *bos_ids(tokenizer)][-1]
 
 
 def eos_id(tokenizer: Any) -> int:
