@@ -170,6 +170,7 @@ def test_a_qlora_recipe_has_each_of_its_settings(tmp_path):
         "dataset": "alpaca",
         "max_length": 8192,
         "split": {"validation": 0.1},
+        "overflow": "drop",
     }
     assert config["experiments"]["alpaca-qlora"] == {
         "model": "Mistral-7B-v0.1",
@@ -266,6 +267,10 @@ def test_settings_of_an_experiment(tmp_path, lines, key, value):
         ({"trl": "{beta: 0.1}"}, "trl", "answered", "refused"),
         ({"special_tokens": "{pad_token: x}"}, "special_tokens", "answered", "own tokenizer"),
         ({"special_tokens": "{eos_token: x}"}, "special_tokens", "lost", "the tokenizer's own"),
+        ({"excess_length_strategy": "raise"}, "excess_length_strategy", "kept", '"refuse"'),
+        ({"excess_length_strategy": "pad"}, "excess_length_strategy", "lost", "none of drop"),
+        ({"generation_top_k": "0"}, "generation_top_k", "answered", "all tokens"),
+        ({"generation_do_sample": "false"}, "generation_do_sample", "answered", "likeliest"),
     ],
 )
 def test_what_became_of_a_field(tmp_path, lines, place, kind, words):
@@ -293,7 +298,86 @@ def test_what_is_not_in_the_file_is_their_default_and_listed(tmp_path):
     assert "#   - learning_rate: training.learning_rate: 5e-05" in imported.text
 
 
+def test_samples_of_a_recipe_are_the_answers_of_the_test_set(tmp_path):
+    lines = {"generation_max_new_tokens": "64", "generation_top_p": "0.9"}
+    imported = axolotl(tmp_path, "alpaca", **lines)
+    assert only(imported.config["tasks"])["evaluation"] == {
+        "max_new_tokens": 64,
+        "sampling": {"temperature": 0.7, "top_p": 0.9},
+    }
+    assert imported.translation.outcomes["generation_top_p"].kind == "kept"
+    assert "#   - generation_temperature: evaluation.sampling.temperature: 0.7" in imported.text
+    # Prose is divided into rows, and its continuations are greedy.
+    prose = axolotl(tmp_path, "completion", excess_length_strategy="drop", **lines)
+    assert not {"overflow", "evaluation"} & only(prose.config["tasks"]).keys()
+    assert prose.translation.outcomes["excess_length_strategy"].kind == "answered"
+    assert prose.translation.outcomes["generation_top_p"].kind == "lost"
+
+
+def test_data_sets_of_several_sources_are_a_mixture(tmp_path):
+    paths = ("owner/x", "a.jsonl", "b.jsonl")
+    parts = [f"  - {{path: {path}, type: alpaca}}" for path in paths]
+    imported = translated(tmp_path, AXOLOTL_BASE + "\n".join(parts))
+    assert imported.config["datasets"] == {
+        "x": {"source": "hub", "id": "owner/x", "revision": COMMIT},
+        "a": {"source": "file", "path": ["a.jsonl", "b.jsonl"]},
+        "x-mixture": {"source": "mixture", "of": {"x": 1, "a": 1}},
+    }
+    assert only(imported.config["tasks"])["dataset"] == "x-mixture"
+    assert imported.translation.outcomes["datasets.1.path"].kind == "lost"
+    assert any("datasets.x-mixture.of: write there" in line for line in imported.translation.to_do)
+
+
+def test_numbers_of_records_are_the_shares(tmp_path):
+    hub = "  - {path: owner/x, type: alpaca, split: 'train[:300]'}\n"
+    hub += "  - {path: other/x, type: alpaca, split: 'train[:100]'}"
+    imported = translated(tmp_path, AXOLOTL_BASE + hub)
+    mixture = imported.config["datasets"]["x-mixture"]
+    assert mixture == {"source": "mixture", "of": {"x": 300, "x-2": 100}, "records": 400}
+    assert only(imported.config["tasks"])["split"] == {"validation": 0.1}
+    assert imported.translation.to_do == []
+
+
 # ---------------------------------------------------------------- LLaMA-Factory
+
+
+@pytest.mark.parametrize(
+    ("lines", "mixture", "kind"),
+    [
+        ({}, {"of": {"identity": 1000, "renamed": 1000}, "records": 2000}, None),
+        ({"max_samples": ""}, {"of": {"identity": 1, "renamed": 1}}, None),
+        (
+            {"mix_strategy": "interleave_under", "interleave_probs": '"0.8, 0.2"'},
+            {"of": {"identity": 0.8, "renamed": 0.2}, "records": 1250},
+            "kept",
+        ),
+        (
+            {"mix_strategy": "interleave_over", "max_samples": ""},
+            {"of": {"identity": 1.0, "renamed": 1.0}},
+            "lost",
+        ),
+    ],
+)
+def test_data_sets_of_other_columns_are_a_mixture(tmp_path, lines, mixture, kind):
+    imported = factory(tmp_path, dataset="identity,renamed", **lines)
+    datasets = imported.config["datasets"]
+    assert datasets["identity-mixture"] == {"source": "mixture"} | mixture
+    assert datasets["renamed"]["columns"] == {"instruction": "q", "output": "a"}
+    assert "split" not in only(imported.config["tasks"])
+    t = imported.translation
+    assert ("mix_strategy" in t.outcomes) == (kind is not None)
+    assert kind is None or t.outcomes["mix_strategy"].kind == kind
+    equal = "records" not in mixture and kind is None
+    assert (t.outcomes["dataset"].kind == "lost") == equal
+
+
+def test_answers_are_drawn_as_the_recipe_does(tmp_path):
+    evaluation = {"sampling": {"temperature": 0.95, "top_p": 0.5, "top_k": 50}}
+    imported = factory(tmp_path, top_p="0.5", num_beams="4")
+    assert only(imported.config["tasks"])["evaluation"] == evaluation
+    assert imported.translation.outcomes["num_beams"].kind == "lost"
+    for greedy in ({"do_sample": "false", "top_p": "0.5"}, {"temperature": "0"}):
+        assert "evaluation" not in only(factory(tmp_path, **greedy).config["tasks"])
 
 
 def test_names_of_data_sets_are_looked_up(tmp_path):
@@ -380,9 +464,10 @@ def test_the_catalog_is_found_above_the_recipe(tmp_path):
         ({"datasets": "[{path: 's3://x/y', type: alpaca}]"}, "give a file"),
         ({"datasets": "[{path: owner/x, type: }]"}, "the records are tokens"),
         (
-            {"datasets": "[{path: owner/x, type: alpaca}, {path: owner/y, type: alpaca}]"},
-            "are not joined",
+            {"datasets": "[{path: owner/x, type: alpaca}, {path: owner/y, type: completion}]"},
+            "are not mixed",
         ),
+        ({"generation_top_p": "2"}, "generation_top_p: 2 is none that tokens"),
         (
             {
                 "datasets": "[{path: owner/x, type: chat_template, "
@@ -417,7 +502,16 @@ def test_axolotl_recipes_that_are_no_adapter_tuning_are_refused(tmp_path, lines,
         ({"dataset": "pairs"}, "preference pairs"),
         ({"dataset": "pictures"}, "images or sound"),
         ({"dataset": "strange"}, "role_tag"),
-        ({"dataset": "identity,renamed"}, "are not joined"),
+        ({"dataset": "identity,tools"}, "are not mixed"),
+        (
+            {
+                "dataset": "identity,renamed",
+                "mix_strategy": "interleave_under",
+                "interleave_probs": "0.5",
+            },
+            "interleave_probs: 0.5: give a number above 0 for each of the 2",
+        ),
+        ({"temperature": "-1"}, "temperature: -1 is none that tokens"),
         ({"dataset": "7"}, "give the names of data sets"),
         ({"dataset": "identity", "dataset_dir": "nowhere"}, "there is no dataset_info.json"),
     ],

@@ -21,6 +21,12 @@ datasets:
     type: chat_template
     field_messages: conversations
     message_property_mappings: {role: from, content: value}
+  - path: owner/chats
+    type: chat_template
+    field_messages: conversations
+    message_property_mappings: {role: from, content: value}
+excess_length_strategy: drop
+generation_do_sample: true
 val_set_size: 0.05
 sequence_len: 4096
 micro_batch_size: 2
@@ -40,5 +46,6 @@ def test_an_axolotl_recipe_of_conversations_is_planned(tmp_path):
     plan = dry_run(project, "--configfile", "mine.yaml")
     assert plan.status == 0, plan.text
     jobs = list(plan.jobs)
-    assert any(job.startswith("train_adapter") and "chats-qlora" in job for job in jobs), jobs
-    assert any(job.startswith("fetch_dataset") for job in jobs)
+    assert any(job.startswith("train_adapter") and "mixture-qlora" in job for job in jobs), jobs
+    assert any(job.startswith("mix_datasets") for job in jobs)
+    assert sum(job.startswith("fetch_dataset") for job in jobs) == 2

@@ -8,6 +8,7 @@ from typing import Any
 from deltatune.recipes import common
 from deltatune.recipes.axolotl_datasets import Part, part
 from deltatune.recipes.common import Pin
+from deltatune.recipes.mixtures import Source, mixture, not_all
 from deltatune.recipes.translation import Translation, as_list, shown
 
 #: Field -> (key of `lora`, Axolotl's default or None).
@@ -24,6 +25,9 @@ _LORA = {
     "peft_init_lora_weights": ("init_lora_weights", None),
 }
 _HALF = {"bf16": "bf16", "bfloat16": "bf16", "fp16": "fp16", "float16": "fp16", "float32": "fp32"}
+#: What becomes of a record longer than a row -> `overflow`.
+_OVERFLOW = {"drop": "drop", "truncate": "truncate", "raise": "refuse"}
+_SAMPLING = {name: f"generation_{name}" for name in ("do_sample", "temperature", "top_p", "top_k")}
 _WARMUP = 0.03  # Axolotl's where neither steps nor a ratio are given
 _SEED = 42
 
@@ -38,6 +42,10 @@ def translate(t: Translation, folder: Path, pin: Pin) -> dict[str, Any]:
     task = {"kind": "instruct"} | data.task | {"dataset": data.name}
     task["max_length"] = t.keep("sequence_len", "max_length", t.integer("sequence_len", 512))
     _shape(t, task, data)
+    if task["kind"] != "prose":
+        _answers(t, task)
+    else:
+        t.answer("excess_length_strategy", "prose is divided into rows")
     experiment = {
         "model": model,
         "task": data.name,
@@ -47,7 +55,7 @@ def translate(t: Translation, folder: Path, pin: Pin) -> dict[str, Any]:
     }
     return {
         "seeds": [t.keep("seed", "seeds", t.integer("seed", _SEED))],
-        "datasets": {data.name: data.section},
+        "datasets": data.parts | {data.name: data.section},
         "models": {model: model_section},
         "tasks": {data.name: task},
         "experiments": {f"{data.name}-{'lora' if quantization == 'none' else 'qlora'}": experiment},
@@ -97,28 +105,44 @@ def _datasets(t: Translation, folder: Path, pin: Pin) -> Part:
     if any(not isinstance(t.get(place), dict) for place in places):
         t.refuse("datasets", "each data set is a mapping with `path` and `type`")
         return Part("datasets.0", "data", {})
-    joined = part(t, places[0], folder, pin)
-    for place in places[1:]:
-        _join(t, joined, part(t, place, folder, pin))
+    parts: list[Part] = []
+    for place in places:
+        other = part(t, place, folder, pin)
+        if not any(_join(t, one, other) for one in parts):
+            parts.append(other)
+    joined = parts[0] if len(parts) == 1 else _mixed(t, parts)
     _validation(t, joined, folder, pin)
     return joined
 
 
-def _join(t: Translation, one: Part, other: Part) -> None:
+def _join(t: Translation, one: Part, other: Part) -> bool:
     """Several files of the same records are one data set; the same one twice is one."""
     if (one.section, one.task) == (other.section, other.task):
         t.answer(f"{other.place}.path", "the same records twice; each is taken once here")
-        return
+        return True
     apart = one.section | {"path": None} != other.section | {"path": None} or one.task != other.task
-    if apart or one.section["source"] != "file":
-        t.refuse(
-            f"{other.place}.path",
-            f"data sets of several sources or kinds are not joined; translate one for each, or "
-            f"save them as files of the same columns ({shown(one.name)} and "
-            f"{shown(other.name)})",
-        )
-        return
+    if apart or one.section.get("source") != "file":
+        return False
     one.section["path"] = [*as_list(one.section["path"]), *as_list(other.section["path"])]
+    return True
+
+
+def _mixed(t: Translation, parts: list[Part]) -> Part:
+    """Data sets of several sources, of one kind."""
+    counts = [part.task.pop("split", {}).get("max_records") for part in parts]
+    one = parts[0]
+    for other in parts[1:]:
+        if other.task != one.task:
+            t.refuse(
+                f"{other.place}.path",
+                "data sets of several kinds or prompts are not mixed; translate one for each "
+                f"({shown(one.name)} and {shown(other.name)})",
+            )
+    named = zip(parts, counts, strict=True)
+    name, sections = mixture([Source(part.name, part.section, count) for part, count in named])
+    if None in counts:
+        not_all(t, f"{parts[-1].place}.path", name)
+    return Part(one.place, name, sections.pop(name), one.task, sections)
 
 
 def _validation(t: Translation, data: Part, folder: Path, pin: Pin) -> None:
@@ -161,6 +185,23 @@ def _shape(t: Translation, task: dict[str, Any], data: Part) -> None:
         t.lose("default_system_message", "a task of this kind has no system prompt without `chat`")
 
 
+def _answers(t: Translation, task: dict[str, Any]) -> None:
+    """Records that are too long, and how answers are generated."""
+    place = "excess_length_strategy"
+    strategy = t.text(place, "drop")
+    if strategy in _OVERFLOW:
+        task["overflow"] = t.keep(place, "tasks.NAME.overflow", _OVERFLOW[strategy])
+    else:
+        t.lose(place, f"{shown(strategy)} is none of {', '.join(_OVERFLOW)}; see `overflow`")
+    evaluation: dict[str, Any] = {}
+    if count := t.integer("generation_max_new_tokens"):
+        key = "evaluation.max_new_tokens"
+        evaluation["max_new_tokens"] = t.keep("generation_max_new_tokens", key, count)
+    evaluation |= common.sampling(t, _SAMPLING, {"temperature": 0.7, "top_p": None, "top_k": None})
+    if evaluation:
+        task["evaluation"] = evaluation
+
+
 def _training(t: Translation) -> dict[str, Any]:
     epochs = t.number("num_epochs", 1.0)
     training: dict[str, Any] = {
@@ -177,12 +218,7 @@ def _training(t: Translation) -> dict[str, Any]:
     if total := t.integer("batch_size"):
         training["gradient_accumulation"] = max(1, round(total / training["batch_size"]))
         t.keep("batch_size", "training.gradient_accumulation", training["gradient_accumulation"])
-    if norm := t.number("max_grad_norm"):
-        training["max_grad_norm"] = t.keep("max_grad_norm", "training.max_grad_norm", norm)
-    if (count := common.evaluations(t, epochs or 1)) is not None:
-        training["evaluations"] = count
-    if chosen := common.precision(t, _HALF):
-        training["precision"] = chosen
+    training |= common.limits(t, epochs or 1, _HALF)
     recompute = bool(t.get("gradient_checkpointing", False))
     t.keep("gradient_checkpointing", "training.activation_checkpointing", recompute)
     return training | {"activation_checkpointing": recompute}

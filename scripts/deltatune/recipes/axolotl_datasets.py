@@ -43,13 +43,15 @@ _REASONING_KEYS = ("reasoning_content", "thinking")
 class Part:
     """One data set of the recipe.
 
-    section: of `datasets`; task: what the task has beside its data set and its length.
+    section: of `datasets`; task: what the task has beside its data set and its length; parts: of a
+    mixture, the sections of what it is of.
     """
 
     place: str
     name: str
     section: dict[str, Any]
     task: dict[str, Any] = field(default_factory=dict)
+    parts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def part(t: Translation, place: str, folder: Path, pin: Pin) -> Part:

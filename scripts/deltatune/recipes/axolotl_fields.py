@@ -43,6 +43,13 @@ _OURS: Rows = [
     ("ours", _TASK + "max_length", "sequence_len"),
     ("ours", _TASK + "split.validation", "val_set_size"),
     ("ours", _TASK + "system", "default_system_message"),
+    ("ours", _TASK + "overflow", "excess_length_strategy"),
+    ("ours", _TASK + "evaluation.max_new_tokens", "generation_max_new_tokens"),
+    (
+        "ours",
+        _TASK + "evaluation.sampling",
+        "generation_do_sample generation_temperature generation_top_p generation_top_k",
+    ),
 ]
 
 _ALWAYS: Rows = [
@@ -242,18 +249,7 @@ _NONE: Rows = [
         "loss_watchdog_threshold loss_watchdog_patience early_stopping_patience "
         "load_best_model_at_end metric_for_best_model greater_is_better",
     ),
-    (
-        "none",
-        "text longer than a row: answers are cut at their end, prose is divided, conversations "
-        "lose turns from their end",
-        "excess_length_strategy min_sample_len",
-    ),
-    (
-        "none",
-        "answers are greedy, or drawn by `evaluation.sampling` of a task",
-        "generation_max_new_tokens generation_temperature generation_top_p generation_top_k "
-        "generation_do_sample",
-    ),
+    ("none", "records are taken however short they are", "min_sample_len"),
     (
         "none",
         "the loss is cross-entropy, the input as it is",

@@ -108,6 +108,52 @@ def sizes(t: Translation, rows: str, default: int) -> dict[str, int]:
     return {"batch_size": batch_size, "gradient_accumulation": steps}
 
 
+def limits(t: Translation, epochs: float, half: dict[str, str]) -> dict[str, Any]:
+    """What a recipe says of `max_grad_norm`, `evaluations` and `precision`.
+
+    half: see `precision`.
+    """
+    chosen: dict[str, Any] = {}
+    if norm := t.number("max_grad_norm"):
+        chosen["max_grad_norm"] = t.keep("max_grad_norm", f"{_TRAINING}.max_grad_norm", norm)
+    if (count := evaluations(t, epochs)) is not None:
+        chosen["evaluations"] = count
+    if compute_type := precision(t, half):
+        chosen["precision"] = compute_type
+    return chosen
+
+
+def sampling(
+    t: Translation, places: dict[str, str], defaults: dict[str, float | None]
+) -> dict[str, Any]:
+    """`sampling` of an evaluation; {} where answers are greedy, or nothing is said of it.
+
+    places: do_sample, temperature, top_p, top_k -> the field of each. defaults: those of the other
+    program where it draws.
+    """
+    key = "evaluation.sampling"
+    if all(t.get(place) is None for place in places.values()):
+        return {}
+    values = {name: t.number(places[name], default) for name, default in defaults.items()}
+    if not t.flag(places["do_sample"], True) or values["temperature"] == 0:
+        for place in places.values():
+            t.answer(place, f"{key}: null, the likeliest token each time")
+        return {}
+    t.keep(places["do_sample"], key, True)
+    chosen: dict[str, float] = {}
+    for name, value in values.items():
+        place = places[name]
+        if value is None or (name == "top_k" and value == 0):
+            t.answer(place, f"{key}.{name}: null, all tokens")
+        elif name == "top_k" and value >= 1:
+            chosen[name] = t.keep(place, f"{key}.{name}", int(value))
+        elif name != "top_k" and 0 < value <= (1 if name == "top_p" else 100):
+            chosen[name] = t.keep(place, f"{key}.{name}", value)
+        else:
+            t.refuse(place, f"{shown(value)} is none that tokens can be drawn by")
+    return {"sampling": chosen}
+
+
 def lora(t: Translation, keys: dict[str, tuple[str, Any]]) -> dict[str, Any]:
     """keys: field -> (key of `lora`, default of the other program, or None for the one here)."""
     settings = {}

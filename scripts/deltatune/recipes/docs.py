@@ -34,7 +34,8 @@ unknown. Start it in the folder that you run snakemake in: relative paths start 
 - **Data sets of LLaMA-Factory** are names: its `dataset_info.json` is looked for in `dataset_dir`,
   here and in the folders above the recipe.
 - **Several data sets** of one recipe are joined where they are files of the same columns; others
-  are refused.
+  of one kind are a mixture ([data.md](data.md#mixtures)), in the shares of the recipe. Where that
+  takes all records of each, write their numbers as the shares; those of several kinds are refused.
 
 Full fine-tuning, preferences and rewards (DPO, KTO, PPO, ...), images and sound are refused, as are
 files with a key that stands twice, and with `${...}` in a value.

@@ -8,11 +8,14 @@ from typing import Any
 from deltatune.recipes import common
 from deltatune.recipes.common import Pin
 from deltatune.recipes.llama_factory_datasets import Part, catalog, names, part
-from deltatune.recipes.translation import Translation, as_list, name_of, shown
+from deltatune.recipes.mixtures import Source, mixture, not_all, shares
+from deltatune.recipes.translation import Translation, name_of, shown
 
 _STAGES = {"sft": "supervised", "pt": "prose"}
 _HALF = {"bf16": "bf16", "pure_bf16": "bf16", "fp16": "fp16"}
 _SEED = 42
+_INTERLEAVED = ("interleave_under", "interleave_over")
+_SAMPLING = {name: name for name in ("do_sample", "temperature", "top_p", "top_k")}
 #: Templates that are no chat template of a model -> the prompt of a task without `chat`.
 _PROMPTS: dict[str, Any] = {
     "alpaca": "alpaca",
@@ -52,7 +55,7 @@ def translate(t: Translation, recipe: Path, folder: Path, pin: Pin) -> dict[str,
     }
     return {
         "seeds": [t.keep("seed", "seeds", t.integer("seed", _SEED))],
-        "datasets": {name: data.section},
+        "datasets": data.parts | {name: data.section},
         "models": {model: model_section},
         "tasks": {name: task},
         "experiments": {f"{name}-{'lora' if quantization == 'none' else 'qlora'}": experiment},
@@ -88,10 +91,8 @@ def _datasets(t: Translation, recipe: Path, folder: Path, pin: Pin, prose: bool)
     if t.refusals:
         return Part("data", {})
     parts = [part(t, "dataset", name, known, pin, prose) for name in dict.fromkeys(chosen)]
-    joined = parts[0]
-    for other in parts[1:]:
-        _join(t, joined, other)
     t.keep("dataset", "datasets", list(dict.fromkeys(chosen)))
+    joined = _joined(t, parts)
     if evaluated := names(t, "eval_dataset"):
         others = [part(t, "eval_dataset", name, known, pin, prose) for name in evaluated]
         _validation(t, joined, others)
@@ -102,18 +103,52 @@ def _columns(part: Part) -> tuple[Any, ...]:
     return part.section.get("source"), part.section.get("columns"), part.is_chat
 
 
-def _join(t: Translation, one: Part, other: Part) -> None:
-    """Several files of the same columns are one data set."""
-    if _columns(one) != _columns(other) or one.section.get("source") != "file":
-        t.refuse(
-            "dataset",
-            f"{shown(one.name)} and {shown(other.name)} are of several sources or columns, "
-            "and are not joined; translate one for each, or save them as files of the same columns",
-        )
-        return
-    one.section["path"] = [*as_list(one.section["path"]), other.section["path"]]
-    if one.max_records and other.max_records:
-        one.max_records += other.max_records
+def _joined(t: Translation, parts: list[Part]) -> Part:
+    """One data set: of several files of the same columns, or a mixture."""
+    strategy = t.text("mix_strategy", "concat")
+    if strategy not in _INTERLEAVED and strategy != "concat":
+        t.lose("mix_strategy", f"{shown(strategy)} is not known; all records of each are taken")
+    elif strategy == "concat" or len(parts) == 1:
+        t.answer("mix_strategy", "all records of each")
+    if len(parts) == 1:
+        return parts[0]
+    if strategy in _INTERLEAVED:
+        if strategy == "interleave_over":
+            t.lose("mix_strategy", "no record is drawn twice: it ends where a data set has no more")
+        else:
+            t.keep("mix_strategy", "datasets.NAME.of", "shares", "until one has no more")
+        given = shares(t, "interleave_probs", len(parts)) or [1.0] * len(parts)
+        return _mixed(t, parts, given)
+    one = parts[0]
+    alike = all(_columns(other) == _columns(one) for other in parts)
+    if not alike or one.section.get("source") != "file":
+        return _mixed(t, parts, None)
+    one.section["path"] = [part.section["path"] for part in parts]
+    counts = [part.max_records for part in parts]
+    one.max_records = None if None in counts else sum(counts)
+    return one
+
+
+def _mixed(t: Translation, parts: list[Part], given: list[float] | None) -> Part:
+    one, most = parts[0], t.integer("max_samples")
+    for other in parts[1:]:
+        if other.is_chat != one.is_chat:
+            t.refuse(
+                "dataset",
+                f"{shown(one.name)} and {shown(other.name)} are of several kinds, and are not "
+                "mixed; translate one for each",
+            )
+    counts = [min(filter(None, (most, part.max_records)), default=None) for part in parts]
+    named = zip(parts, counts, strict=True)
+    name, sections = mixture(
+        [Source(name_of(part.name, "data"), part.section, count) for part, count in named], given
+    )
+    if most:
+        count = sections[name].get("records")
+        t.keep("max_samples", f"datasets.{name}.records", count, "refused where one has fewer")
+    if given is None and None in counts:
+        not_all(t, "dataset", name)
+    return Part(name, sections.pop(name), one.is_chat, None, sections)
 
 
 def _validation(t: Translation, data: Part, others: list[Part]) -> None:
@@ -141,7 +176,7 @@ def _task(t: Translation, data: Part, prose: bool) -> dict[str, Any]:
     task["max_length"] = t.keep("cutoff_len", "max_length", t.integer("cutoff_len", 2048))
     split: dict[str, Any] = {}
     most = [count for count in (t.integer("max_samples"), data.max_records) if count]
-    if most:
+    if most and not data.parts:
         split["max_records"] = t.keep("max_samples", "split.max_records", min(most))
         if len(names(t, "dataset")) > 1:
             t.lose("max_samples", f"split.max_records: {min(most)} of all, not of each data set")
@@ -156,9 +191,14 @@ def _task(t: Translation, data: Part, prose: bool) -> dict[str, Any]:
     elif kind == "chat":
         _chat(t, task)
     longest = "max_new_tokens" if t.get("max_new_tokens") else "generation_max_length"
+    evaluation: dict[str, Any] = {}
     if kind != "prose" and (count := t.integer(longest)):
-        task["evaluation"] = {"max_new_tokens": t.keep(longest, "evaluation.max_new_tokens", count)}
-    return task
+        evaluation["max_new_tokens"] = t.keep(longest, "evaluation.max_new_tokens", count)
+    if kind != "prose":
+        evaluation |= common.sampling(
+            t, _SAMPLING, {"temperature": 0.95, "top_p": 0.7, "top_k": 50}
+        )
+    return task | ({"evaluation": evaluation} if evaluation else {})
 
 
 def _prompt(t: Translation) -> dict[str, Any]:
@@ -224,12 +264,7 @@ def _training(t: Translation) -> dict[str, Any]:
         "optimizer": common.optimizer(t, "optim", "adamw_torch_fused"),
         "weight_decay": t.keep("weight_decay", "training.weight_decay", decay),
     }
-    if norm := t.number("max_grad_norm"):
-        training["max_grad_norm"] = t.keep("max_grad_norm", "training.max_grad_norm", norm)
-    if (count := common.evaluations(t, epochs or 3)) is not None:
-        training["evaluations"] = count
-    if chosen := common.precision(t, _HALF):
-        training["precision"] = chosen
+    training |= common.limits(t, epochs or 3, _HALF)
     recompute = not t.flag("disable_gradient_checkpointing")
     place = "disable_gradient_checkpointing"
     t.keep(place, "training.activation_checkpointing", recompute)

@@ -33,12 +33,14 @@ _TAGS = {
 
 @dataclass
 class Part:
-    """name: as the recipe has it. is_chat: whether the records are conversations."""
+    """name: as the recipe has it. is_chat: whether the records are conversations. parts: of a
+    mixture, the sections of what it is of."""
 
     name: str
     section: dict[str, Any]
     is_chat: bool = False
     max_records: int | None = None
+    parts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass

@@ -23,6 +23,8 @@ _OURS: Rows = [
     ("ours", _TASK + "split.max_records", "max_samples"),
     ("ours", _TASK + "split.validation", "val_size"),
     ("ours", _TASK + "evaluation.max_new_tokens", "max_new_tokens generation_max_length"),
+    ("ours", _TASK + "evaluation.sampling", "do_sample temperature top_p top_k"),
+    ("ours", "datasets.NAME.of", "mix_strategy interleave_probs"),
     ("ours", _LORA + "rank", "lora_rank"),
     ("ours", _LORA + "alpha", "lora_alpha"),
     ("ours", _LORA + "dropout", "lora_dropout"),
@@ -208,13 +210,8 @@ _NONE: Rows = [
     ),
     (
         "none",
-        "data sets follow each other",
-        "mix_strategy interleave_probs",
-    ),
-    (
-        "none",
         "answers are greedy, or drawn by `evaluation.sampling` of a task; no beams, no penalty",
-        "do_sample temperature top_p top_k num_beams max_length repetition_penalty length_penalty "
+        "num_beams max_length repetition_penalty length_penalty "
         "eval_num_beams generation_num_beams generation_config",
     ),
     ("none", "LoRA begins as in its paper", "pissa_init pissa_iter pissa_convert"),
