@@ -14,15 +14,15 @@ from deltatune.config import model as settings_model
 from deltatune.config import stages
 from deltatune.config.load import load_settings
 from deltatune.core.errors import UserError
-from deltatune.models import device, gpus, memory
+from deltatune.models import activations, device, gpus, memory
 from deltatune.models.activations import Live
 from deltatune.models.batch import Batch
 from deltatune.models.dimensions import ModelDimensions, model_dimensions
 from deltatune.models.load import load_base
 from deltatune.models.memory import Setup
+from deltatune.plan import evaluation, work
 from deltatune.plan import model as planning_model
 from deltatune.plan import plan as planning
-from deltatune.plan import work
 from deltatune.plan.settings import Files, Planned
 from deltatune.workflow import flow as workflow
 from stage_settings import task_settings
@@ -613,6 +613,29 @@ def test_presets_are_planned_with_nothing_but_the_project(preset, tmp_path, monk
         assert (table.tokens_are == "estimated").all() and table.steps.notna().all()
         gpu = here or flow.settings.hardware.gpu
         assert (table.verdict == ("fits" if gpu else "needs a GPU")).all(), messages[-1]
+
+
+# ---------------------------------------------------------------- the evaluation
+
+
+def test_the_cache_of_mistral_7b(mistral):
+    """Keys and values of 8 heads of 128 in each of 32 blocks, 2 bytes each."""
+    growth = activations.measure_cache(mistral.model, activations.Way(64, False, True, True, "nf4"))
+    assert growth.kept.each == pytest.approx(64 * 2 * 32 * 8 * 128 * 2, rel=0.01)
+    assert growth.kept.fixed < 100_000
+
+
+@pytest.mark.parametrize("kind", ["instruct", "classify", "prose"])
+def test_an_evaluation_grows_with_what_it_reads(mistral, kind):
+    given = {"labels": ["a", "b"], "split": {"test": 10, "method": "random"}}
+    fields = {"instruct": {}, "classify": given, "prose": {}}[kind]
+
+    def peak(length, rows):
+        settings = {"max_length": length, "evaluation": {"batch_size": rows}}
+        return evaluation.peak(mistral, on_gpu(), task_settings(kind, **fields | settings))
+
+    weights = memory.weight_bytes(mistral, on_gpu())
+    assert weights < peak(128, 1) < peak(256, 1) < peak(256, 8) < weights + 4e9
 
 
 # ---------------------------------------------------------------- the trial

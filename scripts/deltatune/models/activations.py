@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import functools
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -139,6 +139,25 @@ def measure(model: torch.nn.Module, way: Way) -> Activations:
                 parameter.register_post_accumulate_grad_hook(_let_go)
         kept, backward = zip(*(_of_rows(model, way, rows) for rows in (1, 2)), strict=True)
     return Activations(Growth.through(*kept), Growth.through(*backward))
+
+
+@functools.lru_cache(maxsize=256)
+def measure_cache(model: torch.nn.Module, way: Way) -> Activations:
+    """Of a forward pass as evaluations do it, without gradients or autocast: the key-value cache,
+    and what there is beyond it at the peak, the logits left out. Raises as `measure`."""
+    model = copy.deepcopy(model)
+    kept, beyond = [], []
+    with upstream.fake_tensors(), upstream.fake_products_of_experts(), torch.no_grad():
+        model = _fake(model, replace(way, quantization="none")).eval()
+        base = model.get_base_model()
+        for rows in (1, 2):
+            ids = torch.zeros(rows, way.row_length, dtype=torch.long)
+            live = Live([*model.parameters(), *model.buffers(), ids])
+            with live:
+                result = getattr(base, base.base_model_prefix)(input_ids=ids, use_cache=True)
+            kept.append(live.now - result.last_hidden_state.nbytes)
+            beyond.append(live.peak - kept[-1])
+    return Activations(Growth.through(*kept), Growth.through(*beyond))
 
 
 def _let_go(parameter: torch.nn.Parameter) -> None:

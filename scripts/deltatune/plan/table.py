@@ -1,0 +1,192 @@
+"""The plan as text and as numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from deltatune.core.text import duration, file_size
+from deltatune.models.dimensions import ModelDimensions
+from deltatune.models.gpus import Gpu
+from deltatune.models.memory import Memory, Setup
+from deltatune.plan import power as power_model
+from deltatune.plan.power import Power
+from deltatune.plan.work import Work
+
+if TYPE_CHECKING:
+    from deltatune.plan.trial import Trial
+
+
+@dataclass(frozen=True)
+class Row:
+    """An experiment's line in the plan."""
+
+    experiment: str
+    model: str
+    config_from: str
+    sizes: ModelDimensions
+    download: int
+    download_exact: bool
+    work: Work
+    steps: int | None
+    steps_exact: bool
+    seeds: int
+    setup: Setup
+    memory: Memory
+    largest_batch: int | None
+    """Rows of one forward pass that fit; None where there is no GPU to fit into."""
+    verdict: str
+    advice: tuple[str, ...]
+    power: Power
+    evaluation: int
+    """Bytes at the peak of the evaluation, at most, see `models.memory.evaluation`."""
+    merging: int
+    """Bytes of main memory that `snakemake merge` takes: the whole model in compute precision."""
+    trial: Trial | None
+
+
+def _count(number: int | None) -> str:
+    if number is None:
+        return "?"
+    for unit, size in (("B", 1e9), ("M", 1e6), ("k", 1e4)):
+        if number >= size:
+            return f"{number / (1e3 if unit == 'k' else size):.3g} {unit}"
+    return str(number)
+
+
+_PREFIX = {"exact": "", "estimated": "~", "at most": "≤ ", "unknown": ""}
+
+
+def _time(row: Row) -> str:
+    """Of training alone, its validation left out."""
+    if row.trial is None:
+        return "unknown"
+    if row.steps is None:
+        return f"{row.trial.seconds:.3g} s a step"
+    return ("" if row.steps_exact else "~") + duration(row.trial.seconds * row.steps)
+
+
+def _measured(row: Row) -> dict[str, str]:
+    """What the trial allocated, beside what the plan says of it."""
+    if row.trial is None or row.trial.memory is None:
+        return {}
+    share = row.memory.allocated / row.trial.memory
+    return {"measured": f"{file_size(row.trial.memory)} (plan without overhead: {share:.2f} of it)"}
+
+
+def _columns(row: Row) -> dict[str, str]:
+    prefix, memory = _PREFIX[row.work.how], row.memory
+    share = row.sizes.trainable / row.sizes.parameters
+    batch = row.setup.batch
+    rows = f"{batch.micro_batch_size} × {batch.gradient_accumulation_steps}"
+    return {
+        "experiment": row.experiment,
+        "model": row.model,
+        "parameters": _count(row.sizes.parameters),
+        "trainable": f"{_count(row.sizes.trainable)} ({share:.2%})",
+        "time per seed": _time(row),
+        "download": ("" if row.download_exact else "~") + file_size(row.download)
+        if row.download
+        else "none",
+        "tokens": prefix + _count(row.work.tokens),
+        "steps": ("" if row.steps_exact else prefix)
+        + _count(row.steps)
+        + (f" × {row.seeds} seeds" if row.seeds > 1 else ""),
+        "quantization": row.setup.quantization,
+        "rows per step": f"{rows} of {row.work.row_length} tokens",
+        "checkpointing": "on" if row.setup.checkpointing else "off",
+        "weights": file_size(memory.weights),
+        "adapters": file_size(memory.adapters),
+        "optimizer": file_size(memory.optimizer),
+        "activations": file_size(memory.activations),
+        "logits and loss": file_size(memory.logits) if memory.logits else "in a block",
+        "overhead": file_size(memory.overhead),
+        "peak": file_size(memory.total),
+        **_measured(row),
+        "evaluation": "≤ " + file_size(row.evaluation),
+        "merging": file_size(row.merging) + " of main memory",
+        "largest batch": "" if row.largest_batch is None else str(row.largest_batch),
+        "verdict": row.verdict,
+    }
+
+
+def render(rows: list[Row], gpu: Gpu | None, how: str) -> str:
+    """The plan as text: a line per quantity, a column per experiment, then what to change."""
+    columns = [_columns(row) for row in rows]
+    names = list(dict.fromkeys(name for column in columns for name in column))
+    cells = [[name, *(column.get(name, "") for column in columns)] for name in names]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
+    lines = [
+        "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    ]
+    lines.insert(1, "-" * len(max(lines, key=len)))
+    title = f"GPU: {how}"
+    if gpu:
+        title = (
+            f"GPU: {gpu.name}, {file_size(gpu.memory)}, {'bf16' if gpu.bf16 else 'fp16'} ({how})"
+        )
+    notes = [f"{row.experiment}: {advice}" for row in rows for advice in row.advice]
+    estimated = {
+        f"{row.experiment}: tokens are {row.work.how}, from {row.work.source}"
+        for row in rows
+        if row.work.how != "exact"
+    }
+    return "\n".join(
+        [
+            title,
+            "",
+            *lines,
+            "",
+            *notes,
+            *sorted(estimated),
+            "~ is an estimate. So is the peak, with a tolerance of a fifth.",
+            "",
+            power_model.render([row.power for row in rows]),
+        ]
+    )
+
+
+def frame(rows: list[Row]) -> pd.DataFrame:
+    """The same as numbers: counts, and bytes at the peak by part."""
+    return pd.DataFrame(
+        {
+            "experiment": row.experiment,
+            "model": row.model,
+            "config_from": row.config_from,
+            "parameters": row.sizes.parameters,
+            "trainable": row.sizes.trainable,
+            "download_bytes": row.download,
+            "download_exact": row.download_exact,
+            "tokens": row.work.tokens,
+            "rows": row.work.rows,
+            "row_length": row.work.row_length,
+            "steps": row.steps,
+            "seeds": row.seeds,
+            "tokens_are": row.work.how,
+            "quantization": row.setup.quantization,
+            "batch_size": row.setup.batch.micro_batch_size,
+            "activation_checkpointing": row.setup.checkpointing,
+            "weights": row.memory.weights,
+            "adapters": row.memory.adapters,
+            "optimizer": row.memory.optimizer,
+            "activations": row.memory.activations,
+            "logits": row.memory.logits,
+            "overhead": row.memory.overhead,
+            "allocated": row.memory.allocated,
+            "peak": row.memory.total,
+            "evaluation": row.evaluation,
+            "merging": row.merging,
+            "largest_batch": row.largest_batch,
+            "seconds_per_step": row.trial and row.trial.seconds,
+            "measured_bytes": row.trial and row.trial.memory,
+            "verdict": row.verdict,
+            "advice": "; ".join(row.advice),
+            "metric": row.power.metric,
+            "test_units": row.power.units,
+            "detectable": row.power.detectable,
+        }
+        for row in rows
+    )
