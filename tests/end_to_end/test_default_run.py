@@ -120,8 +120,8 @@ def test_each_task_improves_in_its_main_metric(default_run, task, metric):
     better = 1 if row["higher_is_better"] else -1
     assert better * row["delta"] > 0
     assert better * row["ci_low"] > 0 and better * row["ci_high"] > 0
-    # Two seeds: no p-value of the recipe, and the interval of the recipe must agree.
-    assert row["adapters_p_holm"] < 0.05
+    # Of the recipe, since there are three seeds.
+    assert row["p_holm"] < 0.05
 
 
 def test_padding_is_under_two_percent(default_run):
@@ -147,6 +147,7 @@ def test_the_verdict_is_the_first_screen_and_the_page_names_every_experiment(def
     verdict = (default_run / "results/verdict.txt").read_text()
     html = (default_run / "results/report.html").read_text()
     assert len(verdict.split()) <= 90
+    assert verdict.startswith("The recipe helped on 3 of 3 tasks")
     first_screen = re.search(r'<div class="overall">(.*?)</div>', html, re.DOTALL)[1]
     sentences = re.findall(r"<p>(.*?)</p>", first_screen)
     assert verdict.splitlines() == [unescape(one) for one in sentences]

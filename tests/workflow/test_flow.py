@@ -18,7 +18,7 @@ from deltatune.workflow.flow import Flow
 from deltatune.workflow.selection import NAME, SYSTEM
 
 BASE = "base/tiny-mistral/nf4"
-NEWS = [f"tuned/news-qlora/seed-{seed}" for seed in (1, 2)]
+NEWS = [f"tuned/news-qlora/seed-{seed}" for seed in (1, 2, 3)]
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ def test_base_and_tuned_are_asked_in_the_same_way(flow):
         if name.endswith(BASE):
             task, rule = name.split(" ")[1], name.split(" ")[0]
             tuned = [n for n in params_of if n.startswith(f"{rule} {task} tuned/")]
-            assert len(tuned) == 2
+            assert len(tuned) == len(flow.settings.seeds)
             assert all(params_of[n] == params for n in tuned)
 
 
