@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from deltatune.report import examples, words
-from deltatune.report.data import COSTS
+from deltatune.report.data import COSTS, ReportData
 from deltatune.report.figures import embed, forest, losses
 from deltatune.report.sections import costs
 from deltatune.report.sections import losses as losses_section
@@ -77,6 +77,16 @@ def test_one_adapter_has_one_interval_and_a_recipe_two():
         forest.plot([one])
     ).count(thin)
     assert difference == 1
+
+
+def test_differences_of_a_metric_have_the_decimals_of_the_table():
+    """Those of the narrowest interval, in the figure of results/figures as on the page."""
+    wide = a_fact(experiment="wide", delta=0.16, ci_low=-0.04, ci_high=0.36)
+    narrow = a_fact(experiment="narrow", delta=0.013, ci_low=0.012, ci_high=0.014)
+    data = ReportData([wide, narrow], {})
+    for decimals in (None, data.decimals):
+        picture = embed.to_svg(forest.plot([wide, narrow], decimals=decimals))
+        assert "+0.1600" in picture and "+0.0130" in picture
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What the page shows, as plain data: `collect` fills it, the sections read it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -16,11 +17,6 @@ COSTS = ["stage", "name", "seconds", "peak_memory_gb", "tokens_per_second"]
 
 Pair = tuple[str, str]
 """(experiment, task)."""
-
-
-def _figure(fact: Fact) -> tuple[str, str, str]:
-    """What a base's figure is of."""
-    return fact.task, fact.metric, fact.model
 
 
 def _empty(columns: list[str]) -> pd.DataFrame:
@@ -150,17 +146,12 @@ class ReportData:
         return outcomes.cross_task_facts(self.facts, self.experiments)
 
     def decimals(self, fact: Fact) -> int:
-        """Those of every figure of its task, metric and model, so that the base's figure is the
-        same text wherever it stands, and a tuned one beside a baseline's."""
-        return self._decimals.get(_figure(fact), numbers.decimals_for(fact))
+        """See `numbers.shared_decimals`; a tuned figure has them beside a baseline's too."""
+        return self._decimals(fact)
 
     @cached_property
-    def _decimals(self) -> dict[tuple[str, str, str], int]:
-        """(task, metric, model) → the most decimals that one of its facts deserves."""
-        most: dict[tuple[str, str, str], int] = {}
-        for fact in self.facts:
-            most[_figure(fact)] = max(most.get(_figure(fact), 0), numbers.decimals_for(fact))
-        return most
+    def _decimals(self) -> Callable[[Fact], int]:
+        return numbers.shared_decimals(self.facts)
 
     def baseline_title(self, name: str) -> str:
         return self.baseline_titles.get(name, name.replace("_", " "))

@@ -1,6 +1,7 @@
 """Figures as text, written the same way in sentences, tables and figures."""
 
 import math
+from collections.abc import Callable, Iterable
 
 from deltatune.compare.fact import Fact
 
@@ -35,6 +36,16 @@ def decimals_for(fact: Fact) -> int:
     else:
         needed = 3 if size < 1 else floor
     return max(floor, min(needed, 5))
+
+
+def shared_decimals(facts: Iterable[Fact]) -> Callable[[Fact], int]:
+    """The decimals of a fact's numbers beside others: the most that a fact of its task, metric and
+    model deserves, so that the figure of their base is the same text wherever it stands."""
+    most: dict[tuple[str, str, str], int] = {}
+    for fact in facts:
+        base = fact.task, fact.metric, fact.model
+        most[base] = max(most.get(base, 0), decimals_for(fact))
+    return lambda fact: most.get((fact.task, fact.metric, fact.model), decimals_for(fact))
 
 
 def _half_width(fact: Fact) -> float:

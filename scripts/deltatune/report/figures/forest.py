@@ -35,7 +35,7 @@ def plot(
     facts: Sequence[Fact],
     titles: Mapping[str, str] | None = None,
     confidence: float = numbers.CONFIDENCE,
-    decimals: Callable[[Fact], int] = numbers.decimals_for,
+    decimals: Callable[[Fact], int] | None = None,
 ) -> Figure:
     """Differences with their intervals: one small panel for each metric of a task, in its units.
 
@@ -47,9 +47,10 @@ def plot(
     is the interval of these adapters. Where there is no interval the reason stands below.
 
     titles: metric → its title; the name stands in for a missing one
-    decimals: those of a fact's difference
+    decimals: those of a fact's difference, where it stands beside others than `facts`
     """
     titles = titles or {}
+    decimals = decimals or numbers.shared_decimals(facts)
     panels: dict[tuple[str, str], list[Fact]] = {}
     for fact in facts:
         if numbers.finite(fact.delta):
