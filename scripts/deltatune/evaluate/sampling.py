@@ -8,18 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import (
-    LogitsProcessor,
-    LogitsProcessorList,
-    TemperatureLogitsWarper,
-    TopKLogitsWarper,
-    TopPLogitsWarper,
-)
 
+from deltatune.models.upstream import transformers
 from deltatune.tasks.base import Sampling
 
 
-class SeededSampling(LogitsProcessor):
+class SeededSampling(transformers.LogitsProcessor):
     """Noise under which the likeliest token is a sample: greedy decoding draws with it.
 
     The Gumbel-max trick (Gumbel 1954; Maddison, Tarlow and Minka 2014): where independent Gumbel
@@ -35,11 +29,12 @@ class SeededSampling(LogitsProcessor):
         self._sampling, self._prompt_length = sampling, prompt_length
         self._keys = [_number(key) for key in keys]
         # In the order of transformers.
-        self._warpers = LogitsProcessorList([TemperatureLogitsWarper(float(sampling.temperature))])
+        self._warpers = transformers.LogitsProcessorList()
+        self._warpers.append(transformers.TemperatureLogitsWarper(float(sampling.temperature)))
         if sampling.top_k is not None:
-            self._warpers.append(TopKLogitsWarper(sampling.top_k))
+            self._warpers.append(transformers.TopKLogitsWarper(sampling.top_k))
         if sampling.top_p < 1:
-            self._warpers.append(TopPLogitsWarper(sampling.top_p))
+            self._warpers.append(transformers.TopPLogitsWarper(sampling.top_p))
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         step = input_ids.shape[1] - self._prompt_length

@@ -5,17 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
 from deltatune.core.errors import UserError
 from deltatune.models.device import Compute
 from deltatune.models.quantization import disable_fused_kernels, load_arguments
+from deltatune.models.upstream import transformers
 
 #: Packages whose versions stand in the manifest; what is not installed is left out.
 PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "gptqmodel", "optimum")
 
 
-def load_base(folder: str | Path, quantization: str, compute: Compute) -> PreTrainedModel:
+def load_base(
+    folder: str | Path, quantization: str, compute: Compute
+) -> transformers.PreTrainedModel:
     """The untuned model, quantized, on its device, in evaluation mode.
 
     The key-value cache is off: with it on, packed documents see each other. The model's own
@@ -23,7 +25,7 @@ def load_base(folder: str | Path, quantization: str, compute: Compute) -> PreTra
     would go on working under greedy decoding.
     """
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model = transformers.AutoModelForCausalLM.from_pretrained(
             str(folder),
             use_safetensors=True,
             trust_remote_code=False,
@@ -37,13 +39,13 @@ def load_base(folder: str | Path, quantization: str, compute: Compute) -> PreTra
         ) from None
     disable_fused_kernels(model)
     model.config.use_cache = False
-    model.generation_config = GenerationConfig()
+    model.generation_config = transformers.GenerationConfig()
     return model.eval()
 
 
 def load_system(
     folder: str | Path, quantization: str, compute: Compute, adapter: str | Path | None = None
-) -> PreTrainedModel:
+) -> transformers.PreTrainedModel:
     """A base, or a tuned system where an adapter folder is given, ready to be evaluated."""
     model = load_base(folder, quantization, compute)
     if adapter is None:
