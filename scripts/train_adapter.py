@@ -7,7 +7,7 @@ with stage.stage(snakemake, cached=True, gpus=gpus) as terminal:
     from pathlib import Path
 
     from deltatune.core import manifest
-    from deltatune.models import device
+    from deltatune.models import device, published
     from deltatune.models.load import PACKAGES
     from deltatune.train import checkpoints, launch
     from deltatune.train.job import Job
@@ -57,6 +57,7 @@ with stage.stage(snakemake, cached=True, gpus=gpus) as terminal:
         precision=trained.precision,
         base=base,
         hashes=hashes,
+        **(published.facts(job.model) if settings.quantization == "as-published" else {}),
         **trained.figures,
     )
     checkpoints.Checkpoints(job.checkpoints, fingerprint).remove()

@@ -31,7 +31,7 @@ from deltatune.core import hashing, manifest
 from deltatune.tokens.shards import read_shards
 from standin_hub import Hub
 
-NAMES = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
+NAMES = sorted(path.stem for path in (ROOT / "presets").glob("*-7b*.yaml"))
 TOKENIZER = Path(sys.prefix) / "mistral-common/mistral_common/data/tokenizer.model.v1"
 BOS, EOS, VOCABULARY = 1, 2, 32_000
 # The formats that the models use. Mistral's writes bos and knows no system role; zephyr's leaves

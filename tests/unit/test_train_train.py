@@ -15,6 +15,7 @@ from deltatune.models.settings import Lora
 from deltatune.tokens.encode import encode, pack
 from deltatune.tokens.prompts import Document
 from deltatune.tokens.shards import COLUMNS
+from deltatune.train import lora as adapters
 from deltatune.train import train as training
 from deltatune.train.losses import mean_loss
 from deltatune.train.settings import Base, Training, TrainSettings
@@ -23,6 +24,7 @@ from safetensors.torch import load_file
 pytestmark = pytest.mark.filterwarnings("ignore:.*`?use_cache.*")
 BASE = "results/models/tiny/model"
 LENGTH = 32
+QV = ["q_proj", "v_proj"]
 
 
 def rows(count: int, seed: int = 0):
@@ -57,7 +59,7 @@ def settings(training, *, lora=None, seed=3, quantization="nf4", base=BASE, revi
     return TrainSettings(
         model="tiny",
         quantization=quantization,
-        lora=Lora(**{"rank": 2, "alpha": 4, "dropout": 0.1, **(lora or {})}),
+        lora=Lora(**{"rank": 2, "alpha": 4, "dropout": 0.1, "targets": QV} | (lora or {})),
         training=Training(**training),
         seed=seed,
         base=Base(name=base, revision=revision),
@@ -292,9 +294,38 @@ def test_measuring_leaves_the_mode_and_the_generator_as_they_were(data):
 # ---------------------------------------------------------------- refusals
 
 
-def test_an_unknown_target_is_refused(folder, data, tmp_path):
-    with pytest.raises(UserError, match=r"lora:.*query_proj"):
-        run(folder, data, tmp_path / "adapter", lora={"targets": ["query_proj"]})
+@pytest.mark.parametrize(
+    ("lora", "message"),
+    [
+        # peft would go on with the name that there is.
+        (
+            {"targets": ["v_proj", "q_prj"]},
+            r"lora.targets: no layer is called 'q_prj' \(did you mean 'q_proj'\?\).*layers of this "
+            r"model are embed_tokens, q_proj, k_proj.*lm_head",
+        ),
+        (
+            {"targets": "q_proj|v_proj"},
+            r"lora.targets.*whole name of no layer.*embed_tokens, q_proj",
+        ),
+        ({"modules_to_save": ["head"]}, r"lora.modules_to_save: no layer is called 'head'"),
+    ],
+)
+def test_an_unknown_layer_is_refused(folder, data, tmp_path, lora, message):
+    with pytest.raises(UserError, match=message):
+        run(folder, data, tmp_path / "adapter", lora=lora)
+
+
+def test_targets_can_be_a_regular_expression(folder):
+    _, model = base(folder, "none")
+    chosen = Lora(targets=r".*[.]1[.].*[.](q|v)_proj")
+    model = adapters.with_lora(model, chosen, 0, BASE)
+    trained = {name.partition(".lora_")[0] for name in adapters.copy_trained(model)}
+    assert {name.split("layers.")[1] for name in trained} == {
+        "1.self_attn.q_proj",
+        "1.self_attn.v_proj",
+    }
+    with pytest.raises(ValueError, match="no regular expression"):
+        Lora(targets="(q_proj")
 
 
 @pytest.mark.parametrize("seen", ["measured", "logged"])

@@ -12,8 +12,10 @@ from conftest import ROOT, run_snakemake
 from deltatune.config.load import Settings, load_settings
 from deltatune.core.errors import UserError
 
+FIRST_RUN = "smollm2-135m-instruct"
+"""Of no published recipe: the first real run of the README."""
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
-NAMES = [path.stem for path in PRESETS]
+NAMES = [path.stem for path in PRESETS if path.stem != FIRST_RUN]
 SYSTEM_PROMPT = (
     "You are a helpful assistant. Please follow the instruction and provide a helpful response."
 )
@@ -93,6 +95,28 @@ def test_its_jobs_are_known_without_network_or_gpu(name, project):
     assert int(counts["compute_metrics"]) == 2 * len(experiments)
     assert ("quantize_model" in counts) == (name == "alpaca-mistral-7b")
     assert ("chunk_text" in counts) == (name == "frankenstein-mistral-7b")
+
+
+def test_the_first_real_run(project):
+    chosen = load(FIRST_RUN)
+    model = only(chosen.models)
+    assert (model.id, model.revision) == (
+        "HuggingFaceTB/SmolLM2-135M-Instruct",
+        "12fd25f77366fa6b3b4b768ec3050bf629380bac",
+    )
+    assert chosen.seeds == [1, 2, 3]
+    assert {task.kind for task in chosen.tasks.values()} == {"instruct", "classify", "prose"}
+    # The same bytes as in the other presets, under the same names.
+    shared = {name: data for preset in NAMES for name, data in load(preset).datasets.items()}
+    assert {name: shared[name] for name in chosen.datasets} == chosen.datasets
+    assert f"`presets/{FIRST_RUN}.yaml`" in (ROOT / "README.md").read_text(encoding="utf-8")
+    shutil.copytree(ROOT / "presets", project / "presets", dirs_exist_ok=True)
+    arguments = ("-n", "--cores", "1", "--configfile", f"presets/{FIRST_RUN}.yaml")
+    done = run_snakemake(project, *arguments)
+    assert done.returncode == 0, done.stdout
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout, re.MULTILINE))
+    # Three experiments of three seeds, and all of them and the base on each of three tasks.
+    assert (int(counts["train_adapter"]), int(counts["compute_metrics"])) == (9, 30)
 
 
 def test_alpaca_on_mistral():

@@ -30,6 +30,7 @@ from deltatune.data.formats import (
     source_files,
 )
 from deltatune.metrics.registry import available_metrics
+from deltatune.models import published
 from deltatune.tasks.base import TaskSettings, lengths
 from deltatune.tasks.registry import load_kind
 from deltatune.tokens import context as context_settings
@@ -314,9 +315,14 @@ def _local_model(settings: Settings, path: Path, experiment: Experiment) -> Iter
         )
         return
     try:
-        context = context_settings.context_length(context_settings.read_config(path))
+        config = context_settings.read_config(path)
+        context = context_settings.context_length(config)
+        why = published.problem(config, experiment.quantization, f"models.{name}")
     except (OSError, ValueError, AttributeError):  # `fetch_model` says what is wrong with it
         return
+    if why:
+        names = [key for key, one in settings.experiments.items() if one is experiment]
+        yield Problem(f"experiments.{names[0]}.quantization", why)
     for task in (experiment.task, *(experiment.cross_task or [])):
         yield from _reads(name, context, task, settings.tasks[task])
 

@@ -44,7 +44,7 @@ def model_dimensions(config: Mapping[str, Any], lora: Lora, where: str) -> Model
     from peft import get_peft_model
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from deltatune.models.lora import lora_config
+    from deltatune.models.lora import check_layers, lora_config
 
     # Weights that are quantized on the hub count as if they were not.
     fields = {k: v for k, v in config.items() if k not in ("quantization_config", "auto_map")}
@@ -61,6 +61,7 @@ def model_dimensions(config: Mapping[str, Any], lora: Lora, where: str) -> Model
         if isinstance(module, torch.nn.Linear) and module is not head
     ]
     parameters = sum(p.numel() for p in model.parameters())
+    check_layers(model, lora, f"{where}.lora")
     try:
         with torch.device("meta"):
             model = get_peft_model(model, lora_config(lora))

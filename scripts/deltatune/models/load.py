@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 
 from deltatune.core.errors import UserError
+from deltatune.models import published
 from deltatune.models.device import Compute
-from deltatune.models.quantization import disable_fused_kernels, load_arguments
+from deltatune.models.quantization import disable_fused_kernels, load_arguments, require_gptq
 from deltatune.models.upstream import transformers
 
 #: Packages whose versions stand in the manifest; what is not installed is left out.
@@ -30,7 +33,7 @@ def load_base(
             use_safetensors=True,
             trust_remote_code=False,
             attn_implementation="sdpa",
-            **load_arguments(quantization, compute),
+            **_arguments(folder, quantization, compute),
         )
     except SafetensorError as error:
         raise UserError(
@@ -41,6 +44,21 @@ def load_base(
     model.config.use_cache = False
     model.generation_config = transformers.GenerationConfig()
     return model.eval()
+
+
+def _arguments(folder: str | Path, quantization: str, compute: Compute) -> dict[str, Any]:
+    """Those of `load_arguments`. Raises UserError for weights that are published quantized, unless
+    they are taken as that."""
+    config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+    if quantization == "gptq":  # made here, see `gptq`
+        return load_arguments(quantization, compute)
+    published.check(config, quantization, str(folder), "quantization")
+    if quantization != published.AS_PUBLISHED:
+        return load_arguments(quantization, compute)
+    method = published.method(config)
+    if method != "bitsandbytes":
+        require_gptq(published.description(config))
+    return load_arguments("gptq" if method == "gptq" else "none", compute)
 
 
 def load_system(

@@ -1,9 +1,14 @@
-"""peft's configuration of a LoRA adapter, from the settings."""
+"""peft's configuration of a LoRA adapter, from the settings, and the layers that it names."""
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 from peft import LoraConfig
 
+from deltatune.core.errors import UserError
+from deltatune.core.text import did_you_mean
 from deltatune.models.settings import Lora
 
 _NAMES = {
@@ -24,3 +29,38 @@ def lora_config(lora: Lora, base: str | None = None, revision: str | None = None
     return LoraConfig(
         task_type="CAUSAL_LM", base_model_name_or_path=base, revision=revision, **fields
     )
+
+
+def check_layers(model: Any, lora: Lora, where: str = "lora") -> None:
+    """Raise UserError for a name in `targets` or `modules_to_save` that no layer of the model has,
+    with the names that there are. peft goes on where only some of them are wrong.
+
+    where: the settings in config.yaml, for the message.
+    """
+    names = [name for name, _ in model.named_modules()]
+    layers = list(dict.fromkeys(_last(name) for name, m in model.named_modules() if _is_layer(m)))
+    listed = f"The layers of this model are {', '.join(layers)}."
+    pattern = lora.targets if isinstance(lora.targets, str) else ".*"
+    if pattern != "all-linear" and not any(re.fullmatch(pattern, name) for name in names):
+        raise UserError(
+            f"{where}.targets: '{pattern}' matches the whole name of no layer, such as "
+            f"{names[-1]}. {listed}"
+        )
+    wanted = {"targets": lora.targets, "modules_to_save": lora.modules_to_save}
+    for key, given in wanted.items():
+        for name in given if isinstance(given, list) else ():
+            if not any(other == name or other.endswith(f".{name}") for other in names):
+                raise UserError(
+                    f"{where}.{key}: no layer is called '{name}'{did_you_mean(name, layers)}. "
+                    f"{listed} targets: all-linear takes every linear one but the output layer."
+                )
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _is_layer(module: Any) -> bool:
+    """Whether an adapter can stand beside it: a linear layer, quantized or not, or embeddings."""
+    # GPT-2 has `nf` outputs in a class of its own.
+    return any(hasattr(module, name) for name in ("in_features", "nf", "num_embeddings"))

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 from deltatune.core.errors import UserError
 from deltatune.models.device import Compute
 from deltatune.models.load import load_base
+from deltatune.models.quantization import gptq_layers
 from deltatune.models.tied import untie_changed
 from deltatune.tokens.answer_ids import stop_id
 from deltatune.tokens.encode import encode
@@ -74,6 +75,8 @@ def merge(
     from peft import PeftModel
 
     model = load_base(folder, quantization, compute)
+    if gptq_layers(model):
+        check("gptq")
     model = model.to("cpu")
     if quantization != "none":
         model = model.dequantize()

@@ -48,12 +48,13 @@ def load_arguments(quantization: str, compute: Compute) -> dict[str, Any]:
     return arguments
 
 
-def require_gptq() -> None:
-    """Raise UserError where the packages for GPTQ are not installed; else prepare them."""
+def require_gptq(what: str | None = "gptq") -> None:
+    """Raise UserError where the packages for GPTQ, and for AWQ, are not installed; else prepare
+    them. what: the weights that need them."""
     missing = [name for name in ("gptqmodel", "optimum") if find_spec(name) is None]
     if missing:
         raise UserError(
-            f"quantization: gptq needs the package {' and '.join(missing)}. Install it with `pip "
+            f"quantization: {what} needs the package {' and '.join(missing)}. Install it with `pip "
             "install --no-deps -r requirements-gptq.txt -c constraints.txt`, or run with "
             "--use-conda."
         )

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from deltatune.core.schema import Section
 
-Quantization = Literal["nf4", "int8", "gptq", "none"]
+Quantization = Literal["nf4", "int8", "gptq", "as-published", "none"]
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(
+            f"'{value}' is no regular expression ({error}); write a list of names, all-linear or "
+            "a pattern for the whole name of a layer"
+        ) from None
+    return value
+
+
+Targets = Annotated[str, AfterValidator(_pattern)]
 
 
 class Lora(Section):
@@ -20,8 +35,10 @@ class Lora(Section):
     """The update is scaled by alpha / rank."""
     dropout: float = Field(0.05, ge=0, lt=1)
     """Dropout on the input of the update."""
-    targets: list[str] | Literal["all-linear"] = ["q_proj", "v_proj"]
-    """Target modules: names of linear layers, or all-linear."""
+    targets: list[str] | Targets = "all-linear"
+    """Target modules: a list of names of layers, such as [q_proj, v_proj]; all-linear: every linear
+    layer but the output layer, whatever the architecture calls them; or, as in peft, a regular
+    expression for the whole name of a layer, such as `.*(q|v)_proj`."""
     bias: Literal["none", "all", "lora_only"] = "none"
     """Which biases are trained."""
     use_rslora: bool = False

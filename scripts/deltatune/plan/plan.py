@@ -16,7 +16,7 @@ import pandas as pd
 
 from deltatune.config.model import Hardware, HubModel
 from deltatune.core.text import file_size
-from deltatune.models import gpus, oom
+from deltatune.models import gpus, oom, published
 from deltatune.models import memory as memory_model
 from deltatune.models.batch import Batch
 from deltatune.models.dimensions import ModelDimensions, model_dimensions
@@ -84,14 +84,14 @@ def row(
     where = f"experiments.{experiment.experiment}"
     model, training = experiment.model, experiment.training
     config, origin, exact = model_config(model, results / experiment.files.model, shipped)
-    context.check(config, experiment.model_name, experiment.task_name, **lengths(experiment.task))
+    _refuse(config, experiment)
     sizes = model_dimensions(config, experiment.lora, where)
     amount = work(experiment, known, results)
     # A model that is built here is trained on the CPU where there is no GPU.
     on_gpu = gpu is not None or model.source != "pretrain"
     checkpointing = training.activation_checkpointing
     setup = Setup(
-        quantization=experiment.quantization,
+        quantization=published.equivalent(config, experiment.quantization),
         optimizer=training.optimizer,
         batch=Batch(training.batch_size, training.gradient_accumulation),
         row_length=amount.row_length,
@@ -136,6 +136,13 @@ def _trial(
     from deltatune.plan import trial
 
     return trial.run(experiment, config, row_length, say=say)
+
+
+def _refuse(config: Mapping[str, Any], experiment: Planned) -> None:
+    """Raise UserError for what the model of a config.json cannot do, as the run would."""
+    name, where = experiment.model_name, f"experiments.{experiment.experiment}.quantization"
+    context.check(config, name, experiment.task_name, **lengths(experiment.task))
+    published.check(config, experiment.quantization, f"models.{name}", where)
 
 
 def _power(experiment: Planned, amount: Work, results: Path, settings: PlanSettings) -> Power:

@@ -86,10 +86,10 @@ def _targets(t: Translation, lora: dict[str, Any]) -> dict[str, Any]:
     if t.flag("lora_target_linear"):
         t.answer("lora_target_modules", "lora_target_linear takes all of them")
         return lora | {"targets": t.keep("lora_target_linear", "lora.targets", "all-linear")}
-    if targets == "all-linear" or (isinstance(targets, list) and targets):
+    if targets and isinstance(targets, str | list):
         return lora | {"targets": t.keep("lora_target_modules", "lora.targets", targets)}
     if targets:
-        t.refuse("lora_target_modules", "give a list of names, or all-linear; no pattern")
+        t.refuse("lora_target_modules", "give a list of names, all-linear or a pattern")
     return lora
 
 

@@ -33,6 +33,7 @@ def report_data(
         controls=[one for one in facts if one.against != fact.BASE],
         experiments={
             name: {key: value for key, value in e.items() if key != "files"}
+            | {"quantization": quantization(e)}
             for name, e in experiments.items()
         },
         metrics={
@@ -156,6 +157,14 @@ def losses(experiments: dict[str, Any]) -> pd.DataFrame:
     return pd.concat(
         reading.losses({name: e["files"]["losses"]}, e["seeds"]) for name, e in experiments.items()
     )
+
+
+def quantization(experiment: dict[str, Any]) -> str:
+    """In words: with what the weights are, where they are taken as they are published."""
+    own = experiment["quantization"]
+    made = [manifest.read(path) for path in experiment["files"]["runs"]]
+    what = next((m["published_quantization"] for m in made if "published_quantization" in m), None)
+    return f"{own} ({what})" if what else own
 
 
 def final_losses(experiments: dict[str, Any]) -> pd.DataFrame:

@@ -70,9 +70,11 @@ def check(config: Mapping[str, Any], model: str, task: str, **asked: int) -> Non
 
 
 def check_folder(folder: str | Path, task: str, **asked: int) -> None:
-    """The same of results/models/NAME/FOLDER."""
+    """The same of a folder below results/models/NAME."""
     folder = Path(folder)
-    check(read_config(folder), folder.parent.name, task, **asked)
+    # A base that was quantized here lies a folder deeper.
+    name = next(p.name for p in folder.parents if p.parent.name == "models" or p == p.parent)
+    check(read_config(folder), name, task, **asked)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from peft import get_peft_model
 
 from deltatune.core import disk
 from deltatune.core.errors import UserError
-from deltatune.models.lora import lora_config
+from deltatune.models.lora import check_layers, lora_config
 from deltatune.models.settings import Lora
 from deltatune.train import upstream
 
@@ -21,6 +21,7 @@ def with_lora(model, lora: Lora, seed: int, base: str, revision: str | None = No
     base, revision: see `lora_config`. Raises UserError for settings that peft refuses, such as a
     target that no layer is called.
     """
+    check_layers(model, lora)
     lora = lora.model_copy(update={"targets": upstream.lora_targets(model, lora.targets)})
     torch.manual_seed(seed)
     try:
