@@ -40,7 +40,9 @@ with stage.stage(snakemake, cached=True) as terminal:
     frame = pd.read_parquet(snakemake.input.records)
     documents = (kind.document(record, settings.prompts) for record in records.as_dicts(frame))
     shortening = overflow.shortening_of(kind.TRUNCATION, settings.overflow)
-    encoded = encode.encode(documents, tokenizer, settings.max_length, shortening)
+    encoded = encode.encode(
+        documents, tokenizer, settings.max_length, shortening, settings.train_on_prompt
+    )
     ids, split = list(frame["id"]), snakemake.wildcards.split
     if settings.overflow == "refuse":
         limit = f"tasks.{settings.task}.max_length ({settings.max_length:,} tokens)"
@@ -48,7 +50,7 @@ with stage.stage(snakemake, cached=True) as terminal:
     unsupervised = supervision.unsupervised(encoded)
     if notice := supervision.notice(unsupervised, ids, settings.task, split, settings.max_length):
         terminal.say(notice)
-    columns, about = encode.pack(encoded, settings.max_length), {}
+    columns, about = encode.pack(encoded, settings.max_length, settings.packing), {}
     if settings.class_weights and split == "train":
         of_records, key = list(frame[kind.LABEL_FIELD]), f"tasks.{settings.task}.class_weights"
         chosen = weights.of_classes(
@@ -59,8 +61,9 @@ with stage.stage(snakemake, cached=True) as terminal:
         listed = ", ".join(f"'{n}' {weight:.3g}" for n, weight in chosen.items())
         terminal.say(f"{key}: in the training loss {listed}")
     folder = Path(snakemake.output.shards)
-    writer.write_shards(columns, folder, shard_rows=4096)
-    figures = encode.summary(encoded, columns)
+    lengths = None if settings.packing else (columns["pieces"] != encode.NO_PIECE).sum(axis=1)
+    writer.write_shards(columns, folder, shard_rows=4096, lengths=lengths)
+    figures = encode.summary(encoded, columns, settings.packing)
     if figures["truncated"]:
         terminal.say(
             f"tasks.{settings.task}.max_length ({settings.max_length}): in {split}, "

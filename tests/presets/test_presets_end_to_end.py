@@ -1,13 +1,15 @@
 """Every published recipe from the hub to the report, run as its users run it, on the CPU.
 
-A preset's file is taken as it is, but for the number of records that are evaluated. What it asks
-for is served by the stand-in hub, under the same names and revisions: a Mistral of two narrow
-layers with the real tokenizer, and a few short records of the real data. Template, LoRA, optimizer,
-schedule, precision and quantization are the preset's.
+A preset's file is taken as it is, but for the number of records, where that is not what is tested,
+and of optimizer steps, two. What it asks for is served by the stand-in hub, under the same names
+and revisions: a Mistral of two narrow layers with the real tokenizer, and short records of the real
+data. Template, loss, packing, LoRA, optimizer, schedule, precision and quantization are the
+preset's.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -29,6 +31,7 @@ from conftest import ROOT, copy_project, make_once, run_snakemake
 from deltatune.config.load import Settings, load_settings
 from deltatune.core import hashing, manifest
 from deltatune.tokens.shards import read_shards
+from deltatune.train.settings import Training
 from standin_hub import Hub
 
 NAMES = sorted(path.stem for path in (ROOT / "presets").glob("*-7b*.yaml"))
@@ -48,21 +51,28 @@ CHATS = {
         "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% endif %}"
     ),
 }
-# The records that are served: what the recipe holds out, and a few dozen to train on.
+# The records that are served.
 RECORDS = {
-    "ag-news-mistral-7b": 2620,
-    "alpaca-cleaned-mistral-7b-instruct": 520,
-    "alpaca-mistral-7b": 200,
-    "alpaca-zephyr-7b": 260,
+    "ag-news-mistral-7b": 100,
+    "alpaca-cleaned-mistral-7b-instruct": 110,
+    "alpaca-mistral-7b": 1160,
+    "alpaca-zephyr-7b": 110,
 }
-# The test records that are evaluated: all that the recipe holds out would take minutes. Of one
-# preset all are.
+# The sizes of splits that would take minutes. Of one preset all are the recipe's.
+SPLITS = {
+    "ag-news-mistral-7b": {"validation": 20},
+    "alpaca-cleaned-mistral-7b-instruct": {"test": 50, "validation": 10},
+    "alpaca-zephyr-7b": {"max_records": 110, "train": 45, "test": 50, "validation": 10},
+}
 EVALUATED = {
-    "ag-news-mistral-7b": 200,
+    "ag-news-mistral-7b": 50,
     "alpaca-cleaned-mistral-7b-instruct": 50,
     "alpaca-mistral-7b": 100,
     "alpaca-zephyr-7b": 50,
 }
+STEPS = 2
+#: A second file of settings, which replace those of the preset.
+CHANGED = "changed.json"
 #: The preset of which all is made.
 WHOLE = "alpaca-mistral-7b"
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -77,9 +87,12 @@ def few_words(text: str, count: int) -> str:
 
 
 def alpaca(shared: Path, count: int) -> pd.DataFrame:
-    """instruction, input, output; inputs and answers cut short."""
-    records = json.loads((shared / "alpaca.json").read_text(encoding="utf-8"))[:count]
-    return pd.DataFrame(records).assign(
+    """instruction, input, output; inputs and answers cut short. Beyond the real records two
+    instructions are one."""
+    records = json.loads((shared / "alpaca.json").read_text(encoding="utf-8"))
+    pairs = pairwise(records)
+    joined = [{**a, "instruction": f"{a['instruction']} {b['instruction']}"} for a, b in pairs]
+    return pd.DataFrame([*records, *joined][:count]).assign(
         input=lambda frame: frame["input"].map(lambda text: few_words(text, 12)),
         output=lambda frame: frame["output"].map(lambda text: few_words(text, 8)),
     )
@@ -87,12 +100,10 @@ def alpaca(shared: Path, count: int) -> pd.DataFrame:
 
 def serve_data(hub: Hub, name: str, shared: Path, folder: Path) -> dict:
     """Add a preset's dataset as its repository holds it. Returns what of the preset it replaces,
-    which is the address of the novel."""
-    ((dataset, asked),) = preset(name)["datasets"].items()
-    if asked["source"] == "url":
-        novel = (shared / "frankenstein.txt").read_text(encoding="utf-8")
-        hub.files["pg84.txt"] = edition(novel[: novel.index("Chapter 3")])
-        return {"datasets": {dataset: {"url": f"{hub.url}/files/pg84.txt"}}}
+    which are the addresses of the novel and of its chunks."""
+    (_, asked), *others = preset(name)["datasets"].items()
+    if others:
+        return {"datasets": serve_novel(hub, shared)}
     (folder / "data").mkdir(parents=True)
     count = RECORDS[name]
     if asked["id"] == "tatsu-lab/alpaca":
@@ -104,7 +115,7 @@ def serve_data(hub: Hub, name: str, shared: Path, folder: Path) -> dict:
     else:
         news = pd.read_csv(shared / "ag_news.csv")
         news["text"] = news["title"].map(lambda text: few_words(text, 8))
-        for split, frame in (("train", news[:count]), ("test", news[-3:])):
+        for split, frame in (("train", news[:count]), ("test", news[-EVALUATED[name] :])):
             path = folder / f"data/{split}-00000-of-00001.parquet"
             frame[["text", "label"]].to_parquet(path)
         (folder / "README.md").write_text(
@@ -115,6 +126,23 @@ def serve_data(hub: Hub, name: str, shared: Path, folder: Path) -> dict:
         )
     hub.add("dataset", asked["id"], folder, pinned=asked["revision"])
     return {}
+
+
+def serve_novel(hub: Hub, shared: Path) -> dict:
+    novel = (shared / "frankenstein.txt").read_text(encoding="utf-8")
+    novel = novel[: novel.index("Chapter 3")]
+    hub.files["pg84.txt"] = edition(novel)
+    words = novel.split()
+    chunks = [" ".join(words[start : start + 160]) for start in range(0, len(words), 160)]
+    table = pd.DataFrame({"text": chunks}).to_csv(index=False).encode()
+    hub.files["frankenstein_chunks.csv"] = table
+    return {
+        "frankenstein": {"url": f"{hub.url}/files/pg84.txt"},
+        "frankenstein-chunks": {
+            "url": f"{hub.url}/files/frankenstein_chunks.csv",
+            "sha256": hashlib.sha256(table).hexdigest(),
+        },
+    }
 
 
 def edition(novel: str) -> bytes:
@@ -257,18 +285,27 @@ def preset(name: str) -> dict:
     return yaml.safe_load((ROOT / "presets" / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
+def merged(config: dict, changed: dict) -> dict:
+    """As snakemake merges a second file."""
+    both = {key: merged(config[key], value) for key, value in changed.items() if
+            isinstance(value, dict) and isinstance(config.get(key), dict)}  # fmt: skip
+    return config | changed | both
+
+
 @dataclass
 class Run:
-    """A preset that runs. environment: variables that each start of snakemake needs."""
+    """A preset that runs. changed: what of it is replaced. environment: variables that each start
+    of snakemake needs."""
 
     name: str
+    changed: dict
     project: Path
     hub: Hub
     environment: dict[str, str]
 
     def snakemake(self, *arguments: str, **environment: str) -> CompletedProcess[str]:
         environment = self.environment | environment
-        preset = ("--configfile", f"presets/{self.name}.yaml")
+        preset = ("--configfile", f"presets/{self.name}.yaml", CHANGED)
         return run_snakemake(
             self.project, *preset, *arguments, OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="",
             warm=True, **environment,
@@ -276,7 +313,7 @@ class Run:
 
     @cached_property
     def asked(self) -> Settings:
-        return load_settings(preset(self.name), ROOT)
+        return load_settings(merged(preset(self.name), self.changed), ROOT)
 
     @property
     def results(self) -> Path:
@@ -319,17 +356,17 @@ def ran(request, base, shared_data, tmp_path_factory) -> Run:
     with Hub() as hub:
         serve_model(hub, name, base, folder / "model")
         changed = serve_data(hub, name, shared_data, folder / "data")
-        if name != WHOLE and name in EVALUATED:
-            few = {"evaluation": {"max_examples": EVALUATED[name]}}
-            changed |= {"tasks": {task: few for task in preset(name)["tasks"]}}
-        run = Run(name, project, hub, environment | {"HF_HOME": str(folder / "home")})
+        steps = {"training": {"epochs": None, "max_steps": STEPS}}
+        changed |= {"experiments": {one: steps for one in preset(name)["experiments"]}}
+        if name in SPLITS:
+            changed |= {"tasks": {one: {"split": SPLITS[name]} for one in preset(name)["tasks"]}}
+        (project / CHANGED).write_text(json.dumps(changed))
+        run = Run(name, changed, project, hub, environment | {"HF_HOME": str(folder / "home")})
         done = run.snakemake(
             # One preset is run with all of its figures, which the report does without.
             *("--cores", "2", "all" if name == WHOLE else "results/report.html"),
             # No GPU is used here, so two jobs that would need one may run at once.
             *("--resources", "gpu=2"),
-            *(["--config"] if changed else []),
-            *(f"{key}={json.dumps(value)}" for key, value in changed.items()),
             HF_ENDPOINT=hub.url,
             HF_HUB_OFFLINE="0",
             HF_TOKEN="",
@@ -367,11 +404,12 @@ def test_the_hub_gave_what_the_preset_names_and_no_pickle(ran):
                 fetched = facts["settings"]["source"]
                 assert facts["commit"] == fetched["revision"] == source.revision
                 assert fetched["id"] == source.id
-            else:
+            elif source.gutenberg is True:
                 assert facts["gutenberg"] == {"header_lines": 4, "footer_lines": 5}
     ((name, _),) = ran.asked.models.items()
     files = {path.suffix for path in (ran.results / "models" / name / "model").iterdir()}
-    assert files == {"", ".json", ".model", ".safetensors"}
+    own = {".jinja"} if "zephyr" in name else set()
+    assert files == {"", ".json", ".model", ".safetensors"} | own
     assert not [r for r in ran.hub.requests if r.method == "GET" and r.path.endswith(".bin")]
 
 
@@ -408,26 +446,24 @@ def test_it_was_trained_as_the_preset_says(ran):
         assert (run["device"], run["dtype"]) == ("cpu", "torch.float32")
         left = "; fp16 is left to GPUs" if asked.precision == "fp16" else ""
         assert run["precision"] == f"no GPU; a CPU is exact and fast enough in fp32{left}"
-        per_step = asked.batch_size * asked.gradient_accumulation
-        steps = math.ceil(run["rows"] / per_step) * asked.epochs
-        assert run["steps"] == steps >= 2
+        assert run["steps"] == STEPS
         assert run["losses"]["train"]["tuned"] < run["losses"]["train"]["base"]
         log = (ran.results / f"logs/train_adapter/{name}/seed-1.log").read_text()
         rates = [float(rate) for rate in re.findall(r"'learning_rate': '([^']+)'", log)]
-        assert rates == pytest.approx(cosine(asked.learning_rate, asked.warmup, steps), rel=1e-3)
+        assert rates == pytest.approx(learning_rates(asked), rel=1e-3)
         paged = "Paged optimizers are not supported on CPU" in log
         assert paged == asked.optimizer.startswith("paged_"), "another optimizer was used"
 
 
-def cosine(peak: float, warmup: float, steps: float) -> list[float]:
-    """The learning rate of each step: a straight rise from 0, then half a cosine."""
-    rise = math.ceil(warmup * steps)
-    return [
-        peak * step / rise
-        if step < rise
-        else peak * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise))) / 2
-        for step in range(int(steps))
-    ]
+def learning_rates(asked: Training) -> list[float]:
+    """The learning rate of each step: a straight rise from 0, then half a cosine or a line."""
+    rise = math.ceil(asked.warmup * STEPS)
+    rates = []
+    for step in range(STEPS):
+        done = max(0, step - rise) / max(1, STEPS - rise)
+        fall = (1 + math.cos(math.pi * done)) / 2 if asked.schedule == "cosine" else 1 - done
+        rates.append(asked.learning_rate * (step / rise if step < rise else fall))
+    return rates
 
 
 def test_the_report_sets_published_figures_beside_ours(ran):
@@ -462,7 +498,10 @@ def written(name: str, record: dict) -> tuple[str, str]:
     if name == "frankenstein-mistral-7b":
         return "", record["text"]
     if name == "ag-news-mistral-7b":
-        given = f"{record['text']}\n\nOne of World, Sports, Business, Sci/Tech.\nCategory:"
+        given = (
+            "### Instruction:\nClassify the following news snippet into one of the categories: "
+            f"World, Sports, Business, Sci/Tech.\n### Input:\n{record['text']}\n### Response:"
+        )
         return given, f" {record['label']}"
     more, answer = record["input"], record["output"]
     asked = record["instruction"] + (f"\n\n{more}" if more else "")
@@ -473,8 +512,10 @@ def written(name: str, record: dict) -> tuple[str, str]:
             "You are a helpful assistant. Please follow the instruction and provide a helpful "
             "response."
         )
-        turns = f"<|system|>\n{system}</s>\n<|user|>\n{asked}</s>\n<|assistant|>\n"
-        return turns, answer
+        turns = "<|begin_of_text|>\n"
+        for role, text in (("system", system), ("user", asked)):
+            turns += f"<|start_header_id|>{role}<|end_header_id>\n{text}<|eot_id>\n"
+        return f"{turns}<|start_header_id|>assistant<|end_header_id>\n", f"{answer}<|eot_id>\n"
     about = ", paired with an input that provides further context" if more else ""
     middle = f"\n\n### Input:\n{more}" if more else ""
     return (
@@ -505,12 +546,15 @@ def encoded(text: str) -> list[int]:
     return ids[1:]
 
 
-def test_documents_are_bos_prompt_answer_eos_and_the_loss_is_the_answer_s_alone(ran):
+def test_documents_are_bos_prompt_answer_eos_and_the_loss_is_where_the_preset_says(ran):
     ((model, _),) = ran.asked.models.items()
     for task in ran.asked.tasks:
         for split in ("train", "validation"):
             records = pd.read_parquet(ran.results / f"tasks/{task}/{split}.parquet")
-            pairs = documents(ran.results / f"tokens/{task}/{model}/{split}")
+            folder = ran.results / f"tokens/{task}/{model}/{split}"
+            pairs = documents(folder)
+            rows = len(read_shards(folder))
+            assert rows == len(pairs) if not ran.asked.tasks[task].packing else rows < len(pairs)
             for ids, _ in pairs:
                 assert ids[0] == BOS and ids.count(BOS) == 1
             if ran.name == "frankenstein-mistral-7b":
@@ -528,10 +572,14 @@ def test_documents_are_bos_prompt_answer_eos_and_the_loss_is_the_answer_s_alone(
                 after = encoded(f"\n{answer}")[2:]
                 wanted[(BOS, *encoded(given)), (*after, EOS)] += 1
             seen = Counter()
+            on_all = ran.asked.tasks[task].train_on_prompt
             for ids, labels in pairs:
                 given = labels.count(-100)
                 assert labels == [-100] * given + ids[given:]
                 seen[tuple(ids[:given]), tuple(ids[given:])] += 1
+            if on_all:
+                wanted = Counter({(both[:1], both[1:]): n for (g, a), n in wanted.items()
+                                  for both in [g + a]})  # fmt: skip
             assert seen == wanted
 
 
@@ -574,8 +622,33 @@ def test_the_novel_is_cut_into_chunks_of_its_chapters(ran):
     }
     numbers = chunks["row"].tolist()
     assert tests["last-chapters"] == numbers[-len(tests["last-chapters"]) :]
-    assert len(tests["chunks-at-random"]) == math.ceil(0.2 * len(numbers))
-    assert tests["chunks-at-random"] != numbers[-len(tests["chunks-at-random"]) :]
+    records = pd.read_parquet(ran.results / "datasets/frankenstein-chunks/records.parquet")
+    assert len(tests["chunks-at-random"]) == math.ceil(0.2 * len(records))
+    assert tests["chunks-at-random"] != [*records["row"]][-len(tests["chunks-at-random"]) :]
+    # Each chunk is scored by itself, and the figure is the mean of their perplexities.
+    folder = ran.results / "evaluations/test/chunks-at-random/base/mistral-7b/nf4"
+    windows = pd.read_parquet(folder / "text.parquet")
+    assert len(windows) == len(tests["chunks-at-random"])
+    figure = json.loads((folder / "metrics.json").read_text())["metrics"]["mean_perplexity"]
+    assert figure["value"] == pytest.approx(np.exp(windows["nll"] / windows["tokens"]).mean())
+
+
+@only("ag-news-mistral-7b")
+def test_it_is_judged_on_the_official_test_split(ran):
+    split = manifest.read(ran.results / "tasks/ag-news/manifest.json")
+    assert split["given"]["test"] == {
+        **{"records": 50, "unusable": 0, "repeated": 0, "beyond_max_records": 0, "test": 50}
+    }
+    assert (split["train"], split["validation"]) == (80, 20)
+
+
+@only(WHOLE)
+def test_the_first_1000_rows_are_trained_on(ran):
+    records = pd.read_parquet(ran.results / "datasets/alpaca/records.parquet")
+    train = pd.read_parquet(ran.results / "tasks/alpaca/train.parquet")
+    assert train["id"].tolist() == records["row"].tolist()[:1000]
+    pieces = pd.read_parquet(ran.results / "tokens/alpaca/mistral-7b/train.parquet")
+    assert pieces["record"].nunique() == 1000
 
 
 @only(WHOLE)
@@ -584,7 +657,7 @@ def test_the_base_was_quantized_once_as_the_preset_says(ran):
     facts = manifest.read(folder / "manifest.json")
     assert facts["quantized_layers"] == 14
     rows = len(read_shards(ran.results / "tokens/alpaca/mistral-7b/train"))
-    assert facts["calibration_rows"] == min(128, rows)
+    assert facts["calibration_rows"] == 128 < rows
     config = json.loads((folder / "model/config.json").read_text())["quantization_config"]
     assert (config["quant_method"], config["bits"], config["group_size"]) == ("gptq", 4, 128)
     assert hashing.read_hashes(folder / "weights.sha256") == facts["hashes"]

@@ -72,7 +72,7 @@ def test_names_are_listed_without_importing_anything_heavy():
 
 
 #: Metrics whose figures have no largest one.
-UNBOUNDED = {"perplexity", "word_perplexity", "bits_per_byte"}
+UNBOUNDED = {"perplexity", "mean_perplexity", "word_perplexity", "bits_per_byte"}
 
 
 @pytest.mark.parametrize(("kind", "name"), ALL)
@@ -198,6 +198,7 @@ def test_metrics_work_in_evaluate_without_a_network_or_a_home(tmp_path, monkeypa
     assert figures == pytest.approx(
         {
             "perplexity": np.exp(2.0),
+            "mean_perplexity": (np.exp(1.0) + np.exp(4.0)) / 2,
             "word_perplexity": np.exp(3.0),
             "bits_per_byte": 0.5 / np.log(2),
         }

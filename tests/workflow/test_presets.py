@@ -58,7 +58,7 @@ def test_the_five_are_there():
 def test_each_is_whole_and_pinned(name):
     """Each replaces config.yaml, says which bytes it means, and what it is measured against."""
     chosen = load(name)
-    assert chosen.run == "all"
+    assert (chosen.run, chosen.hardware.gpu) == ("all", "T4")
     for source in (*chosen.models.values(), *chosen.datasets.values()):
         assert source.source in ("hub", "url")
         if source.source == "hub":
@@ -90,7 +90,8 @@ def test_its_jobs_are_known_without_network_or_gpu(name, project):
     assert done.returncode == 0, done.stdout
     counts = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout, re.MULTILINE))
     experiments = load(name).experiments
-    assert int(counts["fetch_dataset"]) == int(counts["fetch_model"]) == 1
+    assert int(counts["fetch_dataset"]) == len(load(name).datasets)
+    assert int(counts["fetch_model"]) == 1
     assert int(counts["train_adapter"]) == len(experiments)
     assert int(counts["compute_metrics"]) == 2 * len(experiments)
     assert ("quantize_model" in counts) == (name == "alpaca-mistral-7b")
@@ -125,7 +126,7 @@ def test_alpaca_on_mistral():
     task, experiment = only(chosen.tasks), only(chosen.experiments)
     assert (model.id, data.id) == ("mistralai/Mistral-7B-v0.1", "tatsu-lab/alpaca")
     assert (experiment.quantization, model.gptq.bits) == ("gptq", 4)
-    assert (task.split.max_records, task.split.test) == (1000, 100)
+    assert (task.split.train, task.split.test, task.split.method) == (1000, 100, "contiguous")
     assert (task.prompt, task.chat) == ("alpaca", None)
     lora = experiment.lora
     assert (lora.rank, lora.alpha, lora.dropout) == (8, 16, 0.05)
@@ -153,7 +154,7 @@ def test_alpaca_cleaned_on_mistral_instruct():
 
 def test_frankenstein():
     chosen = load("frankenstein-mistral-7b")
-    data = only(chosen.datasets)
+    data = chosen.datasets["frankenstein"]
     assert (data.source, data.gutenberg) == ("url", True)
     assert "gutenberg.org" in data.url and "84" in data.url
     assert {t.split.method for t in chosen.tasks.values()} == {"random", "contiguous"}
@@ -167,7 +168,8 @@ def test_frankenstein():
         assert (experiment.model, experiment.quantization) == ("mistral-7b", "nf4")
         assert (experiment.lora.rank, experiment.training.epochs) == (32, 2)
         assert experiment.training.learning_rate == 2e-5
-        figure = experiment.published.metrics["perplexity"]
+        assert experiment.lora.targets == ["q_proj", "v_proj"]
+        figure = experiment.published.metrics["mean_perplexity"]
         assert (figure.base, figure.tuned) == (8.5008, 6.2617)
 
 
@@ -181,7 +183,8 @@ def test_ag_news():
     assert (experiment.quantization, lora.rank, lora.alpha) == ("nf4", 8, 16)
     assert lora.dropout == 0.05
     assert 3 <= training.epochs <= 5
-    assert chosen.hardware.gpu == "T4"
+    assert only(chosen.datasets).split.test == "test"
+    assert task.train_on_prompt and not task.packing
 
 
 def test_alpaca_on_zephyr():
@@ -197,6 +200,7 @@ def test_alpaca_on_zephyr():
     assert (training.epochs, training.batch_size, training.gradient_accumulation) == (1, 4, 2)
     assert (training.learning_rate, training.optimizer) == (2e-4, "paged_adamw_32bit")
     assert (training.precision, experiment.quantization) == ("fp16", "nf4")
+    assert "<|start_header_id|>" in only(chosen.models).chat_template
 
 
 def _refused(change) -> str:

@@ -17,8 +17,9 @@ def split_settings(name: str, task: TaskSettings) -> SplitSettings:
 def token_settings(name: str, task: TaskSettings) -> TokenizeSettings:
     """name: of the task."""
     prompts = load_kind(task.kind).Prompts
-    # A key of the kinds that have classes.
-    weights = getattr(task, "class_weights", None)
-    return TokenizeSettings[prompts].part_of(
-        task, task=name, prompts=prompts.part_of(task), class_weights=weights
-    )
+    # Keys of some kinds alone.
+    own = {
+        "class_weights": getattr(task, "class_weights", None),
+        "train_on_prompt": getattr(task, "train_on_prompt", False),
+    }
+    return TokenizeSettings[prompts].part_of(task, task=name, prompts=prompts.part_of(task), **own)

@@ -174,6 +174,7 @@ def _divided(
         validation=options.validation,
         test=options.test,
         max_records=options.max_records,
+        train=options.train,
         seed=options.seed,
         text_fields=kind.TEXT_FIELDS,
         label_field=kind.LABEL_FIELD,

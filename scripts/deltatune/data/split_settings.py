@@ -35,6 +35,8 @@ class Split(Section):
     validation split that is given is taken whole."""
     test: Share | Count = 0.2
     """Fraction of the records, or their number, as `validation`."""
+    train: Count | None = None
+    """Use only this many of the training records, drawn as with `max_records`; null: all."""
     group: Column | Annotated[list[Column], Field(min_length=1)] | None = None
     """Column of the dataset, or a list of them, such as an author, a document or a prompt: records
     that are equal in all of them are in the same split. Sizes then hold approximately. Not with

@@ -79,6 +79,7 @@ def split_records(
     validation: float,
     test: float,
     max_records: int | None,
+    train: int | None = None,
     seed: int,
     text_fields: Sequence[str],
     label_field: str | None,
@@ -90,18 +91,17 @@ def split_records(
     """Divide records into training, validation and test.
 
     records: `id` (or `row`, which is renamed), unique integers; the fields; for prose `chapter`.
-    max_records: only so many, see `draw`. text_fields: what distinguishes two records.
-    near_duplicate_threshold: see `near_duplicates`; None keeps all. group_field: a text that all
-    records of a group share, "" for one by itself; the frames have `records.GROUP_ID` in its place.
-    named: the splits that the source of the records names, which then have them in `records.GIVEN`;
-    of two equal texts the one in the earlier split is kept.
-    where: the split in config.yaml ("tasks.news.split"), for messages. The others: see `assign`.
+    max_records, and train of the training records: only so many, see `draw`. text_fields: what
+    distinguishes two records. near_duplicate_threshold: see `near_duplicates`; None keeps all.
+    group_field: a text that all records of a group share, "" for one by itself; the frames have
+    `records.GROUP_ID` in its place. named: the splits that the source of the records names, which
+    then have them in `records.GIVEN`; of two equal texts the one in the earlier split is kept.
+    where: the split in config.yaml, for messages. The others: see `assign`.
 
     All frames are in the order of id: who trains must shuffle. Raises UserError where no such split
     can be made, and names the setting to change.
     """
-    if near_duplicate_threshold is not None and not 0 < near_duplicate_threshold <= 1:
-        raise UserError(f"{where}.near_duplicates: {near_duplicate_threshold} is not in (0, 1]")
+    _check_threshold(near_duplicate_threshold, where)
     total = len(records)
     records = _in_order(records, [*text_fields, *([label_field] if label_field else [])])
     given = records.pop(GIVEN).tolist() if named else None
@@ -119,16 +119,17 @@ def split_records(
     own = (records.iloc[used], [groups[i] for i in used], [texts[i] for i in used])
     given = [given[i] for i in used] if given else None
     parts = _assigned(*own, given, named, label_field, *how)
-    train, *held_out = (used[np.sort(part)] for part in parts)
+    assigned, *held_out = (used[np.sort(part)] for part in parts)
+    trained = _limited(assigned, records, groups, texts, label_field, method, train, seed)
     if near_duplicate_threshold is not None:
-        near = near_duplicates(texts, train, *held_out, near_duplicate_threshold)
+        near = near_duplicates(texts, trained, *held_out, near_duplicate_threshold)
         reasons |= _near_repetitions(records, near, text_fields[0])
         held_out = _without(held_out, near, where)
     if group_field:
         records[GROUP_ID] = _group_names(groups)
-    parts = zip(SPLITS, (train, *held_out), strict=True)
-    frames = {name: records.iloc[part].reset_index(drop=True) for name, part in parts}
+    frames = _frames(records, trained, *held_out)
     without = sum(not groups[i] for i in used) if group_field else None
+    beyond += len(assigned) - len(trained)
     counts = {"records": total, "beyond_max_records": beyond} | _counts(frames, reasons, without)
     return Split(**frames, excluded=_lines(records, reasons), counts=counts)
 
@@ -170,6 +171,27 @@ def _drawn(
     return draw(keys, labels, method, max_records, seed)
 
 
+def _check_threshold(threshold: float | None, where: str) -> None:
+    if threshold is not None and not 0 < threshold <= 1:
+        raise UserError(f"{where}.near_duplicates: {threshold} is not in (0, 1]")
+
+
+def _limited(
+    positions: np.ndarray,
+    records: pd.DataFrame,
+    groups: list[str],
+    texts: list[str],
+    label_field: str | None,
+    method: Method,
+    count: int | None,
+    seed: int,
+) -> np.ndarray:
+    """At most `count` positions, see `draw`: those of a group, or of one text, share a key."""
+    keys = [groups[i] or texts[i] for i in positions]
+    labels = records[label_field].iloc[positions].tolist() if label_field else None
+    return positions[draw(keys, labels, method, count, seed)]
+
+
 # ---------------------------------------------------------------- frames
 
 
@@ -193,6 +215,12 @@ def _in_order(records: pd.DataFrame, fields: list[str]) -> pd.DataFrame:
     if records["id"].duplicated().any():
         raise ValueError("records carry the same id twice")
     return records
+
+
+def _frames(records: pd.DataFrame, *parts: np.ndarray) -> dict[str, pd.DataFrame]:
+    """Split -> its records. parts: positions of training, validation and test."""
+    named = zip(SPLITS, parts, strict=True)
+    return {name: records.iloc[part].reset_index(drop=True) for name, part in named}
 
 
 def _none(value: Any) -> Any:

@@ -17,7 +17,7 @@ from deltatune.evaluate.generate_settings import GenerateSettings
 from deltatune.evaluate.outputs import Outputs
 from deltatune.evaluate.sampling import SeededSampling
 from deltatune.tasks.base import Sampling
-from deltatune.tokens.answer_ids import prompt_ids, readable, refusal, stop_id
+from deltatune.tokens.answer_ids import prompt_ids, readable, refusal, stop_id, text_behind
 from deltatune.tokens.chat import name
 from deltatune.tokens.ids import bos_ids, eos_id, pad_id, prefix_id
 from deltatune.tokens.overflow import refuse
@@ -91,6 +91,7 @@ def answer(
             finished = last < len(tokens)
             tokens = tokens[:last]
             text = tokenizer.decode(tokens, skip_special_tokens=True)
+            text = text.removesuffix(text_behind(prompts[i], tokenizer))
             answers[i] = Answer(text, len(tokens), finished, len(encoded[i]) - len(kept[i]))
         progress(f"{len(answers)}/{len(prompts)} answers, batch {number + 1}/{len(batches)}")
     return [answers[i] for i in range(len(prompts))]

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from deltatune.core.errors import UserError
-from deltatune.fetch.model_settings import LocalFolder, ModelSettings
+from deltatune.fetch.model_settings import HubRepository, LocalFolder, ModelSettings
 
 BESIDE = ("*.json", "*.model", "*.txt", "*.jinja")
 """What is taken beside the weights: configuration, tokenizer, chat template."""
+TEMPLATE = "chat_template.jinja"
+"""Goes before the template in tokenizer_config.json."""
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 _WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
 
@@ -25,7 +27,19 @@ def fetch(settings: ModelSettings, target: Path, progress: Callable[[str], None]
     """
     where, source = f"models.{settings.model}", settings.source
     if isinstance(source, LocalFolder):
-        return link(Path(source.path), target, f"{where}.path")
+        facts = link(Path(source.path), target, f"{where}.path")
+    else:
+        facts = _from_hub(source, target, where, progress)
+    if source.chat_template is not None:
+        own = target / TEMPLATE
+        own.unlink(missing_ok=True)
+        own.write_text(source.chat_template, encoding="utf-8")
+    return facts
+
+
+def _from_hub(
+    source: HubRepository, target: Path, where: str, progress: Callable[[str], None]
+) -> dict:
     from deltatune.fetch import hub
 
     def wanted(names: list[str]) -> list[str]:

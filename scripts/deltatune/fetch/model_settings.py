@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from deltatune.core.schema import HomePath, RepoId, Revision, Section
+
+# Not of Jinja: transformers' mark of what an assistant writes.
+_GENERATION = re.compile(r"{%-?\s*(?:end)?generation\s*-?%}")
+
+
+def _parses(template: str) -> str:
+    from jinja2 import Environment, TemplateSyntaxError
+
+    environment = Environment(extensions=["jinja2.ext.loopcontrols"])
+    try:
+        environment.parse(_GENERATION.sub("", template))
+    except TemplateSyntaxError as error:
+        raise ValueError(f"line {error.lineno} is no Jinja: {error.message}") from None
+    return template
+
+
+ChatTemplate = Annotated[str, Field(min_length=1), AfterValidator(_parses)]
 
 
 class LocalFolder(Section):
@@ -15,6 +33,8 @@ class LocalFolder(Section):
     source: Literal["local"]
     path: HomePath
     """The folder with config.json, the tokenizer and safetensors weights."""
+    chat_template: ChatTemplate | None = None
+    """Chat template of your own, in Jinja, in place of the model's; null: the model's."""
 
 
 class HubRepository(Section):
@@ -25,6 +45,8 @@ class HubRepository(Section):
     """Repository, such as mistralai/Mistral-7B-v0.1."""
     revision: Revision
     """Commit or tag, so that the run is reproducible."""
+    chat_template: ChatTemplate | None = None
+    """Chat template of your own, in Jinja, in place of the model's; null: the model's."""
 
 
 class ModelSettings(Section):

@@ -90,7 +90,7 @@ def work(experiment: Planned, known: Mapping[str, Any], results: Path) -> Work:
     tokens = documents * (characters / CHARACTERS + 2)  # with what begins and ends a document
     if task.overflow != "split":
         tokens = min(tokens, documents * length)
-    rows = max(1, math.ceil(tokens / (1 - PADDING) / length))
+    rows = max(1, math.ceil(tokens / (1 - PADDING) / length)) if task.packing else documents
     # One row is no longer than what it holds.
     row_length = min(length, math.ceil(tokens / rows)) if rows == 1 else length
     test = _test_records(experiment, split, documents)
@@ -258,4 +258,5 @@ def _training_records(used: int, split: Split, given: Collection[str] = ()) -> i
     sizes = {"validation": split.validation, "test": split.test}
     cut = [size for name, size in sizes.items() if name not in given]
     held_out = (math.ceil(size * used) if size < 1 else size for size in cut)
-    return max(1, used - sum(held_out))
+    left = max(1, used - sum(held_out))
+    return min(left, split.train or left)

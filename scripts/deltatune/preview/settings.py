@@ -15,6 +15,7 @@ class Previewed(Section):
     model: str
     experiments: list[str]
     max_length: int
+    packing: bool = True
     truncation: Truncation
     rows: str
     """The folder of its packed rows, below results/; manifest and pieces lie beside it."""

@@ -30,10 +30,11 @@ class TaskView:
     def sentence(self) -> str:
         """Counts in words."""
         f = self.figures
+        most = "" if self.settings.packing else "at most "
         share = f["supervised_tokens"] / f["tokens"] if f["tokens"] else 0
         return (
             f"{plural(f['documents'], 'records')} in {plural(f['rows'], 'rows')} of "
-            f"{f['row_length']:,} tokens. The loss is taken on {f['supervised_tokens']:,} of "
+            f"{most}{f['row_length']:,} tokens. The loss is taken on {f['supervised_tokens']:,} of "
             f"{f['tokens']:,} tokens ({share:.0%}); {f['padding_share']:.1%} of the rows is "
             "padding."
         )

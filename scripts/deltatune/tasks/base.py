@@ -49,6 +49,9 @@ class TaskSettings(Section):
     """The split into training, validation and test set."""
     max_length: int = Field(512, ge=16, le=1_048_576)
     """Length of a packed training row, and maximum length of a document, in tokens."""
+    packing: bool = True
+    """Fill each training row with several documents, which do not see each other. false: a document
+    is a row of its own, padded to the longest of its batch; then batch_size counts documents."""
     overflow: Literal["truncate", "drop", "refuse"] = "truncate"
     """What becomes of a record longer than max_length: truncate: of an answer the end is cut, of a
     text to classify the middle, of a conversation the last turns; drop: it is not trained on, but a

@@ -138,6 +138,8 @@ class StratifiedSplit(Split):
 
 class Settings(Records, Prompts, TaskSettings):
     kind: Literal["classify"]
+    train_on_prompt: bool = False
+    """Take the loss on the prompt as well; false: on the label alone."""
     class_weights: Annotated[ClassWeights, BeforeValidator(_as_names_of)] = None
     """Weights of the classes in the training loss, for classes of very different sizes. balanced:
     each class weighs as much as another, however few records it has (records / (classes × records

@@ -59,6 +59,9 @@ class Prompts(Section):
 
 class Settings(Prompts, answers.AnswerSettings):
     kind: Literal["instruct"]
+    train_on_prompt: bool = False
+    """Take the loss on the prompt as well, of a chat template all of it; false: on the answer
+    alone."""
 
 
 def check(record: Record, settings: Records) -> Reason | None:

@@ -68,6 +68,11 @@ def stop_id(prompt: Prompt, tokenizer: Any) -> int:
     return eos_id(tokenizer) if token is None else token
 
 
+def text_behind(prompt: Prompt, tokenizer: Any) -> str:
+    """What a chat template writes between an answer and the token that ends it."""
+    return "" if isinstance(prompt, str) else chat.ending(tokenizer).after
+
+
 def refusal(prompt: Prompt, tokenizer: Any) -> str | None:
     """Why the chat template does not take a conversation; None where it does, or is none."""
     if isinstance(prompt, Conversation):

@@ -65,8 +65,10 @@ def encode(
     tokenizer: Any,
     max_length: int,
     overflow: Literal["truncate", "shorten_prompt", "split", "leave_out_turns", "drop"],
+    train_on_prompt: bool = False,
 ) -> Encoded:
-    """Tokenize documents as [bos] prompt completion eos, with labels on completion and eos.
+    """Tokenize documents as [bos] prompt completion eos, with labels on completion and eos, and on
+    the prompt with `train_on_prompt`.
 
     In a chat the template's own tokens stand around the prompt, and the token that ends a turn
     replaces eos where they differ.
@@ -100,11 +102,16 @@ def encode(
     documents = chain(one, remaining)
     if one and isinstance(one[0], Conversation):
         return _conversations(documents, tokenizer, max_length, overflow == "drop", encoded)
-    return _prompted(documents, tokenizer, max_length, overflow, encoded)
+    return _prompted(documents, tokenizer, max_length, overflow, train_on_prompt, encoded)
 
 
 def _prompted(
-    documents: Iterable[Document], tokenizer: Any, max_length: int, overflow: str, encoded: Encoded
+    documents: Iterable[Document],
+    tokenizer: Any,
+    max_length: int,
+    overflow: str,
+    train_on_prompt: bool,
+    encoded: Encoded,
 ) -> Encoded:
     bos = bos_ids(tokenizer)
     texts = []  # pieces that may be split
@@ -133,19 +140,24 @@ def _prompted(
         elif len(prompt) + len(answer) > max_length:
             encoded.truncated.append(number)
             answer = answer[: max_length - len(prompt)]
-        _add(encoded, number, prompt, answer)
+        _add(encoded, number, prompt, answer, 1 if train_on_prompt else len(prompt))
     return _split(encoded, texts, max_length, len(bos)) if texts else encoded
 
 
-def pack(encoded: Encoded, max_length: int) -> dict[str, np.ndarray]:
+def pack(encoded: Encoded, max_length: int, packing: bool = True) -> dict[str, np.ndarray]:
     """Pieces in rows of one length, at most max_length: input_ids, labels and position_ids, and
     pieces, which is not saved with the rows: the number of each token's piece, -1 in the padding.
+    Without `packing` each piece has a row of its own, of the length of the longest.
 
     int32 [rows, row_length] each. position_ids count from 0 in every piece, which keeps attention
     within it (see `shards.Collator`), and again in the padding, which is a document of its own: no
     token attends to it. Its labels are -100. Pieces longer than max_length raise ValueError.
     """
-    rows, length = pack_rows([len(ids) for ids in encoded.ids], max_length)
+    lengths = [len(ids) for ids in encoded.ids]
+    if packing:
+        rows, length = pack_rows(lengths, max_length)
+    else:
+        rows, length = [[piece] for piece in range(len(lengths))], max(lengths, default=0)
     columns = {
         "input_ids": np.full((len(rows), length), encoded.pad_id, dtype=np.int32),
         "labels": np.full((len(rows), length), IGNORED, dtype=np.int32),
@@ -165,8 +177,11 @@ def pack(encoded: Encoded, max_length: int) -> dict[str, np.ndarray]:
     return columns
 
 
-def summary(encoded: Encoded, columns: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Counts for a manifest; documents are numbered from 0 in their order."""
+def summary(
+    encoded: Encoded, columns: Mapping[str, np.ndarray], packing: bool = True
+) -> dict[str, Any]:
+    """Counts for a manifest; documents are numbered from 0 in their order. Rows of `packing` alone
+    are saved with padding."""
     rows, length = columns["input_ids"].shape
     tokens = sum(map(len, encoded.ids))
     return {
@@ -187,7 +202,7 @@ def summary(encoded: Encoded, columns: Mapping[str, np.ndarray]) -> dict[str, An
         "row_length": length,
         "tokens": tokens,
         "supervised_tokens": int((columns["labels"] != IGNORED).sum()),
-        "padding_share": 1 - tokens / (rows * length) if rows else 0.0,
+        "padding_share": 1 - tokens / (rows * length) if rows and packing else 0.0,
     }
 
 
@@ -290,10 +305,11 @@ def _split(encoded: Encoded, texts: list[int], max_length: int, overhead: int) -
     return split
 
 
-def _add(encoded: Encoded, number: int, prompt: list[int], answer: list[int]) -> None:
+def _add(encoded: Encoded, number: int, prompt: list[int], answer: list[int], ignored: int) -> None:
+    """ignored: tokens at the beginning that have no label, of which the first never has one."""
     ids = np.array([*prompt, *answer], dtype=np.int32)
     labels = ids.copy()
-    labels[: max(1, len(prompt))] = IGNORED
+    labels[: max(1, ignored)] = IGNORED
     encoded.ids.append(ids)
     encoded.labels.append(labels)
     encoded.sources.append(number)

@@ -31,4 +31,6 @@ class TokenizeSettings(Section, Generic[PromptSettings]):
     prompts: PromptSettings
     max_length: int
     overflow: Overflow
+    packing: bool
+    train_on_prompt: bool = False
     class_weights: ClassWeights = None

@@ -26,9 +26,19 @@ def read_shards(folder: Path) -> datasets.Dataset:
     return datasets.load_from_disk(str(folder))
 
 
+def row_lengths(rows: datasets.Dataset) -> np.ndarray:
+    """Tokens of each row, int64 [rows], from the offsets of the lists alone."""
+    import pyarrow.compute as pc
+
+    return pc.list_value_length(rows.data.column("input_ids")).to_numpy().astype(np.int64)
+
+
+_PADDING = {"input_ids": 0, "labels": -100, WEIGHTS: 0}
+
+
 class Collator:
-    """Rows of one length to a batch: input_ids, labels and position_ids, int64 [rows, length], and
-    weights, float32, where the rows have some.
+    """Rows to a batch: input_ids, labels and position_ids, int64 [rows, length], and weights,
+    float32, where the rows have some. Rows that are not packed are padded to the longest of them.
 
     There is no attention_mask, on purpose. transformers 5.23 keeps the documents of a packed row
     apart by their restarting position_ids, but only without a mask and without a cache: with a
@@ -43,7 +53,19 @@ class Collator:
         types = dict.fromkeys(COLUMNS, np.int64)
         if WEIGHTS in rows[0]:
             types[WEIGHTS] = np.float32
+        length = max(len(row["input_ids"]) for row in rows)
         return {
-            name: torch.from_numpy(np.stack([np.asarray(row[name], dtype) for row in rows]))
+            name: torch.from_numpy(
+                np.stack([_padded(np.asarray(row[name], dtype), name, length) for row in rows])
+            )
             for name, dtype in types.items()
         }
+
+
+def _padded(values: np.ndarray, name: str, length: int) -> np.ndarray:
+    """A column of a row with padding: a document of its own, of whatever token, without a label."""
+    missing = length - len(values)
+    if not missing:
+        return values
+    padding = np.arange(missing) if name == "position_ids" else np.full(missing, _PADDING[name])
+    return np.concatenate([values, padding.astype(values.dtype)])

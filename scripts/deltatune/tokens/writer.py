@@ -6,16 +6,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from deltatune.tokens.shards import COLUMNS, WEIGHTS
 
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-def write_shards(columns: Mapping[str, np.ndarray], folder: Path, shard_rows: int) -> None:
+
+def write_shards(
+    columns: Mapping[str, np.ndarray],
+    folder: Path,
+    shard_rows: int,
+    lengths: np.ndarray | None = None,
+) -> None:
     """Save packed rows as Arrow files of at most `shard_rows` rows, for `shards.read_shards`.
 
-    columns: int32 [rows, row_length] each, and perhaps weights, float32. The same rows give the
+    columns: int32 [rows, row_length] each, and perhaps weights, float32. lengths: tokens of each
+    row, [rows], of which no more are saved; None: all. The same rows give the
     same bytes in every file: the data set's fingerprint, which `datasets` may draw at random, is a
     hash of the rows. Raises ValueError for shard_rows below 1, FileExistsError if the folder holds
     anything.
@@ -35,17 +45,11 @@ def write_shards(columns: Mapping[str, np.ndarray], folder: Path, shard_rows: in
     for name, dtype in types.items():
         rows = np.ascontiguousarray(columns[name], dtype=dtype)
         digest.update(f"{name} {rows.shape} ".encode() + rows.tobytes())
-        count, length = rows.shape
+        shards = [slice(start, start + shard_rows) for start in range(0, len(rows), shard_rows)]
         # Large offsets are not needed: a row is short and a shard has few of them, but one column
         # of a big data set has more than 2**31 tokens, so it is a chunked array.
         arrays[name] = pa.chunked_array(
-            [
-                pa.ListArray.from_arrays(
-                    np.arange(len(part) + 1, dtype=np.int32) * np.int32(length),
-                    part.reshape(-1),
-                )
-                for part in (rows[i : i + shard_rows] for i in range(0, count, shard_rows))
-            ],
+            [_lists(rows[s], None if lengths is None else lengths[s]) for s in shards],
             type=pa.list_(pa.type_for_alias(dtype)),
         )
     count = len(columns[COLUMNS[0]])
@@ -55,3 +59,15 @@ def write_shards(columns: Mapping[str, np.ndarray], folder: Path, shard_rows: in
         info=datasets.DatasetInfo(features=features),
         fingerprint=digest.hexdigest()[:16],
     ).save_to_disk(folder, num_shards=max(1, -(-count // shard_rows)))
+
+
+def _lists(rows: np.ndarray, lengths: np.ndarray | None) -> pa.ListArray:
+    """Rows as lists, each of its own length; None: of all of its columns."""
+    import pyarrow as pa
+
+    count, length = rows.shape
+    if lengths is None:
+        offsets = np.arange(count + 1, dtype=np.int32) * np.int32(length)
+        return pa.ListArray.from_arrays(offsets, rows.reshape(-1))
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    return pa.ListArray.from_arrays(offsets, rows[np.arange(length) < lengths[:, None]])

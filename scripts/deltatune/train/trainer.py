@@ -17,7 +17,7 @@ from transformers import TrainingArguments
 
 from deltatune.core import manifest
 from deltatune.models.device import Compute
-from deltatune.tokens.shards import WEIGHTS, Collator
+from deltatune.tokens.shards import WEIGHTS, Collator, row_lengths
 from deltatune.train import distributed, lora, upstream
 from deltatune.train.checkpoints import Checkpoints, SaveTimer
 from deltatune.train.data import PaddedDataset, SeededSampler, Steps
@@ -43,6 +43,7 @@ class AdapterTrainer(upstream.HookedTrainer):
     ) -> None:
         multiple = steps.batch.micro_batch_size * steps.processes
         self.sampler = SeededSampler(len(rows), args.seed, multiple)
+        self._row_lengths = row_lengths(rows)
         if len(self.sampler) > len(rows):
             rows = PaddedDataset(rows, len(self.sampler))
         is_weighted = WEIGHTS in rows[0]
@@ -99,13 +100,12 @@ class AdapterTrainer(upstream.HookedTrainer):
     def figures(self) -> dict[str, Any]:
         """Of the whole run, for the manifest."""
         steps, run = self.steps, self.run_state
-        row_length = len(self.train_dataset[0]["input_ids"])
-        tokens = steps.rows_seen(steps.total) * row_length
+        tokens = steps.rows_seen(steps.total) * self._row_lengths.mean()
         return {
             "trainable_parameters": self.get_num_trainable_parameters(),
             "steps": steps.total,
             "rows": steps.rows,
-            "row_length": row_length,
+            "row_length": int(self._row_lengths.max()),
             "processes": steps.processes,
             "batch_size_used": steps.batch.micro_batch_size,
             "gradient_accumulation_used": steps.batch.gradient_accumulation_steps,

@@ -89,6 +89,7 @@ class DataParams(StageParams):
                 model=model,
                 experiments=experiments,
                 max_length=self._settings.tasks[task].max_length,
+                packing=self._settings.tasks[task].packing,
                 truncation=self._selection.task_kind(task).TRUNCATION,
                 rows=f"tokens/{task}/{model}/train",
                 tokenizer=f"models/{model}/model",

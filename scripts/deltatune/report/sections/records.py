@@ -13,7 +13,7 @@ FACTS = {
     "chunks": "Chunks cut from the text",
     "records": "Records to divide (rows that were read, or chunks)",
     "unusable": "Not usable for the task",
-    "beyond_max_records": "Beyond max_records",
+    "beyond_max_records": "Beyond max_records or train",
     "duplicates": "Repeated records left out",
     "near_duplicates": "Near duplicates left out",
     "near_duplicate_threshold": "Near duplicates: word 3-gram Jaccard from",
