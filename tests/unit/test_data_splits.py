@@ -145,6 +145,9 @@ def test_absolute_sizes_and_max_records():
     assert _ids(split) == _ids(_split(_frame(50), validation=3, test=4, max_records=20))
     other = _split(_frame(50), validation=3, test=4, max_records=20, seed=1)
     assert {*chain(*_ids(split))} != {*chain(*_ids(other))}
+    fewer = _split(_frame(50), validation=3, test=4, max_records=20, train=6)
+    assert {*_ids(fewer)[0]} < {*_ids(split)[0]} and len(fewer.train) == 6
+    assert _ids(fewer)[1:] == _ids(split)[1:] and fewer.counts["beyond_max_records"] == 37
     split = _split(_frame(50), method="contiguous", max_records=20)
     assert sorted(chain(*_ids(split))) == list(range(1, 21))
 

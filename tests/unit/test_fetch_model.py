@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 from deltatune.core.errors import UserError
-from deltatune.fetch.model import link
+from deltatune.fetch.model import fetch, link
+from deltatune.fetch.model_settings import ModelSettings
 
 WHERE = "models.mistral.path"
 
@@ -48,6 +49,17 @@ def test_links_of_a_relative_folder_of_links_lead_to_the_files(source, tmp_path,
     made = tmp_path / "made" / "model"
     assert (made / "tokenizer.json").readlink() == source.resolve() / "tokenizer.json"
     assert (made / "model-00001-of-00002.safetensors").read_bytes() == b"12345"
+
+
+def test_a_chat_template_of_one_s_own_is_in_place_of_the_model_s(source, tmp_path):
+    (source / "chat_template.jinja").write_text("the model's")
+    settings = {"source": "local", "path": str(source), "chat_template": "{{ messages }}"}
+    fetch(ModelSettings(model="mistral", source=settings), tmp_path / "model", print)
+    assert (tmp_path / "model/chat_template.jinja").read_text() == "{{ messages }}"
+    assert (source / "chat_template.jinja").read_text() == "the model's"
+    settings["chat_template"] = "{% for m in messages %}{% generation %}{{ m }}{% endgeneration %}"
+    with pytest.raises(ValueError, match=r"chat_template\n.*line 1 is no Jinja.*endfor"):
+        ModelSettings(model="mistral", source=settings)
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "consolidated.pth", "model.pt"])

@@ -13,7 +13,7 @@ from deltatune.tokens.answer_ids import prompt_ids
 from deltatune.tokens.encode import NO_ROOM, NO_TEXT, encode, pack, summary
 from deltatune.tokens.ids import bos_ids, continuation_ids, pad_id, text_ids
 from deltatune.tokens.prompts import Document, render, render_labels
-from deltatune.tokens.shards import COLUMNS, Collator, read_shards
+from deltatune.tokens.shards import COLUMNS, Collator, read_shards, row_lengths
 from deltatune.tokens.writer import write_shards
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -327,6 +327,34 @@ def test_shards_are_read_as_they_were_written(encoded, tmp_path):
     assert len(list((tmp_path / "rows").glob("*.arrow"))) == -(-count // 3) > 1
     with pytest.raises(FileExistsError, match="old shards"):
         write_shards(columns, tmp_path / "rows", shard_rows=3)
+
+
+def test_without_packing_each_document_is_a_row_and_batches_are_padded(encoded, tmp_path):
+    columns = pack(encoded, 60, packing=False)
+    lengths = (columns["pieces"] != -1).sum(axis=1)
+    assert lengths.tolist() == [len(ids) for ids in encoded.ids]
+    counts = summary(encoded, columns, packing=False)
+    assert (counts["rows"], counts["row_length"]) == (len(lengths), max(lengths))
+    assert counts["padding_share"] == 0
+    write_shards(columns, tmp_path / "rows", 3, lengths)
+    rows = read_shards(tmp_path / "rows")
+    assert rows["input_ids"] == [ids.tolist() for ids in encoded.ids]
+    assert row_lengths(rows).tolist() == lengths.tolist()
+    short, long = sorted(range(len(lengths)), key=lengths.__getitem__)[:: len(lengths) - 1]
+    batch = Collator()([rows[short], rows[long]])
+    missing = int(lengths[long] - lengths[short])
+    assert missing > 0
+    assert batch["labels"][0].tolist() == [*rows[short]["labels"], *[-100] * missing]
+    assert batch["position_ids"][0].tolist()[-missing:] == list(range(missing))
+    assert batch["input_ids"][1].tolist() == rows[long]["input_ids"]
+
+
+def test_the_prompt_is_learned_where_the_settings_say_so(tokenizer):
+    document = Document("The sea", " is deep")
+    alone, both = (encode([document], tokenizer, 64, "truncate", on) for on in (False, True))
+    assert alone.ids[0].tolist() == both.ids[0].tolist()
+    assert both.labels[0].tolist() == [-100, *both.ids[0].tolist()[1:]]
+    assert (alone.labels[0] == -100).sum() > 1
 
 
 def hashes(folder):
