@@ -261,7 +261,7 @@ PRETRAIN = {
     "architecture.kv_heads": 2, "architecture.context": 1024,
 }  # fmt: skip
 SPLIT = {
-    "method": "random", "validation": 0.2, "test": 0.3, "max_records": 50,
+    "method": "random", "validation": 0.2, "test": 0.3, "train": 40, "max_records": 50,
     "near_duplicates": None, "max_rejected": 0.5, "seed": 1,
 }  # fmt: skip
 
@@ -625,10 +625,18 @@ SECTIONS["`tasks`"] = [
         "The base is not scored again.",
     ),
     Row(
-        "`overflow`: truncate or drop",
+        "`overflow`: truncate or drop; `packing`",
         ("tokenize_split talks *", *trained("talks")),
-        {"drop": put(tasks__talks__overflow="drop")},
+        {
+            "drop": put(tasks__talks__overflow="drop"),
+            "packing": put(tasks__talks__packing=False),
+        },
         "The base is asked the same and keeps its answers.",
+    ),
+    Row(
+        "`train_on_prompt`",
+        ("tokenize_split questions *", *trained("answers")),
+        {"true": put(tasks__questions__train_on_prompt=True)},
     ),
     Row(
         "`overflow: refuse`",
@@ -838,9 +846,10 @@ SECTIONS["`models`"] = [
         {"questions": put(models__tiny__gptq__calibration="questions")},
     ),
     Row(
-        "`revision`, `id` of the hub",
+        "`revision`, `id`, `chat_template` of the hub",
         ("fetch_model theirs", *THEIRS),
         {
+            "template": put(models__theirs__chat_template="{{ messages }}"),
             "revision": put(models__theirs__revision="v2"),
             "id": put(models__theirs__id="somebody/other"),
         },
