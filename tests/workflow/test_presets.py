@@ -107,7 +107,7 @@ def test_the_first_real_run(project):
     )
     assert chosen.seeds == [1, 2, 3]
     assert {task.kind for task in chosen.tasks.values()} == {"instruct", "classify", "prose"}
-    # The same bytes as in the other presets, under the same names; of AG News they have both splits.
+    # The same bytes as in the other presets, under the same names; of AG News those have a test.
     shared = {name: data for preset in NAMES for name, data in load(preset).datasets.items()}
     splits = {"split": "train"}
     assert {
