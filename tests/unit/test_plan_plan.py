@@ -498,6 +498,31 @@ def experiment(task: dict | None = None, **changes) -> Planned:
     return Planned(**fields | changes)
 
 
+@pytest.mark.parametrize(
+    ("task", "config", "changes", "message"),
+    [
+        ({"max_length": 65}, {}, {}, r"tasks.news.max_length: 65 is more than the context of"),
+        ({}, {"vocab_size": 300}, {}, r"models.m: the tokenizer has ids up to 399.*for 300"),
+        (
+            {},
+            {"quantization_config": {"quant_method": "awq", "bits": 4}},
+            {},
+            r"x.quantization: mo",
+        ),
+        ({}, {}, {"quantization": "as-published"}, r"x.quantization: as-published is for"),
+        ({}, {}, {"lora": {"targets": ["c_attn"]}}, r"x.lora.targets: no layer is called"),
+    ],
+)
+def test_what_the_run_would_refuse_is_refused(tmp_path, task, config, changes, message):
+    """By config.json and the tokenizer alone: the folder has no weights."""
+    fields = tiny.model().config.to_dict() | config
+    (tmp_path / "config.json").write_text(json.dumps(fields))
+    tiny.tokenizer().save_pretrained(tmp_path)
+    planned = experiment(task, model={"source": "local", "path": str(tmp_path)}, **changes)
+    with pytest.raises(UserError, match=message):
+        planning.row(planned, None, {}, CONFIGS, tmp_path, None, print)
+
+
 def records(path: Path, count: int, text: str) -> None:
     frame = pd.DataFrame({"row": range(1, count + 1), "text": text, "label": "a"})
     frame.to_parquet(path, index=False)

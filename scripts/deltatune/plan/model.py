@@ -67,6 +67,21 @@ def model_config(
     )
 
 
+def tokenizer_folder(model: AnyModel, folder: Path) -> Path | None:
+    """Where the tokenizer of a model is on this machine; None where it is not, or not made yet.
+
+    folder: as for `model_config`.
+    """
+    if isinstance(model, PretrainModel):
+        return None
+    if isinstance(model, LocalModel):
+        places = [Path(model.path)]
+    else:
+        cached = _cached(model.id, "tokenizer.json", model.revision)
+        places = [folder, *([cached.parent] if cached else [])]
+    return next((place for place in places if (place / "tokenizer.json").is_file()), None)
+
+
 _INDEX = "model.safetensors.index.json"
 
 

@@ -24,13 +24,14 @@ from deltatune.models.gpus import Gpu
 from deltatune.models.memory import Setup
 from deltatune.plan import evaluation
 from deltatune.plan import power as power_model
-from deltatune.plan.model import download_bytes, model_config
+from deltatune.plan.model import download_bytes, model_config, tokenizer_folder
 from deltatune.plan.power import Power
 from deltatune.plan.settings import Planned, PlanSettings
 from deltatune.plan.table import Row, frame, render
 from deltatune.plan.work import Work, work
 from deltatune.tasks.base import lengths
-from deltatune.tokens import context
+from deltatune.tokens import context, vocabulary
+from deltatune.tokens.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from deltatune.plan.trial import Trial
@@ -84,7 +85,7 @@ def row(
     where = f"experiments.{experiment.experiment}"
     model, training = experiment.model, experiment.training
     config, origin, exact = model_config(model, results / experiment.files.model, shipped)
-    _refuse(config, experiment)
+    _refuse(config, experiment, results)
     sizes = model_dimensions(config, experiment.lora, where)
     amount = work(experiment, known, results)
     # A model that is built here is trained on the CPU where there is no GPU.
@@ -138,11 +139,13 @@ def _trial(
     return trial.run(experiment, config, row_length, say=say)
 
 
-def _refuse(config: Mapping[str, Any], experiment: Planned) -> None:
+def _refuse(config: Mapping[str, Any], experiment: Planned, results: Path) -> None:
     """Raise UserError for what the model of a config.json cannot do, as the run would."""
     name, where = experiment.model_name, f"experiments.{experiment.experiment}.quantization"
     context.check(config, name, experiment.task_name, **lengths(experiment.task))
     published.check(config, experiment.quantization, f"models.{name}", where)
+    if folder := tokenizer_folder(experiment.model, results / experiment.files.model):
+        vocabulary.check(load_tokenizer(folder), config, name)
 
 
 def _power(experiment: Planned, amount: Work, results: Path, settings: PlanSettings) -> Power:
