@@ -19,7 +19,9 @@ def planned(project):
 
 
 def plan(project, *arguments: str) -> tuple[str, pd.DataFrame]:
-    done = run_snakemake(project, "plan", "--cores", "1", *arguments, CUDA_VISIBLE_DEVICES="")
+    done = run_snakemake(
+        project, "plan", "--cores", "1", *arguments, warm=True, CUDA_VISIBLE_DEVICES=""
+    )
     assert done.returncode == 0, done.stdout
     assert "Traceback" not in done.stdout, done.stdout
     left = {path.name for path in (project / "results").iterdir()} - {"README.md"}
