@@ -3,6 +3,7 @@
 from deltatune.core import hashing, stage
 
 with stage.stage(snakemake, cached=True) as terminal:
+    from dataclasses import replace
     from pathlib import Path
 
     import pandas as pd
@@ -50,20 +51,19 @@ with stage.stage(snakemake, cached=True) as terminal:
     unsupervised = supervision.unsupervised(encoded)
     if notice := supervision.notice(unsupervised, ids, settings.task, split, settings.max_length):
         terminal.say(notice)
-    columns, about = encode.pack(encoded, settings.max_length, settings.packing), {}
+    packed, about = encode.pack(encoded, settings.max_length, settings.packing), {}
     if settings.class_weights and split == "train":
         of_records, key = list(frame[kind.LABEL_FIELD]), f"tasks.{settings.task}.class_weights"
         chosen = weights.of_classes(
             of_records, settings.prompts.labels, settings.class_weights, key
         )
-        columns |= weights.column(encoded, columns, of_records, chosen)
+        packed = replace(packed, weights=weights.of_pieces(encoded, of_records, chosen))
         about["class_weights"] = {name: round(weight, 4) for name, weight in chosen.items()}
         listed = ", ".join(f"'{n}' {weight:.3g}" for n, weight in chosen.items())
         terminal.say(f"{key}: in the training loss {listed}")
     folder = Path(snakemake.output.shards)
-    lengths = None if settings.packing else (columns["pieces"] != encode.NO_PIECE).sum(axis=1)
-    writer.write_shards(columns, folder, shard_rows=4096, lengths=lengths)
-    figures = encode.summary(encoded, columns, settings.packing)
+    writer.write_shards(packed, folder, shard_rows=4096)
+    figures = encode.summary(encoded, packed)
     if figures["truncated"]:
         terminal.say(
             f"tasks.{settings.task}.max_length ({settings.max_length}): in {split}, "
@@ -73,7 +73,7 @@ with stage.stage(snakemake, cached=True) as terminal:
         )
     if lacks := left_out.sentence(figures):
         terminal.say(f"tasks.{settings.task}, {split}: {lacks}")
-    pieces.table(encoded, columns, ids).to_parquet(snakemake.output.pieces, index=False)
+    pieces.table(encoded, packed, ids).to_parquet(snakemake.output.pieces, index=False)
     excluded = overflow.excluded(unsupervised, ids, encoded.too_long)
     excluded.to_csv(snakemake.output.excluded, index=False, lineterminator="\n")
     hashes = hashing.write_hashes(folder, snakemake.output.hashes)

@@ -23,6 +23,7 @@ from deltatune.tasks.registry import load_kind
 from deltatune.tokens import answer_ids as answers
 from deltatune.tokens import encode, prompts
 from deltatune.tokens import ids as tokenizing
+from deltatune.tokens.encoded import IGNORED
 from deltatune.tokens.overflow import shortening_of
 from fuzzing import fuzz
 from hostile import GOOD, LABELS, TEXTS, as_file, corrupted, rows
@@ -96,8 +97,8 @@ def tokenize(frame: pd.DataFrame, kind: str, length: int, tokenizer) -> None:
     assert set(encoded.sources) | dropped == set(range(len(frame)))
     assert not set(encoded.sources) & dropped
     assert figures["documents"] == len(frame)
-    supervised = columns["labels"][columns["labels"] != encode.IGNORED].tolist()
-    expected = [i for piece in encoded.labels for i in piece.tolist() if i != encode.IGNORED]
+    supervised = columns["labels"][columns["labels"] != IGNORED].tolist()
+    expected = [i for piece in encoded.labels for i in piece.tolist() if i != IGNORED]
     assert sorted(supervised) == sorted(expected)
     control = set(tokenizer.all_special_ids)
     for number, document in enumerate(documents):

@@ -11,7 +11,8 @@ from deltatune.evaluate.label_likelihood import LabelScores, choose, score_compl
 from deltatune.evaluate.likelihood import evaluate, score_windows, windows
 from deltatune.evaluate.likelihood_settings import TextSettings
 from deltatune.tasks.base import Passage
-from deltatune.tokens.encode import IGNORED, encode
+from deltatune.tokens.encode import encode
+from deltatune.tokens.encoded import IGNORED
 from deltatune.tokens.ids import bos_ids, continuation_ids, text_ids
 from deltatune.tokens.prompts import Document
 from hypothesis import given, settings

@@ -18,7 +18,8 @@ from deltatune.preview.tasks import TaskView
 from deltatune.preview.tokens import Token, tokens
 from deltatune.preview.words import CUTS, visible
 from deltatune.tokens import pieces, supervision
-from deltatune.tokens.encode import IGNORED, NO_ROOM, Encoded, encode, pack, summary
+from deltatune.tokens.encode import NO_ROOM, encode, pack, summary
+from deltatune.tokens.encoded import IGNORED, Encoded
 from deltatune.tokens.ids import text_ids
 from deltatune.tokens.prompts import Document
 from deltatune.tokens.settings import Truncation
@@ -173,7 +174,8 @@ def test_rows_show_each_token_once_and_what_is_padding(encoded):
 def masked(encoded: Encoded, document: int) -> Encoded:
     for piece, source in enumerate(encoded.sources):
         if source == document:
-            encoded.labels[piece][:] = IGNORED
+            place = slice(*encoded.starts[piece : piece + 2])
+            encoded.learned[place] = bytes(encoded.sizes[piece])
     return encoded
 
 

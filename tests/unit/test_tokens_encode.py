@@ -1,5 +1,6 @@
 import copy
 import hashlib
+import runpy
 import subprocess
 import sys
 from itertools import pairwise
@@ -331,12 +332,12 @@ def test_shards_are_read_as_they_were_written(encoded, tmp_path):
 
 def test_without_packing_each_document_is_a_row_and_batches_are_padded(encoded, tmp_path):
     columns = pack(encoded, 60, packing=False)
-    lengths = (columns["pieces"] != -1).sum(axis=1)
+    lengths = columns.filled
     assert lengths.tolist() == [len(ids) for ids in encoded.ids]
-    counts = summary(encoded, columns, packing=False)
+    counts = summary(encoded, columns)
     assert (counts["rows"], counts["row_length"]) == (len(lengths), max(lengths))
     assert counts["padding_share"] == 0
-    write_shards(columns, tmp_path / "rows", 3, lengths)
+    write_shards(columns, tmp_path / "rows", 3)
     rows = read_shards(tmp_path / "rows")
     assert rows["input_ids"] == [ids.tolist() for ids in encoded.ids]
     assert row_lengths(rows).tolist() == lengths.tolist()
@@ -357,26 +358,41 @@ def test_the_prompt_is_learned_where_the_settings_say_so(tokenizer):
     assert (alone.labels[0] == -100).sum() > 1
 
 
+def _file(path, text):
+    path.write_text(text)
+    return str(path)
+
+
 def hashes(folder):
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in Path(folder).iterdir()}
 
 
 def test_the_same_rows_are_the_same_bytes_in_another_process(tmp_path):
-    columns = {name: np.arange(12).reshape(4, 3) + n for n, name in enumerate(COLUMN_NAMES)}
-    write_shards(columns, tmp_path / "here", 2)
-    code = (
-        "import sys, numpy as np; from deltatune.tokens.writer import write_shards;"
-        "write_shards({n: np.arange(12).reshape(4, 3) + i for i, n in enumerate("
-        f"{COLUMN_NAMES})}}, sys.argv[1], 2)"
-    )
+    code = """
+import sys
+from deltatune.tokens.encode import pack
+from deltatune.tokens.encoded import Encoded
+from deltatune.tokens.writer import write_shards
+
+def write(folder, token=1):
+    encoded = Encoded(pad_id=0)
+    for document in range(4):
+        encoded.add(document, [token, 2, 3], [4, document], 3)
+        token = 1
+    write_shards(pack(encoded, 6), folder, 2)
+
+if __name__ == "__main__":
+    write(sys.argv[1])
+"""
+    write = runpy.run_path(_file(tmp_path / "write.py", code), run_name="write")["write"]
+    write(tmp_path / "here")
     library = str(Path(__file__).parents[2] / "scripts")
     there = tmp_path / "there"
     subprocess.run(
-        [sys.executable, "-c", code, str(there)], check=True, env={"PYTHONPATH": library}
+        [sys.executable, tmp_path / "write.py", there], check=True, env={"PYTHONPATH": library}
     )
     assert hashes(there) == hashes(tmp_path / "here")
-    columns["labels"][0, 0] += 1
-    write_shards(columns, tmp_path / "other", 2)
+    write(tmp_path / "other", 7)
     changed = {n for n, h in hashes(tmp_path / "other").items() if h != hashes(there)[n]}
     assert changed == {"data-00000-of-00002.arrow", "state.json"}
 

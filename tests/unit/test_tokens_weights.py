@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tiny
 from deltatune.core.errors import UserError
-from deltatune.tokens import weights
+from deltatune.tokens import pieces, weights
 from deltatune.tokens.encode import encode, pack
 from deltatune.tokens.prompts import Document
 from deltatune.tokens.shards import WEIGHTS, Collator, read_shards
@@ -57,10 +59,13 @@ def test_each_token_has_the_weight_of_its_record(tmp_path):
     columns = pack(encoded, 24)
     assert 4 not in encoded.sources and len(columns["input_ids"]) < len(encoded.sources)
     of_classes = {"spam": 2.5, "ham": 0.25, "news": 1.0}
-    columns |= weights.column(encoded, columns, labels, of_classes)
-    for piece, source in enumerate(encoded.sources):
-        assert set(columns[WEIGHTS][columns["pieces"] == piece]) == {of_classes[labels[source]]}
-    assert set(columns[WEIGHTS][columns["pieces"] == -1]) <= {0}
+    columns = replace(columns, weights=weights.of_pieces(encoded, labels, of_classes))
+    by_token = columns[WEIGHTS].copy()
+    for piece in pieces.table(encoded, columns, range(20)).to_dict("records"):
+        place = slice(piece["start"], piece["start"] + piece["tokens"])
+        assert set(by_token[piece["row"], place]) == {of_classes[labels[piece["record"]]]}
+        by_token[piece["row"], place] = 0
+    assert not by_token.any()
     write_shards(columns, tmp_path / "rows", shard_rows=2)
     batch = Collator()(read_shards(tmp_path / "rows").to_list())
     assert list(batch) == ["input_ids", "labels", "position_ids", WEIGHTS]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import test_train_train
@@ -41,7 +43,7 @@ def packed(texts: list[str], labels: list[str], of_classes: dict | None) -> Data
     encoded = encode(documents, tiny.tokenizer(), LENGTH, "truncate")
     columns, names = pack(encoded, LENGTH), list(COLUMNS)
     if of_classes:
-        columns |= weights.column(encoded, columns, labels, of_classes)
+        columns = replace(columns, weights=weights.of_pieces(encoded, labels, of_classes))
         names.append(WEIGHTS)
     return Dataset.from_dict({name: list(columns[name]) for name in names})
 

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from deltatune.preview.tokens import Token, tokens
-from deltatune.tokens.encode import IGNORED
+from deltatune.tokens.encoded import IGNORED
 
 if TYPE_CHECKING:
     import pandas as pd

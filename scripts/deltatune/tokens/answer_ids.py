@@ -51,8 +51,12 @@ def answer_ids(
     encoders = [_answer_encoder(prompt) for prompt in prompts]
     for encoder in dict.fromkeys(encoders):
         places = [i for i, each in enumerate(encoders) if each is encoder]
-        for i, ids in zip(places, encoder([answers[i] for i in places], tokenizer), strict=True):
-            rows[i] = [*ids, stop_id(prompts[i], tokenizer)]
+        # Labels are few, and each is the answer to many prompts.
+        distinct = list(dict.fromkeys(answers[i] for i in places))
+        ids_of = dict(zip(distinct, encoder(distinct, tokenizer), strict=True))
+        stop = stop_id(prompts[places[0]], tokenizer)
+        for i in places:
+            rows[i] = [*ids_of[answers[i]], stop]
     return rows
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import chain, islice
 from typing import Any, Literal
 
@@ -14,50 +14,18 @@ from deltatune.data.reasons import Code, Reason
 from deltatune.tokens import conversation
 from deltatune.tokens.answer_ids import answer_ids, prompt_ids
 from deltatune.tokens.cutting import cut_texts
+from deltatune.tokens.encoded import Encoded, Packed
 from deltatune.tokens.ids import bos_ids, pad_id
 from deltatune.tokens.left_out import REASONING, TOOLS
 from deltatune.tokens.packing import pack_rows
 from deltatune.tokens.prompts import Conversation, Document
 from deltatune.tokens.shortening import shortened
 
-IGNORED = -100  # `ignore_index` of torch's cross entropy
-NO_PIECE = -1  # of padding
 TOO_LONG = Reason(Code.LONGER)
 NO_ROOM = Reason(Code.NO_ROOM)
 NO_TEXT = Reason(Code.NO_TEXT)
 NO_TURN = Reason(Code.NO_TURN)
 _BATCH = 1000  # documents per call of the tokenizer
-
-
-@dataclass
-class Encoded:
-    """Token ids and labels, a piece per document, or several where a text was split."""
-
-    pad_id: int
-    """The id of padding."""
-    ids: list[np.ndarray] = field(default_factory=list)
-    """int32 [tokens] of each piece."""
-    labels: list[np.ndarray] = field(default_factory=list)
-    """int32 [tokens] of each piece: the token's own id where it is supervised, otherwise -100."""
-    sources: list[int] = field(default_factory=list)
-    """For each piece the index of its document, from 0."""
-    documents: int = 0
-    """Number of documents."""
-    truncated: list[int] = field(default_factory=list)
-    """Documents that lost tokens: the end of the completion, the beginning of the prompt, or the
-    last turns."""
-    turns_left_out: int = 0
-    """Turns that conversations lost."""
-    without_reasoning: int = 0
-    """Conversations of which the chat template leaves out reasoning."""
-    without_tools: int = 0
-    """Conversations of which the chat template leaves out the tools."""
-    split: list[int] = field(default_factory=list)
-    """Documents that became more than one piece."""
-    dropped: list[tuple[int, Reason]] = field(default_factory=list)
-    """Documents that were left out, each with the reason."""
-    too_long: dict[int, int] = field(default_factory=dict)
-    """Documents of more than max_length tokens -> all of their tokens."""
 
 
 def encode(
@@ -127,7 +95,7 @@ def _prompted(
                 encoded.dropped.append((number, TOO_LONG))
                 continue
         if not is_prompted and overflow == "split":
-            texts.append(len(encoded.ids))
+            texts.append(len(encoded.sources))
         elif overflow == "shorten_prompt" and len(bos) + len(answer) < max_length:
             room = max_length - len(bos) - len(answer)
             if len(prompt) - len(bos) > room:
@@ -140,50 +108,29 @@ def _prompted(
         elif len(prompt) + len(answer) > max_length:
             encoded.truncated.append(number)
             answer = answer[: max_length - len(prompt)]
-        _add(encoded, number, prompt, answer, 1 if train_on_prompt else len(prompt))
+        encoded.add(number, prompt, answer, 1 if train_on_prompt else len(prompt))
     return _split(encoded, texts, max_length, len(bos)) if texts else encoded
 
 
-def pack(encoded: Encoded, max_length: int, packing: bool = True) -> dict[str, np.ndarray]:
-    """Pieces in rows of one length, at most max_length: input_ids, labels and position_ids, and
-    pieces, which is not saved with the rows: the number of each token's piece, -1 in the padding.
-    Without `packing` each piece has a row of its own, of the length of the longest.
-
-    int32 [rows, row_length] each. position_ids count from 0 in every piece, which keeps attention
-    within it (see `shards.Collator`), and again in the padding, which is a document of its own: no
-    token attends to it. Its labels are -100. Pieces longer than max_length raise ValueError.
-    """
-    lengths = [len(ids) for ids in encoded.ids]
+def pack(encoded: Encoded, max_length: int, packing: bool = True) -> Packed:
+    """Pieces in rows of one length, at most max_length. Pieces longer than that raise ValueError.
+    Without `packing` each piece has a row of its own, of the length of the longest."""
+    sizes = encoded.sizes
     if packing:
-        rows, length = pack_rows(lengths, max_length)
+        rows, length = pack_rows(sizes, max_length)
     else:
-        rows, length = [[piece] for piece in range(len(lengths))], max(lengths, default=0)
-    columns = {
-        "input_ids": np.full((len(rows), length), encoded.pad_id, dtype=np.int32),
-        "labels": np.full((len(rows), length), IGNORED, dtype=np.int32),
-        "position_ids": np.zeros((len(rows), length), dtype=np.int32),
-        "pieces": np.full((len(rows), length), NO_PIECE, dtype=np.int32),
-    }
-    for row, pieces in enumerate(rows):
-        start = 0
-        for piece in pieces:
-            stop = start + len(encoded.ids[piece])
-            columns["input_ids"][row, start:stop] = encoded.ids[piece]
-            columns["labels"][row, start:stop] = encoded.labels[piece]
-            columns["position_ids"][row, start:stop] = np.arange(stop - start)
-            columns["pieces"][row, start:stop] = piece
-            start = stop
-        columns["position_ids"][row, start:] = np.arange(length - start)
-    return columns
+        rows, length = [[piece] for piece in range(len(sizes))], int(max(sizes, default=0))
+    pieces = np.fromiter(chain.from_iterable(rows), np.int64, len(encoded.ids))
+    per_row = np.fromiter(map(len, rows), np.int64, len(rows))
+    row_of = np.repeat(np.arange(len(rows)), per_row)
+    return Packed(encoded, len(rows), length, pieces, row_of, is_padded=packing)
 
 
-def summary(
-    encoded: Encoded, columns: Mapping[str, np.ndarray], packing: bool = True
-) -> dict[str, Any]:
+def summary(encoded: Encoded, packed: Packed) -> dict[str, Any]:
     """Counts for a manifest; documents are numbered from 0 in their order. Rows of `packing` alone
     are saved with padding."""
-    rows, length = columns["input_ids"].shape
-    tokens = sum(map(len, encoded.ids))
+    rows, length = packed.rows, packed.length
+    tokens = len(encoded.tokens)
     return {
         "documents": encoded.documents,
         "pieces": len(encoded.ids),
@@ -201,8 +148,8 @@ def summary(
         "rows": rows,
         "row_length": length,
         "tokens": tokens,
-        "supervised_tokens": int((columns["labels"] != IGNORED).sum()),
-        "padding_share": 1 - tokens / (rows * length) if rows and packing else 0.0,
+        "supervised_tokens": encoded.learned.count(1),
+        "padding_share": 1 - tokens / (rows * length) if rows and packed.is_padded else 0.0,
     }
 
 
@@ -243,9 +190,8 @@ def _conversations(
                     encoded.dropped.append((number, TOO_LONG))
                     continue
                 kept, tokens = _shorter(document, tokenizer, max_length)
-            ids = np.array(tokens.ids[:max_length], dtype=np.int32)
-            learned = np.array(tokens.learned[:max_length], dtype=bool)
-            if not learned.any():
+            ids, learned = tokens.ids[:max_length], tokens.learned[:max_length]
+            if not any(learned):
                 encoded.dropped.append((number, NO_TURN))
                 continue
             if is_long:
@@ -253,10 +199,7 @@ def _conversations(
                 encoded.turns_left_out += len(document.turns) - len(kept.turns)
             encoded.without_reasoning += REASONING in tokens.left_out
             encoded.without_tools += TOOLS in tokens.left_out
-            learned[0] = False
-            encoded.ids.append(ids)
-            encoded.labels.append(np.where(learned, ids, np.int32(IGNORED)))
-            encoded.sources.append(number)
+            encoded.add_masked(number, ids, learned)
     if encoded.documents and refused == encoded.documents:
         raise UserError(
             f"Of all {refused:,} conversations {encoded.dropped[0][1]}. Choose another model, or "
@@ -287,29 +230,18 @@ def _shorter(
 
 def _split(encoded: Encoded, texts: list[int], max_length: int, overhead: int) -> Encoded:
     """Cut the pieces numbered in `texts`; overhead: tokens (bos) that each piece begins with."""
-    sizes = cut_texts([len(encoded.ids[text]) for text in texts], max_length, overhead)
+    sizes = cut_texts(encoded.sizes[texts].tolist(), max_length, overhead)
     cuts = dict(zip(texts, sizes, strict=True))
-    split = replace(encoded, ids=[], labels=[], sources=[])
+    split = encoded.without_pieces()
     for piece, number in enumerate(encoded.sources):
-        ids, labels = encoded.ids[piece], encoded.labels[piece]
+        ids, learned = encoded.piece(piece)
         start = overhead
         for size in cuts.get(piece, [len(ids)]):
             stop = start + size - overhead
-            split.ids.append(np.concatenate([ids[:overhead], ids[start:stop]]))
-            split.labels.append(np.concatenate([labels[:overhead], labels[start:stop]]))
-            split.labels[-1][0] = IGNORED
-            split.sources.append(number)
+            split.add_masked(
+                number, ids[:overhead] + ids[start:stop], learned[:overhead] + learned[start:stop]
+            )
             start = stop
         if len(cuts.get(piece, ())) > 1:
             split.split.append(number)
     return split
-
-
-def _add(encoded: Encoded, number: int, prompt: list[int], answer: list[int], ignored: int) -> None:
-    """ignored: tokens at the beginning that have no label, of which the first never has one."""
-    ids = np.array([*prompt, *answer], dtype=np.int32)
-    labels = ids.copy()
-    labels[: max(1, ignored)] = IGNORED
-    encoded.ids.append(ids)
-    encoded.labels.append(labels)
-    encoded.sources.append(number)

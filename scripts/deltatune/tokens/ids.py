@@ -10,20 +10,31 @@ from collections.abc import Sequence
 from typing import Any
 
 from deltatune.core.errors import UserError
+from deltatune.tokens.upstream import is_plain_backend
+
+_BATCH = 100
+"""Texts that are tokenized together: what is made of them fits into the caches of a processor."""
 
 
 def text_ids(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
     """Ids of texts that stand at the beginning of a document, without special tokens."""
     if not texts:
         return []
-    return tokenizer(
-        list(texts),
+    # The first one alone sets what `tokenizers` does with special tokens, padding and truncation.
+    some = list(texts[:1] if is_plain_backend(tokenizer) else texts)
+    ids = tokenizer(
+        some,
         add_special_tokens=False,
         split_special_tokens=True,
         return_attention_mask=False,
         return_token_type_ids=False,
         verbose=False,  # no warning about long texts: the caller truncates them
     )["input_ids"]
+    for start in range(len(some), len(texts), _BATCH):
+        batch = list(texts[start : start + _BATCH])
+        encodings = tokenizer.backend_tokenizer.encode_batch_fast(batch, add_special_tokens=False)
+        ids += [encoding.ids for encoding in encodings]
+    return ids
 
 
 def continuation_ids(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
@@ -39,11 +50,12 @@ def continuation_ids(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
     newline, letter, joined = text_ids(["\n", "a", "\na"], tokenizer)
     if joined == newline + letter:
         return text_ids(texts, tokenizer)
-    joined = text_ids([f"\n{text}" for text in texts], tokenizer)
-    return [
-        ids[len(newline) :] if ids[: len(newline)] == newline else plain
-        for ids, plain in zip(joined, text_ids(texts, tokenizer), strict=True)
-    ]
+    rows = text_ids([f"\n{text}" for text in texts], tokenizer)
+    merged = [i for i, ids in enumerate(rows) if ids[: len(newline)] != newline]
+    rows = [ids[len(newline) :] for ids in rows]
+    for i, ids in zip(merged, text_ids([texts[i] for i in merged], tokenizer), strict=True):
+        rows[i] = ids
+    return rows
 
 
 def ids_after_special(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:

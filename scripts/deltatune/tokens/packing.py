@@ -55,19 +55,48 @@ def best_fit(lengths: Sequence[int], capacity: int) -> list[list[int]]:
     return _ordered(rows)
 
 
+def _row_count(lengths: np.ndarray, counts: np.ndarray, capacity: int) -> int:
+    """How many rows best_fit needs for so many documents of each length, ascending."""
+    rows = 0
+    left: list[int] = []  # distinct free tokens of open rows, ascending
+    open_rows: dict[int, int] = {}  # free tokens -> number of rows
+    for length, waiting in zip(lengths[::-1].tolist(), counts[::-1].tolist(), strict=True):
+        while waiting:
+            position = bisect_left(left, length)
+            is_new = position == len(left)
+            free = capacity if is_new else left[position]
+            # A row that has taken one of them is the fullest with room, and takes the next.
+            each = min(free // length, waiting)
+            filled = waiting // each if is_new else min(waiting // each, open_rows[free])
+            waiting -= each * filled
+            if is_new:
+                rows += filled
+            elif open_rows[free] == filled:
+                del open_rows[free], left[position]
+            else:
+                open_rows[free] -= filled
+            if rest := free - each * length:
+                if rest not in open_rows:
+                    insort(left, rest)
+                open_rows[rest] = open_rows.get(rest, 0) + filled
+    return rows
+
+
 def row_length(lengths: Sequence[int], maximum: int) -> int:
     """The shortest rows in which best_fit needs no more of them than at `maximum`.
 
     Never below the longest document; found by bisection, which best fit's small departures from
     monotony can leave a token or two above the true minimum. 0 if there are no documents.
     """
+    lengths = _checked(lengths, maximum)
     if not len(lengths):
         return 0
-    rows = len(best_fit(lengths, maximum))
+    by_length = np.unique(lengths, return_counts=True)
+    rows = _row_count(*by_length, maximum)
     low, high = _shortest(lengths, rows), maximum
     while low < high:
         middle = (low + high) // 2
-        if len(best_fit(lengths, middle)) <= rows:
+        if _row_count(*by_length, middle) <= rows:
             high = middle
         else:
             low = middle + 1

@@ -215,10 +215,21 @@ def _parts(template: str) -> tuple[tuple[str, str | None, str, str | None], ...]
 
 
 def _check(template: Any, known: tuple[str, ...], required: tuple[str, ...], where: str) -> None:
-    allowed = ", ".join(f"{{{field}}}" for field in known)
-    hint = f"Use {allowed}; write {{{{ and }}}} for braces that should stay."
     if not isinstance(template, str):
-        raise UserError(f"{where}: a template is text, not {template!r}. {hint}")
+        raise UserError(f"{where}: a template is text, not {template!r}. {_hint(known)}")
+    _check_fields(template, known, required, where)
+
+
+def _hint(known: tuple[str, ...]) -> str:
+    allowed = ", ".join(f"{{{field}}}" for field in known)
+    return f"Use {allowed}; write {{{{ and }}}} for braces that should stay."
+
+
+@cache
+def _check_fields(
+    template: str, known: tuple[str, ...], required: tuple[str, ...], where: str
+) -> None:
+    hint = _hint(known)
     try:
         parts = _parts(template)
     except ValueError as error:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from deltatune.core.errors import UserError
 from deltatune.data.reasons import Code, Reason
-from deltatune.tokens.encode import IGNORED, Encoded
+from deltatune.tokens.encoded import Encoded
 
 MASKED = Reason(Code.MASKED)
 NAMED, REASONS = 10, 3
@@ -16,9 +18,9 @@ NAMED, REASONS = 10, 3
 
 def unsupervised(encoded: Encoded) -> dict[int, Reason]:
     """Document -> why the loss is taken on none of its tokens, in the order of the documents."""
-    pairs = zip(encoded.sources, encoded.labels, strict=True)
-    supervised = {source for source, labels in pairs if (labels != IGNORED).any()}
-    masked = dict.fromkeys(set(encoded.sources) - supervised, MASKED)
+    sources = np.array(encoded.sources, dtype=np.int64)
+    unlearned = np.setdiff1d(sources, sources[encoded.supervised > 0]).tolist()
+    masked = dict.fromkeys(unlearned, MASKED)
     return dict(sorted({**dict(encoded.dropped), **masked}.items()))
 
 

@@ -47,6 +47,18 @@ def needs_remote_code(error: ValueError) -> bool:
     return "trust_remote_code" in str(error)
 
 
+def is_plain_backend(tokenizer: Any) -> bool:
+    """Whether all that a tokenizer does with a text is done by `tokenizers`, and can be asked of
+    `backend_tokenizer` without what transformers 5.23 does around each text: half of the time."""
+    from transformers import PreTrainedTokenizerFast
+
+    names = ("__call__", "_encode_plus", "_switch_to_input_mode")
+    return isinstance(tokenizer, PreTrainedTokenizerFast) and all(
+        getattr(type(tokenizer), name, None) is getattr(PreTrainedTokenizerFast, name, None)
+        for name in names
+    )
+
+
 def template_environment(template: str) -> Any:
     """The environment in which `apply_chat_template` renders a template.
 

@@ -1,4 +1,4 @@
-"""Weights of the classes of a task in the training loss, a weight for each token of a row."""
+"""Weights of the classes of a task in the training loss, a weight for each piece."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import numpy as np
 
 from deltatune.core.errors import UserError
 from deltatune.core.text import did_you_mean
-from deltatune.tokens.encode import NO_PIECE, Encoded
+from deltatune.tokens.encoded import Encoded
 from deltatune.tokens.settings import ClassWeights
-from deltatune.tokens.shards import WEIGHTS
 
 
 def of_classes(
@@ -41,18 +40,9 @@ def of_classes(
     return {name: given.get(name, 1.0) * len(labels) / total for name in present}
 
 
-def column(
-    encoded: Encoded,
-    columns: Mapping[str, np.ndarray],
-    labels: Sequence[str],
-    weights: Mapping[str, float],
-) -> dict[str, np.ndarray]:
-    """The column of the packed rows that has the weight of each token: float32 [rows, row_length],
-    that of its record's class, 0 in the padding.
+def of_pieces(encoded: Encoded, labels: Sequence[str], weights: Mapping[str, float]) -> np.ndarray:
+    """float32 [pieces]: the weight of each piece, that of its record's class.
 
-    columns: of `encode.pack`. labels: of each document. weights: of each class.
+    labels: of each document. weights: of each class.
     """
-    by_piece = np.array([weights[labels[source]] for source in encoded.sources], dtype=np.float32)
-    pieces = columns["pieces"]
-    # The piece of padding is the last one's number, -1, and is replaced.
-    return {WEIGHTS: np.where(pieces == NO_PIECE, np.float32(0), by_piece[pieces])}
+    return np.array([weights[labels[source]] for source in encoded.sources], dtype=np.float32)

@@ -4,70 +4,80 @@ were written."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import json
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deltatune.tokens.shards import COLUMNS, WEIGHTS
+from deltatune.tokens.encoded import Packed
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    import datasets
+
+STATE, INFO = "state.json", "dataset_info.json"
+"""What `datasets` writes beside the rows."""
 
 
-def write_shards(
-    columns: Mapping[str, np.ndarray],
-    folder: Path,
-    shard_rows: int,
-    lengths: np.ndarray | None = None,
-) -> None:
+def write_shards(packed: Packed, folder: Path, shard_rows: int) -> None:
     """Save packed rows as Arrow files of at most `shard_rows` rows, for `shards.read_shards`.
 
-    columns: int32 [rows, row_length] each, and perhaps weights, float32. lengths: tokens of each
-    row, [rows], of which no more are saved; None: all. The same rows give the
-    same bytes in every file: the data set's fingerprint, which `datasets` may draw at random, is a
-    hash of the rows. Raises ValueError for shard_rows below 1, FileExistsError if the folder holds
-    anything.
+    Rows that are not padded are saved with their tokens alone. The same rows give the same bytes
+    in every file: the data set's fingerprint, which `datasets`
+    may draw at random, is a hash of the rows. A shard is in memory at a time. Raises ValueError for
+    shard_rows below 1, FileExistsError if the folder holds anything.
     """
-    import datasets
-    import pyarrow as pa
-    from datasets.table import InMemoryTable
-
     if shard_rows < 1:
         raise ValueError(f"shard_rows must be 1 or more, not {shard_rows}")
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty: old shards would mix with new ones")
+    fingerprint = _fingerprint(packed, shard_rows)
+    count = max(1, -(-packed.rows // shard_rows))
+    # As many rows in each as in the others, or one more.
+    limits = [packed.rows // count * n + min(n, packed.rows % count) for n in range(count + 1)]
+    names = [f"data-{n:05d}-of-{count:05d}.arrow" for n in range(count)]
+    for number, (start, stop) in enumerate(pairwise(limits)):
+        own = folder / f"shard-{number}"
+        _table(packed, start, stop, fingerprint).save_to_disk(own, num_shards=1)
+        (own / "data-00000-of-00001.arrow").replace(folder / names[number])
+        for name in (STATE, INFO):
+            (own / name).replace(folder / name)
+        own.rmdir()
+    state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+    state["_data_files"] = [{"filename": name} for name in names]
+    (folder / STATE).write_text(json.dumps(state, indent=2, sort_keys=True), encoding="utf-8")
+
+
+def _fingerprint(packed: Packed, at_once: int) -> str:
+    """A hash of all rows, column by column."""
     digest = hashlib.sha256()
-    arrays = {}
-    types = dict.fromkeys(COLUMNS, "int32") | ({WEIGHTS: "float32"} if WEIGHTS in columns else {})
-    for name, dtype in types.items():
-        rows = np.ascontiguousarray(columns[name], dtype=dtype)
-        digest.update(f"{name} {rows.shape} ".encode() + rows.tobytes())
-        shards = [slice(start, start + shard_rows) for start in range(0, len(rows), shard_rows)]
-        # Large offsets are not needed: a row is short and a shard has few of them, but one column
-        # of a big data set has more than 2**31 tokens, so it is a chunked array.
-        arrays[name] = pa.chunked_array(
-            [_lists(rows[s], None if lengths is None else lengths[s]) for s in shards],
-            type=pa.list_(pa.type_for_alias(dtype)),
-        )
-    count = len(columns[COLUMNS[0]])
-    features = datasets.Features({n: datasets.List(datasets.Value(t)) for n, t in types.items()})
-    datasets.Dataset(
-        InMemoryTable(pa.table(arrays)),
-        info=datasets.DatasetInfo(features=features),
-        fingerprint=digest.hexdigest()[:16],
-    ).save_to_disk(folder, num_shards=max(1, -(-count // shard_rows)))
+    for name in packed.names:
+        digest.update(f"{name} {(packed.rows, packed.length)} ".encode())
+        for start in range(0, packed.rows, at_once):
+            digest.update(packed.part(name, start, min(start + at_once, packed.rows)))
+    return digest.hexdigest()[:16]
 
 
-def _lists(rows: np.ndarray, lengths: np.ndarray | None) -> pa.ListArray:
-    """Rows as lists, each of its own length; None: of all of its columns."""
+def _table(packed: Packed, start: int, stop: int, fingerprint: str) -> datasets.Dataset:
+    """Some of the rows."""
+    import datasets
     import pyarrow as pa
+    from datasets.table import InMemoryTable
 
-    count, length = rows.shape
-    if lengths is None:
-        offsets = np.arange(count + 1, dtype=np.int32) * np.int32(length)
-        return pa.ListArray.from_arrays(offsets, rows.reshape(-1))
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    return pa.ListArray.from_arrays(offsets, rows[np.arange(length) < lengths[:, None]])
+    lengths = packed.filled[start:stop]
+    is_saved = np.arange(packed.length) < lengths[:, None]
+    if packed.is_padded:
+        is_saved[:] = True
+    ends = np.concatenate([[0], np.cumsum(is_saved.sum(axis=1))]).astype(np.int32)
+    arrays, features = {}, {}
+    for name in packed.names:
+        values = packed.part(name, start, stop)
+        arrays[name] = pa.ListArray.from_arrays(ends, values[is_saved])
+        features[name] = datasets.List(datasets.Value(str(values.dtype)))
+    return datasets.Dataset(
+        InMemoryTable(pa.table(arrays)),
+        info=datasets.DatasetInfo(features=datasets.Features(features)),
+        fingerprint=fingerprint,
+    )
