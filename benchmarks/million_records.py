@@ -31,7 +31,7 @@ sys.path.insert(0, job["scripts"])
 class Input(dict):
     __getattr__ = dict.__getitem__
 snakemake = types.SimpleNamespace(
-    log=[job["log"]], wildcards=Input(split="train"), rule=job["script"],
+    log=[job["log"]], wildcards=Input(split="train", model="tiny"), rule=job["script"],
     params=types.SimpleNamespace(settings=job["settings"]),
     input=Input(job["input"]), output=Input(job["output"]), threads=1,
     resources=types.SimpleNamespace(cache_mb=0),
@@ -126,6 +126,9 @@ def write_tokenizer(folder: Path) -> None:
 
     rng = random.Random(1)
     train_tokenizer([sentence(rng, 40) for _ in range(200)], 600).save_pretrained(folder)
+    # What tokenizing asks of a model: how long its rows may be.
+    config = {"model_type": "mistral", "max_position_embeddings": 4096, "vocab_size": 600}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
 
 
 def measure(folder: Path, count: int, formats: list[str], memory: int | None = None) -> list[dict]:
