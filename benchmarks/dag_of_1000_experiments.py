@@ -26,14 +26,17 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "workflow"), str(ROOT / "scripts")]
 
 from conftest import copy_project, write_config  # noqa: E402
+from deltatune.compare.table import COLUMNS  # noqa: E402
 from reruns_project import finish, many_experiments  # noqa: E402
 
-COMPARISON = (
-    "experiment,task,model,metric,higher_is_better,n,base,tuned,delta,ci_low,ci_high,p_value,"
-    "seeds,seed_sd,detectable,unit,clusters,method\n"
-    "{name},news,tiny-mistral,accuracy,True,200,0.5,0.6,0.1,0.05,0.15,0.01,"
-    "1,,0.04,examples,200,bootstrap\n"
-)
+#: Of `compare.table.COLUMNS`, which earlier revisions may not have; all others are empty.
+COMPARISON = {
+    **{"task": "news", "model": "tiny-mistral", "metric": "accuracy", "main": True},
+    **{"higher_is_better": True, "n": 200, "unit": "examples", "clusters": 200, "differing": 40},
+    **{"seeds": 1, "base": 0.5, "tuned": 0.6, "delta": 0.1, "ci_low": 0.05, "ci_high": 0.15},
+    **{"p_value": 0.01, "p_is_floor": False, "adapters_p": 0.01, "adapters_p_is_floor": False},
+    **{"item_se": 0.02, "item_df": 199, "method": "jackknife"},
+}
 
 
 def measure(name: str, project: Path, *arguments: str) -> None:
@@ -88,7 +91,8 @@ def main() -> None:
         for name in many["experiments"]:
             table = project / f"results/comparisons/{name}/news.csv"
             table.parent.mkdir(parents=True)
-            table.write_text(COMPARISON.format(name=name))
+            row = dict.fromkeys(COLUMNS, "") | COMPARISON | {"experiment": name}
+            table.write_text(f"{','.join(row)}\n{','.join(map(str, row.values()))}\n")
         measure(f"{count}, their comparisons joined", project, "results/comparison.csv")
         joined = (project / "results/comparison.csv").read_text()
         assert len(joined.splitlines()) == options.experiments + 1
