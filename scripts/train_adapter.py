@@ -42,6 +42,7 @@ with stage.stage(snakemake, cached=True, gpus=gpus) as terminal:
         # No output: Snakemake would delete it where training was interrupted.
         checkpoints=run.parents[2] / "checkpoints" / run.parent.name / run.name,
         fingerprint=fingerprint,
+        quantization_key=f"experiments.{snakemake.wildcards.experiment}.quantization",
     )
     train = setup if settings.training.gpus == 1 else launch.run
     trained = train(job, progress=terminal.progress, say=terminal.say)

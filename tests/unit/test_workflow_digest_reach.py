@@ -43,7 +43,14 @@ NOT_REACHED: dict[str, tuple[Iterable[str], tuple[str, ...]]] = {
         ),
         KINDS,
     ),
-    "fetch_model": (("data", "tokens", "tasks", *LEARNING, *JUDGING), ()),
+    # Of models it knows what refuses one before its weights are fetched.
+    "fetch_model": (
+        (
+            *("data", "tokens", "tasks", "train", "models/load", "models/quantization"),
+            *("models/lora", "models/merge", "models/memory", "models/pretrain", *JUDGING),
+        ),
+        (),
+    ),
     "pretrain_model": (
         (
             *("fetch", "tokens/answer_ids", "tokens/chat", *PACKING, "train"),

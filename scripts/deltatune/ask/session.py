@@ -228,9 +228,11 @@ class Pair:
         """
         import torch
 
+        from deltatune.models.architecture import context_length
+
         tokenizer = self._tokenizer
         before = len(bos_ids(tokenizer))
-        context = self._model.config.max_position_embeddings
+        context = context_length(self._model)
         room = max(before + 1, context - max_new_tokens)
         (ids,) = prompt_ids([question], tokenizer)
         remaining = ids[:before] + ids[before:][-(room - before) :]

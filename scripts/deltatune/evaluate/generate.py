@@ -16,6 +16,8 @@ from deltatune.evaluate.batches import batches_by_length
 from deltatune.evaluate.generate_settings import GenerateSettings
 from deltatune.evaluate.outputs import Outputs
 from deltatune.evaluate.sampling import SeededSampling
+from deltatune.models.architecture import context_length
+from deltatune.models.probes import ask, ignores_padding
 from deltatune.tasks.base import Sampling
 from deltatune.tokens.answer_ids import prompt_ids, readable, refusal, stop_id, text_behind
 from deltatune.tokens.chat import name
@@ -61,11 +63,11 @@ def answer(
     """
     bos, pad = bos_ids(tokenizer), pad_id(tokenizer)
     stops = sorted({eos_id(tokenizer), *(stop_id(prompt, tokenizer) for prompt in prompts)})
-    context, room = model.config.max_position_embeddings, _room(model, tokenizer, max_new_tokens)
+    context, room = context_length(model), _room(model, tokenizer, max_new_tokens)
     encoded = [ids[len(bos) :] for ids in prompt_ids(prompts, tokenizer)]
     kept = [ids[-(room - len(bos)) :] for ids in encoded]
     answers: dict[int, Answer] = {}
-    batches = batches_by_length([len(ids) for ids in kept], batch_size)
+    batches = batches_by_length([len(ids) for ids in kept], _at_once(model, batch_size))
     for number, batch in enumerate(batches):
         # A model needs a token, also of an empty prompt that no bos stands before.
         rows = [bos + kept[i] or [prefix_id(tokenizer)] for i in batch]
@@ -99,8 +101,12 @@ def answer(
 
 def _room(model, tokenizer, max_new_tokens: int) -> int:
     """Tokens that a prompt can have, bos included."""
-    context = model.config.max_position_embeddings
-    return max(len(bos_ids(tokenizer)) + 1, context - max_new_tokens)
+    return max(len(bos_ids(tokenizer)) + 1, context_length(model) - max_new_tokens)
+
+
+def _at_once(model, batch_size: int) -> int:
+    """Prompts that are answered together: one where padding would change what a model answers."""
+    return batch_size if ask(model, ignores_padding) else 1
 
 
 def _refuse_long(model, tokenizer, questions: pd.DataFrame, settings: GenerateSettings) -> None:
@@ -155,7 +161,7 @@ def evaluate(
         parts = [split_reasoning(text) for text in texts]
         table = table.assign(reasoning=[p[0] for p in parts], answer=[p[1] for p in parts])
     figures = {
-        "batch_size_used": batch_size,
+        "batch_size_used": _at_once(model, batch_size),
         "examples": len(answers),
         "unfinished": sum(not a.finished for a in answers),
         "empty": int((table["answer"].str.strip() == "").sum()),

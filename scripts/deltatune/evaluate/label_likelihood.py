@@ -16,6 +16,7 @@ from deltatune.evaluate import handicap, outputs
 from deltatune.evaluate.batches import batches_by_length
 from deltatune.evaluate.label_likelihood_settings import LabelSettings
 from deltatune.evaluate.outputs import Outputs
+from deltatune.models.probes import FIRST, SECOND, ask, same
 from deltatune.tasks.base import LabelKind
 from deltatune.tokens.ids import bos_ids, pad_id, prefix_id, text_ids
 from deltatune.tokens.labels import check_distinct, label_ids, nested
@@ -54,7 +55,8 @@ def score_completions(
     whose tokens begin another label ("1" and "10") would be at least as likely as that one whatever
     the text, and a model that was tuned on both could never choose the longer one.
 
-    The prompt is computed once and its key-value cache shared by all completions. A prompt longer
+    The prompt is computed once and its key-value cache shared by all completions, where the model
+    allows that, see `shares_cache`; else each prompt with each completion. A prompt longer
     than the room that max_length leaves is shortened as in training, see `shortening`; bodies:
     where in each the text of its record stands. Raises UserError where the longest completion
     leaves no room for a token of the prompt.
@@ -72,8 +74,9 @@ def score_completions(
     lengths = torch.tensor([len(e) for e in ends]).to(model.device)
     scores = np.zeros((2, len(prompts), len(completions)))
     done = 0
+    score = _score_shared if ask(model, shares_cache) else _score_whole
     for batch in batches_by_length([len(ids) for ids in encoded], batch_size):
-        scores[:, batch] = _score_batch(model, [encoded[i] for i in batch], end_ids, lengths, pad)
+        scores[:, batch] = score(model, [encoded[i] for i in batch], end_ids, lengths, pad)
         done += len(batch)
         progress(f"{done}/{len(prompts)} texts")
     return LabelScores(ended=scores[0], label=scores[1], nested=np.array(nested(ends)))
@@ -102,7 +105,45 @@ def _too_long(
     return {n: length + max_length - room for n, length in lengths if length > room}
 
 
-def _score_batch(model, rows: list[list[int]], end_ids, lengths, pad: int) -> np.ndarray:
+def shares_cache(model) -> bool:
+    """Whether completions that share the cache of a padded prompt are as likely as after the prompt
+    itself: a question for `probes.ask`."""
+    end_ids = torch.tensor([[7, 18, 9], [11, 12, 0]], device=model.device)
+    arguments = ([FIRST, SECOND], end_ids, torch.tensor([3, 2], device=model.device), 0)
+    whole = _score_whole(model, *arguments)
+    try:
+        shared = _score_shared(model, *arguments)
+    except (AttributeError, NotImplementedError, TypeError, ValueError, RuntimeError):
+        return False
+    return same(torch.from_numpy(shared), torch.from_numpy(whole), model)
+
+
+@torch.inference_mode()
+def _score_whole(model, rows: list[list[int]], end_ids, lengths, pad: int) -> np.ndarray:
+    """The same as `_score_shared`, from each prompt with each completion, padded on the right."""
+    count, longest = end_ids.shape
+    width = max(map(len, rows)) + longest - 1
+    scores = torch.zeros(2, len(rows), count, dtype=torch.float64)
+    for n, row in enumerate(rows):
+        inputs = torch.full((count, width), pad, device=model.device)
+        inputs[:, : len(row)] = torch.tensor(row, device=model.device)
+        inputs[:, len(row) : len(row) + longest - 1] = end_ids[:, :-1]
+        logits = model(input_ids=inputs, use_cache=False).logits[:, len(row) - 1 :][:, :longest]
+        logs = logits.float().log_softmax(-1).gather(2, end_ids[..., None]).squeeze(2).double()
+        scores[:, n] = _totals(logs, lengths).cpu()
+    return scores.numpy()
+
+
+def _totals(logs: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """[2, ..., completions] of the log-likelihoods of their tokens [..., completions, longest]:
+    with the end and without."""
+    places = torch.arange(logs.shape[-1], device=logs.device)
+    stops = lengths[:, None]
+    return torch.stack([logs.masked_fill(places >= stop, 0).sum(-1) for stop in (stops, stops - 1)])
+
+
+@torch.inference_mode()
+def _score_shared(model, rows: list[list[int]], end_ids, lengths, pad: int) -> np.ndarray:
     """[2, rows, completions]: with the end and without.
 
     Prompts are padded on the left, completions on the right. end_ids: [completions, longest];
@@ -139,9 +180,7 @@ def _score_batch(model, rows: list[list[int]], end_ids, lengths, pad: int) -> np
     ).logits.float()
     rest = logits.log_softmax(-1).gather(2, ends[:, 1:, None]).squeeze(2).double()
     logs = torch.cat([first_logs[..., None], rest.view(len(rows), count, longest - 1)], dim=2)
-    stops = lengths[:, None]
-    scores = [logs.masked_fill(places >= stop, 0).sum(2) for stop in (stops, stops - 1)]
-    return torch.stack(scores).cpu().numpy()
+    return _totals(logs, lengths).cpu().numpy()
 
 
 def _last_logits(model) -> dict[str, int]:

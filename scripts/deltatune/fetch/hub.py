@@ -43,19 +43,24 @@ def model(
     id: str,
     revision: str,
     choose: Callable[[list[str]], list[str]],
+    check: Callable[[Path], None],
     where: str,
     progress: Progress,
 ) -> tuple[Path, dict[str, Any]]:
     """Fetch a model's files into the cache.
 
     choose: which of the files at the top of the repository are wanted; it raises UserError where
-    one is missing. where: path of the model in config.yaml, for messages.
+    one is missing. check: called with a folder that has the config.json, before anything else is
+    fetched; it raises UserError for a model that cannot be used. where: path of the model in
+    config.yaml, for messages.
     Returns the snapshot's folder, and for the manifest {"commit": ..., "bytes": ...}.
     Raises UserError that says what to do, see `_advice`.
     """
     with _advised("model", id, revision, where):
         commit, files = _listing("model", id, revision)
         names = choose([name for name in files if "/" not in name])
+        if "config.json" in names:
+            check(_snapshot("model", id, commit, [files["config.json"]], progress))
         folder = _snapshot("model", id, commit, [files[name] for name in names], progress)
         return folder, {"commit": commit, "bytes": sum(files[name].size for name in names)}
 

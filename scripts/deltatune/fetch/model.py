@@ -20,16 +20,24 @@ _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 _WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
 
 
-def fetch(settings: ModelSettings, target: Path, progress: Callable[[str], None]) -> dict:
+def fetch(
+    settings: ModelSettings,
+    target: Path,
+    progress: Callable[[str], None],
+    check: Callable[[Path], None] = lambda folder: None,
+) -> dict:
     """Fill the folder `target` with links to the files of a model, from where its source says.
 
-    Returns facts for the manifest. Raises UserError that says what to do.
+    check: raises UserError for a model that cannot be used, by the config.json in a folder; it is
+    called before weights are fetched. Returns facts for the manifest. Raises UserError that says
+    what to do.
     """
     where, source = f"models.{settings.model}", settings.source
     if isinstance(source, LocalFolder):
         facts = link(Path(source.path), target, f"{where}.path")
+        check(target)
     else:
-        facts = _from_hub(source, target, where, progress)
+        facts = _from_hub(source, target, where, progress, check)
     if source.chat_template is not None:
         own = target / TEMPLATE
         own.unlink(missing_ok=True)
@@ -38,14 +46,18 @@ def fetch(settings: ModelSettings, target: Path, progress: Callable[[str], None]
 
 
 def _from_hub(
-    source: HubRepository, target: Path, where: str, progress: Callable[[str], None]
+    source: HubRepository,
+    target: Path,
+    where: str,
+    progress: Callable[[str], None],
+    check: Callable[[Path], None],
 ) -> dict:
     from deltatune.fetch import hub
 
     def wanted(names: list[str]) -> list[str]:
         return choose(names, source.id, f"{where}.id")
 
-    folder, facts = hub.model(source.id, source.revision, wanted, where, progress)
+    folder, facts = hub.model(source.id, source.revision, wanted, check, where, progress)
     return facts | link(folder, target, f"{where}.id")
 
 

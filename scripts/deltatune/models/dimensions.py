@@ -15,6 +15,8 @@ from deltatune.models.settings import Lora
 if TYPE_CHECKING:
     import torch
 
+    from deltatune.models.quantization import Layers
+
 
 @dataclass(frozen=True)
 class ModelDimensions:
@@ -22,6 +24,8 @@ class ModelDimensions:
 
     kind: str
     """model_type of its config."""
+    quantizable: Layers
+    """The linear layers that bitsandbytes quantizes."""
     parameters: int
     """Of the base."""
     linear: int
@@ -34,45 +38,49 @@ class ModelDimensions:
     """The model with its adapters, on the meta device."""
 
 
-def model_dimensions(config: Mapping[str, Any], lora: Lora, where: str) -> ModelDimensions:
+def model_dimensions(
+    config: Mapping[str, Any], lora: Lora, where: str, model_where: str = "models"
+) -> ModelDimensions:
     """Build the model and its adapters on the meta device and count.
 
-    config: of config.json. where: the experiment in config.yaml, for messages. Raises UserError for
-    an architecture that transformers does not know or targets that the model has not.
+    config: of config.json. where, model_where: the experiment and its model in config.yaml, for
+    messages. Raises UserError for an architecture that is not a causal language model, see
+    `models.architecture`, or targets that the model has not.
     """
     import torch
     from peft import get_peft_model
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
+    from deltatune.models.architecture import architecture
     from deltatune.models.lora import check_layers, lora_config
+    from deltatune.models.quantization import layers
+    from deltatune.models.upstream import can_be_quantized, weights_of
 
     # Weights that are quantized on the hub count as if they were not.
-    fields = {k: v for k, v in config.items() if k not in ("quantization_config", "auto_map")}
-    try:
-        typed = AutoConfig.for_model(**fields)
-        with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(typed, trust_remote_code=False)
-    except (ValueError, KeyError) as error:
-        raise UserError(f"{where}.model: transformers cannot build it: {error}") from None
-    head = model.get_output_embeddings()
-    linear = [
-        module.weight.numel()
-        for module in model.modules()
-        if isinstance(module, torch.nn.Linear) and module is not head
-    ]
-    parameters = sum(p.numel() for p in model.parameters())
-    check_layers(model, lora, f"{where}.lora")
+    fields = {key: value for key, value in config.items() if key != "quantization_config"}
+    made_of = architecture(fields, model_where)
+    typed = made_of.config
+    with torch.device("meta"):
+        built = AutoModelForCausalLM.from_config(
+            typed, trust_remote_code=False, attn_implementation=made_of.attention
+        )
+    head = built.get_output_embeddings()
+    linear = [weights_of(m) for m in built.modules() if can_be_quantized(m) and m is not head]
+    quantizable = layers(built, planned=True)
+    parameters = sum(p.numel() for p in built.parameters())
+    check_layers(built, lora, f"{where}.lora")
     try:
         with torch.device("meta"):
-            model = get_peft_model(model, lora_config(lora))
+            with_lora = get_peft_model(built, lora_config(lora))
     except ValueError as error:
         raise UserError(f"{where}.lora: peft refuses these settings: {error}") from None
     return ModelDimensions(
         kind=typed.model_type,
+        quantizable=quantizable,
         parameters=parameters,
         linear=sum(linear),
         largest_linear=max(linear, default=0),
-        trainable=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        trainable=sum(p.numel() for p in with_lora.parameters() if p.requires_grad),
         vocabulary=typed.vocab_size,
-        model=model,
+        model=with_lora,
     )

@@ -9,9 +9,16 @@ from typing import Any
 from safetensors import SafetensorError
 
 from deltatune.core.errors import UserError
-from deltatune.models import published
+from deltatune.models import probes, published, upstream
+from deltatune.models.architecture import TEXT_PART, of_folder
 from deltatune.models.device import Compute
-from deltatune.models.quantization import disable_fused_kernels, load_arguments, require_gptq
+from deltatune.models.quantization import (
+    disable_fused_kernels,
+    layers,
+    load_arguments,
+    require_gptq,
+    require_quantized,
+)
 from deltatune.models.upstream import transformers
 
 #: Packages whose versions stand in the manifest; what is not installed is left out.
@@ -19,31 +26,59 @@ PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "gptqmodel", "optim
 
 
 def load_base(
-    folder: str | Path, quantization: str, compute: Compute
+    folder: str | Path,
+    quantization: str,
+    compute: Compute,
+    where: str = "quantization",
+    model_where: str = "models",
 ) -> transformers.PreTrainedModel:
     """The untuned model, quantized, on its device, in evaluation mode.
 
     The key-value cache is off: with it on, packed documents see each other. The model's own
     generation_config is left out: published models bring sampling and repetition penalties, which
-    would go on working under greedy decoding.
+    would go on working under greedy decoding. Of a multimodal model the text part is loaded.
+
+    where, model_where: keys of the quantization and of the model in config.yaml. Raises UserError
+    for what cannot be tuned or evaluated, see `probes.require`, for weights that are damaged or
+    missing, and where the quantization takes no layer or the model cannot compute with it.
     """
+    architecture = of_folder(folder, model_where)
+    probes.require(architecture, model_where)
+    arguments = _arguments(folder, quantization, compute)
+    if architecture.part:
+        arguments["key_mapping"] = TEXT_PART
     try:
-        model = transformers.AutoModelForCausalLM.from_pretrained(
+        model, loaded = transformers.AutoModelForCausalLM.from_pretrained(
             str(folder),
             use_safetensors=True,
             trust_remote_code=False,
-            attn_implementation="sdpa",
-            **_arguments(folder, quantization, compute),
+            config=architecture.config,
+            attn_implementation=architecture.attention,
+            output_loading_info=True,
+            **arguments,
         )
     except SafetensorError as error:
         raise UserError(
             f"The weights in {folder} cannot be read as safetensors: {error}. Fetch or save the "
             "model again."
         ) from None
+    if architecture.part:
+        upstream.forget_renaming(model)
+    if missing := sorted(loaded["missing_keys"]):
+        raise UserError(
+            f"The weights in {folder} lack {missing[0]}"
+            + f" and {len(missing) - 1} others" * (len(missing) > 1)
+            + f", which {architecture.name} has. Fetch or save the model again."
+        )
+    require_quantized(layers(model), quantization, architecture.name, where)
     disable_fused_kernels(model)
     model.config.use_cache = False
     model.generation_config = transformers.GenerationConfig()
-    return model.eval()
+    model.eval()
+    if quantization in ("nf4", "int8"):
+        probes.require_forward(model, quantization, architecture.name, where)
+    probes.require(architecture, model_where, model)
+    return model
 
 
 def _arguments(folder: str | Path, quantization: str, compute: Compute) -> dict[str, Any]:

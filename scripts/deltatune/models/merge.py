@@ -14,6 +14,7 @@ import torch
 from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
 from deltatune.core.errors import UserError
+from deltatune.models import upstream
 from deltatune.models.device import Compute
 from deltatune.models.load import load_base
 from deltatune.models.quantization import gptq_layers
@@ -78,6 +79,7 @@ def merge(
     if gptq_layers(model):
         check("gptq")
     model = model.to("cpu")
+    transposed = upstream.conv1d_names(model)
     if quantization != "none":
         model = model.dequantize()
     model = PeftModel.from_pretrained(model, str(adapter), is_trainable=False)
@@ -89,6 +91,7 @@ def merge(
             f"{adapter}: the adapter cannot be merged: {error}. Train it again; if it happens "
             "again, with a lower `training.learning_rate`."
         ) from None
+    upstream.restore_conv1d(model, transposed)
     return model.to(dtype_for(compute)).eval()
 
 

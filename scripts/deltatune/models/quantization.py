@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
@@ -72,10 +73,48 @@ def gptq_layers(model: Any) -> dict[str, Any]:
     return {name: m for name, m in model.named_modules() if isinstance(m, BaseQuantLinear)}
 
 
+@dataclass(frozen=True)
+class Layers:
+    """The linear layers of a model, its output layer apart: how many of them are quantized, or
+    would be, and the share that these have of all parameters."""
+
+    quantized: int
+    linear: int
+    share: float
+
+    def __str__(self) -> str:
+        return f"{self.quantized} of {self.linear} linear layers, {self.share:.1%} of parameters"
+
+
+def layers(model: Any, planned: bool = False) -> Layers:
+    """Counted in a model as it was loaded. planned: in one that is not quantized yet, those that
+    bitsandbytes would quantize."""
+    gptq = list(gptq_layers(model).values())
+    is_quantized = upstream.can_be_quantized if planned else upstream.is_quantized
+    head = model.get_output_embeddings()
+    linear = [m for m in model.modules() if upstream.is_linear(m) and m is not head]
+    quantized = [m for m in linear if is_quantized(m)] + gptq
+    share = sum(map(upstream.weights_of, quantized)) / max(count_parameters(model), 1)
+    return Layers(len(quantized), len(linear) + len(gptq), round(share, 6))
+
+
+def require_quantized(counted: Layers, quantization: str, name: str, where: str) -> None:
+    """Raise UserError, naming the key, where a quantization takes no layer.
+
+    name: of the model's class. where: key of the quantization in config.yaml.
+    """
+    if quantization in ("nf4", "int8") and not counted.quantized:
+        raise UserError(
+            f"{where}: {quantization} quantizes none of the {counted.linear} linear layers of "
+            f"{name}, which are of a class that bitsandbytes leaves as it is. Write `none`, or "
+            "choose another model."
+        )
+
+
 def count_parameters(model: Any) -> int:
     """Parameters of a model as if it were not quantized."""
     # GPTQ stores weights as packed buffers, which count as no parameters.
-    packed = sum(m.in_features * m.out_features for m in gptq_layers(model).values())
+    packed = sum(map(upstream.weights_of, gptq_layers(model).values()))
     return model.num_parameters() + packed
 
 

@@ -6,10 +6,11 @@ tests/unit/test_models_upstream.py or tests/gptq/test_gptq.py fails when it can 
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -18,6 +19,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from transformers.pytorch_utils import Conv1D
 
 from deltatune.core.upstream import hidden
 
@@ -45,6 +47,93 @@ def silence_int8_casts() -> None:
     """bitsandbytes 0.50 warns at every 8-bit product that its inputs are cast to fp16."""
     warnings.filterwarnings("ignore", message="MatMul8bitLt")
     logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
+
+
+def attention(model_class: type) -> str:
+    """What a class computes attention with: sdpa where it has that, else eager.
+
+    transformers 5.23 raises ValueError where sdpa is asked of a class that lacks it.
+    """
+    return "sdpa" if getattr(model_class, "_supports_sdpa", False) else "eager"
+
+
+def forget_renaming(model: Any) -> None:
+    """Let a text model that was loaded from a multimodal checkpoint be saved under its own names.
+
+    transformers 5.23 would save its weights under those of the checkpoint, where the class of the
+    text model does not find them: what it lacks it draws at random.
+    """
+    model._weight_conversions = None
+
+
+def is_linear(module: Any) -> bool:
+    """Whether a module is a linear layer, quantized or not; GPT-2 has one of another name."""
+    return isinstance(module, torch.nn.Linear | Conv1D)
+
+
+def can_be_quantized(module: Any) -> bool:
+    """Whether bitsandbytes replaces a linear layer.
+
+    transformers 5.23 passes over subclasses, such as Falcon's, without a word.
+    """
+    return type(module) is torch.nn.Linear or isinstance(module, Conv1D)
+
+
+def is_quantized(module: Any) -> bool:
+    """Whether bitsandbytes has replaced a linear layer."""
+    return type(module).__name__ in ("Linear4bit", "Linear8bitLt")
+
+
+def quantized_copy(model: Any, quantization: str) -> Any:
+    """A copy of a small model on the CPU whose layers bitsandbytes has quantized, as transformers
+    does while it loads a model from its files. quantization: nf4 or int8."""
+    from bitsandbytes.nn import Linear4bit, Linear8bitLt, Params4bit
+
+    made, head = copy.deepcopy(model), model.get_output_embeddings()
+    for name, old in model.named_modules():
+        if old is head or not can_be_quantized(old):
+            continue
+        weight = old.weight.data.T.contiguous() if isinstance(old, Conv1D) else old.weight.data
+        shape = weight.shape[1], weight.shape[0], old.bias is not None
+        if quantization == "nf4":
+            new = Linear4bit(*shape, compute_dtype=weight.dtype, quant_type="nf4")
+            new.weight = Params4bit(weight.clone(), requires_grad=False, quant_type="nf4")
+        else:
+            new = Linear8bitLt(*shape, has_fp16_weights=False, threshold=6.0)
+            new.weight.data = weight.clone()
+        new.bias = old.bias
+        made.set_submodule(name, new.to("cpu"))
+    disable_bf16_packing(made)
+    return made
+
+
+def weights_of(module: Any) -> int:
+    """Weights of a linear layer; a quantized one holds several in a byte."""
+    sizes = (getattr(module, "in_features", None), getattr(module, "out_features", None))
+    return sizes[0] * sizes[1] if None not in sizes else module.weight.numel()
+
+
+def conv1d_names(model: Any) -> list[str]:
+    """Names of the quantized layers that were of class Conv1D."""
+    return [
+        name
+        for name, module in model.named_modules()
+        if getattr(module, "source_cls", None) is Conv1D
+    ]
+
+
+def restore_conv1d(model: Any, names: Iterable[str]) -> None:
+    """Make layers Conv1D again, whose weight is transposed.
+
+    `dequantize` of transformers 5.23 leaves each as nn.Linear; saved so, the class of the model,
+    which has Conv1D there, would load them as they are, and square ones without an error.
+    """
+    for name in names:
+        linear = model.get_submodule(name)
+        layer = Conv1D(linear.out_features, linear.in_features)
+        layer.weight = torch.nn.Parameter(linear.weight.data.T.contiguous())
+        layer.bias = torch.nn.Parameter(linear.bias.data)
+        model.set_submodule(name, layer)
 
 
 def disable_bf16_packing(model: Any) -> None:

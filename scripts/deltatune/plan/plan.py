@@ -16,12 +16,14 @@ import pandas as pd
 
 from deltatune.config.model import Hardware, HubModel
 from deltatune.core.text import file_size
-from deltatune.models import gpus, oom, published
+from deltatune.models import gpus, oom, probes, published
 from deltatune.models import memory as memory_model
+from deltatune.models.architecture import architecture
 from deltatune.models.batch import Batch
 from deltatune.models.dimensions import ModelDimensions, model_dimensions
 from deltatune.models.gpus import Gpu
 from deltatune.models.memory import Setup
+from deltatune.models.quantization import require_quantized
 from deltatune.plan import evaluation
 from deltatune.plan import power as power_model
 from deltatune.plan.model import download_bytes, model_config, tokenizer_folder
@@ -85,8 +87,8 @@ def row(
     where = f"experiments.{experiment.experiment}"
     model, training = experiment.model, experiment.training
     config, origin, exact = model_config(model, results / experiment.files.model, shipped)
-    _refuse(config, experiment, results)
-    sizes = model_dimensions(config, experiment.lora, where)
+    sizes = model_dimensions(config, experiment.lora, where, f"models.{experiment.model_name}")
+    _refuse(config, sizes, experiment, results)
     amount = work(experiment, known, results)
     # A model that is built here is trained on the CPU where there is no GPU.
     on_gpu = gpu is not None or model.source != "pretrain"
@@ -139,13 +141,20 @@ def _trial(
     return trial.run(experiment, config, row_length, say=say)
 
 
-def _refuse(config: Mapping[str, Any], experiment: Planned, results: Path) -> None:
+def _refuse(
+    config: Mapping[str, Any], sizes: ModelDimensions, experiment: Planned, results: Path
+) -> None:
     """Raise UserError for what the model of a config.json cannot do, as the run would."""
     name, where = experiment.model_name, f"experiments.{experiment.experiment}.quantization"
+    model, quantization = architecture(config, f"models.{name}"), experiment.quantization
     context.check(config, name, experiment.task_name, **lengths(experiment.task))
-    published.check(config, experiment.quantization, f"models.{name}", where)
+    published.check(config, quantization, f"models.{name}", where)
     if folder := tokenizer_folder(experiment.model, results / experiment.files.model):
         vocabulary.check(load_tokenizer(folder), config, name)
+    probes.require(model, f"models.{name}")
+    if quantization in ("nf4", "int8"):
+        require_quantized(sizes.quantizable, quantization, model.name, where)
+        probes.require_quantizable(model, quantization, where)
 
 
 def _power(experiment: Planned, amount: Work, results: Path, settings: PlanSettings) -> Power:

@@ -28,6 +28,8 @@ class Job:
     """The folder of `checkpoints.Checkpoints`."""
     fingerprint: str
     """Of all that decides the result, see `hashing.fingerprint`."""
+    quantization_key: str = "quantization"
+    """Of the experiment in config.yaml, for messages."""
     batch: Batch | None = None
     """Of each process, to begin with another than the settings have."""
 

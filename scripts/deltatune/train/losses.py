@@ -10,6 +10,7 @@ import torch
 from datasets import Dataset
 
 from deltatune.core.errors import UserError
+from deltatune.models.probes import ask, separates_documents
 from deltatune.tokens.shards import WEIGHTS, Collator
 from deltatune.train import distributed
 
@@ -30,7 +31,7 @@ def mean_loss(model, rows: Dataset, batch_size: int, stop: Callable[[], bool] = 
     is a mean over batches instead. Several processes divide the batches among them and get the same
     result. Raises Interrupted where `stop` returns True.
     """
-    collate = Collator()
+    collate = Collator(packed=ask(model, separates_documents))
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()

@@ -24,7 +24,8 @@ from deltatune.models import device, oom
 from deltatune.models.batch import Batch, OutOfMemory, smaller_batch
 from deltatune.models.device import Compute
 from deltatune.models.load import load_base
-from deltatune.models.quantization import count_parameters, dequantize_small
+from deltatune.models.probes import ask, separates_documents
+from deltatune.models.quantization import count_parameters, dequantize_small, layers
 from deltatune.tokens.shards import read_shards
 from deltatune.train import distributed, fsdp, upstream
 from deltatune.train import lora as adapters
@@ -35,6 +36,9 @@ from deltatune.train.losses import Interrupted, mean_loss, require_number
 from deltatune.train.settings import Training, TrainSettings
 from deltatune.train.state import SavedState, load_checkpoint
 from deltatune.train.trainer import AdapterTrainer, arguments
+
+#: A figure of the manifest.
+CHECKPOINTING = "activation_checkpointing_used"
 
 
 def setup(
@@ -54,12 +58,13 @@ def setup(
     if distributed.rank() == 0:
         # Before the base is loaded: the process of an earlier run may still use its memory.
         checkpoints.open()
+    keys = job.quantization_key, f"models.{settings.model}"
     if training.sharded:
         with upstream.quantized_on(compute.device):
             on_cpu = replace(compute, device="cpu")
-            model = load_base(job.model, settings.quantization, on_cpu)
+            model = load_base(job.model, settings.quantization, on_cpu, *keys)
     else:
-        model = load_base(job.model, settings.quantization, compute)
+        model = load_base(job.model, settings.quantization, compute, *keys)
         dequantize_small(model, compute)
     return train(
         *(model, rows["train"], rows["validation"], settings, compute),
@@ -98,14 +103,14 @@ def train(
     are no rows, one row does not fit into memory, no such optimizer is there, or the disk is full.
     """
     _require_rows(training=train_rows, validation=validation_rows)
-    model, checkpointing = _with_adapter(model, settings, compute)
+    model, used = _with_adapter(model, settings, compute, say)
     initial = adapters.copy_trained(model)
     training, processes = settings.training, distributed.world_size()
     with signals.catch_stop_signals(checkpoints is not None, again=processes > 1) as stop_requested:
         saved, batch = _beginning(training, checkpoints, batch)
         while True:
             steps = _steps(len(train_rows), batch, training)
-            args = arguments(model, settings, compute, steps, checkpointing, scratch)
+            args = arguments(model, settings, compute, steps, used[CHECKPOINTING], scratch)
             if saved:
                 say(f"resuming at step {saved.step} of {steps.total}")
             try:
@@ -128,7 +133,26 @@ def train(
     if distributed.rank() == 0:
         adapters.save(model, settings.base.name, output)
         shutil.rmtree(scratch, ignore_errors=True)
-    return _trained(fitted, compute, activation_checkpointing_used=checkpointing)
+    return _trained(fitted, compute, **used)
+
+
+def _examine(model: Any, quantization: str, say: Callable[[str], None]) -> dict[str, Any]:
+    """Figures of the base for the manifest: its quantized layers, and whether the documents of a
+    packed row are computed together."""
+    counted, packed = layers(model), ask(model, separates_documents)
+    if quantization != "none":
+        say(f"{quantization}: {counted}")
+    if not packed:
+        say(
+            f"documents of a packed row would see each other in {type(model).__name__}, so each is "
+            "computed as a row of its own: the same steps, in more time"
+        )
+    return {
+        "quantized_layers": counted.quantized,
+        "linear_layers": counted.linear,
+        "quantized_share": counted.share,
+        "documents_packed": packed,
+    }
 
 
 def _steps(rows: int, batch: Batch, training: Training) -> Steps:
@@ -153,8 +177,12 @@ def _require_rows(**splits: Dataset) -> None:
             )
 
 
-def _with_adapter(model: Any, settings: TrainSettings, compute: Compute) -> tuple[Any, bool]:
-    """The model with an adapter, sharded if it is to be; whether activations are recomputed."""
+def _with_adapter(
+    model: Any, settings: TrainSettings, compute: Compute, say: Callable[[str], None]
+) -> tuple[Any, dict[str, Any]]:
+    """The model with an adapter, sharded if it is to be; figures for the manifest, among them
+    whether activations are recomputed."""
+    used = _examine(model, settings.quantization, say)
     training, base = settings.training, settings.base
     checkpointing = oom.use_checkpointing(
         training.activation_checkpointing, count_parameters(model), compute.device != "cpu"
@@ -163,7 +191,8 @@ def _with_adapter(model: Any, settings: TrainSettings, compute: Compute) -> tupl
     if checkpointing and upstream.needs_reentrant_checkpointing(model):
         # What is recomputed takes a gradient only if its input does.
         model.enable_input_require_grads()
-    return (fsdp.shard(model, compute.device) if training.sharded else model), checkpointing
+    model = fsdp.shard(model, compute.device) if training.sharded else model
+    return model, used | {CHECKPOINTING: checkpointing}
 
 
 def _beginning(

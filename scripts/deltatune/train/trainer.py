@@ -17,6 +17,7 @@ from transformers import TrainingArguments
 
 from deltatune.core import manifest
 from deltatune.models.device import Compute
+from deltatune.models.probes import ask, separates_documents
 from deltatune.tokens.shards import WEIGHTS, Collator, row_lengths
 from deltatune.train import distributed, lora, upstream
 from deltatune.train.checkpoints import Checkpoints, SaveTimer
@@ -51,7 +52,7 @@ class AdapterTrainer(upstream.HookedTrainer):
             model=model,
             args=args,
             train_dataset=rows,
-            data_collator=Collator(),
+            data_collator=Collator(packed=ask(model, separates_documents)),
             compute_loss_func=self._weighted_loss if is_weighted else None,
         )
         self._checkpoints, self._saved = checkpoints, saved

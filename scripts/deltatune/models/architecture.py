@@ -1,0 +1,101 @@
+"""What transformers makes of a config.json: the class of a model, and how it attends.
+
+No weights are needed, so `snakemake plan`, the fetching and the loading of a model refuse alike,
+in the same words, before there are any.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deltatune.core.errors import UserError
+from deltatune.models import upstream
+from deltatune.models.upstream import transformers
+from deltatune.tokens import context
+
+#: How the weights of a text model are called in a checkpoint that has images or sound as well, and
+#: how they are called alone: as transformers 5 saves them, and as it did before.
+TEXT_PART = {
+    r"^model\.language_model\.": "model.",
+    r"^language_model\.model\.": "model.",
+    r"^language_model\.lm_head\.": "lm_head.",
+}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The text model of a config.json.
+
+    config: its own, where the file has that of a multimodal model around it. attention: how it is
+    loaded, "sdpa" where its class has that, else "eager". part: whether the file's model is more
+    than its text model.
+    """
+
+    config: transformers.PreTrainedConfig
+    model_class: type
+    attention: str
+    part: bool
+
+    @property
+    def name(self) -> str:
+        return self.model_class.__name__
+
+
+def architecture(fields: Mapping[str, Any], where: str = "models") -> Architecture:
+    """The causal language model of a config.json.
+
+    fields: what the file has. where: key of the model in config.yaml. Raises UserError, which
+    names it, where transformers knows no such model or it is not a causal language model.
+    """
+    # As transformers writes infinity, which JSON has not.
+    fields = json.loads(json.dumps(dict(fields)), object_hook=_number)
+    kind = fields.get("model_type")
+    others = {key: value for key, value in fields.items() if key not in ("auto_map", "model_type")}
+    try:
+        whole = transformers.AutoConfig.for_model(str(kind), **others)
+    except Exception as error:  # each class checks its fields in its own way
+        reason = " ".join(str(error).split())[:200]
+        if "Unrecognized model identifier" in reason:
+            reason = f"it does not know the model_type '{kind}'"
+        raise UserError(
+            f"{where}: transformers cannot build the model of this config.json: {reason}. Choose "
+            "a model that transformers supports."
+        ) from None
+    if getattr(whole, "is_encoder_decoder", False):
+        raise UserError(
+            f"{where}: a model of the type '{kind}' has an encoder and a decoder. What is tuned "
+            "here are causal language models, which continue a text; choose one of those."
+        )
+    config = whole.get_text_config()
+    if hasattr(config, "rescale_every"):
+        # RWKV halves its weights in evaluation, packed ones and those of an adapter not among them.
+        config.rescale_every = 0
+    model_class = transformers.MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+    if model_class is None:
+        raise UserError(
+            f"{where}: transformers has no causal language model of the type "
+            f"'{config.model_type}', which could continue a text. Choose another model."
+        )
+    return Architecture(config, model_class, upstream.attention(model_class), config is not whole)
+
+
+def _number(value: dict[str, Any]) -> Any:
+    return float(value["__float__"]) if [*value] == ["__float__"] else value
+
+
+def context_length(model: Any) -> int:
+    """Tokens that a model can read at once, without end where ALiBi or a recurrent state sets no
+    limit."""
+    limit = context.context_length(model.config.to_dict())
+    return sys.maxsize if limit is None else limit
+
+
+def of_folder(folder: str | Path, where: str = "models") -> Architecture:
+    """That of the model in a folder."""
+    fields = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+    return architecture(fields, where)
