@@ -46,7 +46,8 @@ NOT_REACHED: dict[str, tuple[Iterable[str], tuple[str, ...]]] = {
     # Of models it knows what refuses one before its weights are fetched.
     "fetch_model": (
         (
-            *("data", "tokens", "tasks", "train", "models/load", "models/quantization"),
+            *("data", *TEXT, "tokens/ids", "tokens/tokenizer", "tasks", "train"),
+            *("models/load", "models/quantization"),
             *("models/lora", "models/merge", "models/memory", "models/pretrain", *JUDGING),
         ),
         (),

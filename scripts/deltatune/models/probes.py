@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 import torch
+
 from deltatune.core.errors import UserError
 from deltatune.models import oom, upstream
 from deltatune.models.architecture import Architecture
