@@ -82,9 +82,6 @@ class Layers:
     linear: int
     share: float
 
-    def __str__(self) -> str:
-        return f"{self.quantized} of {self.linear} linear layers, {self.share:.1%} of parameters"
-
 
 def layers(model: Any, planned: bool = False) -> Layers:
     """Counted in a model as it was loaded. planned: in one that is not quantized yet, those that

@@ -136,12 +136,10 @@ def train(
     return _trained(fitted, compute, **used)
 
 
-def _examine(model: Any, quantization: str, say: Callable[[str], None]) -> dict[str, Any]:
+def _examine(model: Any, say: Callable[[str], None]) -> dict[str, Any]:
     """Figures of the base for the manifest: its quantized layers, and whether the documents of a
     packed row are computed together."""
     counted, packed = layers(model), ask(model, separates_documents)
-    if quantization != "none":
-        say(f"{quantization}: {counted}")
     if not packed:
         say(
             f"documents of a packed row would see each other in {type(model).__name__}, so each is "
@@ -182,7 +180,7 @@ def _with_adapter(
 ) -> tuple[Any, dict[str, Any]]:
     """The model with an adapter, sharded if it is to be; figures for the manifest, among them
     whether activations are recomputed."""
-    used = _examine(model, settings.quantization, say)
+    used = _examine(model, say)
     training, base = settings.training, settings.base
     checkpointing = oom.use_checkpointing(
         training.activation_checkpointing, count_parameters(model), compute.device != "cpu"
