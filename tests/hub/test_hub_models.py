@@ -20,7 +20,9 @@ def folder(tmp_path) -> Path:
     """A model's files; nothing here looks into the weights."""
     folder = tmp_path / "model"
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({"architectures": ["MistralForCausalLM"]}))
+    (folder / "config.json").write_text(
+        json.dumps({"architectures": ["MistralForCausalLM"], "model_type": "mistral"})
+    )
     (folder / "tokenizer.json").write_text("{}")
     (folder / "chat_template.jinja").write_text("{{ messages }}")
     (folder / WEIGHTS).write_bytes(os.urandom(SIZE))

@@ -19,7 +19,6 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from transformers.pytorch_utils import Conv1D
 
 from deltatune.core.upstream import hidden
 
@@ -28,6 +27,7 @@ from deltatune.core.upstream import hidden
 with hidden("scipy"):
     import transformers
     import transformers.modeling_utils  # noqa: F401
+    from transformers.pytorch_utils import Conv1D
 
 #: The kernel that GPTQ bases are loaded with. What gptqmodel 7.6 chooses for a CPU by itself, under
 #: `auto_trainable` too, has no gradient once it was used in evaluation mode, and training would go
