@@ -63,7 +63,7 @@ HEAVY = {
     *("statsmodels", "torch", "transformers"),
 }
 FRAMES = {"pandas", "pyarrow", "pydantic"}
-MODELS = {"accelerate", "jinja2", "torch", "transformers"}
+MODELS = {"accelerate", "jinja2", "scipy", "torch", "transformers"}
 SYSTEMS = {*MODELS, "bitsandbytes", "peft"}
 METRICS = {"datasets", "evaluate"}
 FIGURES = {"matplotlib", "seaborn"}
@@ -72,9 +72,9 @@ LOADED: dict[str, set[str]] = {
     "fetch_dataset": set(),
     "chunk_text": set(),
     "split_dataset": {"scipy", "sklearn"},
-    "pretrain_model": {*MODELS, "scipy"},
+    "pretrain_model": MODELS,
     "tokenize_split": {"datasets", "jinja2", "transformers"},
-    "train_adapter": {*SYSTEMS, "datasets", "scipy"},
+    "train_adapter": {*SYSTEMS, "datasets"},
     "generate_answers": SYSTEMS,
     "score_text": SYSTEMS,
     "score_labels": SYSTEMS,

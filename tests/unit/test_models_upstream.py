@@ -4,15 +4,12 @@ gptqmodel is not installed here: what works around it is tested in tests/gptq.
 """
 
 import inspect
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
 import tiny
 import torch
 from bitsandbytes.nn import Linear4bit
-from conftest import ROOT
 from deltatune.models import device, upstream
 from deltatune.models.load import load_base
 from deltatune.models.quantization import dequantize_small
@@ -97,18 +94,3 @@ def test_torch_still_has_no_fake_product_of_groups_in_fp32():
     ):
         offsets = torch.tensor([2, 4], dtype=torch.int32)
         torch.nn.functional.grouped_mm(torch.ones(4, 16), torch.ones(2, 16, 16), offs=offsets)
-
-
-@pytest.mark.parametrize(
-    ("code", "loaded"),
-    [
-        ("import transformers.modeling_utils", True),
-        ("from deltatune.evaluate import generate, systems", False),
-    ],
-)
-def test_transformers_still_loads_scipy_with_any_model_and_no_evaluation_does(code, loaded):
-    code += "; import sys; print('scipy' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT / "scripts", stdout=subprocess.PIPE, text=True
-    )
-    assert done.stdout.strip() == str(loaded)

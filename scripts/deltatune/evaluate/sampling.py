@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
 
-from deltatune.models.upstream import transformers
 from deltatune.tasks.base import Sampling
 
 

@@ -38,11 +38,8 @@ def bert_scorer(folder: Path, layers: int) -> Any:
 
     bert_score 0.3.13 takes any path with "t5" in it ("/home/student5/...") for a T5 model, so it
     gets a path that is only the folder's name. No issue of it is known.
-
-    transformers 5.23 loads scipy's optimization with any model, see `models.upstream`.
     """
-    with hidden("scipy"):
-        from bert_score import BERTScorer
+    from bert_score import BERTScorer
 
     with contextlib.chdir(folder.parent):
         return BERTScorer(model_type=folder.name, num_layers=layers, device="cpu")

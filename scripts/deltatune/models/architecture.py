@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import transformers
+
 from deltatune.core.errors import UserError
 from deltatune.models import upstream
-from deltatune.models.upstream import transformers
 from deltatune.tokens import context
 
 #: How the weights of a text model are called in a checkpoint that has images or sound as well, and

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import transformers
 from safetensors import SafetensorError
 
 from deltatune.core.errors import UserError
@@ -19,7 +20,6 @@ from deltatune.models.quantization import (
     require_gptq,
     require_quantized,
 )
-from deltatune.models.upstream import transformers
 
 #: Packages whose versions stand in the manifest; what is not installed is left out.
 PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "gptqmodel", "optimum")

@@ -14,12 +14,12 @@ from functools import cache
 from typing import Any
 
 import torch
+import transformers
 
 from deltatune.core.errors import UserError
 from deltatune.models import oom, upstream
 from deltatune.models.architecture import Architecture
 from deltatune.models.twin import twin
-from deltatune.models.upstream import transformers
 
 Question = Callable[[Any], bool]
 

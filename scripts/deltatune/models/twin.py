@@ -12,8 +12,7 @@ import re
 from typing import Any
 
 import torch
-
-from deltatune.models.upstream import transformers
+import transformers
 
 VOCABULARY = 128
 _HIDDEN, _HEADS, _HEAD_DIM, _EXPERTS = 64, 4, 16, 4

@@ -19,15 +19,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-
-from deltatune.core.upstream import hidden
-
-# transformers 5.23 loads scipy's optimization wherever it is installed, with any model, for losses
-# of object detection: 0.5 s of CPU time in every job that evaluates a system.
-with hidden("scipy"):
-    import transformers
-    import transformers.modeling_utils  # noqa: F401
-    from transformers.pytorch_utils import Conv1D
+from transformers.pytorch_utils import Conv1D
 
 #: The kernel that GPTQ bases are loaded with. What gptqmodel 7.6 chooses for a CPU by itself, under
 #: `auto_trainable` too, has no gradient once it was used in evaluation mode, and training would go
