@@ -40,7 +40,8 @@ def take(
     wait until some are free; `say` tells after a minute by whom. job: who takes them, in its words.
 
     Nothing is taken where there are fewer than that: `models.device` then computes on the CPU or
-    says what is missing. Nor in a job of SLURM that has as many as it needs.
+    says what is missing. Nor in a job of SLURM that has as many as it needs. One alone is shared:
+    `--resources gpu=4` asks for four jobs on it, which is faster with small models.
     """
     variable, devices = usable(environment) if count else ("", [])
     _name_each_once(environment)
@@ -49,6 +50,9 @@ def take(
     if not 0 < count <= distinct or (allocation and distinct == count):
         return []
     slots = _slots(_folder(allocation), devices)
+    if len(devices) == 1:
+        _share(slots[0][1], job)
+        return [devices[0].number]
     started = time.monotonic()
     waited = 0.0
     tell = [(PATIENCE, say), (0.0, print)]
@@ -133,11 +137,20 @@ def _open(path: Path) -> IO[str]:
     return path.open("a+", encoding="utf-8")
 
 
-def _lock(path: Path) -> IO[str] | None:
+def _share(path: Path, job: str) -> None:
+    """Keep runs that have a choice away from the device, without waiting for one that took it."""
+    if lock := _lock(path, fcntl.LOCK_SH):
+        lock.truncate(0)
+        lock.write(f"{job} (process {os.getpid()})\n")
+        lock.flush()
+        _locks.append(lock)
+
+
+def _lock(path: Path, kind: int = fcntl.LOCK_EX) -> IO[str] | None:
     """The locked file, or None where another process has locked it."""
     file = _open(path)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         file.close()
         return None
