@@ -107,3 +107,19 @@ def test_no_commit_where_there_is_no_checkout(run):
     none = {"commit": None, "modified": None}
     shown = run(split=none, model=none, seed=none)
     assert shown["jobs"] == ("all 3 jobs at an unknown commit: there was no git checkout")
+
+
+def test_the_quantization_says_how_much_of_the_base_it_takes(tmp_path):
+    path = tmp_path / "manifest.json"
+    counted = {"quantized_layers": 8, "linear_layers": 10, "quantized_share": 0.136}
+    published = {"published_quantization": "bitsandbytes, 4 bits, nf4"}
+    words = []
+    for figures in ({}, counted, published | counted, counted | {"quantized_layers": 0}):
+        path.write_text(json.dumps(figures))
+        words.append(collect.quantization({"quantization": "nf4", "files": {"runs": [str(path)]}}))
+    assert words == [
+        "nf4",
+        "nf4 (8 of 10 linear layers, 14% of the parameters)",
+        "nf4 (bitsandbytes, 4 bits, nf4; 8 of 10 linear layers, 14% of the parameters)",
+        "nf4",
+    ]

@@ -160,11 +160,18 @@ def losses(experiments: dict[str, Any]) -> pd.DataFrame:
 
 
 def quantization(experiment: dict[str, Any]) -> str:
-    """In words: with what the weights are, where they are taken as they are published."""
+    """In words: with what the weights are, where they are taken as they are published, and how much
+    of the base is quantized."""
     own = experiment["quantization"]
     made = [manifest.read(path) for path in experiment["files"]["runs"]]
-    what = next((m["published_quantization"] for m in made if "published_quantization" in m), None)
-    return f"{own} ({what})" if what else own
+    one = made[0] if made else {}
+    parts = [one["published_quantization"]] if "published_quantization" in one else []
+    if one.get("quantized_layers"):
+        parts.append(
+            f"{one['quantized_layers']} of {one['linear_layers']} linear layers, "
+            f"{one['quantized_share']:.0%} of the parameters"
+        )
+    return f"{own} ({'; '.join(parts)})" if parts else own
 
 
 def final_losses(experiments: dict[str, Any]) -> pd.DataFrame:
