@@ -118,7 +118,8 @@ def misspelt(draw):
     """A config, the path of a key in it, and the same key with a letter too many or too few."""
     config = copy.deepcopy(draw(configs()))
     named = ("datasets", "models", "tasks", "experiments")
-    free = ("columns", "labels", "rank_pattern", "alpha_pattern", "prompt", "metrics")
+    free = ("columns", "labels", "class_weights", "rank_pattern", "alpha_pattern")
+    free += ("prompt", "metrics")
     known = [
         path
         for path in places(config)

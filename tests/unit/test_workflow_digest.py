@@ -134,7 +134,7 @@ def test_comments_docstrings_layout_and_dates_are_not_seen(copy):
     text = text.replace("\n\n\ndef ", "\n\n\n# Another comment.\n\ndef ")
     text = text.replace("        model=model,\n", "        model=model,  # a comment\n")
     module.write_text(text + "\n\n\n", encoding="utf-8")
-    classes = copy / "deltatune" / "tokens/encode.py"
+    classes = copy / "deltatune" / "tokens/encoded.py"
     text = classes.read_text(encoding="utf-8")
     assert '"""The id of padding."""' in text
     classes.write_text(text.replace("The id of padding.", "Of padding."), encoding="utf-8")

@@ -178,11 +178,12 @@ def of_rules() -> list[tuple[str, str, str]]:
 @cache
 def imported(file: Path) -> frozenset[str]:
     """Modules that a file needs when it runs. Left out is what only type checkers see, and what is
-    tried and done without."""
+    done without where it is not installed."""
     names: set[str] = set()
 
     def visit(node: ast.AST) -> None:
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        unless = ("TYPE_CHECKING", "find_spec(")
+        if isinstance(node, ast.If) and any(word in ast.unparse(node.test) for word in unless):
             return
         if isinstance(node, ast.Try) and any(
             "ImportError" in ast.unparse(handler.type) for handler in node.handlers if handler.type

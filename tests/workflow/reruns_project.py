@@ -93,7 +93,7 @@ FILES = {
     "data/news.csv": "title,description,label\nRain,It rains.,World\nGoal,They won.,Sports\n",
     "data/other.csv": "title,description,label\nSnow,It snows.,World\nGoal,They lost.,Sports\n",
     "data/story.txt": "Once upon a time.\n\nThe end.\n",
-    "models/mine/config.json": '{"architectures": ["MistralForCausalLM"]}\n',
+    "models/mine/config.json": '{"model_type": "mistral"}\n',
     "models/mine/model.safetensors": "weights\n",
     "models/mine/tokenizer.json": "{}\n",
     "models/mine/chat_template.jinja": "{{ messages }}\n",

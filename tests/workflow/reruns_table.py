@@ -635,7 +635,7 @@ SECTIONS["`tasks`"] = [
     ),
     Row(
         "`train_on_prompt`",
-        ("tokenize_split questions *", *trained("answers")),
+        ("tokenize_split questions *", *trained("answers"), *CROSS_TASK),
         {"true": put(tasks__questions__train_on_prompt=True)},
     ),
     Row(

@@ -16,7 +16,7 @@ _GENERATION = re.compile(r"{%-?\s*(?:end)?generation\s*-?%}")
 def _parses(template: str) -> str:
     from jinja2 import Environment, TemplateSyntaxError
 
-    environment = Environment(extensions=["jinja2.ext.loopcontrols"])
+    environment = Environment(extensions=["jinja2.ext.loopcontrols"], autoescape=True)
     try:
         environment.parse(_GENERATION.sub("", template))
     except TemplateSyntaxError as error:

@@ -24,6 +24,7 @@ from deltatune.models.dimensions import ModelDimensions, model_dimensions
 from deltatune.models.gpus import Gpu
 from deltatune.models.memory import Setup
 from deltatune.models.quantization import require_quantized
+from deltatune.models.settings import Lora
 from deltatune.plan import evaluation
 from deltatune.plan import power as power_model
 from deltatune.plan.model import download_bytes, model_config, tokenizer_folder
@@ -87,7 +88,7 @@ def row(
     where = f"experiments.{experiment.experiment}"
     model, training = experiment.model, experiment.training
     config, origin, exact = model_config(model, results / experiment.files.model, shipped)
-    sizes = model_dimensions(config, experiment.lora, where, f"models.{experiment.model_name}")
+    sizes = _dimensions(config, experiment.lora, where, f"models.{experiment.model_name}")
     _refuse(config, sizes, experiment, results)
     amount = work(experiment, known, results)
     # A model that is built here is trained on the CPU where there is no GPU.
@@ -130,6 +131,20 @@ def row(
         if settings.hardware.trial
         else None,
     )
+
+
+_known: dict[tuple[str, str], ModelDimensions] = {}
+
+
+def _dimensions(
+    config: Mapping[str, Any], lora: Lora, where: str, model_where: str
+) -> ModelDimensions:
+    """`model_dimensions`, once for all experiments of one shape: what activations take is
+    measured once then, too."""
+    shape = json.dumps(config, sort_keys=True), lora.model_dump_json(exclude={"alpha"})
+    if shape not in _known:
+        _known[shape] = model_dimensions(config, lora, where, model_where)
+    return _known[shape]
 
 
 def _trial(
