@@ -66,6 +66,10 @@ def values(model: type[BaseModel], name: str) -> st.SearchStrategy:
         return st.sampled_from([None, "main", "a100"])
     if name == "optimizer":
         return st.sampled_from(optimizer_names())
+    if name == "targets":
+        return st.just("all-linear") | st.sampled_from([r".*_proj", ["q_proj", "v_proj"]])
+    if name == "chat_template":
+        return st.sampled_from([None, "{{ messages }}"])
     if name == "sha256":
         return st.sampled_from([None, "0" * 64])
     return _of(field.annotation, field.metadata)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -14,13 +15,15 @@ _GENERATION = re.compile(r"{%-?\s*(?:end)?generation\s*-?%}")
 
 
 def _parses(template: str) -> str:
-    from jinja2 import Environment, TemplateSyntaxError
+    """Refuse what is no Jinja, where the config is read: the environment that fetches has none."""
+    if find_spec("jinja2") is not None:
+        from jinja2 import Environment, TemplateSyntaxError
 
-    environment = Environment(extensions=["jinja2.ext.loopcontrols"], autoescape=True)
-    try:
-        environment.parse(_GENERATION.sub("", template))
-    except TemplateSyntaxError as error:
-        raise ValueError(f"line {error.lineno} is no Jinja: {error.message}") from None
+        environment = Environment(extensions=["jinja2.ext.loopcontrols"], autoescape=True)
+        try:
+            environment.parse(_GENERATION.sub("", template))
+        except TemplateSyntaxError as error:
+            raise ValueError(f"line {error.lineno} is no Jinja: {error.message}") from None
     return template
 
 
