@@ -171,6 +171,8 @@ def test_a_qlora_recipe_has_each_of_its_settings(tmp_path):
         "max_length": 8192,
         "split": {"validation": 0.1},
         "overflow": "drop",
+        "packing": True,
+        "train_on_prompt": False,
     }
     assert config["experiments"]["alpaca-qlora"] == {
         "model": "Mistral-7B-v0.1",
@@ -258,9 +260,9 @@ def test_settings_of_an_experiment(tmp_path, lines, key, value):
         ({"optimizer": "muon"}, "optimizer", "lost", "adamw_torch instead"),
         ({"warmup_ratio": "", "warmup_steps": "10"}, "warmup_steps", "lost", "fraction"),
         ({"val_set_size": "0"}, "val_set_size", "lost", "validation set"),
-        ({"train_on_inputs": "true"}, "train_on_inputs", "lost", "answers alone"),
-        ({"train_on_inputs": "false"}, "train_on_inputs", "unset", "not set"),
-        ({"sample_packing": "false"}, "sample_packing", "lost", "fewer steps"),
+        ({"train_on_inputs": "true"}, "train_on_inputs", "kept", "train_on_prompt: true"),
+        ({"train_on_inputs": "false"}, "train_on_inputs", "kept", "train_on_prompt: false"),
+        ({"sample_packing": "false"}, "sample_packing", "kept", "packing: false"),
         ({"neftune_noise_alpha": "5"}, "neftune_noise_alpha", "lost", "cross-entropy"),
         ({"flash_attention": "true"}, "flash_attention", "answered", "transformers"),
         ({"lora_rr": "8"}, "lora_rr", "unknown", "did you mean 'lora_r'"),

@@ -41,6 +41,7 @@ def translate(t: Translation, folder: Path, pin: Pin) -> dict[str, Any]:
     data = _datasets(t, folder, pin)
     task = {"kind": "instruct"} | data.task | {"dataset": data.name}
     task["max_length"] = t.keep("sequence_len", "max_length", t.integer("sequence_len", 512))
+    common.rows(t, task, "sample_packing", "train_on_inputs", usual=False)
     _shape(t, task, data)
     if task["kind"] != "prose":
         _answers(t, task)

@@ -44,6 +44,8 @@ _OURS: Rows = [
     ("ours", _TASK + "split.validation", "val_set_size"),
     ("ours", _TASK + "system", "default_system_message"),
     ("ours", _TASK + "overflow", "excess_length_strategy"),
+    ("ours", _TASK + "packing", "sample_packing"),
+    ("ours", _TASK + "train_on_prompt", "train_on_inputs"),
     ("ours", _TASK + "evaluation.max_new_tokens", "generation_max_new_tokens"),
     (
         "ours",
@@ -55,8 +57,8 @@ _OURS: Rows = [
 _ALWAYS: Rows = [
     (
         "always",
-        "rows are always packed, and documents in a row do not see each other",
-        "sample_packing eval_sample_packing pad_to_sequence_len multipack_real_batches "
+        "documents in a packed row do not see each other, and validation is packed as training is",
+        "eval_sample_packing pad_to_sequence_len multipack_real_batches "
         "sample_packing_group_size sample_packing_bin_size sample_packing_eff_est "
         "pretrain_multipack_attn batch_flattening pad_to_multiple_of group_by_length "
         "pretraining_sample_concatenation max_packed_sequence_len",
@@ -68,11 +70,6 @@ _ALWAYS: Rows = [
         "save_steps saves_per_epoch save_strategy save_total_limit save_first_step "
         "save_only_model save_safetensors dynamic_checkpoint skip_prepare_dataset "
         "num_dataset_shards_to_save is_preprocess preprocess_iterable",
-    ),
-    (
-        "always",
-        "the loss is taken on answers alone; of `prose` on all of the text",
-        "train_on_inputs",
     ),
     (
         "always",
@@ -350,11 +347,6 @@ AXOLOTL = Program(
     lists=LISTS,
     told_by=("base_model",),
     contrary={
-        "train_on_inputs": (True, "the loss is taken on answers alone here, never on prompts"),
-        "sample_packing": (
-            False,
-            "rows are packed here: a step holds more records, and an epoch has fewer steps",
-        ),
         "shuffle_merged_datasets": (False, "records are shuffled with the seed here"),
         "pretrain_multipack_attn": (False, "documents in a row do not see each other here"),
         "eval_strategy": ("no", "the validation loss is always computed here"),

@@ -123,6 +123,22 @@ def limits(t: Translation, epochs: float, half: dict[str, str]) -> dict[str, Any
     return chosen
 
 
+def rows(t: Translation, task: dict[str, Any], packed: str, on_prompt: str, usual: bool) -> None:
+    """`packing` and `train_on_prompt` of a task.
+
+    packed, on_prompt: the recipe's fields. usual: whether the other program packs by itself.
+    """
+    task["packing"] = t.keep(
+        packed, "tasks.NAME.packing", usual if t.get(packed) is None else t.flag(packed)
+    )
+    if task["kind"] == "instruct":
+        task["train_on_prompt"] = t.keep(on_prompt, "tasks.NAME.train_on_prompt", t.flag(on_prompt))
+    elif task["kind"] == "prose":
+        t.answer(on_prompt, "of prose, all of the text is trained on")
+    elif t.flag(on_prompt):
+        t.lose(on_prompt, "of a conversation the assistant's turns alone are trained on here")
+
+
 def sampling(
     t: Translation, places: dict[str, str], defaults: dict[str, float | None]
 ) -> dict[str, Any]:

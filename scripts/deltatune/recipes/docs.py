@@ -29,8 +29,8 @@ unknown. Start it in the folder that you run snakemake in: relative paths start 
   written by hand where the hub cannot be reached.
 - **Defaults are theirs** where a field is missing; each is listed.
 - **A test set is split off**, and base and tuned are compared on it.
-- **Rows are packed**, and documents in a row do not see each other, as with their `sample_packing`
-  or `neat_packing`; where theirs are not, a step here holds more records.
+- **Rows are packed** where theirs are, and documents in a row do not see each other, as with their
+  `sample_packing` or `neat_packing`.
 - **Data sets of LLaMA-Factory** are names: its `dataset_info.json` is looked for in `dataset_dir`,
   here and in the folders above the recipe.
 - **Several data sets** of one recipe are joined where they are files of the same columns; others

@@ -174,6 +174,7 @@ def _task(t: Translation, data: Part, prose: bool) -> dict[str, Any]:
     t.keep("stage", "tasks.NAME.kind", kind)
     task: dict[str, Any] = {"kind": kind}
     task["max_length"] = t.keep("cutoff_len", "max_length", t.integer("cutoff_len", 2048))
+    common.rows(t, task, "packing", "train_on_prompt", usual=prose)
     split: dict[str, Any] = {}
     most = [count for count in (t.integer("max_samples"), data.max_records) if count]
     if most and not data.parts:

@@ -15,6 +15,8 @@ _OURS: Rows = [
     ("ours", "models.NAME.revision", "model_revision"),
     ("ours", "experiments.NAME.quantization", "quantization_bit quantization_type"),
     ("ours", _TASK + "kind", "stage"),
+    ("ours", _TASK + "packing", "packing"),
+    ("ours", _TASK + "train_on_prompt", "train_on_prompt"),
     ("ours", "datasets", "dataset dataset_dir eval_dataset"),
     ("ours", _TASK + "prompt", "template"),
     ("ours", _TASK + "system", "default_system"),
@@ -56,8 +58,8 @@ _ALWAYS: Rows = [
     ("always", "adapters are trained, see `lora` of an experiment", "finetuning_type do_train"),
     (
         "always",
-        "rows are always packed, and documents in a row do not see each other",
-        "packing neat_packing block_diag_attn ignore_pad_token_for_loss train_sampling_strategy "
+        "documents in a packed row do not see each other",
+        "neat_packing block_diag_attn ignore_pad_token_for_loss train_sampling_strategy "
         "group_by_length length_column_name",
     ),
     (
@@ -67,11 +69,6 @@ _ALWAYS: Rows = [
         "save_steps save_strategy save_total_limit save_only_model save_safetensors "
         "save_on_each_node enable_jit_checkpoint ignore_data_skip "
         "restore_callback_states_from_checkpoint",
-    ),
-    (
-        "always",
-        "the loss is taken on answers alone; of `prose` on all of the text",
-        "train_on_prompt",
     ),
     ("always", "records are shuffled with the seed", "disable_shuffling data_seed"),
     (
@@ -312,11 +309,6 @@ LLAMA_FACTORY = Program(
     told_by=("model_name_or_path",),
     contrary={
         "do_train": (False, "training is what the run is for"),
-        "train_on_prompt": (True, "the loss is taken on answers alone here, never on prompts"),
-        "packing": (
-            False,
-            "rows are packed here: a step holds more records, and an epoch has fewer steps",
-        ),
         "neat_packing": (False, "documents in a row do not see each other here"),
         "disable_shuffling": (True, "records are shuffled with the seed here"),
         "double_quantization": (False, "the constants of NF4 are quantized too here"),
