@@ -253,3 +253,9 @@ def test_chrf_sums_over_examples():
     weights = np.random.default_rng(0).multinomial(len(rows), [1 / len(rows)] * len(rows), size=5)
     again = [metric.corpus(statistics[np.repeat(np.arange(len(rows)), w)]) for w in weights]
     assert metric.aggregate(weights @ statistics) == pytest.approx(again)
+
+
+@pytest.mark.parametrize("metrics", [None, 1, "chrf", {}])
+def test_metrics_that_are_no_list_are_told_whatever_the_language(metrics):
+    with pytest.raises(ValueError, match="metrics"):
+        task_settings("instruct", language="th", metrics=metrics)

@@ -47,7 +47,8 @@ class AnswerSettings(TaskSettings):
         if language == "en":
             return task
         defaults = {"metrics": [*METRICS, "chrf"]}
-        if language in NOT_BY_WORDS and "chrf" in task.get("metrics", defaults["metrics"]):
+        metrics = task.get("metrics", defaults["metrics"])
+        if language in NOT_BY_WORDS and isinstance(metrics, list) and "chrf" in metrics:
             defaults["main_metric"] = "chrf"
         return defaults | task
 
