@@ -258,4 +258,4 @@ def test_chrf_sums_over_examples():
 @pytest.mark.parametrize("metrics", [None, 1, "chrf", {}])
 def test_metrics_that_are_no_list_are_told_whatever_the_language(metrics):
     with pytest.raises(ValueError, match="metrics"):
-        task_settings("instruct", language="th", metrics=metrics)
+        task(language="th", metrics=metrics)
