@@ -7,9 +7,11 @@ import pytest
 import tiny
 import torch
 from deltatune.core.errors import UserError
+from deltatune.evaluate import label_likelihood
 from deltatune.evaluate.label_likelihood import LabelScores, choose, score_completions
 from deltatune.evaluate.likelihood import evaluate, score_windows, windows
 from deltatune.evaluate.likelihood_settings import TextSettings
+from deltatune.models import probes
 from deltatune.tasks.base import Passage
 from deltatune.tokens.encode import encode
 from deltatune.tokens.encoded import IGNORED
@@ -406,3 +408,17 @@ def test_texts_are_scored_by_windows_and_what_cannot_be_is_counted(model):
     assert len(messages) == 1 and "1 of 3 texts" in messages[0]
     with pytest.raises(UserError, match=r"tasks\.book: no text of the test split"):
         evaluate(model, without, passages(one), chosen, "test", terminal)
+
+
+def test_memory_that_runs_out_is_no_answer_of_a_model(monkeypatch):
+    """Else a model would be refused, or its labels scored in another way, for want of memory."""
+    model = tiny.model()
+
+    def full(*arguments, **options):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(label_likelihood, "_score_shared", full)
+    monkeypatch.setattr(probes, "_answer", full)
+    for question in (label_likelihood.shares_cache, probes.can_answer):
+        with pytest.raises(torch.cuda.OutOfMemoryError):
+            question(model)

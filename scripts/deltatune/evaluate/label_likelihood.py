@@ -16,6 +16,7 @@ from deltatune.evaluate import handicap, outputs
 from deltatune.evaluate.batches import batches_by_length
 from deltatune.evaluate.label_likelihood_settings import LabelSettings
 from deltatune.evaluate.outputs import Outputs
+from deltatune.models import oom
 from deltatune.models.probes import FIRST, SECOND, ask, same
 from deltatune.tasks.base import LabelKind
 from deltatune.tokens.ids import bos_ids, pad_id, prefix_id, text_ids
@@ -113,7 +114,10 @@ def shares_cache(model) -> bool:
     whole = _score_whole(model, *arguments)
     try:
         shared = _score_shared(model, *arguments)
-    except (AttributeError, NotImplementedError, TypeError, ValueError, RuntimeError):
+    except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+        # Caches differ in what they lack: a method, its argument, a dimension.
+        if oom.out_of_memory(error):
+            raise
         return False
     return same(torch.from_numpy(shared), torch.from_numpy(whole), model)
 

@@ -132,7 +132,9 @@ def can_answer(model: Any) -> bool:
     """Whether it generates text, and each token is chosen as without a cache."""
     try:
         generated = _answer(model, [FIRST], torch.ones(1, len(FIRST), dtype=torch.long))
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError):
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        if oom.out_of_memory(error):
+            raise
         return False
     answer = generated[0, :-1].argmax(-1).tolist()
     plain = logits(model, [FIRST + answer])[:, len(FIRST) - 1 :]
