@@ -1,0 +1,83 @@
+"""Names as short labels that still tell one from another."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection
+
+from deltatune.report.text import clean
+
+ELLIPSIS = "…"
+
+
+def columns(text: str) -> int:
+    """How wide a text is, in columns of a terminal: two for CJK and emoji, none for marks."""
+    return sum(
+        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1
+        for one in text
+    )
+
+
+def one_line(text) -> str:
+    """The text in one line of visible characters."""
+    return " ".join(clean(text).split())
+
+
+def shorten(text, limit: int) -> str:
+    """One line of at most `limit` columns; an ellipsis at the end where it is cut."""
+    text = one_line(text)
+    return text if columns(text) <= limit else _start(text, limit - 1) + ELLIPSIS
+
+
+def unique(names: Collection[str], limit: int = 24) -> dict[str, str]:
+    """name → its label, at most `limit` columns wide, and no two alike.
+
+    Where a name is wider, the beginning that all share is taken off (after the last mark between
+    words), an ellipsis in its place. What is still too wide loses its middle: names of a sweep
+    differ at their ends. A number follows where two labels would be alike.
+    """
+    texts = {name: one_line(name) for name in dict.fromkeys(names)}
+    if any(columns(text) > limit for text in texts.values()):
+        shared = _shared(list(texts.values()))
+        texts = {name: ELLIPSIS * bool(shared) + text[shared:] for name, text in texts.items()}
+    labels: dict[str, str] = {}
+    taken: set[str] = set()
+    for name, text in texts.items():
+        label, number = _without_middle(text, limit), 1
+        while label in taken:
+            number += 1
+            label = f"{_without_middle(text, limit - 3 - len(str(number)))} ({number})"
+        labels[name] = label
+        taken.add(label)
+    return labels
+
+
+def _shared(texts: list[str]) -> int:
+    """How many characters all begin with, up to the last mark between words; 0 for one text, and
+    where a text would lose all."""
+    if len(texts) < 2:
+        return 0
+    # The smallest and the largest text differ at the first place where any two do.
+    smallest, largest = min(texts), max(texts)
+    pairs = enumerate(zip(smallest, largest, strict=False))
+    same = next((place for place, (a, b) in pairs if a != b), len(smallest))
+    ends = [match.end() for match in re.finditer(r"[-_./: ]", smallest[:same])]
+    return max((end for end in ends if end < min(map(len, texts))), default=0)
+
+
+def _without_middle(text: str, limit: int) -> str:
+    if columns(text) <= limit:
+        return text
+    end = (limit - 1) // 2
+    return _start(text, limit - 1 - end) + ELLIPSIS + _start(text[::-1], end)[::-1]
+
+
+def _start(text: str, limit: int) -> str:
+    """As much of the beginning as `limit` columns hold."""
+    width = 0
+    for place, one in enumerate(text):
+        width += columns(one)
+        if width > limit:
+            return text[:place]
+    return text
