@@ -67,6 +67,7 @@ def test_windows_split_the_text_byte_for_byte_and_token_for_token(text, context,
         assert len(window.ids) - window.scored >= min(position - window.scored, context // 2 - 1)
     assert position == len(ids)
     if bos:
+        assert "".join(w.text for w in sliding) == text
         assert sum(w.bytes for w in sliding) == len(text.encode())
         assert sum(w.words for w in sliding) == len(text.split())
     elif sliding:

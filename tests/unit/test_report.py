@@ -453,6 +453,10 @@ def test_clean_shows_what_hides():
     assert clean("a\x00b\x1b\x7f\u202e\ud800\r\nc\td") == "a␀b␛␡\ufffd\ufffd\nc\td"
     assert clean(None) == clean(float("nan")) == ""
     assert clean("naïve 日本語 👩‍🔬") == "naïve 日本語 👩‍🔬"
+    assert (
+        clean("a\u200bb\u2060c\u00add\U000e0041\U000e007f") == "a\ufffdb\ufffdc\ufffdd\ufffd\ufffd"
+    )
+    assert clean("می\u200cخواهم") == "می\u200cخواهم"
 
 
 def test_words_that_differ_are_marked():

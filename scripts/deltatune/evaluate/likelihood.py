@@ -24,12 +24,13 @@ from deltatune.tokens.ids import bos_ids, pad_id, prefix_id
 class Window:
     """Tokens of a text, the last of which are scored.
 
-    ids: all tokens, bos included. scored: how many at the end are scored. words, bytes: of the
-    scored part of the original text.
+    ids: all tokens, bos included. scored: how many at the end are scored. text: the scored part of
+    the original text. words, bytes: of that part.
     """
 
     ids: list[int]
     scored: int
+    text: str
     words: int
     bytes: int
 
@@ -74,6 +75,7 @@ def windows(text: str, tokenizer, context: int, scheme: Scheme = "sliding") -> l
             Window(
                 ids=window,
                 scored=stop - start,
+                text=part,
                 words=words,
                 bytes=len(part.encode("utf-8")),
             )
@@ -142,8 +144,9 @@ def evaluate(
     split: str,
     terminal: Terminal,
 ) -> Outputs:
-    """id, cluster, cluster_unit, source_start, source_end, nll, tokens, words and bytes of each
-    window of the passages of a split. Raises UserError where they have none."""
+    """id, cluster, cluster_unit, source_start, source_end, text, nll, tokens, words and bytes of
+    each window of the passages of a split; text: the part that is scored. Raises UserError where
+    they have none."""
     where = f"tasks.{settings.task}"
     cut = [windows(one.text, tokenizer, settings.context, settings.windows) for one in passages]
     parts = [(one, window) for one, own in zip(passages, cut, strict=True) for window in own]
@@ -171,6 +174,7 @@ def evaluate(
             "cluster_unit": [passage.cluster_unit for passage, _ in parts],
             "source_start": pd.array([passage.start for passage, _ in parts], dtype="Int64"),
             "source_end": pd.array([passage.end for passage, _ in parts], dtype="Int64"),
+            "text": [window.text for window in scored],
             "nll": nll,
             "tokens": [window.scored for window in scored],
             "words": [window.words for window in scored],

@@ -1,17 +1,29 @@
 """Foreign text on the page and in figures."""
 
+import re
+
 from deltatune.core.text import REPLACEMENT, sanitize
+
+# Characters without a width or a picture, in which a text can hide another: the soft hyphen,
+# fillers of Hangul, marks of direction, spaces and joiners of no width (but U+200C and U+200D,
+# which scripts and emoji need), invisible operators, annotations, and the tag characters.
+_UNSEEN = re.compile(
+    "[\u00ad\u061c\u115f\u1160\u180e\u200b\u2060-\u2065\u206a-\u206f\u3164\uffa0\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
+)
 
 
 def clean(text) -> str:
     """The text with every character that could not be seen, or would break a file, made visible.
 
-    Control characters become their pictures (U+2400 and on), direction overrides and lone
-    surrogates U+FFFD. Newlines and tabs stay. None and NaN become an empty text.
+    Control characters become their pictures (U+2400 and on); direction overrides, characters
+    without a width and lone surrogates U+FFFD. Newlines and tabs stay, as do the joiners that
+    scripts and emoji need. None and NaN become an empty text.
     """
     if text is None or (isinstance(text, float) and text != text):
         return ""
-    return sanitize(str(text).replace("\r\n", "\n"), replace=_picture)
+    visible = sanitize(str(text).replace("\r\n", "\n"), replace=_picture)
+    return _UNSEEN.sub(REPLACEMENT, visible)
 
 
 def _picture(character: str) -> str:
