@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from deltatune.compare import fact, family, paired
 from deltatune.core import label_file
-from deltatune.report import verdict
 from deltatune.report.data import ReportData
 from deltatune.report.outcomes import DECIDED
+from deltatune.report.words import verdict
 from deltatune.workflow.flow import Flow
 
 SEEDS = range(1, 9)

@@ -129,8 +129,8 @@ rule render_report:
         tables=flow.paths.tables(),
         files=flow.report.files,
         # Their content is a param; their modification times do not matter.
-        template=ancient(flow.paths.project("report/page.html.j2")),
-        style=ancient(flow.paths.project("report/style.css")),
+        template=ancient(flow.paths.page_files()[0]),
+        parts=ancient(flow.paths.page_files()[1:]),
     output:
         page=report(
             "results/report.html",

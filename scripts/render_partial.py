@@ -4,8 +4,9 @@ from deltatune.core import stage
 
 with stage.stage(snakemake) as terminal:
     from deltatune.core.paths import ROOT, results_of
-    from deltatune.report import collect, page, partial, verdict
+    from deltatune.report import collect, page, partial
     from deltatune.report.settings import ReportSettings
+    from deltatune.report.words import verdict
 
     results = results_of(snakemake.log[0])
     settings = ReportSettings.from_params(snakemake.params.settings)

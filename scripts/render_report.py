@@ -5,8 +5,9 @@ from deltatune.core import stage
 with stage.stage(snakemake) as terminal:
     from pathlib import Path
 
-    from deltatune.report import collect, page, places, verdict
+    from deltatune.report import collect, page, places
     from deltatune.report.settings import ReportSettings
+    from deltatune.report.words import verdict
 
     data = collect.report_data(
         [Path(table) for table in snakemake.input.tables],

@@ -9,8 +9,8 @@ from conftest import ROOT
 from deltatune.data import duplicates, similar
 from deltatune.data.prepare import prepare
 from deltatune.data.reasons import Leak
-from deltatune.report import limits
 from deltatune.report.data import ReportData
+from deltatune.report.words import limits
 from deltatune.tasks.registry import load_kind
 from hypothesis import given, settings
 from hypothesis import strategies as st

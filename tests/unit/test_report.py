@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from deltatune.compare.fact import Fact
-from deltatune.report import examples, markup, numbers, page, upstream
+from deltatune.report import examples, markup, numbers, page, page_files, upstream
 from deltatune.report.data import COSTS, ReportData
 from deltatune.report.figures import confusion, differences, embed, forest, losses, style, svg
 from deltatune.report.sections import behavior, downloads, results, tasks
@@ -614,8 +614,8 @@ def test_page_is_whole_and_in_order(html):
     reader = Reader(html)
     sections = [one["id"] for tag, one in reader.tags if tag == "section" and "id" in one]
     assert sections == [
-        "results", "limits", "differences", "tasks", "examples", "prompts", "losses", "costs",
-        "data", "provenance", "downloads",
+        "results", "limits", "differences", "tasks", "examples", "own_prompts", "losses", "costs",
+        "records", "provenance", "downloads",
     ]  # fmt: skip
     assert "helped on 2 of 3 tasks" in reader.text
     ids = [one["id"] for _, one in reader.tags if "id" in one]
@@ -643,13 +643,15 @@ def test_page_needs_nothing_else(html):
     assert not [tag for tag, _ in reader.tags if tag in ("link", "iframe", "object", "img")]
 
 
-def test_page_lets_only_its_own_script_run(html):
+def test_page_lets_only_its_own_scripts_run(html):
     reader = Reader(html)
     running = [text for attributes, text in reader.scripts if "type" not in attributes]
-    assert len(running) == 1
-    digest = base64.b64encode(hashlib.sha256(running[0].encode()).digest()).decode()
+    assert len(running) == len(page_files.SCRIPTS)
+    sources = " ".join(f"'{page.csp_hash(one)}'" for one in running)
     policy = next(one["content"] for _, one in reader.tags if "http-equiv" in one)
-    assert f"script-src 'sha256-{digest}'" in policy
+    assert f"script-src {sources};" in policy
+    digest = base64.b64encode(hashlib.sha256(running[0].encode()).digest()).decode()
+    assert page.csp_hash(running[0]) == f"sha256-{digest}"
     assert "default-src 'none'" in policy
 
 
@@ -680,7 +682,7 @@ def test_hostile_texts_stay_texts():
     data.title = HOSTILE
     html = page.render(data, TEMPLATE)
     reader = Reader(html)
-    assert len(reader.scripts) == 2
+    assert len(reader.scripts) == 1 + len(page_files.SCRIPTS)
     assert not [text for _, text in reader.scripts if "alert" in text]
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", html)
     assert "{{7*7}}" in reader.text
@@ -798,7 +800,7 @@ def test_page_stays_light_with_many_long_texts():
 
 def test_downloads_carry_the_file_or_say_where_it_is():
     small, large = "a,b\n1,ü\n", "x,y\n" * 100_000
-    views = downloads.view({"large.csv": large, "small.csv": small})
+    views = downloads.view(ReportData([], {}, downloads={"large.csv": large, "small.csv": small}))
     assert [one["name"] for one in views] == ["large.csv", "small.csv"]
     assert views[0]["href"] is None
     encoded = views[1]["href"].removeprefix("data:text/csv;charset=utf-8;base64,")

@@ -19,7 +19,7 @@ from deltatune.report import collect, numbers, page, reading
 from deltatune.report.data import ReportData
 from deltatune.report.figures import confusion
 from deltatune.report.sections import tasks
-from deltatune.report.seeds import aggregation
+from deltatune.report.words.seeds import aggregation
 from test_compare_fact import a_fact
 
 TEMPLATE = Path(__file__).parents[2] / "report" / "page.html.j2"

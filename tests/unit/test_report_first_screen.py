@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 from deltatune.compare import fact
 from deltatune.compare.table import COLUMNS
-from deltatune.report import verdict
 from deltatune.report.data import COSTS, ReportData
+from deltatune.report.words import verdict
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from test_compare_fact import a_fact

@@ -6,8 +6,9 @@ from string import Formatter
 import pandas as pd
 import pytest
 from deltatune.data.reasons import Leak
-from deltatune.report import collect, conditions, limits, limits_docs
+from deltatune.report import collect
 from deltatune.report.data import COSTS, ReportData
+from deltatune.report.words import conditions, limits, limits_docs
 from test_compare_fact import a_fact
 
 PAIR = ("x", "t")
@@ -276,7 +277,7 @@ def test_a_sentence_stands_once():
 
 
 def test_the_docs_have_the_same_list():
-    """`cd scripts && python -m deltatune.report.limits_docs` writes it."""
+    """`cd scripts && python -m deltatune.report.words.limits_docs` writes it."""
     assert limits_docs.documentation() in limits_docs.METHOD.read_text(encoding="utf-8")
     for limit in limits.LIMITS:
         assert limit.when in limits_docs.documentation()

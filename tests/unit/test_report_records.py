@@ -5,6 +5,7 @@ import pytest
 from deltatune.core import manifest
 from deltatune.data import chunking, prepare
 from deltatune.report import record_counts
+from deltatune.report.data import ReportData
 from deltatune.report.sections import records as section
 from deltatune.tasks.registry import load_kind
 from stage_settings import split_settings
@@ -13,6 +14,10 @@ SPLIT = {
     **{"method": "random", "validation": 0.2, "test": 0.2, "group": None, "max_records": None},
     **{"near_duplicates": None, "max_rejected": 0.5, "seed": 0},
 }
+
+
+def view(records: dict) -> dict:
+    return section.view(ReportData([], {}, records=records))
 
 
 def counts(folder, records: pd.DataFrame, task: dict, source: dict, chunks: dict | None = None):
@@ -66,9 +71,9 @@ def test_of_a_mixture_each_part_is_counted(tmp_path):
     task = {"kind": "classify", "labels": ["x", "y"], "split": {**SPLIT, "max_records": 24}}
     result = counts(tmp_path, frame, task, {"rows": 30, "notes": ["'a' is `b`", "<i>"]})
     assert result["notes"][:2] == ["'a' is `b`", "<i>"]
-    assert section.view({"x": {"kept": 1}, "news": result})["notes"] == {"news": result["notes"]}
+    assert view({"x": {"kept": 1}, "news": result})["notes"] == {"news": result["notes"]}
     assert sum(result["parts"].values()) == result["kept"] == 24
-    rows = {row["name"]: row["cells"] for row in section.view({"news": result})["rows"]}
+    rows = {row["name"]: row["cells"] for row in view({"news": result})["rows"]}
     assert rows["Kept of the mixture: theirs"] == [str(result["parts"]["theirs"])]
 
 
@@ -82,7 +87,7 @@ def test_prose_counts_paragraphs_then_chunks(tmp_path):
     assert (result["paragraphs"], result["headings"]) == (20, 2)
     assert result["chunks"] == result["records"] == len(chunks) != 20
     assert result["kept"] == result["records"] - left_out(result)
-    rows = {row["name"]: row["cells"] for row in section.view({"book": result})["rows"]}
+    rows = {row["name"]: row["cells"] for row in view({"book": result})["rows"]}
     assert "Rows in the source" not in rows
     assert rows["Paragraphs in the source, headings included"] == ["20"]
     assert (
@@ -101,5 +106,5 @@ def test_near_duplicates_are_counted_where_they_were_looked_for(tmp_path, thresh
             "split": {**SPLIT, "near_duplicates": threshold}}  # fmt: skip
     result = counts(tmp_path, frame, task, {})
     assert ("near_duplicates" in result) == (threshold is not None)
-    rows = {row["name"]: row["cells"] for row in section.view({"t": result, "u": {}})["rows"]}
+    rows = {row["name"]: row["cells"] for row in view({"t": result, "u": {}})["rows"]}
     assert rows["Not usable for the task"] == ["0", "–"]

@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from deltatune.report import examples, words
+from deltatune.report import examples
 from deltatune.report.data import COSTS, ReportData
 from deltatune.report.figures import embed, forest, losses
 from deltatune.report.sections import costs
 from deltatune.report.sections import losses as losses_section
+from deltatune.report.words import phrases
 from test_compare_fact import a_fact
 
 JOBS = pd.DataFrame(
@@ -21,7 +22,7 @@ JOBS = pd.DataFrame(
 
 
 def test_the_total_says_of_how_many_jobs_it_is():
-    view = costs.view(JOBS)
+    view = costs.view(ReportData([], {}, costs=JOBS))
     stages = {row["stage"]: (row["name"], row["seconds"], row["speed"]) for row in view["stages"]}
     assert stages == {
         "train_adapter": ("2 jobs", "2 min 00 s", "150"),
@@ -34,7 +35,7 @@ def test_the_total_says_of_how_many_jobs_it_is():
 
 
 def test_a_total_of_known_times_has_no_remark_on_unknown_ones():
-    note = costs.view(JOBS[JOBS["stage"] == "train_adapter"])["note"]
+    note = costs.view(ReportData([], {}, costs=JOBS[JOBS["stage"] == "train_adapter"]))["note"]
     assert "2 jobs" in note and "without" not in note
 
 
@@ -65,7 +66,7 @@ def test_a_mean_of_losses_is_of_all_seeds_or_none():
     ],
 )  # fmt: skip
 def test_a_figure_says_what_was_scored_and_what_is_independent(changes, expected):
-    assert words.sample(a_fact(**changes)) == expected
+    assert phrases.sample(a_fact(**changes)) == expected
 
 
 def test_one_adapter_has_one_interval_and_a_recipe_two():

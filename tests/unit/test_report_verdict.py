@@ -6,8 +6,9 @@ import re
 
 import pandas as pd
 import pytest
-from deltatune.report import first_screen, outcomes, verdict
+from deltatune.report import outcomes
 from deltatune.report.data import COSTS, ReportData
+from deltatune.report.words import first_screen, verdict
 from test_compare_fact import a_fact
 
 TITLES = {

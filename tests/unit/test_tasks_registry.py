@@ -76,7 +76,7 @@ def test_nothing_outside_the_package_names_a_kind():
     columns = {("deltatune/data/prepare.py", "chat")}
     assert named == {(file, "prose") for file in samples} | columns and "prose" in SAMPLES
     quoted = re.compile(rf"""["']({"|".join(available_kinds())})["']""")
-    for file in [*ROOT.glob("rules/*.smk"), *ROOT.glob("report/*")]:
+    for file in [*ROOT.glob("rules/*.smk"), *ROOT.glob("report/**/*.*")]:
         assert not quoted.search(file.read_text(encoding="utf-8")), file.name
 
 

@@ -123,9 +123,9 @@ NOT_REACHED: dict[str, tuple[Iterable[str], tuple[str, ...]]] = {
             (
                 *("fetch", "data", "tokens", "tasks", *LEARNING, "metrics", "evaluate"),
                 *("compare/statistics", "compare/intervals", "compare/permutation"),
-                *("report/words", "report/sentences", "report/page", "report/sections"),
-                *("report/verdict", "report/first_screen", "report/limits", "report/collect"),
-                "report/settings",
+                *("report/words/phrases", "report/words/sentences", "report/words/verdict"),
+                *("report/words/first_screen", "report/words/limits", "report/page"),
+                *("report/sections", "report/collect", "report/settings"),
             ),
             (),
         )

@@ -974,7 +974,9 @@ SECTIONS["Data and model files"] = [
         NOTHING,
         {
             "data and models": touch("data/**/*.*", "models/mine/*"),
-            "code": touch("scripts/**/*.py", "Snakefile", "rules/*", "config.yaml", "report/*"),
+            "code": touch(
+                "scripts/**/*.py", "Snakefile", "rules/*", "config.yaml", "report/**/*.*"
+            ),
             "environments": touch("envs/*"),
         },
     ),
@@ -1073,16 +1075,16 @@ SECTIONS["Code, template, environments"] = [
         {"style": code("deltatune/report/figures/style.py")},
     ),
     Row(
-        "`report/page.py`, `report/verdict.py`, `report/limits.py`, `report/collect.py`, "
-        "`report/sections/`, and the page's words in `report/words.py`, `report/sentences.py`",
+        "`report/page.py`, `report/collect.py`, `report/sections/`, and the page's words in "
+        "`report/words/`, `seeds.py` apart",
         ("render_report",),
         {
             **{
                 name: code(f"deltatune/report/{name}.py")
-                for name in ("page", "verdict", "limits", "collect", "sections/tasks", "words")
+                for name in ("page", "collect", "sections/tasks", "words/limits", "words/phrases")
             },
             "wording": replace(
-                "scripts/deltatune/report/sentences.py", "is not shown: ", "was not shown: "
+                "scripts/deltatune/report/words/sentences.py", "is not shown: ", "was not shown: "
             ),
         },
     ),
@@ -1138,11 +1140,13 @@ SECTIONS["Code, template, environments"] = [
         "module's version.",
     ),
     Row(
-        "the template or style of the report",
+        "a template, style sheet or script of the report",
         ("render_report",),
         {
             "template": append("report/page.html.j2", "<p>More.</p>\n"),
+            "section": append("report/sections/limits.html.j2", "<p>More.</p>\n"),
             "style": append("report/style.css", "p {color: red}\n"),
+            "script": append("report/browser.js", "window.more = 1;\n"),
         },
     ),
     Row(

@@ -35,7 +35,7 @@ WORKFLOW = (
     *("Snakefile", "Makefile", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "pyproject.toml"),
     *("LICENSE", "CITATION.cff"),
     *("constraints.txt", "requirements*.txt", "rules/*.smk", "envs/*.yaml", "profiles/**/*.yaml"),
-    *("scripts/**/*.py", "report/*", "data/sample/*", "presets/**/*", "docs/*"),
+    *("scripts/**/*.py", "report/**/*", "data/sample/*", "presets/**/*", "docs/*"),
     "results/README.md",
 )
 HEAD = "# The configuration of the archived run, with all that was set on the command line.\n"

@@ -109,7 +109,7 @@ CONTAINED_SHARE = 0.9
 
 class Leak(StrEnum):
     """What a test record shares with the training data though it is no duplicate; the values stand
-    in manifests, and are ids of `report.limit_list`."""
+    in manifests, and are ids of `report.words.limit_list`."""
 
     REPEATED_PROMPT = "repeated_prompt"
     CONTAINED = "contained"

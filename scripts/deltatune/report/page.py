@@ -14,41 +14,46 @@ import jinja2
 from markupsafe import Markup
 
 from deltatune.core.version import __version__
-from deltatune.report import limits, numbers, verdict
+from deltatune.report import numbers
 from deltatune.report.data import ReportData
-from deltatune.report.sections import (
-    behavior,
-    costs,
-    differences,
-    downloads,
-    examples,
-    losses,
-    own_prompts,
-    records,
-    results,
-    tasks,
-)
+from deltatune.report.page_files import SCRIPTS, STYLES
+from deltatune.report.sections import registry
 from deltatune.report.text import clean
+from deltatune.report.words import verdict
 
 
 def render(data: ReportData, template: Path) -> str:
     """The report as one HTML text.
 
-    template: page.html.j2; style.css lies beside it
+    template: page.html.j2; the other `page_files` lie beside it
     """
+    folder = Path(template).parent
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(template).parent),
+        loader=jinja2.FileSystemLoader(folder),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=lambda value: value if isinstance(value, Markup) else _text(value),
     )
-    environment.filters["csp_hash"] = csp_hash
     environment.filters["json_island"] = json_island
-    environment.globals["version"] = __version__
-    text = environment.get_template(Path(template).name).render(context(data))
+    scripts = [inline(folder / name) for name in SCRIPTS]
+    text = environment.get_template(Path(template).name).render(
+        title=data.title,
+        subtitle=subtitle(data),
+        verdict=verdict.summarize(data).parts,
+        sections=registry.views(data),
+        style=Markup("\n").join(inline(folder / name) for name in STYLES),
+        scripts=scripts,
+        policy=Markup(" ").join(Markup(f"'{csp_hash(script)}'") for script in scripts),
+        version=__version__,
+    )
     return text if text.endswith("\n") else text + "\n"
+
+
+def inline(path: Path) -> Markup:
+    """A style sheet or script of the project, as the content of its element."""
+    return Markup(path.read_text(encoding="utf-8").strip())
 
 
 def _text(value):
@@ -68,31 +73,6 @@ def json_island(value) -> Markup:
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)
-
-
-def context(data: ReportData) -> dict:
-    """Everything that the template reads."""
-    example_views = examples.view(data)
-    return {
-        "title": data.title,
-        "subtitle": subtitle(data),
-        "summary": verdict.summarize(data),
-        "badges": results.BADGES,
-        "interval": numbers.interval_name(data.confidence),
-        "results": results.view(data),
-        "behavior": behavior.view(data),
-        "limits": [str(one) for one in limits.shown(data)],
-        "differences": differences.view(data),
-        "experiments": tasks.view(data),
-        "examples": example_views,
-        "own_prompts": own_prompts.view(data),
-        "island": {view["key"]: view["island"] for view in example_views},
-        "losses": losses.view(data),
-        "costs": costs.view(data.costs),
-        "records": records.view(data.records),
-        "provenance": data.provenance,
-        "downloads": downloads.view(data.downloads),
-    }
 
 
 def subtitle(data: ReportData) -> str:

@@ -11,6 +11,7 @@ from deltatune.core import label_file
 from deltatune.core.paths import RESULTS, ROOT
 from deltatune.evaluate.baselines.registry import BASELINES
 from deltatune.fetch import model as model_files
+from deltatune.report.page_files import page_files
 from deltatune.workflow import user_files
 from deltatune.workflow.selection import COMPARED, Selection
 
@@ -30,6 +31,10 @@ class Paths:
         path = ROOT / file
         inside = path.is_relative_to(Path.cwd()) and not self._prefixed
         return str(path.relative_to(Path.cwd()) if inside else path)
+
+    def page_files(self) -> list[str]:
+        """Templates, style sheets and scripts of the page, its frame first."""
+        return [self.project(f"report/{name}") for name in page_files(ROOT / "report")]
 
     def _own(self, paths: list[str]) -> list[str]:
         """Files of the user, as a rule can name them."""

@@ -50,8 +50,7 @@ class ReportParams(StageParams):
         ).model_dump(mode="json")
 
     def page_content(self, wildcards: Wildcards) -> dict[str, str]:
-        files = ("report/page.html.j2", "report/style.css")
-        return self.content(*map(self._paths.project, files))
+        return self.content(*self._paths.page_files())
 
     def render_report(self, wildcards: Wildcards) -> dict:
         statistics = self._settings.statistics

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from deltatune.report import numbers
 from deltatune.report.figures.style import INK, RULE, STYLE, TUNED, empty, label
 from deltatune.report.figures.upstream import sns
-from deltatune.report.seeds import aggregation
+from deltatune.report.words.seeds import aggregation
 
 SHADE = 0.55
 """The darkest shade of a matrix: ink stays readable on it, in dark mode too."""

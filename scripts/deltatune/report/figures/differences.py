@@ -25,7 +25,7 @@ from deltatune.report.figures.style import (
 )
 from deltatune.report.figures.upstream import sns
 from deltatune.report.reading import TIE
-from deltatune.report.seeds import aggregation
+from deltatune.report.words.seeds import aggregation
 
 
 def plot(

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from deltatune.report import numbers
 from deltatune.report.figures.style import BASE, PAPER, STEPS, STYLE, TUNED, WIDTH, empty
 from deltatune.report.figures.upstream import sns
-from deltatune.report.seeds import aggregation
+from deltatune.report.words.seeds import aggregation
 
 DECIMALS = 3
 """Of a loss, here and in the table below the figure."""

@@ -3,10 +3,14 @@
 import pandas as pd
 
 from deltatune.report import numbers
+from deltatune.report.data import ReportData
+
+NAME, TITLE = "costs", "Time and memory"
 
 
-def view(costs: pd.DataFrame) -> dict | None:
+def view(data: ReportData) -> dict | None:
     """Time and memory by stage, and by job where a stage has more than one."""
+    costs = data.costs
     if costs.empty:
         return None
     columns = ["seconds", "peak_memory_gb", "tokens_per_second"]

@@ -1,10 +1,13 @@
 """A forest plot for each task."""
 
 from deltatune.compare.fact import Fact
-from deltatune.report import numbers, words
+from deltatune.report import numbers
 from deltatune.report.data import ReportData
 from deltatune.report.figures import embed, forest
-from deltatune.report.seeds import aggregation
+from deltatune.report.words import phrases
+from deltatune.report.words.seeds import aggregation
+
+NAME, TITLE = "differences", "Differences"
 
 
 def view(data: ReportData) -> dict | None:
@@ -41,7 +44,7 @@ def caption(data: ReportData, facts: list[Fact]) -> str:
     for fact in facts:
         seeds = data.experiments.get(fact.experiment, {}).get("seeds", [])
         of = aggregation(seeds) if len(seeds) < 2 else f"the {aggregation(seeds)}"
-        names = parts.setdefault(f"{words.sample(fact)}; tuned is {of}", [])
+        names = parts.setdefault(f"{phrases.sample(fact)}; tuned is {of}", [])
         if fact.experiment not in names:
             names.append(fact.experiment)
     if len(parts) == 1:

@@ -1,17 +1,19 @@
 """Tables that the page carries as links."""
 
 import base64
-from collections.abc import Mapping
 
 from deltatune.core.text import file_size
+from deltatune.report.data import ReportData
+
+NAME, TITLE = "downloads", "Downloads"
 
 BUDGET = 250_000
 """Bytes of CSV text that the page carries."""
 
 
-def view(downloads: Mapping[str, str]) -> list[dict]:
+def view(data: ReportData) -> list[dict] | None:
     """Each file with its link, or without one where the page would grow too heavy."""
-    contents = {name: text.encode("utf-8", "replace") for name, text in downloads.items()}
+    contents = {name: text.encode("utf-8", "replace") for name, text in data.downloads.items()}
     left, links = BUDGET, {}
     for name, content in sorted(contents.items(), key=lambda item: (len(item[1]), item[0])):
         if len(content) <= left:
@@ -20,7 +22,7 @@ def view(downloads: Mapping[str, str]) -> list[dict]:
     return [
         {"name": name, "size": file_size(len(content)), "href": links.get(name)}
         for name, content in contents.items()
-    ]
+    ] or None
 
 
 def data_uri(content: bytes) -> str:

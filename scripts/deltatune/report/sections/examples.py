@@ -5,21 +5,26 @@ import pandas as pd
 from deltatune.report import examples, markup, numbers
 from deltatune.report.data import ReportData
 from deltatune.report.figures.style import label
-from deltatune.report.seeds import aggregation
+from deltatune.report.words.seeds import aggregation
+
+NAME, TITLE = "examples", "Examples"
 
 
-def view(data: ReportData) -> list[dict]:
-    """One view for each experiment that has examples, with texts cut so that the page is light."""
+def view(data: ReportData) -> dict | None:
+    """One view for each experiment that has examples, with texts cut so that the page is light, and
+    what the filter script needs."""
     shown = {
         name: examples.choose(data.examples[name], data.higher_is_better(name), data.max_examples)
         for name in data.experiments
         if len(data.examples.get(name, ()))
     }
     limit = examples.text_limit(shown, ["prompt", "reference", "base", "tuned"])
-    return [
+    views = [
         example_view(data, number, name, frame, limit)
         for number, (name, frame) in enumerate(shown.items())
     ]
+    island = {one["key"]: one["island"] for one in views}
+    return {"experiments": views, "island": island} if views else None
 
 
 def example_view(data: ReportData, number: int, name: str, frame: pd.DataFrame, limit: int) -> dict:

@@ -5,10 +5,12 @@ import pandas as pd
 from deltatune.report import numbers
 from deltatune.report.data import ReportData
 from deltatune.report.figures import embed, losses
-from deltatune.report.seeds import aggregation, listed
+from deltatune.report.words.seeds import aggregation, listed
+
+NAME, TITLE = "losses", "Losses"
 
 
-def view(data: ReportData) -> list[dict]:
+def view(data: ReportData) -> list[dict] | None:
     """One entry for each experiment that has losses."""
     result = []
     for number, name in enumerate(data.experiments):
@@ -33,7 +35,7 @@ def view(data: ReportData) -> list[dict]:
             entry["epochs"] = f"{epochs:.3g}" if numbers.finite(epochs) else ""
             entry["steps"] = numbers.plural(int(curves["step"].max()), "steps")
         result.append(entry)
-    return result
+    return result or None
 
 
 def _of(frame: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -3,8 +3,10 @@
 from deltatune.report import markup
 from deltatune.report.data import ReportData
 
+NAME, TITLE = "own_prompts", "Own prompts"
 
-def view(data: ReportData) -> list[dict]:
+
+def view(data: ReportData) -> list[dict] | None:
     """One entry for each experiment: its prompts, each with the answer of every system."""
     return [
         {
@@ -22,4 +24,4 @@ def view(data: ReportData) -> list[dict]:
             ],
         }
         for name, frame in data.own_answers.items()
-    ]
+    ] or None

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 from deltatune.data.reasons import Leak
 from deltatune.report import numbers
+from deltatune.report.data import ReportData
+
+NAME, TITLE = "records", "Data"
 
 FACTS = {
     "rows": "Rows in the source",
@@ -40,9 +43,10 @@ REASONS = ("unread", "unusable")
 """Facts that are counted by reason: a total, and a row for each reason below it."""
 
 
-def view(records: Mapping[str, Mapping]) -> dict | None:
+def view(data: ReportData) -> dict | None:
     """Facts as rows, tasks as columns; a fact that is a dict (reasons, splits) has rows below. And
     the notes of each task that has some."""
+    records = data.records
     if not records:
         return None
     keys = [key for key in FACTS if any(key in counts for counts in records.values())]

@@ -12,10 +12,14 @@ from markupsafe import Markup
 
 from deltatune.compare.fact import Fact
 from deltatune.compare.reasons import Missing, codes
-from deltatune.report import numbers, outcomes, upstream, words
+from deltatune.report import numbers, outcomes, upstream
 from deltatune.report.data import ReportData
 from deltatune.report.outcomes import Outcome
+from deltatune.report.sections import behavior
 from deltatune.report.text import clean
+from deltatune.report.words import phrases, sentences
+
+NAME, TITLE = "results", "Results"
 
 BADGES = {
     Outcome.IMPROVED: "▲ better",
@@ -33,12 +37,16 @@ COLUMNS = (
 MAIN, SECONDARY = "★", "†"
 
 
-def view(data: ReportData) -> dict | None:
-    """The table as markup, its notes, family and methods; None where nothing was compared."""
+def view(data: ReportData) -> dict:
+    """The table as markup, its notes, family and methods, how systems answer, and the sentences
+    pair by pair; nothing of it where nothing was compared, which the section says."""
     if not data.facts:
-        return None
+        return {"table": None}
     frame = headline_frame(data)
     return {
+        "badges": BADGES,
+        "behavior": behavior.view(data),
+        "pairs": sentences.pair_by_pair(data),
         "table": headline_html(frame, data),
         "notes": notes(frame, data),
         "family": family(data),
@@ -85,7 +93,7 @@ def _cells(data: ReportData, fact: Fact, group: str) -> dict:
 
 def _baseline_cells(data: ReportData, fact: Fact, group: str) -> dict:
     """In the column of the base stands the baseline's figure."""
-    baseline = words.in_a_sentence(data.baseline_title(fact.against))
+    baseline = phrases.in_a_sentence(data.baseline_title(fact.against))
     title = clean(f"{data.metric_title(fact.metric)} against {baseline}")
     return {**_cells(data, fact, group), "metric": title, "seed_sd": numbers.NOTHING, "main": False}
 
@@ -93,7 +101,7 @@ def _baseline_cells(data: ReportData, fact: Fact, group: str) -> dict:
 def _p(fact: Fact) -> str:
     """The p-value of the estimand, or in a word why there is none."""
     if fact.no_p:
-        return words.NO_P[codes(fact.no_p)[0]]
+        return phrases.NO_P[codes(fact.no_p)[0]]
     p = fact.p_value if fact.p_holm is None else fact.p_holm
     return numbers.format_p(p, fact.p_is_floor).removeprefix("= ")
 
@@ -110,7 +118,7 @@ def _adapters(fact: Fact, decimals: int) -> str:
 def group_label(data: ReportData, fact: Fact) -> str:
     """'experiment: model on task, 200 windows in 5 chapters, mean over 3 seeds'."""
     seeds = "1 seed" if fact.seeds == 1 else f"mean over {fact.seeds} seeds"
-    return clean(f"{fact.experiment}: {fact.model} on {fact.task}, {words.sample(fact)}, {seeds}")
+    return clean(f"{fact.experiment}: {fact.model} on {fact.task}, {phrases.sample(fact)}, {seeds}")
 
 
 def headline_html(frame: pd.DataFrame, data: ReportData) -> Markup:

@@ -7,17 +7,21 @@ import numpy as np
 import pandas as pd
 
 from deltatune.compare.fact import Fact
-from deltatune.report import examples, markup, numbers, words
+from deltatune.report import examples, markup, numbers
 from deltatune.report.data import ReportData
 from deltatune.report.figures import confusion, differences, embed
-from deltatune.report.seeds import aggregation, listed
+from deltatune.report.words import phrases
+from deltatune.report.words.seeds import aggregation, listed
+
+NAME, TITLE = "tasks", "Task by task"
 
 SYSTEMS = ("base", "tuned")
 
 
-def view(data: ReportData) -> list[dict]:
+def view(data: ReportData) -> list[dict] | None:
     """One entry for each experiment."""
-    return [experiment_view(data, number, name) for number, name in enumerate(data.experiments)]
+    views = [experiment_view(data, number, name) for number, name in enumerate(data.experiments)]
+    return views or None
 
 
 def experiment_view(data: ReportData, number: int, name: str) -> dict:
@@ -59,7 +63,7 @@ def spread_view(data: ReportData, number: int, name: str) -> dict:
     fact = own_fact(data, name, data.experiments[name].get("main_metric", ""))
     scored = numbers.plural(total, unit)
     if fact is not None and fact.n == total:
-        scored = words.sample(fact)
+        scored = phrases.sample(fact)
     alt = f"Differences of {title} over {scored}, {tuned}: {counts}."
     caption = (
         f"How far {scored} moved; {tuned}. Gray: unchanged. {_dashed(data, fact, scores, unit)}"

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from deltatune.compare.fact import Fact
 from deltatune.compare.reasons import Missing, codes, why_missing
-from deltatune.report import numbers, outcomes, words
-from deltatune.report.conditions import excluded_share
+from deltatune.report import numbers, outcomes
 from deltatune.report.data import ReportData
 from deltatune.report.outcomes import Outcome
+from deltatune.report.words import phrases
+from deltatune.report.words.conditions import excluded_share
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,10 @@ def sentence(data: ReportData, fact: Fact) -> str:
     if result in outcomes.DECIDED:
         return _decided(data, fact, title, result)
     facts = _facts(data, fact)
-    change = words.change(fact, data.decimals(fact))
+    change = phrases.change(fact, data.decimals(fact))
     if result is Outcome.EQUIVALENT:
         margin = f"{data.margins[fact.metric]:g}"
-        subject = words.subject(fact.seeds)
+        subject = phrases.subject(fact.seeds)
         text = (
             f"{subject} left {title} on {fact.task} within {margin} of the base, "
             f"{_percent(data.confidence)} sure: {change} ({facts})."
@@ -71,8 +72,8 @@ def _decided(data: ReportData, fact: Fact, title: str, result: Outcome) -> str:
     verb = "raised" if fact.delta > 0 else "lowered"
     if improved and fact.higher_is_better:
         verb = "improved"
-    change = words.change(fact, data.decimals(fact))
-    text = f"{words.subject(fact.seeds)} {verb} {title} on {fact.task} from {change}"
+    change = phrases.change(fact, data.decimals(fact))
+    text = f"{phrases.subject(fact.seeds)} {verb} {title} on {fact.task} from {change}"
     if not improved:
         text += ", which is worse"
     elif not fact.higher_is_better:
@@ -96,7 +97,7 @@ def _facts(data: ReportData, fact: Fact) -> str:
     name = numbers.interval_name(data.confidence)
     adapters = _interval(fact.adapters_low, fact.adapters_high, decimals)
     recipe = _interval(fact.ci_low, fact.ci_high, decimals)
-    p = words.p_value(fact)
+    p = phrases.p_value(fact)
     if fact.seeds == 1:
         tests = [_list([f"{name} {adapters}" if adapters else "", p])]
     elif fact.seeds == 2:
@@ -105,11 +106,11 @@ def _facts(data: ReportData, fact: Fact) -> str:
         tests.append(f"of the recipe, roughly, {recipe}" if recipe else "")
     else:
         tests = [_list([f"{name} {recipe}" if recipe else "", p])]
-        of_these = f"of {words.these_adapters(fact.seeds)} alone {adapters}"
+        of_these = f"of {phrases.these_adapters(fact.seeds)} alone {adapters}"
         tests.append(of_these if adapters else "")
     if fact.no_interval and not (adapters or recipe):
         tests.append(f"no interval, since {why_missing(fact.no_interval)}")
-    sample = f"{words.sample(fact)}, {words.aggregation(fact, decimals)}"
+    sample = f"{phrases.sample(fact)}, {phrases.aggregation(fact, decimals)}"
     return "; ".join(filter(None, [difference, *tests, sample]))
 
 
@@ -136,7 +137,7 @@ def _why_not_shown(fact: Fact, level: float) -> str:
     p_of_adapters = fact.adapters_p_holm if adjusted else fact.adapters_p
     if fact.seeds > 1 and p_of_adapters is not None and p_of_adapters < level:
         return (
-            f" The test of {words.these_adapters(fact.seeds)} alone is below the level; with the "
+            f" The test of {phrases.these_adapters(fact.seeds)} alone is below the level; with the "
             "spread over training seeds the difference is not shown."
         )
     return ""
@@ -154,7 +155,7 @@ def _not_excluded(data: ReportData, fact: Fact) -> str:
         return ""
     smallest = numbers.format_number(fact.detectable, max(data.decimals(fact), 2))
     return (
-        f" The smallest difference that {words.sample(fact)} and "
+        f" The smallest difference that {phrases.sample(fact)} and "
         f"{numbers.plural(fact.seeds, 'seeds')} show with a power of 80%, at the level of "
         f"{fact.alpha:.2g} that decides here, is about {smallest}."
     )
@@ -164,7 +165,7 @@ def _untested(data: ReportData, fact: Fact, title: str) -> str:
     """Figures without a test: what they are, and why no more is stated."""
     because = [code for code in codes(fact.no_p) if code is not Missing.TWO_SEEDS]
     reason = "; ".join(code.words for code in because) or "the table has no p-value"
-    change = words.change(fact, data.decimals(fact))
+    change = phrases.change(fact, data.decimals(fact))
     return (
         f"{title} on {fact.task} went from {change} "
         f"({_facts(data, fact)}). This is not tested: {reason}."

@@ -1,6 +1,6 @@
 """The list of limits in docs/method.md, which a test compares with it.
 
-`python -m deltatune.report.limits_docs` in scripts/ writes it.
+`python -m deltatune.report.words.limits_docs` in scripts/ writes it.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import re
 from pathlib import Path
 
 from deltatune.core.paths import ROOT
-from deltatune.report.limit_list import LIMITS
+from deltatune.report.words.limit_list import LIMITS
 
 METHOD = ROOT / "docs" / "method.md"
-BEGIN = "<!-- limits: written by `python -m deltatune.report.limits_docs` in scripts/ -->"
+BEGIN = "<!-- limits: written by `python -m deltatune.report.words.limits_docs` in scripts/ -->"
 END = "<!-- end of limits -->"
 
 

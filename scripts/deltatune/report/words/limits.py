@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deltatune.report.data import ReportData
-from deltatune.report.limit_list import LIMITS, Details, Limit
+from deltatune.report.words.limit_list import LIMITS, Details, Limit
 
 
 @dataclass(frozen=True)

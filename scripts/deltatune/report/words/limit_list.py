@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deltatune.report import conditions
 from deltatune.report.data import ReportData
+from deltatune.report.words import conditions
 
 Details = Mapping[str, Any]
 """Texts, counts, lists of names or a mapping: all that a sentence names."""

@@ -15,9 +15,10 @@ from enum import Enum
 
 from deltatune.compare.fact import Fact
 from deltatune.compare.reasons import MIN_TESTED
-from deltatune.report import limits, numbers, outcomes, words
+from deltatune.report import numbers, outcomes
 from deltatune.report.data import ReportData
 from deltatune.report.outcomes import Outcome
+from deltatune.report.words import limits, phrases
 
 MOST_WORDS = 90
 MOST_WORDS_OF_OWN = 45
@@ -85,14 +86,14 @@ def own_tasks(data: ReportData, facts: Sequence[Fact]) -> Wordings:
 
 
 def _single(data: ReportData, fact: Fact) -> str:
-    subject = words.subject_of_all([fact.seeds], 1)
+    subject = phrases.subject_of_all([fact.seeds], 1)
     begin = PHRASES[data.outcome(fact)][0].format(subject=subject, where=f"on {fact.task}")
     return f"{begin}: {_figures(data, fact)}."
 
 
 def _tally(data: ReportData, facts: Sequence[Fact], groups: dict, most: int | None) -> str:
     """most: how many of each group are named, None for all."""
-    subject = words.subject_of_all([fact.seeds for fact in facts], len(facts))
+    subject = phrases.subject_of_all([fact.seeds for fact in facts], len(facts))
     tasks = {fact.task for fact in facts}
     by_task = len(tasks) == len(facts)
     segments = []
@@ -124,7 +125,7 @@ def _figures(data: ReportData, fact: Fact) -> str:
     title = data.metric_title(fact.metric)
     if result is Outcome.UNKNOWN:
         return title
-    text = f"{title} {words.change(fact, data.decimals(fact))}"
+    text = f"{title} {phrases.change(fact, data.decimals(fact))}"
     if result is Outcome.EQUIVALENT:
         sure = f"{100 * data.confidence:.4g}%"
         return f"{text}, within {data.margins[fact.metric]:g} of the base, {sure} sure"
@@ -154,7 +155,7 @@ def cross_task(data: ReportData, facts: Sequence[Fact]) -> Wordings:
     begin = f"Cross-task, {len(harmed)} of {pairs} became worse, on {hurt}"
     worst = max(harmed, key=harm)
     at_worst = f"{begin}, at worst {data.metric_title(worst.metric)} on {worst.task}"
-    change = words.change(worst, data.decimals(worst))
+    change = phrases.change(worst, data.decimals(worst))
     size = how_much(worst)
     figures = f"{change}, " if not size or _is_in_figures(data, worst) else ""
     full = f"{at_worst}{size and f', {size}'} ({figures}{worst.experiment})."
@@ -281,7 +282,7 @@ def _against(data: ReportData, fact: Fact) -> str:
 
 def _where(data: ReportData, fact: Fact) -> str:
     """'TF-IDF on news'."""
-    return f"{words.in_a_sentence(data.baseline_title(fact.against))} on {fact.task}"
+    return f"{phrases.in_a_sentence(data.baseline_title(fact.against))} on {fact.task}"
 
 
 # ---------------------------------------------------------------- limit and cost

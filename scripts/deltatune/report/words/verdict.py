@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deltatune.report import first_screen, sentences
 from deltatune.report.data import ReportData
-from deltatune.report.sentences import PairSentence
+from deltatune.report.words import first_screen, sentences
+from deltatune.report.words.sentences import PairSentence
 
 
 @dataclass(frozen=True)

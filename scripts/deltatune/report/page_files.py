@@ -1,0 +1,19 @@
+"""The files of report/ that the page is made of: an edit of one of them writes it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+STYLES = ("style.css",)
+SCRIPTS = ("browser.js",)
+"""In the order in which they run."""
+
+
+def page_files(folder: Path) -> list[str]:
+    """The frame, first, what the templates share, those of the sections, style sheets and scripts,
+    as names below the folder.
+
+    folder: report/ of the project
+    """
+    sections = sorted(f"sections/{file.name}" for file in folder.glob("sections/*.html.j2"))
+    return ["page.html.j2", "macros.html.j2", *sections, *STYLES, *SCRIPTS]

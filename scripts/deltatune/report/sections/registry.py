@@ -1,0 +1,61 @@
+"""The sections of the page, in its order.
+
+A section is a module here and a template of the same name in report/sections/. The module gives
+`NAME` (its own, and the anchor on the page), `TITLE` (its heading, and its entry in the navigation)
+and `view(data)`: what the template reads as `view`, or None where the section is left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from deltatune.report.data import ReportData
+from deltatune.report.sections import (
+    costs,
+    differences,
+    downloads,
+    examples,
+    limits,
+    losses,
+    own_prompts,
+    provenance,
+    records,
+    results,
+    tasks,
+)
+
+
+class Section(Protocol):
+    NAME: str
+    TITLE: str
+
+    def view(self, data: ReportData) -> Any: ...
+
+
+SECTIONS: tuple[Section, ...] = (
+    results,
+    limits,
+    differences,
+    tasks,
+    examples,
+    own_prompts,
+    losses,
+    costs,
+    records,
+    provenance,
+    downloads,
+)
+
+
+def views(data: ReportData) -> list[dict[str, Any]]:
+    """Of each section that the run has: its name, title, template, and what the template reads."""
+    return [
+        {
+            "name": section.NAME,
+            "title": section.TITLE,
+            "template": f"sections/{section.NAME}.html.j2",
+            "view": view,
+        }
+        for section in SECTIONS
+        if (view := section.view(data)) is not None
+    ]

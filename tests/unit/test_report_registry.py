@@ -1,0 +1,49 @@
+"""Sections: each a module with a template of its name, drawn in the order of the registry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from conftest import ROOT
+from deltatune.report import page_files
+from deltatune.report.data import ReportData
+from deltatune.report.sections import registry
+
+REPORT = ROOT / "report"
+TOGETHER = {"registry", "behavior"}
+"""Modules of the folder that are no sections of their own."""
+
+
+def test_each_section_has_a_template_and_a_module_of_its_name():
+    names = [section.NAME for section in registry.SECTIONS]
+    assert len(set(names)) == len(names) > 8
+    templates = {file.name.removesuffix(".html.j2") for file in REPORT.glob("sections/*")}
+    modules = {file.stem for file in Path(registry.__file__).parent.glob("[!_]*.py")}
+    assert templates == set(names) == modules - TOGETHER
+
+
+def test_a_section_without_data_is_left_out():
+    """What was compared, and what limits that, is always said."""
+    views = registry.views(ReportData([], {}))
+    assert [one["name"] for one in views] == ["results", "limits"]
+
+
+def test_every_file_of_the_page_is_one_of_its_inputs():
+    """Template parts, styles and scripts: an edit of one renders the page again."""
+    files = page_files.page_files(REPORT)
+    assert all((REPORT / name).is_file() for name in files)
+    # Params name them without their folders.
+    assert len({Path(name).name for name in files}) == len(files)
+    others = {"crate.html.j2", "preview.html.j2"}
+    for suffix in (".j2", ".css", ".js"):
+        there = {path.relative_to(REPORT).as_posix() for path in REPORT.rglob(f"*{suffix}")}
+        assert there - others <= set(files)
+
+
+def test_a_script_cannot_end_its_element_and_a_style_sheet_asks_for_nothing():
+    for name in page_files.SCRIPTS:
+        text = (REPORT / name).read_text(encoding="utf-8").lower()
+        assert "</script" not in text and "<!--" not in text
+    for name in page_files.STYLES:
+        text = (REPORT / name).read_text(encoding="utf-8").lower()
+        assert "</style" not in text and "@import" not in text and "url(" not in text
