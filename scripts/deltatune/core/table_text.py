@@ -29,8 +29,8 @@ def to_csv(table: Table) -> str:
     """
     file = io.StringIO()
     write = csv.writer(file, lineterminator="\n").writerow
-    first = ["group"] if table.grouped else []
-    write([*first, *(_safe(column.key) for column in table.columns)])
+    naming = ["group"] if table.grouped else []
+    write([*naming, *(_safe(column.key) for column in table.columns)])
     for group in table.groups:
         title = [_safe(group.title)] if table.grouped else []
         for row in group.rows:

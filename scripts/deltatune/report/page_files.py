@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-STYLES = ("style.css",)
-SCRIPTS = ("browser.js",)
+STYLES = ("style.css", "table.css")
+SCRIPTS = ("browser.js", "table.js")
 """In the order in which they run."""
 
 

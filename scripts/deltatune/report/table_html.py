@@ -91,8 +91,8 @@ def _group(table: Table, group: Group) -> Markup:
 
 
 def _row(table: Table, row: Row) -> Markup:
-    first, *others = table.columns
-    cells = [_cell(Markup('<th scope="row"'), "th", first, row.cell(first))]
+    names, *others = table.columns
+    cells = [_cell(Markup('<th scope="row"'), "th", names, row.cell(names))]
     cells += [_cell(Markup("<td"), "td", column, row.cell(column)) for column in others]
     return _tr(cells, "inner" if row.inner else "")
 
