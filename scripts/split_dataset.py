@@ -8,7 +8,7 @@ with stage.stage(snakemake) as terminal:
     import pandas as pd
     import pyarrow.parquet as pq
     from deltatune.core import label_file, manifest
-    from deltatune.data import classes, prepare
+    from deltatune.data import classes, frames, prepare
     from deltatune.data.readers.writer import about_source
     from deltatune.data.reasons import Code
     from deltatune.data.split_settings import SplitSettings
@@ -19,19 +19,18 @@ with stage.stage(snakemake) as terminal:
     settings = SplitSettings[kind.Records].from_params(snakemake.params.settings)
     where = f"tasks.{settings.task}"
     path = Path(snakemake.input.records)
-    if path.suffix == ".csv":
-        source = {}
-        records = pd.read_csv(path, dtype={"chapter": str, "text": str}, keep_default_na=False)
-    else:
-        source = about_source(path)
-        records = pd.read_parquet(path)
+    is_table = path.suffix == ".csv"
+    source = {} if is_table else about_source(path)
     unread = pd.read_csv(snakemake.input.rejects, dtype=str, keep_default_na=False)
     unread["row"] = unread["row"].astype("int64")
     paragraphs = snakemake.input.get("paragraphs")
     if paragraphs:
         paragraphs = pq.ParquetFile(paragraphs).metadata.num_rows + len(unread)
     split, counts = prepare.prepare(
-        records,
+        # Without a name here, so that they end where all of them are in the splits.
+        pd.read_csv(path, dtype={"chapter": str, "text": str}, keep_default_na=False)
+        if is_table
+        else pd.read_parquet(path),
         kind,
         settings,
         unread,
@@ -41,14 +40,14 @@ with stage.stage(snakemake) as terminal:
         class_names=source.get("classes", {}).get(kind.LABEL_FIELD, ()),
     )
     for name, part in split.parts().items():
-        part.to_parquet(snakemake.output[name], index=False)
+        frames.write(part, snakemake.output[name])
     names = list(counts["classes"]["train"]) if "classes" in counts else []
     label_file.write(snakemake.output.labels, names)
     split.excluded.to_csv(snakemake.output.excluded, index=False, lineterminator="\n")
     if len(split.excluded):
         terminal.say(
-            f"{where}: {len(split.excluded)} of {len(records) + len(unread)} records left out; "
-            f"reasons in {snakemake.output.excluded}"
+            f"{where}: {len(split.excluded)} of {counts['records'] + len(unread)} records left "
+            f"out; reasons in {snakemake.output.excluded}"
         )
     for note in counts["notes"]:
         terminal.say(f"{where}: {note}")

@@ -67,8 +67,9 @@ def test_clean_records_parts_good_from_bad():
             return Reason(Code.MISSING, "text")
         return Reason(Code.TOO_LONG, "text") if len(record["text"]) > 50 else None
 
-    kept, rejected = clean_records(records, check)
-    assert kept.to_dict("records") == [{"row": 3, "text": "a", "label": "1"}]
+    cleaned, is_good, rejected = clean_records(records, check, lambda r: {"text": r["text"] + "!"})
+    assert cleaned.to_dict("records") == [{"id": 3, "text": "a!"}]
+    assert is_good.tolist() == [True, False, False]
     assert rejected.to_dict("records") == [
         dict(zip(COLUMNS, [5, "text", "missing", "missing", ""], strict=True)),
         dict(zip(COLUMNS, [9, "text", "too_long", "field too long", "x" * 79 + "…"], strict=True)),
@@ -79,11 +80,13 @@ def test_clean_records_parts_good_from_bad():
 
 def test_clean_records_of_nothing_and_of_all():
     records = pd.DataFrame({"id": [1, 2], "text": ["a", "b"]})
-    kept, rejected = clean_records(records, lambda record: None)
-    pd.testing.assert_frame_equal(kept, records)
-    assert list(rejected.columns) == COLUMNS and len(rejected) == 0
-    kept, rejected = clean_records(records, lambda record: Reason(Code.EMPTY, "text"))
-    assert len(kept) == 0 and list(kept.columns) == ["id", "text"]
+    cleaned, is_good, rejected = clean_records(records, lambda record: None, dict)
+    pd.testing.assert_frame_equal(cleaned, records)
+    assert is_good.all() and list(rejected.columns) == COLUMNS and len(rejected) == 0
+    cleaned, is_good, rejected = clean_records(
+        records, lambda record: Reason(Code.EMPTY, "text"), dict
+    )
+    assert len(cleaned) == 0 and not is_good.any()
     assert rejected["row"].tolist() == [1, 2]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import pandas as pd
 from deltatune.core.errors import UserError
 from deltatune.core.text import excerpt
 from deltatune.data.duplicates import round_up
+from deltatune.data.frames import alike
 from deltatune.data.split_settings import Method
 
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -55,7 +56,7 @@ def assign(
         nothing = np.array([], dtype=np.int64)
         return np.arange(len(records)), nothing, nothing
     sizes = _sizes(len(records), validation, test, where, remaining)
-    labels = records[label_field].tolist() if label_field else None
+    labels = alike(records[label_field]) if label_field else None
     _check_labels(labels, where)
     if method == "hash":
         return _by_hash(keys, validation or 0, test or 0, seed, where)
@@ -176,7 +177,8 @@ def _shuffle(
     # Imported here: it takes more than a second, and a contiguous split has no use for it.
     from sklearn.model_selection import train_test_split
 
-    labels = None if strata is None else np.array(strata, dtype=object)
+    classes = {name: number for number, name in enumerate(sorted({*(strata or ())}))}
+    labels = None if strata is None else np.array([classes[name] for name in strata])
 
     def part(positions: np.ndarray, size: int) -> list[np.ndarray]:
         if not size:
@@ -202,12 +204,12 @@ def _shuffle(
 # ---------------------------------------------------------------- by hash, by group
 
 
-def fractions(texts: Sequence[str], seed: int) -> np.ndarray:
+def fractions(texts: Iterable[str], seed: int) -> np.ndarray:
     """A number in [0, 1) for each text, of which the text and the seed are all that decides."""
     keys = (f"{seed}\x1f{text}".encode("utf-8", "surrogatepass") for text in texts)
     numbers = (hashlib.blake2b(key, digest_size=8).digest() for key in keys)
     # 53 bits, as many as a float has: 2**64 - 1 of 2**64 would be rounded to 1.
-    return np.array([(int.from_bytes(n, "big") >> 11) / 2**53 for n in numbers], dtype=np.float64)
+    return np.fromiter(((int.from_bytes(n, "big") >> 11) / 2**53 for n in numbers), np.float64)
 
 
 def _by_hash(texts: Sequence[str], validation: float, test: float, seed: int, where: str) -> Parts:

@@ -57,7 +57,7 @@ def draw(
     if method == "contiguous":
         return np.arange(count)
     if method == "hash":
-        values = fractions([f"{_SALT}{key}" for key in keys], seed)
+        values = fractions((f"{_SALT}{key}" for key in keys), seed)
         return np.sort(np.argsort(values, kind="stable")[:count])
     generator = np.random.default_rng(seed)
     if labels is None:

@@ -10,17 +10,17 @@ from math import ceil
 import numpy as np
 import pandas as pd
 
+from deltatune.data.records import BATCH
 from deltatune.data.shingles import TEXTS, in_batches, shingles
 from deltatune.data.similar import Index, set_bits, sketches
 
 
-def comparable_texts(records: pd.DataFrame, fields: Sequence[str]) -> list[str]:
+def comparable_texts(records: pd.DataFrame, fields: Sequence[str]) -> Iterator[str]:
     """Each record's text for comparison: fields normalized, joined by a character of their own."""
-    columns = [records[field].tolist() for field in fields]
-    return [
-        "\x1f".join(_normalize(value) if isinstance(value, str) else "" for value in values)
-        for values in zip(*columns, strict=True)
-    ]
+    for start in range(0, len(records), BATCH):
+        columns = [records[field].iloc[start : start + BATCH].tolist() for field in fields]
+        for values in zip(*columns, strict=True):
+            yield "\x1f".join(_normalize(v) if isinstance(v, str) else "" for v in values)
 
 
 def _normalize(text: str) -> str:
@@ -47,8 +47,10 @@ def same_as_before(rows: np.ndarray) -> dict[int, int]:
 
 def digests(texts: Iterable[str]) -> np.ndarray:
     """uint64 [texts, 2]: the same for equal texts alone."""
-    encoded = (text.encode("utf-8", "surrogatepass") for text in texts)
-    whole = b"".join(hashlib.blake2b(text, digest_size=16).digest() for text in encoded)
+    whole = bytearray()
+    for text in texts:
+        encoded = text.encode("utf-8", "surrogatepass")
+        whole += hashlib.blake2b(encoded, digest_size=16).digest()
     return np.frombuffer(whole, np.uint64).reshape(-1, 2)
 
 
@@ -114,7 +116,7 @@ _LEAST = 5
 
 
 def contained(
-    texts: list[str], others: Iterable[str], sample: Iterable[str], share: float
+    texts: Sequence[str], others: Iterable[str], sample: Iterable[str], share: float
 ) -> set[int]:
     """Positions of the texts whose shingles stand, to a share, in one of the others: short in long.
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from deltatune.data.duplicates import comparable_texts, contained, digests, same_as_before
 from deltatune.data.reasons import CONTAINED_SHARE, Leak
-from deltatune.data.records import BATCH
+from deltatune.data.texts import Texts
 
 _SAMPLE = 20_000
 
@@ -31,13 +31,13 @@ def leakage(
     counts = {}
     if prompt_fields:
         counts[Leak.REPEATED_PROMPT] = _repeated(
-            _comparable(test, prompt_fields), _comparable(train, prompt_fields)
+            comparable_texts(test, prompt_fields), comparable_texts(train, prompt_fields)
         )
     step = max(1, len(train) // _SAMPLE)
     inside = contained(
-        list(_comparable(test, text_fields)),
-        _comparable(train, text_fields),
-        _comparable(train.iloc[::step], text_fields),
+        Texts(comparable_texts(test, text_fields)),
+        comparable_texts(train, text_fields),
+        comparable_texts(train.iloc[::step], text_fields),
         CONTAINED_SHARE,
     )
     counts[Leak.CONTAINED] = len(inside)
@@ -46,11 +46,6 @@ def leakage(
             _verbatim(test, answer_fields), _verbatim(train, answer_fields)
         )
     return {leak.value: count for leak, count in counts.items()}
-
-
-def _comparable(records: pd.DataFrame, fields: Sequence[str]) -> Iterator[str]:
-    for start in range(0, len(records), BATCH):
-        yield from comparable_texts(records.iloc[start : start + BATCH], fields)
 
 
 def _verbatim(records: pd.DataFrame, fields: Sequence[str]) -> Iterator[str]:

@@ -16,10 +16,11 @@ from deltatune.core.text import did_you_mean, excerpt
 from deltatune.data import given, labels
 from deltatune.data.classes import count_classes
 from deltatune.data.duplicates import comparable_texts
+from deltatune.data.frames import free_memory
 from deltatune.data.leakage import leakage
 from deltatune.data.origins import Origins, split_off
 from deltatune.data.reasons import COLUMNS, Code, Reason
-from deltatune.data.records import BATCH, GIVEN, GROUP, SPLITS, as_dicts, group_columns
+from deltatune.data.records import GIVEN, GROUP, SPLITS, group_columns
 from deltatune.data.split_settings import SplitSettings
 from deltatune.data.splits import Split, clean_records, count_codes, split_records
 
@@ -71,22 +72,23 @@ def prepare(
         raise UserError(f"{where}: its dataset has no records; check its source.")
     total = len(records)
     reading, notes = _reading(records, kind, settings, class_names)
-    kept, rejected = clean_records(records, _check(kind, reading, given_field))
+    check = _check(kind, reading, given_field)
+    cleaned, is_good, rejected = clean_records(records, check, lambda r: kind.clean(r, reading))
     rejected = origins.add(rejected)
     _check_shares(unread, rejected, total, paragraphs, settings, folder)
     if paragraphs is not None:
         unread = unread.assign(field="paragraph")
-    cleaned = _cleaned(kept, kind, reading)
     names, of_names = _class_names(cleaned, kind, settings, reading, class_names)
     notes += of_names
     if groups:
-        cleaned[GROUP] = _groups(kept, groups, f"{where}.split.group")
+        cleaned[GROUP] = _groups(records.loc[is_good, groups], f"{where}.split.group")
     splits = {}
     if given_field:
-        cleaned[GIVEN] = kept[given_field].map(given.split_of)
+        cleaned[GIVEN] = records.loc[is_good, given_field].map(given.split_of).to_numpy()
         splits, taken = _splits_of(records, given_field, unread, source_rows or {})
         notes += taken
-    del records, kept
+    del records
+    free_memory()
     split, counts = _divided(cleaned, kind, settings, {*splits.values()}, names)
     counts |= _accounts(splits, origins, {*unread["row"], *rejected["row"]}, split)
     notes += given.describe(counts.get("given", {}))
@@ -193,15 +195,6 @@ def _divided(
     return split, counts
 
 
-def _cleaned(kept: pd.DataFrame, kind: ModuleType, settings: Section) -> pd.DataFrame:
-    """id and the fields in the task's own terms; a dict each for a batch of records at a time."""
-    parts = []
-    for start in range(0, len(kept), BATCH):
-        batch = as_dicts(kept.iloc[start : start + BATCH])
-        parts.append(pd.DataFrame([{"id": r["row"], **kind.clean(r, settings)} for r in batch]))
-    return pd.concat(parts, ignore_index=True)
-
-
 def _check(
     kind: ModuleType, settings: Section, given_field: str | None
 ) -> Callable[[dict[str, Any]], Reason | None]:
@@ -263,14 +256,14 @@ def _kept_fields(records: pd.DataFrame, columns: list[str], where: str) -> list[
     return fields
 
 
-def _groups(kept: pd.DataFrame, fields: list[str], where: str) -> list[str]:
+def _groups(values: pd.DataFrame, where: str) -> list[str]:
     """The group of each record, "" for one without a value in any of the fields.
 
     Values are compared like texts: normalized, without regard to case and spaces.
     """
-    values = kept[fields].astype(object)
+    values = values.astype(object)
     texts = values.where(values.isna(), values.map(str))
-    groups = [key if key.strip("\x1f") else "" for key in comparable_texts(texts, fields)]
+    groups = [key if key.strip("\x1f") else "" for key in comparable_texts(texts, [*values])]
     if not any(groups):
         raise UserError(f"{where}: no record has a value there; name another column")
     return groups

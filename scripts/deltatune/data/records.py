@@ -52,6 +52,14 @@ def group_columns(group: str | list[str] | None) -> list[str]:
 
 def as_dicts(records: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Records as dicts, null as None (pandas would give NaN), a batch in memory at a time."""
+    names = list(records.columns)
     for start in range(0, len(records), BATCH):
-        part = records.iloc[start : start + BATCH].astype(object)
-        yield from part.where(part.notna(), None).to_dict("records")
+        part = records.iloc[start : start + BATCH]
+        columns = [_objects(part[name]) for name in names]
+        for values in zip(*columns, strict=True):
+            yield dict(zip(names, values, strict=True))
+
+
+def _objects(column: pd.Series) -> list[Any]:
+    values = column.astype(object)
+    return values.where(values.notna(), None).tolist()

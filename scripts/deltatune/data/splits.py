@@ -21,10 +21,12 @@ from deltatune.core.errors import UserError
 from deltatune.data.assignment import Parts, assign
 from deltatune.data.drawing import draw, draw_each
 from deltatune.data.duplicates import comparable_texts, near_duplicates, repeated
+from deltatune.data.frames import alike, taken
 from deltatune.data.given import assign_given
 from deltatune.data.reasons import COLUMNS, Code, Reason
-from deltatune.data.records import GIVEN, GROUP_ID, SPLITS, as_dicts
+from deltatune.data.records import BATCH, GIVEN, GROUP_ID, SPLITS, as_dicts
 from deltatune.data.split_settings import Method
+from deltatune.data.texts import Keys, Texts
 
 
 @dataclass(frozen=True)
@@ -49,27 +51,37 @@ class Split:
 
 
 def clean_records(
-    records: pd.DataFrame, check: Callable[[dict[str, Any]], Reason | None]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+    records: pd.DataFrame,
+    check: Callable[[dict[str, Any]], Reason | None],
+    clean: Callable[[dict[str, Any]], dict[str, Any]],
+) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame]:
     """Part the records that a task can use from those that it cannot.
 
     records: `row` (or `id`) and fields. check: gets a record as a dict, with None where a value
-    is missing, and returns None or why it cannot be used.
+    is missing, and returns None or why it cannot be used. clean: the fields of one that can.
 
-    Returns (kept, rejected): the good records as they came, with a new index, and a frame of
-    `reasons.COLUMNS`.
+    Returns (cleaned, is_good, rejected): the good records with their number as `id` and what
+    `clean` gives; bool [records], which these are; and a frame of `reasons.COLUMNS`.
     """
     # A data set may have an `id` of its own, which is text: `row` is ours.
     number = "row" if "row" in records.columns else _number_column(records)
-    good: list[bool] = []
+    is_good = np.ones(len(records), dtype=bool)
     lines = []
-    for record in as_dicts(records):
+    batch: list[dict[str, Any]] = []
+    parts = []
+    for place, record in enumerate(as_dicts(records)):
         reason = check(record)
-        good.append(reason is None)
-        if reason is not None:
+        if reason is None:
+            batch.append({"id": record[number], **clean(record)})
+        else:
+            is_good[place] = False
             lines.append(reason.line(int(record[number]), record.get(reason.field)))
-    kept = records[np.array(good, dtype=bool)].reset_index(drop=True)
-    return kept, _excluded(lines)
+        if len(batch) == BATCH:
+            parts.append(pd.DataFrame(batch))
+            batch = []
+    if batch or not parts:
+        parts.append(pd.DataFrame(batch))
+    return pd.concat(parts, ignore_index=True), is_good, _excluded(lines)
 
 
 def split_records(
@@ -104,21 +116,19 @@ def split_records(
     _check_threshold(near_duplicate_threshold, where)
     total = len(records)
     records = _in_order(records, [*text_fields, *([label_field] if label_field else [])])
-    given = records.pop(GIVEN).tolist() if named else None
-    texts = comparable_texts(records, text_fields)
+    given = alike(records.pop(GIVEN)) if named else None
+    texts: Sequence[str] = Texts(comparable_texts(records, text_fields))
     if max_records is not None:
         drawn = _drawn(records, texts, group_field, label_field, given, method, max_records, seed)
-        records, texts = records.iloc[drawn].reset_index(drop=True), [texts[i] for i in drawn]
+        records, texts = taken(records, drawn), Texts(texts[i] for i in drawn)
         given = [given[i] for i in drawn] if given else None
     # position -> reason, of all that is left out
     reasons = _repetitions(records, texts, text_fields[0], label_field, given)
-    used = np.array([i for i in range(len(texts)) if i not in reasons], dtype=np.int64)
-    groups = records.pop(group_field).tolist() if group_field else [""] * len(records)
+    used = np.setdiff1d(np.arange(len(texts)), [*reasons])
+    groups = alike(records.pop(group_field)) if group_field else [""] * len(records)
     beyond = total - len(records)
     how = (method, validation, test, seed, where, _describe(total, beyond, len(reasons)))
-    own = (records.iloc[used], [groups[i] for i in used], [texts[i] for i in used])
-    given = [given[i] for i in used] if given else None
-    parts = _assigned(*own, given, named, label_field, *how)
+    parts = _assigned(records, groups, texts, used, given, named, label_field, *how)
     assigned, *held_out = (used[np.sort(part)] for part in parts)
     trained = _limited(assigned, records, groups, texts, label_field, method, train, seed)
     if near_duplicate_threshold is not None:
@@ -127,34 +137,38 @@ def split_records(
         held_out = _without(held_out, near, where)
     if group_field:
         records[GROUP_ID] = _group_names(groups)
-    frames = _frames(records, trained, *held_out)
+    excluded = _lines(records, reasons)
     without = sum(not groups[i] for i in used) if group_field else None
+    del texts, groups  # there are two of each record from here on
+    frames = _frames(records, trained, *held_out)
     beyond += len(assigned) - len(trained)
     counts = {"records": total, "beyond_max_records": beyond} | _counts(frames, reasons, without)
-    return Split(**frames, excluded=_lines(records, reasons), counts=counts)
+    return Split(**frames, excluded=excluded, counts=counts)
 
 
 def _assigned(
     records: pd.DataFrame,
     groups: list[str],
-    texts: list[str],
+    texts: Sequence[str],
+    used: np.ndarray,
     given: list[str] | None,
     named: Collection[str],
     label_field: str | None,
     *how: Any,
 ) -> Parts:
-    """Positions of training, validation and test. groups: "" for a record by itself. how: the last
-    parameters of `assign`."""
-    divided = records[[name for name in (label_field, "chapter") if name in records]]
-    keys = [group or text for group, text in zip(groups, texts, strict=True)]
+    """Which of `used` are training, validation and test. groups: "" for a record by itself. used:
+    positions. how: the last parameters of `assign`."""
+    divided = records[[name for name in (label_field, "chapter") if name in records]].iloc[used]
+    keys, groups = Keys(groups, texts, used), [groups[i] for i in used]
     if given is None:
         return assign(divided, keys, any(groups), label_field, *how)
+    given = [given[i] for i in used]
     return assign_given(divided, given, named, keys, groups, label_field, *how)
 
 
 def _drawn(
     records: pd.DataFrame,
-    texts: list[str],
+    texts: Sequence[str],
     group_field: str | None,
     label_field: str | None,
     given: list[str] | None,
@@ -163,9 +177,9 @@ def _drawn(
     seed: int,
 ) -> list[int]:
     """Positions of the records that `draw` takes; those of a group, or of one text, share a key."""
-    groups = records[group_field] if group_field else [""] * len(records)
-    keys = [group or text for group, text in zip(groups, texts, strict=True)]
-    labels = records[label_field].tolist() if label_field else None
+    groups = alike(records[group_field]) if group_field else [""] * len(records)
+    keys = Keys(groups, texts, np.arange(len(texts)))
+    labels = alike(records[label_field]) if label_field else None
     if given is not None:
         return draw_each(given, keys, labels, method, max_records, seed)
     return draw(keys, labels, method, max_records, seed)
@@ -180,15 +194,15 @@ def _limited(
     positions: np.ndarray,
     records: pd.DataFrame,
     groups: list[str],
-    texts: list[str],
+    texts: Sequence[str],
     label_field: str | None,
     method: Method,
     count: int | None,
     seed: int,
 ) -> np.ndarray:
     """At most `count` positions, see `draw`: those of a group, or of one text, share a key."""
-    keys = [groups[i] or texts[i] for i in positions]
-    labels = records[label_field].iloc[positions].tolist() if label_field else None
+    keys = Keys(groups, texts, positions)
+    labels = alike(records[label_field].iloc[positions]) if label_field else None
     return positions[draw(keys, labels, method, count, seed)]
 
 
@@ -209,9 +223,9 @@ def _in_order(records: pd.DataFrame, fields: list[str]) -> pd.DataFrame:
     for field in fields:
         if field not in records.columns:
             raise ValueError(f"no field '{field}' among {list(records.columns)}")
-    records = records.rename(columns={number: "id"}).sort_values(
-        "id", kind="stable", ignore_index=True
-    )
+    records = records.rename(columns={number: "id"}).reset_index(drop=True)
+    if not records["id"].is_monotonic_increasing:
+        records = records.sort_values("id", kind="stable", ignore_index=True)
     if records["id"].duplicated().any():
         raise ValueError("records carry the same id twice")
     return records
@@ -220,7 +234,7 @@ def _in_order(records: pd.DataFrame, fields: list[str]) -> pd.DataFrame:
 def _frames(records: pd.DataFrame, *parts: np.ndarray) -> dict[str, pd.DataFrame]:
     """Split -> its records. parts: positions of training, validation and test."""
     named = zip(SPLITS, parts, strict=True)
-    return {name: records.iloc[part].reset_index(drop=True) for name, part in named}
+    return {name: taken(records, part) for name, part in named}
 
 
 def _none(value: Any) -> Any:
@@ -251,15 +265,15 @@ def _repetitions(
 ) -> dict[int, Reason]:
     """Position -> why it is left out, of each text that stood there before, or in an earlier of the
     given splits."""
-    ids = records["id"].tolist()
-    labels = records[label_field].tolist() if label_field else None
+    ids = records["id"].to_numpy()
+    labels = alike(records[label_field]) if label_field else None
     reasons = {}
     order = sorted(range(len(texts)), key=lambda i: SPLITS.index(given[i])) if given else None
     for i, original in _repeated_in(texts, order).items():
         if labels is None or label_field is None or labels[i] == labels[original]:
-            reasons[i] = Reason(Code.DUPLICATE, text_field, row=ids[original])
+            reasons[i] = Reason(Code.DUPLICATE, text_field, row=int(ids[original]))
         else:
-            reasons[i] = Reason(Code.CONFLICTING_LABEL, label_field, row=ids[original])
+            reasons[i] = Reason(Code.CONFLICTING_LABEL, label_field, row=int(ids[original]))
     return reasons
 
 
@@ -275,9 +289,9 @@ def _near_repetitions(
     records: pd.DataFrame, near: Mapping[int, tuple[str, int]], text_field: str
 ) -> dict[int, Reason]:
     """Position -> why it is left out. near: see `near_duplicates`."""
-    ids = records["id"].tolist()
+    ids = records["id"].to_numpy()
     return {
-        i: Reason(Code.NEAR_DUPLICATE, text_field, split=split, row=ids[original])
+        i: Reason(Code.NEAR_DUPLICATE, text_field, split=split, row=int(ids[original]))
         for i, (split, original) in near.items()
     }
 
