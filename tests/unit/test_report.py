@@ -614,8 +614,8 @@ def test_page_is_whole_and_in_order(html):
     reader = Reader(html)
     sections = [one["id"] for tag, one in reader.tags if tag == "section" and "id" in one]
     assert sections == [
-        "results", "limits", "differences", "tasks", "examples", "own_prompts", "losses", "costs",
-        "records", "provenance", "downloads",
+        "matrix", "results", "limits", "differences", "tasks", "examples", "own_prompts", "losses",
+        "costs", "records", "provenance", "downloads",
     ]  # fmt: skip
     assert "helped on 2 of 3 tasks" in reader.text
     ids = [one["id"] for _, one in reader.tags if "id" in one]
@@ -822,12 +822,19 @@ def _luminance(color: str) -> float:
     return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
 
 
+CSS = (TEMPLATE.parent / "style.css").read_text(encoding="utf-8")
+COLORS = re.findall(r"--([\w-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\)", CSS)
+
+
+def test_a_browser_without_two_schemes_has_the_colors_of_the_light_one():
+    plain = dict(re.findall(r"^  --([\w-]+): (#[0-9a-f]{6});", CSS, re.MULTILINE))
+    assert plain == {name: light for name, light, _ in COLORS}
+
+
 @pytest.mark.parametrize("mode", [0, 1])
 def test_colors_have_contrast_in_both_modes(mode):
     """WCAG 2.1: 4.5 to 1 for text, 3 to 1 for what a figure draws."""
-    css = (TEMPLATE.parent / "style.css").read_text(encoding="utf-8")
-    blocks = re.findall(r":root \{(.*?)\}", css, re.DOTALL)
-    names = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", blocks[mode]))
+    names = {name: pair[mode] for name, *pair in COLORS}
 
     def contrast(one, other):
         high, low = sorted((_luminance(names[one]), _luminance(names[other])), reverse=True)
@@ -836,6 +843,10 @@ def test_colors_have_contrast_in_both_modes(mode):
     for ground in ("paper", "card"):
         for text in ("ink", "muted", "gain", "loss", "tuned", "base"):
             assert contrast(text, ground) >= 4.5, (text, ground)
+        for drawn in ("tuned", "loss", "base"):
+            assert contrast(drawn, ground) >= 3, (drawn, ground)
+    for text in ("ink", "muted", "gain", "loss"):
+        assert contrast(text, "tint") >= 4.5, text
     assert contrast("ink", "loss-tint") >= 4.5
 
 

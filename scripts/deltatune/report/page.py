@@ -17,7 +17,7 @@ from deltatune.core.version import __version__
 from deltatune.report import numbers
 from deltatune.report.data import ReportData
 from deltatune.report.page_files import SCRIPTS, STYLES
-from deltatune.report.sections import registry
+from deltatune.report.sections import matrix, registry
 from deltatune.report.text import clean
 from deltatune.report.words import verdict
 
@@ -38,13 +38,16 @@ def render(data: ReportData, template: Path) -> str:
     )
     environment.filters["json_island"] = json_island
     scripts = [inline(folder / name) for name in SCRIPTS]
+    sections = registry.views(data)
     text = environment.get_template(Path(template).name).render(
         title=data.title,
         subtitle=subtitle(data),
         verdict=verdict.summarize(data).parts,
-        sections=registry.views(data),
+        sections=sections,
+        overview=next((one["view"] for one in sections if one["name"] == matrix.NAME), None),
         style=Markup("\n").join(inline(folder / name) for name in STYLES),
-        scripts=scripts,
+        first_script=scripts[0],
+        scripts=scripts[1:],
         policy=Markup(" ").join(Markup(f"'{csp_hash(script)}'") for script in scripts),
         version=__version__,
     )

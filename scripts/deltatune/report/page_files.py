@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-STYLES = ("style.css", "table.css")
-SCRIPTS = ("browser.js", "table.js")
-"""In the order in which they run."""
+STYLES = ("style.css", "page.css", "table.css")
+SCRIPTS = ("theme.js", "page.js", "browser.js", "table.js")
+"""In the order in which they run, the first in the head."""
 
 
 def page_files(folder: Path) -> list[str]:

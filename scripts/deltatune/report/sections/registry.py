@@ -17,6 +17,7 @@ from deltatune.report.sections import (
     examples,
     limits,
     losses,
+    matrix,
     own_prompts,
     provenance,
     records,
@@ -33,6 +34,7 @@ class Section(Protocol):
 
 
 SECTIONS: tuple[Section, ...] = (
+    matrix,
     results,
     limits,
     differences,

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from deltatune.compare.fact import Fact
 from deltatune.compare.reasons import Missing, codes
-from deltatune.report import numbers, outcomes, upstream
+from deltatune.report import numbers, outcomes, pairs, upstream
 from deltatune.report.data import ReportData
 from deltatune.report.outcomes import Outcome
 from deltatune.report.sections import behavior
@@ -21,14 +21,6 @@ from deltatune.report.words import phrases, sentences
 
 NAME, TITLE = "results", "Results"
 
-BADGES = {
-    Outcome.IMPROVED: "▲ better",
-    Outcome.WORSENED: "▼ worse",
-    Outcome.EQUIVALENT: "≈ within margin",
-    Outcome.UNDETECTED: "○ not shown",
-    Outcome.UNTESTED: "– not tested",
-    Outcome.UNKNOWN: "? unknown",
-}
 COLORS = {Outcome.IMPROVED: "var(--gain)", Outcome.WORSENED: "var(--loss)"}
 COLUMNS = (
     *("group", "metric", "base", "tuned", "delta", "outcome", "interval", "p", "adapters"),
@@ -44,9 +36,10 @@ def view(data: ReportData) -> dict:
         return {"table": None}
     frame = headline_frame(data)
     return {
-        "badges": BADGES,
+        "badges": phrases.BADGES,
         "behavior": behavior.view(data),
         "pairs": sentences.pair_by_pair(data),
+        "anchors": pairs.anchors(data),
         "table": headline_html(frame, data),
         "notes": notes(frame, data),
         "family": family(data),
@@ -124,7 +117,7 @@ def group_label(data: ReportData, fact: Fact) -> str:
 def headline_html(frame: pd.DataFrame, data: ReportData) -> Markup:
     """headline_frame's table as markup without a style sheet of its own; cells are escaped."""
     results, main = frame["outcome"], frame["main"]
-    frame = frame.drop(columns="main").assign(outcome=[BADGES[result] for result in results])
+    frame = frame.drop(columns="main").assign(outcome=[phrases.BADGES[result] for result in results])
     if not has_p(data):
         frame = frame.drop(columns="p")
     for column in ("adapters", "seed_sd"):

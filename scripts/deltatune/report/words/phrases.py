@@ -7,6 +7,17 @@ from collections.abc import Collection
 from deltatune.compare.fact import Fact
 from deltatune.compare.reasons import Missing
 from deltatune.report import numbers, outcomes
+from deltatune.report.outcomes import Outcome
+
+BADGES = {
+    Outcome.IMPROVED: "▲ better",
+    Outcome.WORSENED: "▼ worse",
+    Outcome.EQUIVALENT: "≈ within margin",
+    Outcome.UNDETECTED: "○ not shown",
+    Outcome.UNTESTED: "– not tested",
+    Outcome.UNKNOWN: "? unknown",
+}
+"""How a comparison came out: a sign that needs no color, and a word."""
 
 NO_P = {
     Missing.NOT_FINITE: "not finite: none",
