@@ -94,7 +94,7 @@ def test_every_cell_leads_to_what_the_page_says_of_its_pair(data):
 
 
 def test_rows_of_a_sweep_have_labels_that_differ():
-    view = matrix.view(sweep(24, count=5))
+    view = matrix.view(sweep(24, count=6))
     assert len({line["label"] for line in view["rows"]}) == 24
     assert len({line["short"] for line in view["rows"]}) == 24
     assert max(len(line["short"]) for line in view["rows"]) <= matrix.SMALL

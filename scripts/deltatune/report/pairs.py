@@ -6,7 +6,7 @@ from deltatune.report import outcomes
 from deltatune.report.data import Pair, ReportData
 
 MANY = 12
-"""Experiments from which the page has fewer words: they are folded, or a table takes their place."""
+"""Experiments from which the page has fewer words: what is of one is folded."""
 
 
 def are_many(data: ReportData) -> bool:
@@ -44,7 +44,6 @@ def why_not(data: ReportData, pair: Pair) -> str:
     """Why a pair has no figure, in words."""
     if pair in data.left_out:
         return data.left_out[pair]
-    experiment, task = pair
     if is_own(data, pair):
         return "its figures are not there"
     if any(one.pair == pair for one in data.facts):

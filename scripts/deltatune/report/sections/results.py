@@ -117,7 +117,9 @@ def group_label(data: ReportData, fact: Fact) -> str:
 def headline_html(frame: pd.DataFrame, data: ReportData) -> Markup:
     """headline_frame's table as markup without a style sheet of its own; cells are escaped."""
     results, main = frame["outcome"], frame["main"]
-    frame = frame.drop(columns="main").assign(outcome=[phrases.BADGES[result] for result in results])
+    frame = frame.drop(columns="main").assign(
+        outcome=[phrases.BADGES[result] for result in results]
+    )
     if not has_p(data):
         frame = frame.drop(columns="p")
     for column in ("adapters", "seed_sd"):
