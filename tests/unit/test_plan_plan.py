@@ -63,7 +63,7 @@ def with_lora(quantization: str, lora: dict, folder: Path, dtype=torch.float32, 
 
     tiny.saved(folder, **SHAPE | changes)
     base = load_base(folder, quantization, device.Compute("cpu", dtype, ""))
-    return get_peft_model(base, lora_config(settings_model.Lora(**lora))).train()
+    return get_peft_model(base, lora_config(base, settings_model.Lora(**lora))).train()
 
 
 def batch(model) -> dict[str, torch.Tensor]:
@@ -174,7 +174,7 @@ def test_activations_of_any_architecture(kind, checkpointing):
     dimensions = model_dimensions(typed.to_dict(), lora, "experiments.x")
     growth = memory.measured(dimensions, setup(checkpointing=checkpointing))
     model = AutoModelForCausalLM.from_config(typed, attn_implementation=typed._attn_implementation)
-    model = get_peft_model(model, lora_config(lora)).train()
+    model = get_peft_model(model, lora_config(model, lora)).train()
     if checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
         model.enable_input_require_grads()

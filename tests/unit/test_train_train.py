@@ -244,7 +244,7 @@ def test_every_field_of_the_settings_reaches_peft():
         "alpha_pattern": {"k_proj": 8},
     }
     assert set(changed) == set(Lora.model_fields)
-    config = lora_config(Lora(**changed), BASE)
+    config = lora_config(tiny.model(), Lora(**changed), BASE)
     names = {"rank": "r", "alpha": "lora_alpha", "dropout": "lora_dropout"}
     for key, value in changed.items():
         name = names.get(key, "target_modules" if key == "targets" else key)
@@ -366,7 +366,7 @@ def gradients(folder, measured: bool) -> dict[str, torch.Tensor]:
     _, model = base(folder)
     lora = Lora(rank=2, dropout=0, init_lora_weights=False)
     torch.manual_seed(0)
-    model = get_peft_model(model, lora_config(lora, BASE))
+    model = get_peft_model(model, lora_config(model, lora, BASE))
     ids = torch.tensor([list(range(3, 40))])
     if measured:
         with torch.no_grad():

@@ -94,12 +94,6 @@ def test_only_8_bit_bases_need_reentrant_checkpointing(tmp_path, quantization, e
     assert upstream.needs_reentrant_checkpointing(model) is expected
 
 
-def test_other_targets_are_left_to_peft():
-    model = tiny.model()
-    assert upstream.lora_targets(model, "all-linear") == "all-linear"
-    assert upstream.lora_targets(model, ["q_proj"]) == ["q_proj"]
-
-
 def test_bf16_has_nans_that_differ():
     """Why packed weights do not travel as bf16: any two bytes may be a NaN."""
     packed = torch.tensor([0x7FC1, 0x7FC2], dtype=torch.int16)

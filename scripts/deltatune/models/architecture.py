@@ -57,6 +57,8 @@ def architecture(fields: Mapping[str, Any], where: str = "models") -> Architectu
     fields = json.loads(json.dumps(dict(fields)), object_hook=_number)
     kind = fields.get("model_type")
     others = {key: value for key, value in fields.items() if key not in ("auto_map", "model_type")}
+    if not isinstance(others.get("quantization_config"), dict):
+        others.pop("quantization_config", None)  # None, in some files
     try:
         whole = transformers.AutoConfig.for_model(str(kind), **others)
     except Exception as error:  # each class checks its fields in its own way

@@ -71,7 +71,7 @@ def model_dimensions(
     check_layers(built, lora, f"{where}.lora")
     try:
         with torch.device("meta"):
-            with_lora = get_peft_model(built, lora_config(lora))
+            with_lora = get_peft_model(built, lora_config(built, lora))
     except ValueError as error:
         raise UserError(f"{where}.lora: peft refuses these settings: {error}") from None
     return ModelDimensions(

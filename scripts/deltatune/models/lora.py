@@ -9,6 +9,8 @@ from peft import LoraConfig
 
 from deltatune.core.errors import UserError
 from deltatune.core.text import did_you_mean
+from deltatune.models import upstream
+from deltatune.models.quantization import gptq_layers
 from deltatune.models.settings import Lora
 
 _NAMES = {
@@ -20,15 +22,31 @@ _NAMES = {
 """Fields of `Lora` that peft calls otherwise."""
 
 
-def lora_config(lora: Lora, base: str | None = None, revision: str | None = None) -> LoraConfig:
-    """peft's configuration of these settings.
+def lora_config(
+    model: Any, lora: Lora, base: str | None = None, revision: str | None = None
+) -> LoraConfig:
+    """peft's configuration of these settings for a model.
 
     base: what the adapter names as its base, a path or hub id. revision: of the hub id.
     """
     fields = {_NAMES.get(key, key): value for key, value in lora.model_dump().items()}
+    fields["target_modules"] = _targets(model, lora.targets)
     return LoraConfig(
         task_type="CAUSAL_LM", base_model_name_or_path=base, revision=revision, **fields
     )
+
+
+def _targets(model: Any, targets: str | list[str]) -> str | list[str]:
+    """`lora.targets` for peft, which finds no layer of GPTQ under `all-linear`, and some of other
+    models that it then refuses to adapt."""
+    if targets != "all-linear":
+        return targets
+    quantized, refused = gptq_layers(model), upstream.refused_by_peft(model)
+    if not quantized and not refused:
+        return targets
+    head = model.get_output_embeddings()
+    linear = [n for n, m in model.named_modules() if upstream.is_linear(m) and m is not head]
+    return sorted({_last(name) for name in (quantized or linear)} - refused)
 
 
 def check_layers(model: Any, lora: Lora, where: str = "lora") -> None:

@@ -41,9 +41,19 @@ def ask(model: Any, question: Question) -> bool:
     if answer is None:
         training = model.training
         model.eval()
-        answer = question(model)
+        answer = _answered(model, question)
         model.train(training)
     return answer
+
+
+def _answered(model: Any, question: Question) -> bool:
+    """The answer of a model; no, where it fails at that."""
+    try:
+        return question(model)
+    except Exception as error:  # each class has its own way to fail
+        if oom.out_of_memory(error):
+            raise
+        return False
 
 
 def require(architecture: Architecture, where: str, model: Any = None) -> None:
@@ -69,15 +79,11 @@ def require_forward(model: Any, quantization: str, name: str, where: str) -> Non
 
     name: of the model's class. where: key of the quantization in config.yaml.
     """
-    try:
-        logits(model, [FIRST])
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        if oom.out_of_memory(error):
-            raise
+    if not _answered(model, can_read):
         raise UserError(
             f"{where}: {name} cannot compute with layers in {quantization}: it uses their weights "
             "directly, which are packed then. Write `none`, or choose another model."
-        ) from None
+        )
 
 
 def same(one: torch.Tensor, other: torch.Tensor, model: Any) -> bool:
@@ -98,6 +104,11 @@ def logits(model: Any, rows: list[list[int]], **inputs: torch.Tensor) -> torch.T
 # ---------------------------------------------------------------- questions
 
 
+def can_read(model: Any) -> bool:
+    """Whether it computes at all."""
+    return logits(model, [FIRST]).numel() > 0
+
+
 def is_causal(model: Any) -> bool:
     """Whether a token sees those before it alone."""
     before, after = logits(model, [FIRST, [*FIRST[:-1], SECOND[0]]])
@@ -111,10 +122,7 @@ def separates_documents(model: Any) -> bool:
     """
     apart = torch.cat([logits(model, [FIRST]), logits(model, [SECOND])], 1)
     places = torch.cat([torch.arange(len(FIRST)), torch.arange(len(SECOND))])[None]
-    try:
-        packed = logits(model, [FIRST + SECOND], position_ids=places)
-    except TypeError:  # the class has no such argument
-        return False
+    packed = logits(model, [FIRST + SECOND], position_ids=places)  # some have no such argument
     return same(packed, apart, model)
 
 
@@ -130,12 +138,7 @@ def ignores_padding(model: Any) -> bool:
 
 def can_answer(model: Any) -> bool:
     """Whether it generates text, and each token is chosen as without a cache."""
-    try:
-        generated = _answer(model, [FIRST], torch.ones(1, len(FIRST), dtype=torch.long))
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        if oom.out_of_memory(error):
-            raise
-        return False
+    generated = _answer(model, [FIRST], torch.ones(1, len(FIRST), dtype=torch.long))
     answer = generated[0, :-1].argmax(-1).tolist()
     plain = logits(model, [FIRST + answer])[:, len(FIRST) - 1 :]
     return same(generated, plain, model)
@@ -164,6 +167,7 @@ def _answer(model: Any, rows: list[list[int]], mask: torch.Tensor) -> torch.Tens
 
 
 _REQUIRED: dict[Question, str] = {
+    can_read: "does not compute: with these settings of its config.json it fails at a few tokens.",
     is_causal: "is not causal: a token sees those that follow it, as in an encoder, so what it is "
     "to predict is among what it reads.",
     can_answer: "does not generate text as it reads it: with its cache it predicts other tokens "
@@ -209,4 +213,4 @@ def _twin(config: _Config) -> Any:
 def _ask_twin(config: _Config, question: Question) -> bool | None:
     """None where there is no twin."""
     small = _twin(config)
-    return None if small is None else question(small)
+    return None if small is None else _answered(small, question)

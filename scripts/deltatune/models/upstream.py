@@ -99,6 +99,28 @@ def quantized_copy(model: Any, quantization: str) -> Any:
     return made
 
 
+def refused_by_peft(model: Any) -> set[str]:
+    """Last names of linear layers that peft 0.21 finds under `all-linear` and cannot adapt.
+
+    Its names for the experts of a mixture, which transformers 5 keeps in one tensor, where an
+    adapter with dropout is refused; of Mamba's layers those that fused kernels read; and linear
+    layers of other classes that give more than a product.
+    """
+    from peft.utils import transformers_weight_conversion as conversion
+
+    kind = model.config.model_type
+    experts = conversion._MODEL_TO_CONVERSION_PATTERN.get(kind)
+    names = set(conversion._MOE_TARGET_MODULE_MAPPING.get(experts, ()))
+    if kind in ("mamba", "mamba2", "falcon_mamba", "falcon_h1", "nemotron_h"):
+        names.add("out_proj")
+    others = ("Llama4Router", "PhimoeTopKRouter", "DeepseekV4GroupedLinear")
+    return names | {
+        name.rpartition(".")[2]
+        for name, module in model.named_modules()
+        if type(module).__name__ in others
+    }
+
+
 def weights_of(module: Any) -> int:
     """Weights of a linear layer; a quantized one holds several in a byte."""
     sizes = (getattr(module, "in_features", None), getattr(module, "out_features", None))

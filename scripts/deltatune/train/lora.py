@@ -12,7 +12,6 @@ from deltatune.core import disk
 from deltatune.core.errors import UserError
 from deltatune.models.lora import check_layers, lora_config
 from deltatune.models.settings import Lora
-from deltatune.train import upstream
 
 
 def with_lora(model, lora: Lora, seed: int, base: str, revision: str | None = None):
@@ -22,10 +21,9 @@ def with_lora(model, lora: Lora, seed: int, base: str, revision: str | None = No
     target that no layer is called.
     """
     check_layers(model, lora)
-    lora = lora.model_copy(update={"targets": upstream.lora_targets(model, lora.targets)})
     torch.manual_seed(seed)
     try:
-        model = get_peft_model(model, lora_config(lora, base, revision))
+        model = get_peft_model(model, lora_config(model, lora, base, revision))
     except ValueError as error:
         raise UserError(f"lora: peft refuses these settings: {error}") from None
     for parameter in model.parameters():

@@ -1,4 +1,4 @@
-"""Private parts of transformers, torch and bitsandbytes, and workarounds for them and for peft.
+"""Private parts of transformers, torch and bitsandbytes, and workarounds for them.
 
 Each says what the library does and in which version that was seen. A test in
 tests/unit/test_train_upstream.py or tests/gptq/test_gptq.py fails when it can go.
@@ -16,7 +16,6 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Sampler
 from transformers import Trainer, TrainingArguments
 
-from deltatune.models.quantization import gptq_layers
 from deltatune.train import distributed
 
 # ---------------------------------------------------------------- transformers
@@ -149,14 +148,3 @@ def needs_reentrant_checkpointing(model: Any) -> bool:
     other kind, an H200 took 34.8 GB instead of 13.3 for a Mistral-7B.
     """
     return bool(getattr(model.get_base_model(), "is_loaded_in_8bit", False))
-
-
-# ---------------------------------------------------------------- peft
-
-
-def lora_targets(model: Any, targets: str | list[str]) -> str | list[str]:
-    """`lora.targets` for peft, whose version 0.21 counts no layer of GPTQ as linear and finds
-    nothing to adapt under `all-linear`."""
-    if targets == "all-linear" and (layers := gptq_layers(model)):
-        return sorted({name.rsplit(".", 1)[-1] for name in layers})
-    return targets
