@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 from deltatune.compare.fact import Fact
 from deltatune.report import examples, markup, numbers, page, page_files, upstream
-from deltatune.report.data import COSTS, ReportData
+from deltatune.report.data import COSTS, Checkout, ReportData
 from deltatune.report.figures import confusion, differences, embed, forest, losses, style, svg
 from deltatune.report.sections import behavior, downloads, results, tasks
 from deltatune.report.text import clean
@@ -199,6 +199,7 @@ def make_data(count=20, text="the sky is blue today", **changed) -> ReportData:
         ),
         "provenance": {"hardware": "2 cores", "versions": {"torch": "2.13"}, "seeds": [1, 2]},
         "behavior": {("ex", "instructions"): {"base": BEHAVIOR, "tuned": BEHAVIOR}},
+        "checkouts": [Checkout("1" * 40, modified=False)],
         "downloads": {"comparison.csv": "experiment\nex\n"},
     }  # fmt: skip
     return ReportData(**{**values, **changed})
@@ -615,7 +616,7 @@ def test_page_is_whole_and_in_order(html):
     sections = [one["id"] for tag, one in reader.tags if tag == "section" and "id" in one]
     assert sections == [
         "matrix", "results", "limits", "differences", "tasks", "examples", "own_prompts", "losses",
-        "costs", "records", "provenance", "downloads",
+        "costs", "records", "provenance", "repeat", "downloads",
     ]  # fmt: skip
     assert "helped on 2 of 3 tasks" in reader.text
     ids = [one["id"] for _, one in reader.tags if "id" in one]

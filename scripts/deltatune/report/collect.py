@@ -12,7 +12,7 @@ from deltatune.compare import fact
 from deltatune.core import label_file, made_with, manifest
 from deltatune.report import reading, record_counts
 from deltatune.report.data import Pair, ReportData
-from deltatune.report.provenance import provenance
+from deltatune.report.provenance import checkouts, provenance
 from deltatune.report.settings import ReportSettings
 
 
@@ -66,6 +66,7 @@ def report_data(
         costs=costs(plan),
         other_settings=other_settings(plan),
         provenance=provenance(plan),
+        checkouts=checkouts(plan),
         downloads={path.name: path.read_text(encoding="utf-8") for path in tables},
         confidence=settings.confidence,
         max_examples=settings.report.examples,

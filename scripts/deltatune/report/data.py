@@ -19,6 +19,16 @@ Pair = tuple[str, str]
 """(experiment, task)."""
 
 
+@dataclass(frozen=True)
+class Checkout:
+    """The code of a job."""
+
+    commit: str | None
+    """None where there was no git checkout."""
+    modified: bool
+    """Whether the code differed from the commit."""
+
+
 def _empty(columns: list[str]) -> pd.DataFrame:
     return pd.DataFrame(columns=columns)
 
@@ -119,6 +129,9 @@ class ReportData:
     provenance: dict = field(default_factory=dict)
     """Versions, commit, digests, seeds: a dict of values, lists and dicts. A text under "hardware"
     (or "machine") stands at the top of the page too."""
+
+    checkouts: list[Checkout] = field(default_factory=list)
+    """By which code the jobs ran, each once, in the order of the stages."""
 
     downloads: dict[str, str] = field(default_factory=dict)
     """file name → CSV text, offered as a link; what is too large for the page lies beside it."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from deltatune.core import manifest
 from deltatune.report import numbers
+from deltatune.report.data import Checkout
 
 
 def provenance(plan: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,6 +39,14 @@ def provenance(plan: Mapping[str, Any]) -> dict[str, Any]:
             for seed, path in zip(e["seeds"], e["files"]["runs"], strict=True)
         },
     }
+
+
+def checkouts(plan: Mapping[str, Any]) -> list[Checkout]:
+    """By which code the jobs of a plan ran, each once."""
+    jobs = [
+        manifest.read(path)["job"] for several in plan["jobs"].values() for path in several.values()
+    ]
+    return list(dict.fromkeys(Checkout(job["commit"], bool(job["modified"])) for job in jobs))
 
 
 def commits(by_rule: Mapping[str, Sequence[Mapping[str, Any]]]) -> str | dict[str, str]:

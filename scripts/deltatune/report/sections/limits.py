@@ -4,9 +4,14 @@ from deltatune.report.data import ReportData
 from deltatune.report.words import limits
 
 NAME, TITLE = "limits", "Limits"
+STRONGEST = 6
+"""Limits that are read first; the others are folded where there are more than a few."""
+FEW = 3
 
 
-def view(data: ReportData) -> list[str]:
+def view(data: ReportData) -> dict[str, list[str]]:
     """A sentence for each limit that holds, the strongest first; the section says so where there
     are none."""
-    return [str(one) for one in limits.shown(data)]
+    every = [str(one) for one in limits.shown(data)]
+    first = STRONGEST if len(every) > STRONGEST + FEW else len(every)
+    return {"strongest": every[:first], "others": every[first:]}

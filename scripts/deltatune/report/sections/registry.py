@@ -21,6 +21,7 @@ from deltatune.report.sections import (
     own_prompts,
     provenance,
     records,
+    repeat,
     results,
     tasks,
 )
@@ -45,6 +46,7 @@ SECTIONS: tuple[Section, ...] = (
     costs,
     records,
     provenance,
+    repeat,
     downloads,
 )
 
