@@ -23,22 +23,22 @@ def test_the_commit_of_the_jobs_is_checked_out():
 
 
 @pytest.mark.parametrize(
-    ("checkouts", "remark", "first"),
+    ("checkouts", "remark", "command"),
     [
         ([Checkout(FIRST, False), Checkout(LAST, False)], "2 commits", f"git checkout {LAST}"),
         ([Checkout(FIRST, True)], "differed from its commit", f"git checkout {FIRST}"),
         ([Checkout(None, False)], "outside of a git checkout", repeat.SETUP[0]),
     ],
 )
-def test_what_the_commands_do_not_make_again_is_said(checkouts, remark, first):
+def test_what_the_commands_do_not_make_again_is_said(checkouts, remark, command):
     shown = view(*checkouts)
-    assert shown["commands"][0] == first
+    assert shown["commands"][0] == command
     assert len(shown["remarks"]) == 1 and remark in shown["remarks"][0]
 
 
-@pytest.mark.parametrize(("count", "first"), [(0, 0), (9, 9), (10, 6), (30, 6)])
-def test_the_strongest_limits_are_read_and_many_others_are_folded(monkeypatch, count, first):
+@pytest.mark.parametrize(("count", "read"), [(0, 0), (9, 9), (10, 6), (30, 6)])
+def test_the_strongest_limits_are_read_and_many_others_are_folded(monkeypatch, count, read):
     monkeypatch.setattr(every_limit, "shown", lambda _: range(count))
     shown = limits.view(ReportData([], {}))
-    assert len(shown["strongest"]) == first
+    assert len(shown["strongest"]) == read
     assert [*shown["strongest"], *shown["others"]] == [str(one) for one in range(count)]

@@ -13,5 +13,5 @@ def view(data: ReportData) -> dict[str, list[str]]:
     """A sentence for each limit that holds, the strongest first; the section says so where there
     are none."""
     every = [str(one) for one in limits.shown(data)]
-    first = STRONGEST if len(every) > STRONGEST + FEW else len(every)
-    return {"strongest": every[:first], "others": every[first:]}
+    count = STRONGEST if len(every) > STRONGEST + FEW else len(every)
+    return {"strongest": every[:count], "others": every[count:]}

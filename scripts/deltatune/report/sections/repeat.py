@@ -19,9 +19,9 @@ def view(data: ReportData) -> dict | None:
     if not data.checkouts:
         return None
     commits = list(dict.fromkeys(one.commit for one in data.checkouts if one.commit))
-    first = [f"git checkout {commits[-1]}"] if commits else []
+    checkout = [f"git checkout {commits[-1]}"] if commits else []
     return {
-        "commands": [*first, *SETUP, "snakemake --cores all"],
+        "commands": [*checkout, *SETUP, "snakemake --cores all"],
         "remarks": list(remarks(data.checkouts, commits)),
     }
 
