@@ -58,7 +58,7 @@ def test_comparison_has_one_row_for_each_experiment_and_metric(small_run):
 
 #: Packages that take a tenth of a second or more to load.
 HEAVY = {
-    *("accelerate", "bitsandbytes", "datasets", "evaluate", "great_tables", "jinja2", "matplotlib"),
+    *("accelerate", "bitsandbytes", "datasets", "evaluate", "jinja2", "matplotlib"),
     *("pandas", "peft", "pyarrow", "pydantic", "sacrebleu", "scipy", "seaborn", "sklearn"),
     *("statsmodels", "torch", "transformers"),
 }
@@ -88,7 +88,7 @@ LOADED: dict[str, set[str]] = {
     "plot_losses": FIGURES,
     "plot_differences": FIGURES,
     "plot_confusion": FIGURES,
-    "render_report": {*FIGURES, "great_tables", "jinja2"},
+    "render_report": {*FIGURES, "jinja2"},
 }
 
 

@@ -37,6 +37,11 @@ def of(*texts: str, **settings) -> Table:
     return table("times", "Times", COLUMNS, rows, **settings)
 
 
+def texts(one: Table) -> list[list[str]]:
+    """The texts of its rows."""
+    return [[row.cell(column).text for column in one.columns] for row in one.rows]
+
+
 def fields(text: str) -> list[list[str]]:
     return list(csv.reader(io.StringIO(text, newline="")))
 

@@ -24,8 +24,8 @@ from deltatune.report.figures import confusion, differences, embed, forest, loss
 from deltatune.report.sections import behavior, downloads, results, tasks
 from deltatune.report.text import clean
 from deltatune.tasks.registry import load_kind
-from great_tables import GT
 from test_compare_fact import a_fact
+from test_core_table import texts
 
 TEMPLATE = Path(__file__).parents[2] / "report" / "page.html.j2"
 HOSTILE = "<script>alert(1)</script> </script> {{7*7}} naïve 日本語 \x00\x1b[31m \u202e & \"'"
@@ -309,83 +309,6 @@ def test_numbers(value, decimals, plain, signed):
 # ---------------------------------------------------------------------------------------- results
 
 
-def test_headline_cells():
-    data = make_data()
-    data.facts = [data.facts[place] for place in (1, 0, 2, 3)]
-    frame = results.headline_frame(data)
-    main = frame.iloc[0]
-    assert (main["metric"], main["main"]) == ("ROUGE-L ★", True)
-    assert (main["base"], main["tuned"], main["delta"]) == ("0.12", "0.61", "+0.49")
-    assert (main["interval"], main["p"], main["seed_sd"]) == (
-        "0.42 to 0.56", "two seeds: none", "0.010"
-    )  # fmt: skip
-    assert main["adapters"] == "0.45 to 0.53; p ≤ 0.0003"
-    assert frame.iloc[1]["metric"] == "bleu †"
-    assert frame.iloc[2]["metric"] == "perplexity ↓ ★"
-    assert frame.iloc[2]["delta"] == "−186 (−23%)"
-    against = frame.iloc[4]
-    assert (against["metric"], against["main"]) == ("Accuracy against TF-IDF", False)
-    assert (against["base"], against["tuned"], against["delta"]) == ("0.810", "0.260", "−0.550")
-    assert frame["outcome"].tolist() == [
-        "improved", "improved", "improved", "undetected", "worsened"
-    ]  # fmt: skip
-    notes = results.notes(frame, data)
-    assert "†" in notes and "two seeds" in notes and "against" in notes
-
-
-@pytest.mark.parametrize(
-    ("code", "cell"),
-    [("two_seeds", "two seeds: none"), ("few_clusters two_seeds", "under 5: none"),
-     ("one_cluster", "one text or group: none"), ("not_finite", "not finite: none")],
-)  # fmt: skip
-def test_a_missing_p_value_says_why(code, cell):
-    data = make_data(facts=[row(no_p=code)])
-    assert results.headline_frame(data)["p"].tolist() == [cell]
-
-
-def test_with_one_seed_there_is_one_interval_and_no_spread():
-    one = row(seeds=1, estimand="adapters", seed_sd=None, p_value=0.0001, p_is_floor=True,
-              p_holm=0.0001, no_p="")  # fmt: skip
-    data = ReportData([one], {"ex": experiment(seeds=[1])})
-    frame = results.headline_frame(data)
-    assert frame["p"].tolist() == ["≤ 0.0001"]
-    text = Reader(results.view(data)["table"]).text
-    assert "Of these adapters alone" not in text and "Seed SD" not in text
-    assert "this one adapter" in results.notes(frame, data)
-
-
-def test_the_family_is_named():
-    data = make_data()
-    own = [dataclasses.replace(one, family=3) for one in data.facts]
-    data.facts = own
-    assert results.family(data) == (
-        "Holm's correction counts 3 main comparisons of comparison.csv; secondary rows are "
-        "unadjusted."
-    )
-    data.facts = [*own[:1], row("news-r8", family=2)]
-    assert results.family(data) == (
-        "Holm's correction counts 3 main comparisons of comparison.csv; cross-task pairs are a "
-        "second family of 2."
-    )
-    assert results.family(data) in Reader(page.render(data, TEMPLATE)).text
-
-
-def test_headline_markup_is_escaped_and_has_no_colors_of_its_own():
-    data = ReportData(
-        [row(experiment=HOSTILE, model=HOSTILE, ci_low=None, seed_sd=None)],
-        {HOSTILE: {**experiment(), "model": HOSTILE}},
-        metrics={"rouge_l": {"title": HOSTILE}},
-    )
-    table = results.view(data)["table"]
-    assert "<script" not in table
-    assert "<style" not in table
-    assert not re.search(r"#[0-9a-fA-F]{3,6}\b[^-]", re.sub(r'"[^"]*headline[^"]*"', "", table))
-    assert "Seed SD" not in table
-    reader = Reader(table)
-    assert [one["scope"] for tag, one in reader.tags if tag == "th"].count("row") == 1
-    assert all("scope" in one for tag, one in reader.tags if tag == "th")
-
-
 def test_seaborn_still_loads_packages_that_no_figure_needs():
     """What report/figures/upstream.py hides from it; that no figure loads them is tested in
     tests/end_to_end/test_small_run.py."""
@@ -398,9 +321,9 @@ def test_how_systems_answer_stands_beside_what_the_answers_are_worth():
     short = {**BEHAVIOR, "words_median": 1.0, "truncated_share": None, "empty_share": 0.25}
     data.behavior[("ex", "instructions")]["tuned"] = short
     (table,) = behavior.view(data)
-    assert [row["cells"][0] for row in table["rows"]] == ["7", "1"]
-    assert [row["cells"][4] for row in table["rows"]] == ["5%", "–"]
-    assert [row["cells"][6] for row in table["rows"]] == ["0.4%", "0.4%"]
+    base, tuned = texts(table)
+    assert (base[2], base[6], base[8]) == ("7", "5%", "0.4%")
+    assert (tuned[2], tuned[6], tuned[8]) == ("1", "–", "0.4%")
     check = {"label_mass": 3.5e-16, "chance": 0.25, "largest_predicted_share": 1.0}
     knows = check | {"label_mass": 0.0035}
     data.label_checks = {("news-r8", "news"): {"base": check, "tuned": knows}}
@@ -416,13 +339,13 @@ def test_a_base_answers_once_on_each_task():
     own, other = {"base": BEHAVIOR, "tuned": long}, {"base": BEHAVIOR, "tuned": BEHAVIOR}
     data.behavior = {("ex", "instructions"): own, ("news-r8", "instructions"): other}
     (table,) = behavior.view(data)
-    assert [(row["task"], row["system"]) for row in table["rows"]] == [
+    assert [tuple(row[:2]) for row in texts(table)] == [
         ("instructions", "base"), ("instructions", "tuned, ex"), ("instructions", "tuned, news-r8")
     ]  # fmt: skip
-    assert table["rows"][1]["cells"][1] == "9.4"
+    assert texts(table)[1][3] == "9.4"
     data.experiments["news-r8"]["model"] = "other"
     (table,) = behavior.view(data)
-    assert [row["system"] for row in table["rows"]] == [
+    assert [row[1] for row in texts(table)] == [
         "base, tiny", "tuned, ex", "base, other", "tuned, news-r8"
     ]  # fmt: skip
 
@@ -753,11 +676,11 @@ def published(**changed) -> dict:
 
 
 def test_published_figures_stand_beside_ours_on_our_scale():
-    view = tasks.published_view(published(), "ex")
-    assert [(row["metric"], *row["theirs"], *row["ours"]) for row in view["rows"]] == [
-        ("BLEU", "–", "50.93 (0.5093 × 100)", "3.2", "41.7"),
-        ("ROUGE-L", "0.25", "0.6298", "0.12", "0.61"),
-        ("exact_match", "–", "0.04", "–", "–"),
+    view = tasks.published_view(published(), 0, "ex")
+    assert texts(view["table"]) == [
+        ["BLEU", "–", "50.93 (0.5093 × 100)", "3.2", "41.7"],
+        ["ROUGE-L", "0.25", "0.6298", "0.12", "0.61"],
+        ["exact_match", "–", "0.04", "–", "–"],
     ]
     text = Reader(page.render(published(), TEMPLATE)).text
     assert text.count("Beside published figures") == 1
@@ -776,8 +699,8 @@ def test_a_recipe_without_figures_says_so_and_one_without_a_source_nothing():
 def test_published_figures_of_another_task_are_not_ours():
     data = published()
     data.facts = [dataclasses.replace(one, task="another") for one in data.facts]
-    view = tasks.published_view(data, "ex")
-    assert [row["ours"] for row in view["rows"]] == [["–", "–"]] * 3
+    view = tasks.published_view(data, 0, "ex")
+    assert [row[3:] for row in texts(view["table"])] == [["–", "–"]] * 3
 
 
 def test_unknown_numbers_leave_dashes():
@@ -859,15 +782,6 @@ def test_the_page_shows_as_many_examples_as_asked():
 
 
 # --------------------------------------------------------------------------------------- upstream
-
-
-def test_great_tables_still_writes_a_style_sheet_and_attributes_for_quarto():
-    """Where this fails, `upstream.bare_table` can go."""
-    table = GT(pd.DataFrame({"a": [1]}), id="t").as_raw_html()
-    assert "<style>" in table and "data-quarto-" in table and '<div id="t" style=' in table
-    bare = upstream.bare_table(table)
-    assert bare.startswith('<div id="t">')
-    assert "<style" not in bare and "quarto" not in bare
 
 
 def test_matplotlib_still_warns_of_glyphs_that_it_does_not_draw():

@@ -9,6 +9,7 @@ from deltatune.report.data import ReportData
 from deltatune.report.sections import records as section
 from deltatune.tasks.registry import load_kind
 from stage_settings import split_settings
+from test_core_table import texts
 
 SPLIT = {
     **{"method": "random", "validation": 0.2, "test": 0.2, "group": None, "max_records": None},
@@ -18,6 +19,11 @@ SPLIT = {
 
 def view(records: dict) -> dict:
     return section.view(ReportData([], {}, records=records))
+
+
+def rows_of(records: dict) -> dict[str, list[str]]:
+    """What is counted -> the texts of the tasks."""
+    return {name: cells for name, *cells in texts(view(records)["table"])}
 
 
 def counts(folder, records: pd.DataFrame, task: dict, source: dict, chunks: dict | None = None):
@@ -73,7 +79,7 @@ def test_of_a_mixture_each_part_is_counted(tmp_path):
     assert result["notes"][:2] == ["'a' is `b`", "<i>"]
     assert view({"x": {"kept": 1}, "news": result})["notes"] == {"news": result["notes"]}
     assert sum(result["parts"].values()) == result["kept"] == 24
-    rows = {row["name"]: row["cells"] for row in view({"news": result})["rows"]}
+    rows = rows_of({"news": result})
     assert rows["Kept of the mixture: theirs"] == [str(result["parts"]["theirs"])]
 
 
@@ -87,7 +93,7 @@ def test_prose_counts_paragraphs_then_chunks(tmp_path):
     assert (result["paragraphs"], result["headings"]) == (20, 2)
     assert result["chunks"] == result["records"] == len(chunks) != 20
     assert result["kept"] == result["records"] - left_out(result)
-    rows = {row["name"]: row["cells"] for row in view({"book": result})["rows"]}
+    rows = rows_of({"book": result})
     assert "Rows in the source" not in rows
     assert rows["Paragraphs in the source, headings included"] == ["20"]
     assert (
@@ -106,5 +112,5 @@ def test_near_duplicates_are_counted_where_they_were_looked_for(tmp_path, thresh
             "split": {**SPLIT, "near_duplicates": threshold}}  # fmt: skip
     result = counts(tmp_path, frame, task, {})
     assert ("near_duplicates" in result) == (threshold is not None)
-    rows = {row["name"]: row["cells"] for row in view({"t": result, "u": {}})["rows"]}
+    rows = rows_of({"t": result, "u": {}})
     assert rows["Not usable for the task"] == ["0", "–"]

@@ -3,13 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
-from deltatune.report import examples
+from deltatune.report import examples, table_html
 from deltatune.report.data import COSTS, ReportData
 from deltatune.report.figures import embed, forest, losses
 from deltatune.report.sections import costs
 from deltatune.report.sections import losses as losses_section
 from deltatune.report.words import phrases
 from test_compare_fact import a_fact
+from test_core_table import texts
 
 JOBS = pd.DataFrame(
     [
@@ -23,12 +24,15 @@ JOBS = pd.DataFrame(
 
 def test_the_total_says_of_how_many_jobs_it_is():
     view = costs.view(ReportData([], {}, costs=JOBS))
-    stages = {row["stage"]: (row["name"], row["seconds"], row["speed"]) for row in view["stages"]}
-    assert stages == {
-        "train_adapter": ("2 jobs", "2 min 00 s", "150"),
-        "score_labels": ("2 jobs", "5.0 s", "–"),
-    }
-    assert (view["total"], view["count"], len(view["jobs"])) == ("2 min 05 s", "4 jobs", 4)
+    stages = view["stages"]
+    assert texts(stages) == [
+        ["train_adapter", "2 jobs", "2 min 00 s", "1.50", "150"],
+        ["score_labels", "2 jobs", "5.0 s", "0.50", "–"],
+    ]
+    foot = [stages.foot.cell(column).text for column in stages.columns]
+    assert foot == ["All", "4 jobs", "2 min 05 s", "1.50", "–"]
+    assert len(texts(view["jobs"])) == 4
+    assert 'style="width:4.2%"' in table_html.to_html(stages), "5 of 120 seconds"
     assert view["note"].startswith("The total is the time of 4 jobs, all of the run from its data")
     assert "1 job without a known time" in view["note"]
     assert "Tokens per second of a stage are the mean over its jobs." in view["note"]
@@ -51,8 +55,8 @@ def test_a_mean_of_losses_is_of_all_seeds_or_none():
         {"seed": [1, 2], "split": "validation", "base": [3.0, 4.0], "tuned": [1.0, np.nan]}
     )
     mean = losses_section.final_rows(final)[-1]
-    assert mean["of"] == "mean over seeds 1, 2"
-    assert (mean["base"], mean["tuned"]) == ("3.500", "–")
+    assert mean["of"].text == "mean over seeds 1, 2"
+    assert (mean["base"].text, mean["tuned"].text) == ("3.500", "–")
 
 
 @pytest.mark.parametrize(

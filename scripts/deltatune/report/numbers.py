@@ -4,11 +4,11 @@ import math
 from collections.abc import Callable, Iterable
 
 from deltatune.compare.fact import Fact
+from deltatune.core.table import NOTHING
 
 CONFIDENCE = 0.95
 SMALLEST_P = 0.0001
 MINUS = "−"
-NOTHING = "–"
 
 
 def finite(value) -> bool:

@@ -14,7 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from deltatune.core.version import __version__
-from deltatune.report import numbers
+from deltatune.report import numbers, table_html
 from deltatune.report.data import ReportData
 from deltatune.report.page_files import SCRIPTS, STYLES
 from deltatune.report.sections import matrix, registry
@@ -37,6 +37,7 @@ def render(data: ReportData, template: Path) -> str:
         finalize=lambda value: value if isinstance(value, Markup) else _text(value),
     )
     environment.filters["json_island"] = json_island
+    environment.filters["table"] = table_html.to_html
     scripts = [inline(folder / name) for name in SCRIPTS]
     sections = registry.views(data)
     text = environment.get_template(Path(template).name).render(

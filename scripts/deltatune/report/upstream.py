@@ -1,26 +1,12 @@
 """Workarounds for what libraries write into a page that is not theirs alone. Each names the version
 that needs it; a test in tests/unit/test_report.py fails when it can go."""
 
-import re
 import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 SVG = "http://www.w3.org/2000/svg"
-
-
-def bare_table(markup: str) -> str:
-    """A table of great_tables without what is not the table: its style sheet, whose colors no dark
-    mode can turn, the styles of its frame, and the attributes for Quarto.
-
-    great_tables 1.1.0: as_raw_html() can put the style sheet into each cell (inline_css, see
-    https://github.com/posit-dev/great-tables/issues/497), but it cannot leave it out.
-    """
-    markup = re.sub(r"<style>.*?</style>\s*", "", markup, count=1, flags=re.DOTALL)
-    markup = re.sub(r'<div id="([^"]*)"[^>]*>', r'<div id="\1">', markup, count=1)
-    markup = re.sub(r' data-quarto-[a-z-]+="[^"]*"', "", markup)
-    return markup.replace("\n\n", "\n").strip()
 
 
 @contextmanager

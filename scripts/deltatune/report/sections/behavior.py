@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from deltatune.core.table import Cell, Column, Row, Table, table
 from deltatune.report import numbers
 from deltatune.report.data import Pair, ReportData
 
@@ -40,22 +41,23 @@ LABELS: dict[str, tuple[str, Callable]] = {
 }
 
 
-def view(data: ReportData) -> list[dict]:
+def view(data: ReportData) -> list[Table]:
     """Two tables, of answers and of labels, those that have rows: for each task a row of the base
     and one of each experiment."""
     tables = [
-        _table("How they answer", ANSWERS, data, data.behavior),
-        _table("How they choose labels", LABELS, data, data.label_checks),
+        _table("answers", "How they answer", ANSWERS, data, data.behavior),
+        _table("labels", "How they choose labels", LABELS, data, data.label_checks),
     ]
-    return [table for table in tables if table["rows"]]
+    return [one for one in tables if any(one.rows)]
 
 
 def _table(
+    name: str,
     title: str,
     columns: Mapping[str, tuple[str, Callable]],
     data: ReportData,
     pairs: Mapping[Pair, Mapping[str, Mapping]],
-) -> dict:
+) -> Table:
     """A base is that of all experiments of its model, so it has one row on each task."""
     models = {data.experiments[experiment].get("model", "") for experiment, _ in pairs}
     groups: dict[tuple[str, str], dict[str, Mapping]] = {}
@@ -64,16 +66,24 @@ def _table(
         base = f"base, {model}" if len(models) > 1 else "base"
         rows = groups.setdefault((task, model), {base: systems["base"]})
         rows[f"tuned, {experiment}"] = systems["tuned"]
-    return {
-        "title": title,
-        "columns": [name for name, _ in columns.values()],
-        "rows": [
-            {
-                "task": task,
-                "system": system,
-                "cells": [write(figures.get(key)) for key, (_, write) in columns.items()],
-            }
+    heads = [Column(key, text, "number") for key, (text, _) in columns.items()]
+    return table(
+        name,
+        title,
+        [Column("task", "Task"), Column("system", "System"), *heads],
+        [
+            Row(
+                {
+                    "task": Cell(task),
+                    "system": Cell(system),
+                    **{
+                        key: Cell(write(figures.get(key)), figures.get(key))
+                        for key, (_, write) in columns.items()
+                    },
+                }
+            )
             for (task, _), systems in groups.items()
             for system, figures in systems.items()
         ],
-    }
+        sortable=True,
+    )

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from deltatune.core.table import Cell, Column, Row, Table, table
 from deltatune.report import numbers
 from deltatune.report.data import ReportData
 
@@ -24,14 +25,18 @@ def view(data: ReportData) -> dict | None:
             "tokens_per_second": groups["tokens_per_second"].mean(),
         }
     ).reset_index()
+    foot = Row(
+        {
+            "stage": Cell("All"),
+            "of": Cell(numbers.plural(len(costs), "jobs")),
+            "seconds": _time(costs["seconds"].sum()),
+            "peak_memory_gb": _memory(costs["peak_memory_gb"].max()),
+        }
+    )
     return {
-        "stages": _cost_rows(stages),
-        "jobs": _cost_rows(costs),
-        "total": numbers.format_seconds(costs["seconds"].sum()),
-        "count": numbers.plural(len(costs), "jobs"),
+        "stages": _table("stages", "Time and memory of each stage", "Jobs", stages, foot),
+        "jobs": _table("jobs", "Time and memory of each job", "For", costs, None),
         "note": _note(costs),
-        "memory": numbers.format_number(costs["peak_memory_gb"].max(), 2),
-        "speeds": bool(costs["tokens_per_second"].notna().any()),
     }
 
 
@@ -50,19 +55,37 @@ def _note(costs: pd.DataFrame) -> str:
     return note
 
 
-def _cost_rows(frame: pd.DataFrame) -> list[dict]:
+def _table(name: str, title: str, of: str, frame: pd.DataFrame, foot: Row | None) -> Table:
+    """A row for each of the frame's; `of` names what its jobs are, or what they are for."""
+    columns = [
+        Column("stage", "Stage"),
+        Column("of", of),
+        Column("seconds", "Time", "number"),
+        Column("peak_memory_gb", "Peak memory, GB", "number"),
+    ]
+    if frame["tokens_per_second"].notna().any():
+        columns.append(Column("tokens_per_second", "Tokens per second", "number"))
     longest = frame["seconds"].max()
-    rows = []
-    for row in frame.to_dict("records"):
-        known = numbers.finite(row["seconds"]) and numbers.finite(longest) and longest > 0
-        rows.append(
+    rows = [
+        Row(
             {
-                "stage": row["stage"],
-                "name": row["name"],
-                "seconds": numbers.format_seconds(row["seconds"]),
-                "share": f"{100 * row['seconds'] / longest if known else 0:.1f}",
-                "memory": numbers.format_number(row["peak_memory_gb"], 2),
-                "speed": numbers.format_count(row["tokens_per_second"]),
+                "stage": Cell(row["stage"]),
+                "of": Cell(row["name"]),
+                "seconds": _time(row["seconds"], row["seconds"] / longest if longest else 0),
+                "peak_memory_gb": _memory(row["peak_memory_gb"]),
+                "tokens_per_second": Cell(
+                    numbers.format_count(row["tokens_per_second"]), row["tokens_per_second"]
+                ),
             }
         )
-    return rows
+        for row in frame.to_dict("records")
+    ]
+    return table(name, title, columns, rows, foot=foot, sortable=True)
+
+
+def _time(seconds: float, share: float | None = None) -> Cell:
+    return Cell(numbers.format_seconds(seconds), seconds, share=share)
+
+
+def _memory(gigabytes: float) -> Cell:
+    return Cell(numbers.format_number(gigabytes, 2), gigabytes)

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from deltatune.core.table import Cell, Column, Row, Table, table
 from deltatune.report import numbers
 from deltatune.report.data import ReportData
 from deltatune.report.figures import embed, losses
@@ -17,12 +18,13 @@ def view(data: ReportData) -> list[dict] | None:
         curves, final = _of(data.losses, name), _of(data.final_losses, name)
         if curves.empty and final.empty:
             continue
-        entry = {"name": name, "svg": None, "rows": final_rows(final)}
+        rows = final_rows(final)
+        entry = {"name": name, "svg": None, "table": final_table(number, name, rows)}
         if len(curves):
             seeds = sorted(int(seed) for seed in curves["seed"].unique())
             changes = "; ".join(
-                f"{row['split']} {row['base']} to {row['tuned']} ({row['of']})"
-                for row in entry["rows"]
+                f"{row['split'].text} {row['base'].text} to {row['tuned'].text} ({row['of'].text})"
+                for row in rows
             )
             alt = f"Loss over training steps of {name}" + (f": {changes}." if changes else ".")
             entry["lines"] = (
@@ -43,10 +45,23 @@ def _of(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     return frame[frame["experiment"] == name] if len(frame) else frame
 
 
-def final_rows(final: pd.DataFrame) -> list[dict[str, str]]:
+def final_table(number: int, name: str, rows: list[dict[str, Cell]]) -> Table | None:
+    if not rows:
+        return None
+    columns = [
+        Column("split", "Split"),
+        Column("of", "Of"),
+        Column("base", "Base", "number"),
+        Column("tuned", "Tuned", "number"),
+        Column("delta", "Difference", "number"),
+    ]
+    return table(f"final-losses{number}", f"Final losses of {name}", columns, [*map(Row, rows)])
+
+
+def final_rows(final: pd.DataFrame) -> list[dict[str, Cell]]:
+    """A row for each split and seed, and where there are several seeds one for their mean."""
     if final.empty:
         return []
-    """A row for each split and seed, and where there are several seeds one for their mean."""
     rows = []
     for split, part in sorted(final.groupby("split"), reverse=True):
         part = part.sort_values("seed", kind="stable")
@@ -62,12 +77,13 @@ def final_rows(final: pd.DataFrame) -> list[dict[str, str]]:
     return rows
 
 
-def _row(split: str, of: str, base: float, tuned: float) -> dict[str, str]:
+def _row(split: str, of: str, base: float, tuned: float) -> dict[str, Cell]:
     known = numbers.finite(base) and numbers.finite(tuned)
+    delta = tuned - base if known else None
     return {
-        "split": split,
-        "of": of,
-        "base": numbers.format_number(base, losses.DECIMALS),
-        "tuned": numbers.format_number(tuned, losses.DECIMALS),
-        "delta": numbers.format_signed(tuned - base if known else None, losses.DECIMALS),
+        "split": Cell(split),
+        "of": Cell(of),
+        "base": Cell(numbers.format_number(base, losses.DECIMALS), base),
+        "tuned": Cell(numbers.format_number(tuned, losses.DECIMALS), tuned),
+        "delta": Cell(numbers.format_signed(delta, losses.DECIMALS), delta),
     }

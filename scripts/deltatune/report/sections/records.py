@@ -1,7 +1,9 @@
 """What became of the records of each task, from the source to packed rows."""
 
 from collections.abc import Mapping
+from typing import Any
 
+from deltatune.core.table import Cell, Column, Row, table
 from deltatune.data.reasons import Leak
 from deltatune.report import numbers
 from deltatune.report.data import ReportData
@@ -39,6 +41,8 @@ FACTS = {
     "supervised_tokens": "Supervised tokens in training",
     "padding_share": "Padding of training rows",
 }
+WHAT = "count of"
+"""Key of the column that names the rows; no task has a blank in its name."""
 REASONS = ("unread", "unusable")
 """Facts that are counted by reason: a total, and a row for each reason below it."""
 
@@ -55,34 +59,42 @@ def view(data: ReportData) -> dict | None:
         for key in dict.fromkeys(k for c in records.values() for k in c)
         if key not in FACTS and key != "notes"
     ]
-    rows = []
-    for key in keys:
-        values = [counts.get(key) for counts in records.values()]
-        name = FACTS.get(key, str(key).replace("_", " ").capitalize())
-        inner = dict.fromkeys(k for value in values if isinstance(value, Mapping) for k in value)
-        if any(isinstance(value, Mapping) for value in values):
-            if key in REASONS:
-                totals = [None if value is None else sum(value.values()) for value in values]
-                cells = [_cell(total, key) for total in totals]
-                rows.append({"name": name, "cells": cells, "inner": False})
-            for part in inner:
-                cells = [_cell((value or {}).get(part), key) for value in values]
-                part_name = str(part) if key in REASONS else f"{name}: {part}"
-                rows.append({"name": part_name, "cells": cells, "inner": key in REASONS})
-        else:
-            rows.append(
-                {"name": name, "cells": [_cell(value, key) for value in values], "inner": False}
-            )
+    columns = [Column(WHAT, "Records"), *(Column(task, task, "number") for task in records)]
+    rows = [row for key in keys for row in _rows(records, key)]
     notes = {task: counts["notes"] for task, counts in records.items() if counts.get("notes")}
-    return {"tasks": list(records), "rows": rows, "notes": notes}
+    return {"table": table("data-records", "What became of them", columns, rows), "notes": notes}
 
 
-def _cell(value, key: str) -> str:
+def _rows(records: Mapping[str, Mapping], key: str) -> list[Row]:
+    """Of one fact: a row, or one for each part of a fact that has parts."""
+    values = {task: counts.get(key) for task, counts in records.items()}
+    name = FACTS.get(key, str(key).replace("_", " ").capitalize())
+    if not any(isinstance(value, Mapping) for value in values.values()):
+        return [_row(name, values, key)]
+    rows = []
+    if key in REASONS:
+        totals = {t: None if one is None else sum(one.values()) for t, one in values.items()}
+        rows.append(_row(name, totals, key))
+    parts = dict.fromkeys(k for one in values.values() if isinstance(one, Mapping) for k in one)
+    for part in parts:
+        of_part = {task: (one or {}).get(part) for task, one in values.items()}
+        inner = key in REASONS
+        rows.append(_row(str(part) if inner else f"{name}: {part}", of_part, key, inner))
+    return rows
+
+
+def _row(name: str, values: Mapping[str, Any], key: str, inner: bool = False) -> Row:
+    cells = {task: _cell(value, key) for task, value in values.items()}
+    return Row({WHAT: Cell(name), **cells}, inner)
+
+
+def _cell(value, key: str) -> Cell:
     if value is None:
-        return numbers.NOTHING
-    if key == "padding_share" and numbers.finite(value):
-        return f"{100 * float(value):.1f}%"
+        return Cell()
     if isinstance(value, str) or not numbers.finite(value):
-        return str(value)
+        return Cell(str(value))
     number = float(value)
-    return f"{round(number):,}" if number == round(number) else f"{number:,.4g}"
+    if key == "padding_share":
+        return Cell(f"{100 * number:.1f}%", number)
+    whole = number == round(number)
+    return Cell(f"{round(number):,}" if whole else f"{number:,.4g}", value)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from deltatune.compare.fact import Fact
+from deltatune.core.table import Cell, Column, Row, Table, table
 from deltatune.report import examples, markup, numbers
 from deltatune.report.data import ReportData
 from deltatune.report.figures import confusion, differences, embed
@@ -40,7 +41,7 @@ def experiment_view(data: ReportData, number: int, name: str) -> dict:
         "quantization": experiment.get("quantization") or "none",
         "seeds": listed(seeds) if seeds else "",
         "settings": experiment.get("settings") or {},
-        "published": published_view(data, name),
+        "published": published_view(data, number, name),
         "spread": None if scores is None or scores.empty else spread_view(data, number, name),
         "confusion": confusion_view(data, number, name)
         if matrices and matrices["labels"]
@@ -138,7 +139,11 @@ def confusion_view(data: ReportData, number: int, name: str) -> dict:
         caption += (
             f" The diagonal's share of all counts is the accuracy: base {base}, tuned {tuned}."
         )
-    return {"figures": figures, "table": confusion_table(matrices, titles), "caption": caption}
+    return {
+        "figures": figures,
+        "tables": confusion_tables(matrices, titles, number),
+        "caption": caption,
+    }
 
 
 def continuation_rows(continuations: pd.DataFrame) -> list[dict]:
@@ -149,28 +154,39 @@ def continuation_rows(continuations: pd.DataFrame) -> list[dict]:
     ]
 
 
-def published_view(data: ReportData, name: str) -> dict | None:
+def published_view(data: ReportData, number: int, name: str) -> dict | None:
     """What others reported of a recipe beside what came out here, and how the methods differ."""
     published = data.experiments[name].get("published")
     if not published:
         return None
-    rows = []
-    for metric, theirs in published["metrics"].items():
-        fact = own_fact(data, name, metric)
-        decimals = 0 if fact is None else data.decimals(fact)
-        rows.append(
-            {
-                "metric": data.metric_title(metric),
-                "theirs": [_published_figure(theirs[s], theirs["scale"]) for s in SYSTEMS],
-                "ours": [numbers.format_number(getattr(fact, s, None), decimals) for s in SYSTEMS],
-            }
-        )
+    tuned = f"tuned, {aggregation(data.experiments[name].get('seeds', []))}"
+    columns = [
+        Column("metric", "Metric"),
+        Column("published_base", "base", "number", over="Published"),
+        Column("published_tuned", "tuned", "number", over="Published"),
+        Column("base", "base", "number", over="Here"),
+        Column("tuned", tuned, "number", over="Here"),
+    ]
+    rows = [
+        _published_row(data, own_fact(data, name, metric), metric, theirs)
+        for metric, theirs in published["metrics"].items()
+    ]
+    title = f"Published figures beside those of {name}"
     return {
         "source": published["source"],
-        "rows": rows,
+        "table": table(f"published{number}", title, columns, rows) if rows else None,
         "differs": published["differs"],
-        "tuned": f"tuned, {aggregation(data.experiments[name].get('seeds', []))}",
     }
+
+
+def _published_row(data: ReportData, fact: Fact | None, metric: str, theirs: Mapping) -> Row:
+    decimals = 0 if fact is None else data.decimals(fact)
+    cells = {"metric": Cell(data.metric_title(metric))}
+    for system in SYSTEMS:
+        value, ours = theirs[system], getattr(fact, system, None)
+        cells[f"published_{system}"] = Cell(_published_figure(value, theirs["scale"]), value)
+        cells[system] = Cell(numbers.format_number(ours, decimals), ours)
+    return Row(cells)
 
 
 def _published_figure(value, scale: float) -> str:
@@ -181,19 +197,25 @@ def _published_figure(value, scale: float) -> str:
     return figure if scale == 1 else f"{scale * value:,.6g} ({figure} × {scale:g})"
 
 
-def confusion_table(matrices: Mapping, titles: Mapping[str, str]) -> dict | None:
-    """The matrices as rows of counts, for those who cannot see them; None for very many labels."""
+def confusion_tables(matrices: Mapping, titles: Mapping[str, str], number: int) -> list[Table]:
+    """The matrices as counts, for those who cannot see them; none for very many labels."""
     labels = [str(one) for one in matrices["labels"]]
     if len(labels) > 20:
-        return None
-    systems = [
-        {
-            "name": titles[system],
-            "rows": [
-                {"label": one, "counts": counts}
-                for one, counts in zip(labels, confusion.cells(matrices[system]), strict=True)
+        return []
+    keys = [f"predicted {label}" for label in labels]
+    named = zip(keys, labels, strict=True)
+    columns = [Column("true", "true"), *(Column(key, label, "number") for key, label in named)]
+    return [
+        table(
+            f"confusion{number}-{system}-counts",
+            f"{titles[system]}: true labels down, predicted labels across",
+            columns,
+            [
+                Row({"true": Cell(label), **dict(zip(keys, map(Cell, texts, values), strict=True))})
+                for label, texts, values in zip(
+                    labels, confusion.cells(matrices[system]), matrices[system], strict=True
+                )
             ],
-        }
+        )
         for system in SYSTEMS
     ]
-    return {"labels": labels, "systems": systems}
