@@ -21,7 +21,7 @@ from deltatune.compare.fact import Fact
 from deltatune.report import examples, markup, numbers, page, page_files, upstream
 from deltatune.report.data import COSTS, Checkout, ReportData
 from deltatune.report.figures import confusion, differences, embed, forest, losses, style, svg
-from deltatune.report.sections import behavior, downloads, results, tasks
+from deltatune.report.sections import behavior, downloads, tasks
 from deltatune.report.text import clean
 from deltatune.tasks.registry import load_kind
 from test_compare_fact import a_fact
@@ -350,26 +350,6 @@ def test_a_base_answers_once_on_each_task():
     ]  # fmt: skip
 
 
-def test_the_outcome_stands_beside_the_difference_and_a_column_without_p_values_is_left_out():
-    def header(data: ReportData) -> list[str]:
-        head = re.search(r"<thead>.*?</thead>", str(results.view(data)["table"]), re.DOTALL)[0]
-        return [
-            " ".join(Reader(cell).words) for cell in re.findall(r"<th .*?</th>", head, re.DOTALL)
-        ]
-
-    two = [row(), row(main=False, metric="bleu")]
-    data = ReportData(two, {"ex": experiment()})
-    assert [one.p_value for one in two] == [None, None]
-    begin = ["Metric", "Base", "Tuned", "Difference", "Outcome", "95% interval, rough"]
-    assert header(data) == [*begin, "Of these adapters alone", "Seed SD"]
-    assert "The interval is of the recipe" in results.view(data)["notes"]
-    few = ReportData([row(no_p="few_clusters two_seeds")], {"ex": experiment()})
-    assert "No row has a p-value: fewer than 5 independent units" in results.view(few)["notes"]
-    data = ReportData([row(seeds=3, p_value=0.01, p_holm=0.02, no_p="")], {"ex": experiment()})
-    assert header(data)[4:7] == ["Outcome", "95% interval", "p (Holm)"]
-    assert "Interval and p are of the recipe" in results.view(data)["notes"]
-
-
 # --------------------------------------------------------------------------------------- examples
 
 
@@ -560,7 +540,10 @@ def test_page_needs_nothing_else(html):
         assert "src" not in attributes, tag
         for key in ("href", "action"):
             value = attributes.get(key, "#")
-            assert value.startswith(("#", "data:text/csv;")), (tag, value[:60])
+            assert value.startswith(("#", "data:text/csv;", "data:text/markdown;")), (
+                tag,
+                value[:60],
+            )
         assert not any(name.startswith("on") for name in attributes)
     assert "@import" not in html
     assert "http://" not in html and "https://" not in html

@@ -66,6 +66,25 @@ def test_with_one_seed_there_is_one_interval_and_no_spread():
     assert {column.over for column in table.columns} == {"", "This adapter"}
 
 
+def test_a_column_without_figures_is_left_out_and_the_notes_say_what_is_missing():
+    def parts(**changes) -> tuple[list[str], str]:
+        data = ReportData([row(**changes)], {"ex": experiment()})
+        one = headline(data)
+        return [f"{c.over} {c.title}".strip() for c in one.columns[5:]], results.notes(one, data)
+
+    heads, notes = parts(main=False)
+    assert heads == [
+        "The recipe 95% interval, rough", "These adapters 95% interval", "These adapters p (Holm)",
+        "Seed SD",
+    ]  # fmt: skip
+    assert "The recipe: over other test records and training seeds" in notes
+    heads, notes = parts(no_p="few_clusters two_seeds", adapters_p=None, adapters_p_holm=None)
+    assert heads == ["The recipe 95% interval, rough", "These adapters 95% interval", "Seed SD"]
+    assert "No row has a p-value: fewer than 5 independent units" in notes
+    heads, notes = parts(seeds=3, p_value=0.01, p_holm=0.02, no_p="")
+    assert heads[:2] == ["The recipe 95% interval", "The recipe p (Holm)"]
+
+
 def test_a_single_adapter_beside_a_recipe_says_nothing_of_its_recipe():
     facts = [row(**ONE_SEED), row("other", seeds=3, p_value=0.01, p_holm=0.02, no_p="")]
     single, several = cells(headline(ReportData(facts, {})))

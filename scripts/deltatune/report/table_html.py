@@ -26,7 +26,7 @@ _UNQUOTED = "!$()*+,./:;=@[]^_`{|}~'-"
 def to_html(table: Table) -> Markup:
     """The table in a region that scrolls, and the links to its files; all texts are escaped."""
     shown = Markup(
-        '<div class="scroll" tabindex="0" role="region" aria-label="{title}">\n'
+        '<div class="scroll contained" tabindex="0" role="region" aria-label="{title}">\n'
         '<table class="table" id="{name}"{sortable}>\n'
         '<caption><span class="pinned">{title}</span></caption>\n'
         "<thead>\n{head}\n</thead>\n{body}{foot}\n</table></div>\n{save}"
