@@ -73,7 +73,7 @@ def controls(figure, **changes):
 CASES = {
     "missing_results": (
         data(missing_results=["train_adapter x: it failed.", "Experiment x is not shown."]),
-        "comparisons that there are. train_adapter x: it failed. Experiment x is not shown.",
+        "not finished: 2 results missing, named at the top of the page. p-values are adjusted",
         data(),
     ),
     "other_settings": (

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from conftest import ROOT
-from deltatune.report import page_files
+from deltatune.report import page, page_files
 from deltatune.report.data import ReportData
 from deltatune.report.sections import registry
+from made_reports import TEMPLATE, partial
+from test_report import Reader
 
 REPORT = ROOT / "report"
 TOGETHER = {"registry", "behavior"}
@@ -26,6 +28,17 @@ def test_a_section_without_data_is_left_out():
     """What was compared, and what limits that, is always said."""
     views = registry.views(ReportData([], {}))
     assert [one["name"] for one in views] == ["results", "limits"]
+
+
+def test_a_part_of_a_run_is_drawn_by_the_same_sections_and_what_is_missing_is_named_first():
+    data = partial()
+    names = [section.NAME for section in registry.SECTIONS]
+    views = registry.views(data)
+    assert views[0]["name"] == "missing"
+    assert [one["name"] for one in views] == [name for name in names if name in {
+        one["name"] for one in views}]  # fmt: skip
+    text = Reader(page.render(data, TEMPLATE)).text
+    assert all(text.count(reason) == 1 for reason in data.missing_results)
 
 
 def test_every_file_of_the_page_is_one_of_its_inputs():

@@ -18,6 +18,7 @@ from deltatune.report.sections import (
     limits,
     losses,
     matrix,
+    missing,
     own_prompts,
     provenance,
     records,
@@ -35,6 +36,7 @@ class Section(Protocol):
 
 
 SECTIONS: tuple[Section, ...] = (
+    missing,
     matrix,
     results,
     limits,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from deltatune.report.data import Checkout, ReportData
 
-NAME, TITLE = "repeat", "Repeat it"
+NAME, TITLE = "repeat", "Repeat"
 SETUP = (
     "python -m venv .venv",
     ". .venv/bin/activate",

@@ -44,7 +44,7 @@ def _by_experiments(every: Iterable[tuple[str, dict[str, Any]]]) -> Details:
 
 def missing_results(data: ReportData) -> Details:
     if data.missing_results:
-        yield {"missing": " ".join(data.missing_results)}
+        yield {"missing": numbers.plural(len(data.missing_results), "results")}
 
 
 def other_settings(data: ReportData) -> Details:

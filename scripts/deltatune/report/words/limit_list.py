@@ -39,8 +39,8 @@ LIMITS = (
         "missing_results",
         210,
         "the page is that of `snakemake report_partial`",
-        "The run is not finished; p-values are adjusted for the comparisons that there are. "
-        "{missing}",
+        "The run is not finished: {missing} missing, named at the top of the page. p-values are "
+        "adjusted for the comparisons that there are.",
         "the run is not finished",
         conditions.missing_results,
     ),
