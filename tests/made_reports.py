@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from deltatune.compare.fact import Fact
+from deltatune.report import examples
 from deltatune.report.data import COSTS, ReportData
+from deltatune.report.examples import ExampleTable
 from deltatune.tasks.registry import load_kind
 from scipy import stats
 
@@ -250,22 +252,62 @@ def _own(
     data.scores[name] = _mean(scores)
     count = len(scores)
     prompts, answers = _cycle(texts.prompts, count), _cycle(texts.answers, count)
+    data.examples.append(_table(data, name, kind, scores, texts, draw))
     if kind == "classify":
         data.confusions[name] = _confusion(scores, texts.labels)
     elif kind == "prose":
         rows = zip(prompts[:3], answers[:3], answers[3:6], strict=True)
         frame = pd.DataFrame(rows, columns=["prompt", "base", "tuned"])
         data.continuations[name] = frame
-    else:
-        data.examples[name] = pd.DataFrame(
-            {
-                **{"id": range(count), "prompt": prompts, "reference": answers},
-                "base": [" ".join(draw.permutation(one.split(" "))) for one in answers],
-                "tuned": [one[: len(one) * 3 // 4] for one in answers],
-                **{"base_score": scores["base"], "tuned_score": data.scores[name]["tuned"]},
-                "seed_score": scores.iloc[:, 2],
-            }
-        )
+
+
+def _table(
+    data: ReportData,
+    name: str,
+    kind: str,
+    scores: pd.DataFrame,
+    texts: Texts,
+    draw: np.random.Generator,
+) -> ExampleTable:
+    """Texts that the scores do not follow: the base has the words of the references in another
+    order, tuned their beginnings."""
+    experiment, count = data.experiments[name], len(scores)
+    prompts, answers = _cycle(texts.prompts, count), _cycle(texts.answers, count)
+    labels = _cycle(texts.labels, count)
+
+    def system(column: str, answer: Callable[[str], str]) -> pd.DataFrame:
+        frame = pd.DataFrame({"score": scores[column]})
+        if kind == "classify":
+            other = [*labels[1:], labels[0]]
+            output = np.where(scores[column] == 1, labels, other)
+            shares = [{one: 0.7, "another": 0.3} for one in output]
+            return frame.assign(output=output, right=scores[column] == 1, shares=shares)
+        if kind == "prose":
+            return frame
+        output = [answer(one) for one in answers]
+        return frame.assign(output=output, right=False, truncated=draw.random(count) < 0.05)
+
+    base = system("base", lambda one: " ".join(draw.permutation(one.split(" "))))
+    tuned = {
+        seed: system(column, lambda one, seed=seed: one[: len(one) * 3 // 4 + seed])
+        for seed, column in zip(experiment["seeds"], scores.columns[2:], strict=True)
+    }
+    metric = experiment["main_metric"]
+    higher = kind != "prose"
+    references = {"classify": labels, "prose": ""}.get(kind, answers)
+    return ExampleTable(
+        task=experiment["task"],
+        outputs=experiment["outputs"],
+        metric=metric,
+        higher_is_better=higher,
+        title=TITLES[metric]["title"],
+        unit=UNITS[kind],
+        records=pd.DataFrame({"id": scores["id"], "prompt": prompts, "reference": references}),
+        base=base,
+        tuned={name: tuned},
+        tested=count,
+        counts={name: examples.count(base, list(tuned.values()), higher)},
+    )
 
 
 def _cycle(texts: Sequence[str], count: int) -> list[str]:

@@ -4,7 +4,6 @@ import base64
 import dataclasses
 import hashlib
 import io
-import json
 import re
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import pytest
 from deltatune.compare.fact import Fact
 from deltatune.report import examples, markup, numbers, page, page_files, upstream
 from deltatune.report.data import COSTS, Checkout, ReportData
+from deltatune.report.examples import ExampleTable
 from deltatune.report.figures import confusion, differences, embed, forest, losses, style, svg
 from deltatune.report.sections import behavior, downloads, tasks
 from deltatune.report.text import clean
@@ -144,18 +144,6 @@ def make_data(count=20, text="the sky is blue today", **changed) -> ReportData:
     scores = pd.DataFrame(
         {"id": range(count), "base": draw.random(count), "tuned": draw.random(count)}
     )
-    answers = pd.DataFrame(
-        {
-            "id": range(count),
-            "prompt": [f"{text} {place}" for place in range(count)],
-            "reference": text,
-            "base": text[::-1],
-            "tuned": text,
-            "base_score": scores["base"],
-            "tuned_score": scores["tuned"],
-            "seed_score": scores["tuned"],
-        }
-    )
     values = {
         "facts": facts,
         "controls": [tfidf],
@@ -175,7 +163,7 @@ def make_data(count=20, text="the sky is blue today", **changed) -> ReportData:
             columns=["experiment", "seed", "split", "base", "tuned"],
         ),
         "scores": {name: scores for name in names},
-        "examples": {"ex": answers},
+        "examples": [answers_table("instructions", "ex", text, scores)],
         "continuations": {
             "novel-r8": pd.DataFrame([{"prompt": text, "base": text, "tuned": text}])
         },
@@ -203,6 +191,26 @@ def make_data(count=20, text="the sky is blue today", **changed) -> ReportData:
         "downloads": {"comparison.csv": "experiment\nex\n"},
     }  # fmt: skip
     return ReportData(**{**values, **changed})
+
+
+def answers_table(task: str, name: str, text: str, scores: pd.DataFrame) -> ExampleTable:
+    """Prompts and answers of a text, by two seeds with the same scores."""
+    prompts = [f"{text} {place}" for place in range(len(scores))]
+    tuned = pd.DataFrame({"output": text, "score": scores["tuned"], "right": False})
+    base = pd.DataFrame({"output": text[::-1], "score": scores["base"], "right": False})
+    return ExampleTable(
+        task=task,
+        outputs="answers",
+        metric="rouge_l",
+        higher_is_better=True,
+        title="ROUGE-L",
+        unit="examples",
+        records=pd.DataFrame({"id": scores["id"], "prompt": prompts, "reference": text}),
+        base=base,
+        tuned={name: {1: tuned, 2: tuned}},
+        tested=len(scores),
+        counts={name: examples.count(base, [tuned, tuned], True)},
+    )
 
 
 class Reader(HTMLParser):
@@ -395,22 +403,6 @@ def test_long_texts_fold_and_say_so():
     assert "(empty)" in markup.show(" \n")
 
 
-def test_examples_are_chosen_without_favor():
-    count = 250
-    frame = pd.DataFrame(
-        {"id": range(count), "base_score": 0.0, "tuned_score": np.linspace(-1, 1, count)}
-    )
-    best_first = examples.choose(frame, higher_is_better=True, limit=100)
-    assert len(best_first) == 100
-    assert best_first["id"].iloc[0] == count - 1
-    assert best_first["id"].iloc[-1] == 0
-    assert best_first["gain"].is_monotonic_decreasing
-    assert best_first["gain"].abs().lt(0.15).sum() >= 30
-    assert examples.choose(frame, higher_is_better=False, limit=100)["id"].iloc[0] == 0
-    frame.loc[5, "tuned_score"] = np.nan
-    assert examples.choose(frame.iloc[:10], higher_is_better=True, limit=100)["id"].iloc[-1] == 5
-
-
 def test_tally_counts_by_direction():
     scores = pd.DataFrame({"base": [1, 1, 1, 1.0], "tuned": [2, 1 + 1e-12, 0.5, np.nan]})
     tally = examples.tally(scores, higher_is_better=True)
@@ -577,7 +569,7 @@ def test_same_data_same_bytes(html):
 def test_hostile_texts_stay_texts():
     data = make_data(count=2, text=HOSTILE)
     data.experiments = {HOSTILE: data.experiments["ex"], **data.experiments}
-    data.examples = {HOSTILE: data.examples["ex"]}
+    data.examples = [answers_table(HOSTILE, HOSTILE, HOSTILE, data.scores["ex"]), *data.examples]
     data.metric_caveats = {(HOSTILE, HOSTILE): {HOSTILE: [HOSTILE]}}
     data.provenance = {HOSTILE: {HOSTILE: [HOSTILE]}}
     data.records = {HOSTILE: {"unusable": {HOSTILE: 1}, HOSTILE: HOSTILE}}
@@ -595,24 +587,6 @@ def test_hostile_texts_stay_texts():
     assert "{{7*7}}" in reader.text
     assert "日本語" in reader.text
     assert "<script>alert(1)</script>" in reader.text
-
-
-def test_island_cannot_be_left(html):
-    assert "<" not in page.json_island({"a": "</script><!--"})
-    assert json.loads(page.json_island({"a": "</script>&"})) == {"a": "</script>&"}
-    island = next(text for attributes, text in Reader(html).scripts if "type" in attributes)
-    facts = json.loads(island)["examples0"]
-    assert len(facts) == 20
-    assert facts[0]["side"] == "better"
-    assert {one["side"] for one in facts} == {"better", "worse"}
-
-
-def test_filter_facts_stand_in_the_order_of_the_examples(html):
-    reader = Reader(html)
-    sides = [one["class"].split()[1] for tag, one in reader.tags
-             if tag == "details" and one.get("class", "").startswith("example ")]  # fmt: skip
-    island = next(text for attributes, text in reader.scripts if "type" in attributes)
-    assert sides == [one["side"] for one in json.loads(island)["examples0"]]
 
 
 @pytest.mark.parametrize(
@@ -700,9 +674,7 @@ def test_unknown_numbers_leave_dashes():
 def test_page_stays_light_with_many_long_texts():
     html = page.render(make_data(count=200, text="a long answer, word by word; " * 200), TEMPLATE)
     assert len(html.encode()) < 1_000_000
-    text = Reader(html).text
-    assert "100 of 200 examples are on this page" in text
-    assert "more characters are not on this page" in text
+    assert "more characters are not on this page" in Reader(html).text
 
 
 def test_downloads_carry_the_file_or_say_where_it_is():
@@ -755,13 +727,6 @@ def test_colors_have_contrast_in_both_modes(mode):
     for text in ("ink", "muted", "gain", "loss"):
         assert contrast(text, "tint") >= 4.5, text
     assert contrast("ink", "loss-tint") >= 4.5
-
-
-def test_the_page_shows_as_many_examples_as_asked():
-    assert "6 of 20 examples are on this page" in page.render(
-        make_data(20, max_examples=6), TEMPLATE
-    )
-    assert "examples are on this page" not in page.render(make_data(20), TEMPLATE)
 
 
 # --------------------------------------------------------------------------------------- upstream

@@ -4,7 +4,6 @@ A small run is written as the stages write it, and the page is made of its files
 """
 
 import html as html_module
-import json
 import re
 from pathlib import Path
 
@@ -13,9 +12,10 @@ import pandas as pd
 import pytest
 from deltatune.compare import fact, family, paired
 from deltatune.compare.settings import ComparisonSettings, Inference
+from deltatune.core import label_file
 from deltatune.evaluate.scores import compute_metrics
 from deltatune.metrics.settings import MetricsSettings
-from deltatune.report import collect, numbers, page, reading
+from deltatune.report import collect_examples, island, numbers, page, reading
 from deltatune.report.data import ReportData
 from deltatune.report.figures import confusion
 from deltatune.report.sections import tasks
@@ -28,6 +28,10 @@ TASKS = {
     "news": MetricsSettings(outputs="labels", metrics=["accuracy", "macro_f1"]),
     "chat": MetricsSettings(outputs="answers", metrics=["rouge_l", "exact_match"]),
 }
+METRICS = {
+    "accuracy": {"title": "Accuracy", "higher_is_better": True},
+    "rouge_l": {"title": "ROUGE-L F1", "higher_is_better": True},
+}
 WORDS = ["red", "green", "blue", "gray", "pink", "gold"]
 
 
@@ -38,9 +42,11 @@ def outputs(kind: str, quality: float, draw: np.random.Generator, count: int) ->
     if kind == "labels":
         label = np.array(LABELS)[places % 3]
         other = np.array(LABELS)[(places + draw.integers(1, 3, count)) % 3]
+        predicted = np.where(right, label, other)
+        logs = [np.where(np.array(LABELS) == one, -0.5, -2.0) for one in predicted]
         return pd.DataFrame(
-            {"id": places, "label": label, "predicted": np.where(right, label, other)}
-        )
+            {"id": places, "text": "News.", "label": label, "predicted": predicted}
+        ).assign(logprobs=logs)
     reference = [f"{WORDS[n % 6]} {WORDS[n % 5]}" for n in places]
     answer = [one if ok else one.split()[0] for one, ok in zip(reference, right, strict=True)]
     return pd.DataFrame(
@@ -60,7 +66,9 @@ def write_system(folder: Path, task: str, frame: pd.DataFrame) -> dict[str, str]
 
 def make_run(folder: Path, seeds: list[int], count: int = 60) -> ReportData:
     draw = np.random.default_rng(3)
-    tables, experiments, scores, examples, confusions = [], {}, {}, {}, {}
+    classes = folder / label_file.NAME
+    label_file.write(classes, LABELS)
+    tables, experiments, scores, pairs, confusions = [], {}, {}, [], {}
     for task, metrics in TASKS.items():
         name, kind, main = f"{task}-lora", metrics.outputs, metrics.metrics[0]
         base = write_system(folder / task / "base", task, outputs(kind, 0.3, draw, count))
@@ -104,10 +112,12 @@ def make_run(folder: Path, seeds: list[int], count: int = 60) -> ReportData:
         scores[name] = reading.scores(**files["scores"], metric=main)
         if kind == "labels":
             confusions[name] = reading.confusion(**files["outputs"], labels=LABELS)
-        else:
-            examples[name] = collect.answers(
-                experiments[name] | {"files": {**files, "answers": files["outputs"]}}
-            )
+        pairs.append(
+            {
+                **{"experiment": name, "task": task, "outputs": kind, "unit": "examples"},
+                **{"main_metric": main, "files": {**files, "classes": str(classes)}},
+            }
+        )
     table = family.join(tables, 0.95)
     steps = [
         {"experiment": "chat-lora", "seed": seed, "step": step, "epoch": step / 10, "split": split,
@@ -122,11 +132,11 @@ def make_run(folder: Path, seeds: list[int], count: int = 60) -> ReportData:
     return ReportData(
         experiments=experiments,
         facts=fact.from_frame(table),
-        metrics={"accuracy": {"title": "Accuracy"}, "rouge_l": {"title": "ROUGE-L F1"}},
+        metrics=METRICS,
         losses=pd.DataFrame(steps),
         final_losses=pd.DataFrame(ends),
         scores=scores,
-        examples=examples,
+        examples=collect_examples.read(pairs, experiments, METRICS, 5000),
         confusions=confusions,
     )
 
@@ -171,42 +181,46 @@ def test_the_matrices_accuracy_is_the_headlines(run):
     assert np.trace(shown) / shown.sum() == pytest.approx(one.tuned, abs=0.002)
 
 
-def test_the_list_of_examples_counts_as_the_tally_does(run):
-    _, html = run
-    section = html[html.index("chat-lora</h3>") :]
-    tally = {
-        side: int(count)
-        for count, side in re.findall(r"<b>(\d+)</b> (\w+) \(", section[: section.index("<figure")])
+def lists(html: str) -> dict[str, dict]:
+    """The lists of the example browser, by their experiments: what its script unpacks."""
+    packed = re.search(r'id="examples-data">(.*?)</script>', html).group(1)
+    return {
+        experiment["name"]: {**table, **experiment}
+        for table in island.unpack(packed)
+        for experiment in table["experiments"]
     }
-    buttons = {
-        side.lower(): int(count)
-        for side, count in re.findall(r">(Better|Unchanged|Worse) \((\d+)\)</button>", html)
-    }
-    island = json.loads(re.search(r'id="island">(.*?)</script>', html).group(1))["examples0"]
-    rows = re.findall(r'<details class="example (\w+)', html)
-    assert buttons == tally
-    for counted in ([one["side"] for one in island], rows):
-        assert {side: counted.count(side) for side in tally} == tally
-    assert sum(tally.values()) == 60
 
 
-def test_an_answer_says_the_seed_that_wrote_it_beside_the_mean(run):
+def test_the_example_browser_counts_as_the_tally_and_the_facts_do(run):
+    data, html = run
+    for name, one in lists(html).items():
+        section = html[html.index(f"{name}</h3>") :]
+        tally = {
+            side: int(count)
+            for count, side in re.findall(
+                r"<b>(\d+)</b> (\w+) \(", section[: section.index("<fig")]
+            )
+        }
+        assert {side: one["counts"][side] for side in tally} == tally
+        assert {side: one["side"].count(side[0].replace("u", "s")) for side in tally} == tally
+        assert sum(tally.values()) == one["tested"] == 60
+        exact = tasks.own_fact(data, name, "accuracy" if name == "news-lora" else "exact_match")
+        for system in ("base", "tuned"):
+            share = one["counts"][f"right_{system}"] / one["tested"]
+            assert share == pytest.approx(getattr(exact, system), abs=1e-12)
+        assert one["base"]["right"].count("1") == one["counts"]["right_base"]
+
+
+def test_an_answer_says_the_seed_that_wrote_it_and_its_score(run):
     data, html = run
     seeds = seeds_of(data)
-    frame = data.examples["chat-lora"]
     names = re.findall(r'<span class="name is-tuned">(tuned, [^<]*)</span>', html)
-    for name in names:
-        if len(seeds) == 1:
-            assert re.fullmatch(r"tuned, seed 1: \d\.\d+", name)
-        else:
-            assert re.fullmatch(
-                rf"tuned, seed {seeds[0]}: [\d.]+ \(mean over seeds {', '.join(map(str, seeds))}: "
-                r"[\d.]+\)",
-                name,
-            )
-    assert len(names) == len(frame)
-    moved = (frame["seed_score"] - frame["tuned_score"]).abs() > 1e-9
-    assert moved.any() == (len(seeds) > 1)
+    own = [name for name in names if "seed" in name]
+    assert {re.match(r"tuned, seed (\d+), \d\.\d\d", name).group(1) for name in own} == {
+        str(seed) for seed in seeds
+    }
+    table = next(table for table in data.examples if table.task == "chat")
+    assert list(table.tuned["chat-lora"]) == seeds
 
 
 def test_each_figure_of_a_metric_is_the_same_text_everywhere(run):
@@ -271,7 +285,7 @@ def test_every_section_names_the_seeds(run):
     assert "Numbers are counts of 60 examples" in text
     assert f"tuned: {words}</text>" in html or f"tuned: {words} </text>" in html
     assert f"base tuned base tuned, {words}" in text, "ours beside published figures"
-    assert f"base → tuned; tuned is {of}" in text
+    assert f"chat-lora on chat: ROUGE-L F1, {words}" in text, "examples"
     assert f"loss, nats per token; {words}" in text
 
 

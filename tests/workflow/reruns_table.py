@@ -466,7 +466,7 @@ SECTIONS["`run`, `seeds`"] = [
         "`seeds`: reordered",
         ("compare_systems *", *PLOTS, *PAGE, *CROSS_TASK, *BASELINES),
         {"2, 1": put(seeds=[2, 1])},
-        "The report shows the examples of the first seed.",
+        "The report shows the continuations of the first seed.",
     ),
 ]
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from deltatune.compare import fact
 from deltatune.core import label_file, made_with, manifest
-from deltatune.report import reading, record_counts
+from deltatune.report import collect_examples, reading, record_counts
 from deltatune.report.data import Pair, ReportData
 from deltatune.report.provenance import checkouts, provenance
 from deltatune.report.settings import ReportSettings
@@ -28,6 +28,9 @@ def report_data(
     facts = [one for path in tables for one in fact.read(path)]
     metrics = {_key(pair): _metrics(pair) for pair in pairs}
     evaluations = {_key(pair): evaluation_manifests(pair, experiments) for pair in pairs}
+    metric_entries = {
+        name: entry for systems in metrics.values() for name, entry in systems[0]["metrics"].items()
+    }
     data = ReportData(
         facts=[one for one in facts if one.against == fact.BASE],
         controls=[one for one in facts if one.against != fact.BASE],
@@ -36,11 +39,7 @@ def report_data(
             | {"quantization": quantization(e)}
             for name, e in experiments.items()
         },
-        metrics={
-            name: entry
-            for systems in metrics.values()
-            for name, entry in systems[0]["metrics"].items()
-        },
+        metrics=metric_entries,
         baseline_titles=baseline_titles(plan["tasks"]),
         left_out={_key(one): one["reason"] for one in plan["left_out"]},
         margins=settings.margins,
@@ -58,7 +57,9 @@ def report_data(
             name: reading.scores(**e["files"]["scores"], metric=e["main_metric"])
             for name, e in experiments.items()
         },
-        examples={n: answers(e) for n, e in experiments.items() if e["outputs"] == "answers"},
+        examples=collect_examples.read(
+            pairs, experiments, metric_entries, settings.report.examples
+        ),
         continuations={n: answers(e) for n, e in experiments.items() if e["outputs"] == "text"},
         own_answers={n: own_answers(e) for n, e in experiments.items() if own_files(e)},
         confusions={n: confusion(e) for n, e in experiments.items() if e["outputs"] == "labels"},
@@ -69,7 +70,6 @@ def report_data(
         checkouts=checkouts(plan),
         downloads={path.name: path.read_text(encoding="utf-8") for path in tables},
         confidence=settings.confidence,
-        max_examples=settings.report.examples,
         title=settings.report.title,
     )
     data.downloads["losses.csv"] = data.losses.to_csv(index=False, lineterminator="\n")
@@ -193,18 +193,10 @@ def confusion(experiment: dict[str, Any]) -> dict[str, Any]:
 
 
 def answers(experiment: dict[str, Any]) -> pd.DataFrame:
-    """id, prompt, reference, base, tuned: the answers, tuned by the first seed. Where answers are
-    scored also base_score, tuned_score (mean over seeds) and seed_score (of the first seed)."""
-    files = experiment["files"]
-    base = pd.read_parquet(files["answers"]["base"])
-    tuned = pd.read_parquet(files["answers"]["tuned"][0])
-    frame = base[["id", "prompt", "reference"]].assign(base=base["answer"], tuned=tuned["answer"])
-    if experiment["outputs"] == "answers":
-        metric, scored = experiment["main_metric"], files["scores"]
-        scores = reading.scores(scored["base"], scored["tuned"], metric)
-        frame[["base_score", "tuned_score"]] = scores[["base", "tuned"]]
-        frame["seed_score"] = reading.scores(scored["base"], scored["tuned"][:1], metric)["tuned"]
-    return frame
+    """prompt, base, tuned: answers, tuned by the first seed."""
+    files = experiment["files"]["answers"]
+    base, tuned = pd.read_parquet(files["base"]), pd.read_parquet(files["tuned"][0])
+    return base[["prompt"]].assign(base=base["answer"], tuned=tuned["answer"])
 
 
 def own_files(experiment: dict[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from deltatune.compare.fact import Fact
 from deltatune.report import numbers, outcomes
+from deltatune.report.examples import ExampleTable
 from deltatune.report.outcomes import Outcome
 
 LOSSES = ["experiment", "seed", "step", "epoch", "split", "loss"]
@@ -98,10 +99,8 @@ class ReportData:
     """experiment → id, base, tuned: the main metric of each example or window (tuned: mean over
     seeds), on the experiment's own task."""
 
-    examples: dict[str, pd.DataFrame] = field(default_factory=dict)
-    """experiment → id, prompt, reference, base, tuned (texts; tuned by the first seed),
-    base_score, tuned_score (mean over seeds), seed_score (of the first seed); NaN where there is
-    none."""
+    examples: list[ExampleTable] = field(default_factory=list)
+    """Of each task and base, see `collect_examples`; own tasks before others."""
 
     own_answers: dict[str, pd.DataFrame] = field(default_factory=dict)
     """experiment → text, and the answer of each system to it: "base", "seed N"."""
@@ -138,9 +137,6 @@ class ReportData:
 
     confidence: float = numbers.CONFIDENCE
     """Of every interval; 1 - confidence is the level at which a difference is significant."""
-
-    max_examples: int = 100
-    """The most examples of an experiment that the page shows."""
 
     title: str = "What tuning changed"
 

@@ -1,41 +1,98 @@
-"""Which examples are shown, how many got better or worse, and how much of their texts is kept."""
+"""The examples that the page carries: which, how many got better or worse, how many are right."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
-from deltatune.report.markup import PREVIEW
 from deltatune.report.reading import TIE
-from deltatune.report.text import clean
 
 SIDES = BETTER, SAME, WORSE = "better", "unchanged", "worse"
 """What became of an example that is scored, in the order in which they are shown."""
 UNSCORED = "unscored"
-LIMITS = (4000, 2000, 1000, PREVIEW)
-"""Characters of a text that are kept at all: the largest with which the page stays light."""
+CONTINUATIONS = "continuations"
+"""Of prose: what systems make of fixed prompts; no metric scores them."""
 
 
-def choose(frame: pd.DataFrame, higher_is_better: bool, limit: int) -> pd.DataFrame:
-    """Examples sorted from the largest gain to the largest loss, at most `limit` of them.
+@dataclass(frozen=True)
+class ExampleTable:
+    """Examples of a task, as one base and what was tuned from it put them out.
 
-    Adds `gain` (positive where tuning made it better) and `side`, see `sides`. Where there are more
-    than `limit`, a third each of the best, the middle and the worst is kept, so that nothing is
-    shown by favor.
-    Examples without a score come last.
+    Frames have one row for each example that is carried, in the order of the records.
     """
-    sign = 1 if higher_is_better else -1
-    gain = sign * (frame["tuned_score"] - frame["base_score"]).astype(float)
-    frame = frame.assign(gain=gain, side=sides(gain))
-    frame = frame.sort_values(["gain", "id"], ascending=[False, True], kind="stable")
-    total = len(frame)
-    if total <= limit:
-        return frame.reset_index(drop=True)
-    third = limit // 3
-    middle_size = limit - 2 * third
-    start = (total - middle_size) // 2
-    places = [*range(third), *range(start, start + middle_size), *range(total - third, total)]
-    return frame.iloc[places].reset_index(drop=True)
+
+    task: str
+    outputs: str
+    """"answers", "labels", "text" or CONTINUATIONS"""
+    metric: str
+    """By which examples are compared; "" where nothing scores them."""
+    higher_is_better: bool
+    title: str
+    """Of the metric."""
+    unit: str
+    """examples, windows"""
+    records: pd.DataFrame
+    """id, prompt (of prose the text of a window), reference (of labels the true one)"""
+    base: pd.DataFrame
+    """Where the outputs have it: output (the answer, or the predicted label), score, right (an
+    exact answer, or the true label), truncated, empty, shares ({label: share of the probability of
+    all labels}, the largest first)"""
+    tuned: Mapping[str, Mapping[int, pd.DataFrame]]
+    """experiment → seed → the same of that system"""
+    tested: int
+    """How many examples there are, carried or not."""
+    counts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """experiment → `count` of all that are tested"""
+
+    def gains(self, experiment: str) -> np.ndarray:
+        """float64 [examples], see `gains`; NaN where nothing scores them."""
+        if not self.metric:
+            return np.full(len(self.records), np.nan)
+        seeds = [frame["score"] for frame in self.tuned[experiment].values()]
+        return gains(self.base["score"], seeds, self.higher_is_better)
+
+    def take(self, rows: Sequence[int]) -> "ExampleTable":
+        """The same of some rows."""
+
+        def part(frame: pd.DataFrame) -> pd.DataFrame:
+            return frame.iloc[list(rows)].reset_index(drop=True)
+
+        tuned = {
+            name: {seed: part(frame) for seed, frame in seeds.items()}
+            for name, seeds in self.tuned.items()
+        }
+        return ExampleTable(
+            **{**vars(self), "records": part(self.records), "base": part(self.base), "tuned": tuned}
+        )
+
+    def thin(self, limit: int) -> "ExampleTable":
+        """At most about `limit` of its examples, see `choose`."""
+        return self.take(choose([self.gains(name) for name in self.tuned], limit))
+
+
+def gains(base: Sequence[float], seeds: Sequence[Sequence[float]], higher: bool) -> np.ndarray:
+    """float64 [examples]: how much better the mean over seeds is than the base, by one metric."""
+    mean = np.mean([np.asarray(one, np.float64) for one in seeds], axis=0)
+    return (mean - np.asarray(base, np.float64)) * (1 if higher else -1)
+
+
+def choose(gains: Sequence[np.ndarray], limit: int) -> list[int]:
+    """Rows that are carried, in their order: all, or where there are more than `limit` of them,
+    some, evenly spaced between the largest gain and the largest loss of each experiment.
+
+    So the ends are there, and a histogram keeps its shape. gains: of each experiment [examples];
+    without a score an example stands behind the largest loss.
+    """
+    count = len(gains[0])
+    if count <= limit:
+        return list(range(count))
+    each = max(2, limit // len(gains))
+    rows: set[int] = set()
+    for one in gains:
+        order = np.argsort(-np.nan_to_num(one, nan=-np.inf), kind="stable")
+        rows.update(order[np.linspace(0, count - 1, each).round().astype(int)].tolist())
+    return sorted(rows)
 
 
 def sides(gains: pd.Series) -> pd.Series:
@@ -54,18 +111,19 @@ def tally(scores: pd.DataFrame, higher_is_better: bool) -> dict[str, int]:
     return {side: int(counts.get(side, 0)) for side in (*SIDES, UNSCORED)}
 
 
-def text_limit(
-    frames: Mapping[str, pd.DataFrame], columns: list[str], budget: int = 450_000
-) -> int:
-    """Characters of a text to keep: the longest of LIMITS with which all fit (UTF-8 bytes)."""
-    texts = [
-        clean(text)
-        for frame in frames.values()
-        for column in columns
-        if column in frame
-        for text in frame[column]
-    ]
-    for limit in LIMITS:
-        if sum(len(text[:limit].encode()) for text in texts) <= budget:
-            return limit
-    return LIMITS[-1]
+def count(
+    base: pd.DataFrame, seeds: Sequence[pd.DataFrame], higher_is_better: bool
+) -> dict[str, float]:
+    """`tally` of an experiment, and where it is known how many are right: right_base, right_tuned
+    (mean over seeds).
+
+    base, seeds: score and perhaps right of each example.
+    """
+    mean = np.mean([frame["score"].to_numpy(np.float64) for frame in seeds], axis=0)
+    counts: dict[str, float] = dict(
+        tally(pd.DataFrame({"base": base["score"], "tuned": mean}), higher_is_better)
+    )
+    if "right" in base:
+        counts["right_base"] = int(base["right"].sum())
+        counts["right_tuned"] = float(np.mean([frame["right"].sum() for frame in seeds]))
+    return counts

@@ -7,7 +7,6 @@ own. The same data make the same bytes: there is no date, no random id, no order
 
 import base64
 import hashlib
-import json
 from pathlib import Path
 
 import jinja2
@@ -36,7 +35,6 @@ def render(data: ReportData, template: Path) -> str:
         lstrip_blocks=True,
         finalize=lambda value: value if isinstance(value, Markup) else _text(value),
     )
-    environment.filters["json_island"] = json_island
     environment.filters["table"] = table_html.to_html
     scripts = [inline(folder / name) for name in SCRIPTS]
     sections = registry.views(data)
@@ -69,14 +67,6 @@ def csp_hash(script: str) -> str:
     """The source expression that lets just this inline script run."""
     digest = hashlib.sha256(str(script).encode()).digest()
     return "sha256-" + base64.b64encode(digest).decode()
-
-
-def json_island(value) -> Markup:
-    """Data for the page's script, with nothing in it that could end its element."""
-    text = json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
 
 
 def subtitle(data: ReportData) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-STYLES = ("style.css", "page.css", "table.css")
+STYLES = ("style.css", "page.css", "table.css", "browser.css")
 SCRIPTS = ("theme.js", "page.js", "browser.js", "table.js")
 """In the order in which they run, the first in the head."""
 

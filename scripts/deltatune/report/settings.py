@@ -10,8 +10,9 @@ from deltatune.core.schema import Section
 class Report(Section):
     title: str = "What the tuning changed"
     """Title of the report."""
-    examples: int = Field(100, ge=3, le=1000)
-    """Examples shown per experiment, selected from the best, the worst and the middle."""
+    examples: int = Field(5000, ge=3, le=100_000)
+    """Maximum number of examples of a task on the page. Where there are more, or where the page
+    would be larger than 12 MB, they are evenly spaced from the largest gain to the largest loss."""
 
 
 class ReportSettings(Section):

@@ -94,14 +94,24 @@ class ReportInputs:
         }
 
     def _pair(self, experiment: str, task: str) -> dict[str, Any]:
-        """An experiment on its own or another task: the metrics of its systems, and the manifests
-        of their evaluations."""
-        manifest = f"{self._selection.output_type(task)}.json"
+        """An experiment on its own or another task: the metrics of its systems, the manifests of
+        their evaluations, and what they put out, example by example."""
+        kind = self._selection.task_kind(task)
         files = {
             "metrics": self._paths.evaluated(experiment, "metrics.json", task),
-            "evaluations": self._paths.evaluated(experiment, manifest, task),
+            "evaluations": self._paths.evaluated(experiment, f"{kind.OUTPUTS}.json", task),
+            "scores": self._paths.evaluated(experiment, "scores.parquet", task),
+            "outputs": self._paths.evaluated(experiment, f"{kind.OUTPUTS}.parquet", task),
+            "classes": self._paths.labels(task),
         }
-        return {"experiment": experiment, "task": task, "files": files}
+        return {
+            "experiment": experiment,
+            "task": task,
+            "outputs": kind.OUTPUTS,
+            "unit": kind.UNIT,
+            "main_metric": self._settings.tasks[task].main_metric,
+            "files": files,
+        }
 
     def _task(self, task: str) -> dict[str, Any]:
         baselines = self._selection.baselines(task)

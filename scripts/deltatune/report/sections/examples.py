@@ -1,79 +1,131 @@
-"""Prompts, references and answers, base and tuned side by side."""
+"""Examples: those that the script of the page lists, and a few that stand there without it."""
+
+from collections.abc import Mapping
 
 import pandas as pd
 
-from deltatune.report import examples, markup, numbers
+from deltatune.report import examples, island, markup, numbers
 from deltatune.report.data import ReportData
+from deltatune.report.examples import ExampleTable
 from deltatune.report.figures.style import label
 from deltatune.report.words.seeds import aggregation
 
 NAME, TITLE = "examples", "Examples"
+STATIC = 12
+"""Examples that are there without a script, and on paper."""
+FLAGS = ("truncated", "empty")
+NAMES = {"text": "text of the window", "labels": "text"}
 
 
 def view(data: ReportData) -> dict | None:
-    """One view for each experiment that has examples, with texts cut so that the page is light, and
-    what the filter script needs."""
-    shown = {
-        name: examples.choose(data.examples[name], data.higher_is_better(name), data.max_examples)
-        for name in data.experiments
-        if len(data.examples.get(name, ()))
-    }
-    limit = examples.text_limit(shown, ["prompt", "reference", "base", "tuned"])
-    views = [
-        example_view(data, number, name, frame, limit)
-        for number, (name, frame) in enumerate(shown.items())
-    ]
-    island = {one["key"]: one["island"] for one in views}
-    return {"experiments": views, "island": island} if views else None
-
-
-def example_view(data: ReportData, number: int, name: str, frame: pd.DataFrame, limit: int) -> dict:
-    """The examples of one experiment: markup for each, and what the filter script needs."""
-    scores = data.examples[name][["base_score", "tuned_score"]].set_axis(["base", "tuned"], axis=1)
-    total = len(scores)
-    higher = data.higher_is_better(name)
-    seeds = data.experiments[name].get("seeds", [])
-    tally = examples.tally(scores, higher)
-    rows, island = [], []
-    printed = _printed(len(frame))
-    for place, row in enumerate(frame.to_dict("records")):
-        gain = row["gain"] if numbers.finite(row["gain"]) else None
-        delta = None if gain is None else gain * (1 if higher else -1)
-        decimals = _decimals(delta, row["side"])
-        rows.append(
-            {
-                "key": f"example{number}-{place}",
-                "id": str(row["id"]),
-                "side": row["side"],
-                "open": place < 2,
-                "printed": place in printed,
-                "delta": numbers.format_signed(delta, decimals),
-                "base_score": numbers.format_number(row["base_score"], decimals),
-                "tuned_score": numbers.format_number(row["tuned_score"], decimals),
-                "seed_score": numbers.format_number(row["seed_score"], decimals),
-                "excerpt": label(row["prompt"], 90),
-                "prompt": markup.show(row["prompt"], limit=limit),
-                "reference": markup.show(row["reference"], row["tuned"], css="missed", limit=limit),
-                "base": markup.show(row["base"], row["reference"], limit=limit),
-                "tuned": markup.show(row["tuned"], row["reference"], limit=limit),
-            }
-        )
-        island.append(
-            {"side": row["side"], "gain": None if gain is None else round(float(gain), 6)}
-        )
+    """The packed examples, what is said of them, and those that need no script."""
+    tables = [table for table in data.examples if len(table.records)]
+    if not tables:
+        return None
+    packed = island.build(tables)
     return {
-        "key": f"examples{number}",
-        "name": name,
-        "task": data.experiments[name].get("task", ""),
-        "metric": data.metric_title(data.experiments[name].get("main_metric", "")),
-        "seed": f"seed {seeds[0]}" if seeds else "the first seed",
-        "aggregation": aggregation(seeds),
-        "several_seeds": len(seeds) > 1,
-        "rows": rows,
-        "total": total,
-        "tally": ", ".join(f"{tally[side]:,} {side}" for side in examples.SIDES),
-        "counts": {side: int((frame["side"] == side).sum()) for side in examples.SIDES},
-        "island": island,
+        "island": packed.text,
+        "rule": rule(packed.tables),
+        "static": static(data, packed.tables),
+        "limit": f"{island.LIMIT:,}",
+    }
+
+
+def rule(tables: list[ExampleTable]) -> str:
+    """Which examples are carried, where that is not all."""
+    parts = {
+        f"{len(table.records):,} of {table.tested:,} {table.unit} of {table.task}": None
+        for table in tables
+        if len(table.records) < table.tested
+    }
+    if not parts:
+        return ""
+    return (
+        f"Carried are {'; '.join(parts)}: evenly spaced from the largest gain to the largest loss "
+        "of each experiment."
+    )
+
+
+def static(data: ReportData, tables: list[ExampleTable]) -> list[dict]:
+    """A few of each experiment on its own task, from the largest gain to the largest loss."""
+    own = [
+        (table, name)
+        for name in data.experiments
+        for table in tables
+        if name in table.tuned and data.experiments[name].get("task") == table.task
+    ]
+    own = [(table, name) for table, name in own if table.metric] or own
+    each = max(2, STATIC // max(1, len(own)))
+    rows, keys = [], set()
+    for table, name in own[: STATIC // 2]:
+        gains = table.gains(name)
+        for place in sorted(examples.choose([gains], each), key=lambda row: -gains[row]):
+            row = _row(table, name, place)
+            # Experiments on one task show the same examples; a link leads to the first.
+            rows.append(row | {"key": None if row["key"] in keys else row["key"]})
+            keys.add(row["key"])
+    return rows
+
+
+def _row(table: ExampleTable, name: str, place: int) -> dict:
+    """An example as an experiment's seeds put it out."""
+    gain = table.gains(name)[place]
+    side = examples.sides(pd.Series([gain]))[0]
+    delta = gain * (1 if table.higher_is_better else -1) if numbers.finite(gain) else None
+    decimals = _decimals(delta, side)
+    record = table.records.iloc[place]
+    seeds = {seed: frame.iloc[place] for seed, frame in table.tuned[name].items()}
+    base = table.base.iloc[place]
+    compared = next(iter(seeds.values())).get("output")
+    labels = [row["output"] for row in seeds.values()] if table.outputs == "labels" else []
+    scores = [row.get("score", float("nan")) for row in seeds.values()]
+    reference = record["reference"] if table.outputs == "answers" else None
+    against = base.get("output") if reference is None else reference
+    return {
+        "key": f"example-{table.task}-{record['id']}",
+        "side": side,
+        "delta": numbers.format_signed(delta, decimals),
+        "scores": f"{base['output']} → {', '.join(dict.fromkeys(labels))}"
+        if labels
+        else f"{numbers.format_number(base.get('score'), decimals)} → "
+        f"{numbers.format_number(sum(scores) / len(scores), decimals)}",
+        "who": f"{name} on {table.task}: {table.title}, {aggregation(list(seeds))}",
+        "excerpt": label(record["prompt"], 90),
+        "name": f"{NAMES.get(table.outputs, 'prompt')}, {table.task} {record['id']}",
+        "prompt": markup.show(record["prompt"], limit=island.LIMIT),
+        "reference_name": "label" if table.outputs == "labels" else "reference",
+        "reference": record["reference"]
+        and markup.show(
+            record["reference"],
+            compared if table.outputs == "answers" else None,
+            css="missed",
+            limit=island.LIMIT,
+        ),
+        "systems": [
+            _output("base", table, base, compared if reference is None else reference),
+            *(_output(f"tuned, seed {seed}", table, row, against) for seed, row in seeds.items()),
+        ],
+    }
+
+
+def _output(name: str, table: ExampleTable, row: Mapping, against: str | None) -> dict:
+    """What a system put out, under its name and score."""
+    score = row.get("score")
+    facts = [name, *([numbers.format_number(score)] if numbers.finite(score) else [])]
+    if table.outputs == "answers" and row.get("right", False):
+        facts.append("exact")
+    facts += [flag for flag in FLAGS if row.get(flag, False)]
+    text = row.get("output")
+    shown = None
+    if text is not None:
+        plain = table.outputs == "labels"
+        shown = markup.show(text, None if plain else against, limit=island.LIMIT)
+    shares = row.get("shares", {})
+    return {
+        "name": ", ".join(facts),
+        "tuned": name != "base",
+        "text": shown,
+        "note": " · ".join(f"{one} {share:.0%}" for one, share in shares.items()),
     }
 
 
@@ -83,9 +135,3 @@ def _decimals(delta: float | None, side: str, least: int = 2, most: int = 5) -> 
     while side != examples.SAME and decimals < most and delta and round(delta, decimals) == 0:
         decimals += 1
     return decimals
-
-
-def _printed(count: int) -> set[int]:
-    """Places of the examples that a printed page holds: two of the best, middle and worst."""
-    middle = count // 2
-    return {place for place in (0, 1, middle - 1, middle, count - 2, count - 1) if place >= 0}
