@@ -1,10 +1,15 @@
 """The headline table: what each cell says, and which columns there are."""
 
+import csv
 import dataclasses
+import io
+import statistics
 
+import made_reports
 import pytest
+from deltatune.core import table_text
 from deltatune.core.table import Table
-from deltatune.report import page, table_html
+from deltatune.report import by_task, page, pairs, table_html
 from deltatune.report.data import ReportData
 from deltatune.report.headline import headline
 from deltatune.report.sections import results
@@ -91,6 +96,51 @@ def test_a_single_adapter_beside_a_recipe_says_nothing_of_its_recipe():
     assert (single["recipe"], single["recipe_p"]) == ("–", "–")
     assert (several["recipe"], several["recipe_p"]) == ("0.42 to 0.56", "0.02")
     assert single["adapters"] == several["adapters"] == "0.45 to 0.53"
+
+
+@pytest.fixture(scope="module")
+def sweep() -> ReportData:
+    return made_reports.sweep(pairs.MANY, count=20)
+
+
+def test_rows_of_many_experiments_stand_by_themselves(sweep):
+    one = headline(sweep)
+    assert not one.grouped and [column.key for column in one.columns][:2] == ["experiment", "task"]
+    assert len(texts(one)) == len(sweep.facts)
+    written = list(csv.DictReader(io.StringIO(table_text.to_csv(one))))
+    assert [(row["experiment"], row["task"]) for row in written] == [f.pair for f in sweep.facts]
+    assert headline(made_reports.sweep(3, count=20)).grouped
+
+
+def test_of_many_experiments_best_and_worst_stand_in_the_place_of_paragraphs(sweep):
+    one = by_task.by_task(sweep)
+    names = {name: one.cells for name, one in zip([r[0] for r in texts(one)], one.rows)}
+    assert list(names) == [
+        f"{task}{of}" for task in pairs.tasks(sweep) for of in ("", ", tuned on others")
+    ]
+    facts = [
+        fact for fact in sweep.facts if fact.task == "novel" and pairs.is_own(sweep, fact.pair)
+    ]
+    row, anchors = names["novel"], pairs.anchors(sweep)
+    best, worst = (chosen(facts, key=lambda fact: fact.gain) for chosen in (max, min))
+    assert row["best"].href == f"#{anchors[best.pair]}" and best.experiment in row["best"].title
+    assert row["worst"].href == f"#{anchors[worst.pair]}"
+    assert row["best"].text.startswith("−"), "lower perplexity is better"
+    assert row["median"].value == statistics.median(fact.delta for fact in facts)
+    count = sum(sweep.outcome(fact) == "improved" for fact in facts)
+    assert (row["better"].text, row["experiments"].text) == (str(count), str(len(facts)))
+    html = page.render(sweep, TEMPLATE)
+    assert f'id="{anchors[best.pair]}"' in html
+    section = html[html.index('<section id="results"') : html.index('<section id="limits"')]
+    assert section.index('id="by-task"') < section.index('id="headline"')
+    assert section.index("<summary>36 pairs in words") < section.index('<ul class="verdicts"')
+
+
+def test_figures_that_are_not_known_are_neither_best_nor_worst():
+    nothing = {"base": None, "tuned": None, "delta": None}
+    data = ReportData([row(**nothing), row("b", **nothing)], {"ex": experiment()})
+    only = by_task.by_task(data)
+    assert texts(only)[0][-3:] == ["–"] * 3
 
 
 def test_the_family_is_named():

@@ -8,7 +8,7 @@ from dataclasses import replace
 from deltatune.compare.fact import Fact
 from deltatune.compare.reasons import Missing, codes
 from deltatune.core.table import NOTHING, Cell, Column, Group, Row, Table
-from deltatune.report import numbers, outcomes
+from deltatune.report import labels, numbers, outcomes, pairs
 from deltatune.report.data import ReportData
 from deltatune.report.outcomes import Outcome
 from deltatune.report.words import phrases
@@ -16,6 +16,8 @@ from deltatune.report.words import phrases
 MAIN, SECONDARY = "★", "†"
 BLANK = "\u00a0"
 """It does not end a line."""
+LABEL = 24
+"""Columns of text of an experiment's name."""
 RANKS = {
     Outcome.WORSENED: -1,
     Outcome.UNKNOWN: 0,
@@ -30,13 +32,16 @@ WITHOUT_LEVEL = ("recipe", "recipe_p", "adapters", "adapters_p", "seed_sd")
 
 
 def headline(data: ReportData) -> Table:
-    """A group for each pair: a row for each metric, main first, then one for each baseline."""
+    """A group for each pair: a row for each metric, main first, then one for each baseline. Of many
+    experiments the rows stand by themselves, so that they can be sorted through all of them."""
     controls = {pair[0].pair: pair for pair in outcomes.by_pair(data.controls)}
     groups = []
     for pair in outcomes.by_pair(data.facts):
         rows = [row(data, fact) for fact in pair]
         rows += [baseline_row(data, one) for one in controls.get(pair[0].pair, [])]
         groups.append(Group(rows, group_title(pair[0])))
+    if pairs.are_many(data):
+        groups = [Group([row for group in groups for row in group.rows])]
     rows = [row for group in groups for row in group.rows]
     shown = [
         column
@@ -52,7 +57,9 @@ def columns(data: ReportData) -> list[Column]:
     interval = numbers.interval_name(data.confidence)
     rough = f"{interval}, rough" if seeds == {2} else interval
     recipe, adapters = "The recipe", of_adapters(seeds)
+    named = [Column("experiment", "Experiment"), Column("task", "Task")]
     return [
+        *(named if pairs.are_many(data) else []),
         Column("metric", "Metric"),
         Column("outcome", "Outcome", "badge"),
         Column("base", "Base", "number"),
@@ -87,7 +94,10 @@ def row(data: ReportData, fact: Fact) -> Row:
     title = f"{data.metric_title(fact.metric)}{direction}{BLANK}{MAIN if fact.main else SECONDARY}"
     percent = numbers.percent_change(fact)
     change = numbers.format_signed(fact.delta, decimals) + (f" ({percent})" if percent else "")
+    names = labels.unique(pairs.experiments(data), LABEL)
     cells = {
+        "experiment": Cell(names[fact.experiment], title=fact.experiment),
+        "task": Cell(fact.task),
         "metric": Cell(title, strong=strong),
         "outcome": badge(data.outcome(fact), strong),
         "base": Cell(numbers.format_number(fact.base, decimals), fact.base, strong=strong),

@@ -6,6 +6,7 @@ from deltatune.compare.fact import Fact
 from deltatune.compare.reasons import Missing, codes
 from deltatune.core.table import Table
 from deltatune.report import numbers, outcomes, pairs
+from deltatune.report.by_task import by_task
 from deltatune.report.data import ReportData
 from deltatune.report.headline import MAIN, SECONDARY, headline, of_adapters
 from deltatune.report.sections import behavior
@@ -15,13 +16,15 @@ NAME, TITLE = "results", "Results"
 
 
 def view(data: ReportData) -> dict:
-    """The table as markup, its notes, family and methods, how systems answer, and the sentences
-    pair by pair; nothing of it where nothing was compared, which the section says."""
+    """The tables, notes, family and methods, how systems answer, and the sentences pair by pair:
+    of many experiments they are folded below a table of the best and worst. Nothing of it where
+    nothing was compared, which the section says."""
     if not data.facts:
         return {"table": None}
     table = headline(data)
     return {
         "badges": phrases.BADGES,
+        "by_task": by_task(data) if pairs.are_many(data) else None,
         "behavior": behavior.view(data),
         "pairs": sentences.pair_by_pair(data),
         "anchors": pairs.anchors(data),
