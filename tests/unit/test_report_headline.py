@@ -114,13 +114,11 @@ def test_rows_of_many_experiments_stand_by_themselves(sweep):
 
 def test_of_many_experiments_best_and_worst_stand_in_the_place_of_paragraphs(sweep):
     one = by_task.by_task(sweep)
-    names = {name: one.cells for name, one in zip([r[0] for r in texts(one)], one.rows)}
+    names = {row.cells["task"].text: row.cells for row in one.rows}
     assert list(names) == [
         f"{task}{of}" for task in pairs.tasks(sweep) for of in ("", ", tuned on others")
     ]
-    facts = [
-        fact for fact in sweep.facts if fact.task == "novel" and pairs.is_own(sweep, fact.pair)
-    ]
+    facts = [fact for fact in sweep.own_facts() if fact.task == "novel"]
     row, anchors = names["novel"], pairs.anchors(sweep)
     best, worst = (chosen(facts, key=lambda fact: fact.gain) for chosen in (max, min))
     assert row["best"].href == f"#{anchors[best.pair]}" and best.experiment in row["best"].title
