@@ -510,8 +510,8 @@ def test_page_is_whole_and_in_order(html):
     reader = Reader(html)
     sections = [one["id"] for tag, one in reader.tags if tag == "section" and "id" in one]
     assert sections == [
-        "matrix", "results", "limits", "differences", "tasks", "examples", "own_prompts", "losses",
-        "costs", "records", "provenance", "repeat", "downloads",
+        "matrix", "results", "limits", "differences", "tasks", "behavior", "examples",
+        "own_prompts", "losses", "costs", "records", "provenance", "repeat", "downloads",
     ]  # fmt: skip
     assert "helped on 2 of 3 tasks" in reader.text
     ids = [one["id"] for _, one in reader.tags if "id" in one]

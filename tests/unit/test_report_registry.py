@@ -12,8 +12,6 @@ from made_reports import TEMPLATE, partial
 from test_report import Reader
 
 REPORT = ROOT / "report"
-TOGETHER = {"registry", "behavior"}
-"""Modules of the folder that are no sections of their own."""
 
 
 def test_each_section_has_a_template_and_a_module_of_its_name():
@@ -21,7 +19,7 @@ def test_each_section_has_a_template_and_a_module_of_its_name():
     assert len(set(names)) == len(names) > 8
     templates = {file.name.removesuffix(".html.j2") for file in REPORT.glob("sections/*")}
     modules = {file.stem for file in Path(registry.__file__).parent.glob("[!_]*.py")}
-    assert templates == set(names) == modules - TOGETHER
+    assert templates == set(names) == modules - {"registry"}
 
 
 def test_a_section_without_data_is_left_out():

@@ -6,6 +6,8 @@ from deltatune.core.table import Cell, Column, Row, Table, table
 from deltatune.report import numbers
 from deltatune.report.data import Pair, ReportData
 
+NAME, TITLE = "behavior", "Behavior"
+
 
 def _count(value: float | None) -> str:
     return numbers.NOTHING if value is None else numbers.format_count_mean(value)
@@ -41,14 +43,14 @@ LABELS: dict[str, tuple[str, Callable]] = {
 }
 
 
-def view(data: ReportData) -> list[Table]:
+def view(data: ReportData) -> list[Table] | None:
     """Two tables, of answers and of labels, those that have rows: for each task a row of the base
     and one of each experiment."""
     tables = [
         _table("answers", "How they answer", ANSWERS, data, data.behavior),
         _table("labels", "How they choose labels", LABELS, data, data.label_checks),
     ]
-    return [one for one in tables if any(one.rows)]
+    return [one for one in tables if any(one.rows)] or None
 
 
 def _table(

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from deltatune.report import pairs
 from deltatune.report.data import ReportData
 from deltatune.report.sections import (
+    behavior,
     costs,
     differences,
     downloads,
@@ -42,6 +44,7 @@ SECTIONS: tuple[Section, ...] = (
     limits,
     differences,
     tasks,
+    behavior,
     examples,
     own_prompts,
     losses,
@@ -54,13 +57,15 @@ SECTIONS: tuple[Section, ...] = (
 
 
 def views(data: ReportData) -> list[dict[str, Any]]:
-    """Of each section that the run has: its name, title, template, and what the template reads."""
+    """Of each section that the run has: its name, title, template, what the template reads, and
+    whether there are so many experiments that what is of one is folded."""
     return [
         {
             "name": section.NAME,
             "title": section.TITLE,
             "template": f"sections/{section.NAME}.html.j2",
             "view": view,
+            "many": pairs.are_many(data),
         }
         for section in SECTIONS
         if (view := section.view(data)) is not None

@@ -9,7 +9,6 @@ from deltatune.report import numbers, outcomes, pairs
 from deltatune.report.by_task import by_task
 from deltatune.report.data import ReportData
 from deltatune.report.headline import MAIN, SECONDARY, headline, of_adapters
-from deltatune.report.sections import behavior
 from deltatune.report.words import phrases, sentences
 
 NAME, TITLE = "results", "Results"
@@ -25,7 +24,6 @@ def view(data: ReportData) -> dict:
     return {
         "badges": phrases.BADGES,
         "by_task": by_task(data) if pairs.are_many(data) else None,
-        "behavior": behavior.view(data),
         "pairs": sentences.pair_by_pair(data),
         "anchors": pairs.anchors(data),
         "table": table,

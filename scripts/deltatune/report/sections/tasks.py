@@ -14,7 +14,7 @@ from deltatune.report.figures import confusion, differences, embed
 from deltatune.report.words import phrases
 from deltatune.report.words.seeds import aggregation, listed
 
-NAME, TITLE = "tasks", "Task by task"
+NAME, TITLE = "tasks", "Tasks"
 
 SYSTEMS = ("base", "tuned")
 
