@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from conftest import ROOT
-from deltatune.report import page, page_files
+from deltatune.report import page, page_files, pairs
 from deltatune.report.data import ReportData
+from deltatune.report.figures import embed
 from deltatune.report.sections import registry
-from made_reports import TEMPLATE, partial
+from made_reports import TEMPLATE, partial, sweep
 from test_report import Reader
 
 REPORT = ROOT / "report"
@@ -58,3 +60,19 @@ def test_a_script_cannot_end_its_element_and_a_style_sheet_asks_for_nothing():
     for name in page_files.STYLES:
         text = (REPORT / name).read_text(encoding="utf-8").lower()
         assert "</style" not in text and "@import" not in text and "url(" not in text
+
+
+def test_what_is_of_one_of_many_experiments_is_folded(monkeypatch):
+    """The page of a sweep was 52,463 px tall; folded, it is of a length that a reader scrolls."""
+    monkeypatch.setattr(embed, "to_svg", lambda *_: "<svg></svg>")
+    html = page.render(sweep(pairs.MANY, count=6), TEMPLATE)
+    sections = dict(
+        re.findall(r'<section id="(\w+)"(.*?)(?=<section id=|</main>)', html, re.DOTALL)
+    )
+    for name in ("tasks", "losses"):
+        assert sections[name].count('<details class="fold">') == pairs.MANY
+    outside = sections["results"] + sections["behavior"]
+    outside = re.sub(r"<details.*?</details>", "", outside, flags=re.DOTALL)
+    assert outside.count("<tr") < 2 * pairs.MANY
+    few = page.render(sweep(3, count=6), TEMPLATE)
+    assert '<details class="fold">' not in few
