@@ -13,13 +13,14 @@ localrules:
 
 rule plot_forest:
     input:
-        comparison="results/comparison.csv",
+        unpack(flow.inputs.plot_forest),
     output:
         figure=report(
             "results/figures/forest.svg",
             caption="../report/forest.rst",
             category="Comparison",
-            labels={"figure": "differences with intervals"},
+            subcategory="All experiments",
+            labels={"shows": "Gains and harms with their intervals"},
         ),
     log:
         "results/logs/plot_forest.log",
@@ -34,7 +35,7 @@ rule plot_forest:
         settings=flow.params.plot_forest,
         code=flow.code.of("plot_forest"),
     message:
-        "Plotting all differences"
+        "Plotting the difference of each experiment on each task"
     script:
         "../scripts/plot_forest.py"
 
@@ -47,7 +48,8 @@ rule plot_losses:
             "results/figures/losses/{experiment}.svg",
             caption="../report/losses.rst",
             category="Training",
-            labels={"experiment": "{experiment}", "figure": "loss"},
+            subcategory="{experiment}",
+            labels={"shows": "Training and validation loss"},
         ),
     log:
         "results/logs/plot_losses/{experiment}.log",
@@ -75,7 +77,8 @@ rule plot_differences:
             "results/figures/differences/{experiment}.svg",
             caption="../report/differences.rst",
             category="Comparison",
-            labels={"experiment": "{experiment}", "figure": "example by example"},
+            subcategory="{experiment}",
+            labels={"shows": "Differences example by example"},
         ),
     log:
         "results/logs/plot_differences/{experiment}.log",
@@ -104,7 +107,8 @@ rule plot_confusion:
             "results/figures/confusion/{experiment}.svg",
             caption="../report/confusion.rst",
             category="Comparison",
-            labels={"experiment": "{experiment}", "figure": "confusion matrices"},
+            subcategory="{experiment}",
+            labels={"shows": "Confusion matrices"},
         ),
     log:
         "results/logs/plot_confusion/{experiment}.log",
@@ -136,7 +140,8 @@ rule render_report:
             "results/report.html",
             caption="../report/page.rst",
             category="Report",
-            labels={"page": "what the tuning changed"},
+            subcategory="All experiments",
+            labels={"shows": "The whole page: what tuning changed"},
         ),
         verdict="results/verdict.txt",
     log:

@@ -1,4 +1,4 @@
-"""Draw the difference that tuning made, by experiment and metric, with intervals."""
+"""Draw the difference that tuning made to each experiment on each task, with intervals."""
 
 from deltatune.core import stage
 
@@ -8,6 +8,8 @@ with stage.stage(snakemake):
     from deltatune.report.figures.settings import ForestSettings
 
     settings = ForestSettings.from_params(snakemake.params.settings)
-    facts = fact.read(snakemake.input.comparison)
-    figure = forest.plot(facts, settings.titles, settings.confidence)
+    own = fact.read(snakemake.input.comparison)
+    cross_task = snakemake.input.get("cross_task")
+    others = fact.read(cross_task) if cross_task else []
+    figure = forest.plot(own, others, settings.titles, settings.confidence)
     svg.save(figure, snakemake.output.figure)

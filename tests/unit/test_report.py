@@ -427,8 +427,8 @@ def drawn() -> dict:
 
 @pytest.mark.parametrize("name", ["forest", "losses", "confusion", "differences"])
 def test_figures_are_repeatable_and_fit_the_page(name):
-    picture = embed.to_svg(drawn()[name](), "What it shows <&>", "a")
-    assert picture == embed.to_svg(drawn()[name](), "What it shows <&>", "a")
+    picture = embed.to_svg(drawn()[name](), "What it shows <&>", prefix="a")
+    assert picture == embed.to_svg(drawn()[name](), "What it shows <&>", prefix="a")
     assert "date" not in picture.lower()
     assert "metadata" not in picture
     assert "#000000" not in picture, "black ink cannot be read in dark mode"
@@ -441,7 +441,7 @@ def test_figures_are_repeatable_and_fit_the_page(name):
     assert len(ids) == len(set(ids))
     used = set(re.findall(r"(?:url\(#|href=\"#)([\w-]+)", picture))
     assert used <= set(ids)
-    second = ET.fromstring(embed.to_svg(drawn()[name](), "", "b"))
+    second = ET.fromstring(embed.to_svg(drawn()[name](), prefix="b"))
     assert not set(ids) & {one.get("id") for one in second.iter()} - {None}
 
 
@@ -469,7 +469,7 @@ def test_figures_take_what_is_missing_or_odd():
         a_fact(metric="x", delta=None),
     ]
     picture = embed.to_svg(forest.plot(bare))
-    assert "+0.49" in picture and "no interval: most examples score the same" in picture
+    assert "0.25 → 0.85" in picture
     nothing = embed.to_svg(forest.plot(bare[1:]))
     assert "There is no difference to draw." in nothing
     one_seed = pd.DataFrame(
@@ -478,7 +478,7 @@ def test_figures_take_what_is_missing_or_odd():
     assert "base 3.00" in embed.to_svg(losses.plot(one_seed))
     assert "No loss" in embed.to_svg(losses.plot(one_seed.iloc[[1]]))
     many = {"labels": [f"label {n}" for n in range(30)], "base": np.eye(30), "tuned": np.eye(30)}
-    assert "label 29" in embed.to_svg(confusion.plot(many, [1]))
+    assert "19 others" in embed.to_svg(confusion.plot(many, [1]))
     empty_row = {"labels": ["a", "b"], "base": [[0, 0], [1, 2]], "tuned": [[0, 0], [0, 3]]}
     assert "NaN" not in embed.to_svg(confusion.plot(empty_row, [1])).replace("nan", "NaN")
     flat = pd.DataFrame({"base": [0.5, 0.5], "tuned": [0.5, 0.5]})
@@ -499,8 +499,12 @@ def test_colors_follow_the_good_direction():
     scores = pd.DataFrame({"base": [1.0, 1.0], "tuned": [0.5, 0.4]})
     better = embed.to_svg(differences.plot(scores, [1], higher_is_better=False))
     worse = embed.to_svg(differences.plot(scores, [1], higher_is_better=True))
-    assert "--tuned" in better and "--loss" not in better and "← better" in better
-    assert "--loss" in worse and "--tuned" not in worse and "better →" in worse
+    assert "← 2 better" in better and "2 worse →" not in better and "0 worse →" in better
+    assert "← 2 worse" in worse and "0 better →" in worse
+    bars = [
+        re.findall(r"<path [^>]*style=\"fill: var\(--(tuned|loss),", one) for one in (better, worse)
+    ]
+    assert [set(one) for one in bars] == [{"tuned"}, {"loss"}]
 
 
 # ------------------------------------------------------------------------------------------- page
@@ -558,8 +562,11 @@ def test_every_figure_says_what_it_shows(html):
     reader = Reader(html)
     pictures = [one for tag, one in reader.tags if tag == "svg"]
     assert len(pictures) >= 8
-    assert all(one["role"] == "img" and one["aria-labelledby"] for one in pictures)
-    assert "Confusion matrix: base." in html
+    assert all(
+        one["role"] == "img" and one["aria-labelledby"] and one["aria-describedby"]
+        for one in pictures
+    )
+    assert "Confusion matrix: base<" in html
 
 
 def test_same_data_same_bytes(html):

@@ -176,7 +176,8 @@ def test_the_matrices_accuracy_is_the_headlines(run):
         counts = matrices[system]
         assert np.trace(counts) / counts.sum() == pytest.approx(getattr(one, system), abs=1e-12)
     _, _, base, tuned, *_ = headline(html, "Accuracy")
-    assert f"is the accuracy: base {base}, tuned {tuned}." in plain(html)
+    words = f"The accuracy of base is {base}, that of tuned {tuned}, over 60 texts."
+    assert words in plain(html)
     shown = np.array(confusion.cells(matrices["tuned"]), dtype=float)
     assert np.trace(shown) / shown.sum() == pytest.approx(one.tuned, abs=0.002)
 
@@ -228,13 +229,13 @@ def test_each_figure_of_a_metric_is_the_same_text_everywhere(run):
     text = plain(html)
     for name, title in (("news-lora", "Accuracy"), ("chat-lora", "ROUGE-L F1")):
         _, _, base, tuned, delta, *_ = headline(html, title)
-        forest = next(part for part in html.split("<figure>") if f"{name}, {title}" in part)
-        assert f"{name}, {title} {delta}" in plain(forest), "the words of the figure"
-        assert f">{delta}</text>" in forest or f"{delta} </text>" in forest, "the figure"
+        forest = html[html.index('id="differences"') : html.index('id="tasks"')]
+        assert f"{title} {base} → {tuned}" in plain(forest), "the figure"
+        assert name in plain(forest)
         assert f"{title} 0.1 0.2 {base} {tuned}" in text, "beside published figures"
         assert f"({title} {base} to {tuned})" in text, "the first screen"
         assert re.search(rf"{base} to {tuned} \({re.escape(delta)}[;,]", text), "pair by pair"
-        assert f"Dashed: the mean, {delta}." in text, "the differences, example by example"
+        assert f"The mean is {delta}." in text, "the differences, example by example"
 
 
 def test_the_figure_of_a_base_is_the_same_text_in_own_and_cross_task_rows():
@@ -279,10 +280,11 @@ def test_every_section_names_the_seeds(run):
     words = aggregation(seeds_of(data))
     text = plain(html)
     of = words if len(seeds_of(data)) == 1 else f"the {words}"
-    assert text.count(f"60 examples; tuned is {of}.") == 2, "forests"
-    assert text.count(f"How far 60 examples moved; tuned is {of}.") == 2
-    assert f"Confusion matrix: tuned, {words}." in text
-    assert "Numbers are counts of 60 examples" in text
+    assert text.count(f"60 examples; tuned is {of}.") == 1, "the forest"
+    listed = words if len(seeds_of(data)) == 1 else f"the {words}"
+    assert text.count(f"Tuned is {listed}.") == 3, "the forest and the spreads of both"
+    assert f"Confusion matrix: tuned, {words} " in text
+    assert "Numbers are counts of texts" in text
     assert f"tuned: {words}</text>" in html or f"tuned: {words} </text>" in html
     assert f"base tuned base tuned, {words}" in text, "ours beside published figures"
     assert f"chat-lora on chat: ROUGE-L F1, {words}" in text, "examples"

@@ -1,6 +1,7 @@
 """Captions of `snakemake --report`: each is true for the params of the rule that it belongs to."""
 
 import re
+from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,13 @@ from deltatune.core.errors import UserError
 from deltatune.metrics import metadata as metadata_module
 from deltatune.metrics.metadata import metadata
 from deltatune.metrics.registry import OUTPUTS, available_metrics, load_metric
+from deltatune.report import captions
+from deltatune.report.figures.settings import (
+    ConfusionSettings,
+    DifferencesSettings,
+    ForestSettings,
+    LossesSettings,
+)
 from deltatune.workflow.flow import Flow
 from docutils.core import publish_parts
 
@@ -91,7 +99,7 @@ def test_each_figure_says_its_seeds_and_how_they_are_aggregated(seeds):
             params.plot_confusion(NEWS),
             experiment="news-r8_",
         ),
-        caption("losses", {"seeds": list(seeds)}, experiment="book"),
+        caption("losses", params.plot_losses(BOOK), experiment="book"),
     ]
     named = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
     for text in texts:
@@ -101,17 +109,18 @@ def test_each_figure_says_its_seeds_and_how_they_are_aggregated(seeds):
         ), text
 
 
-def test_the_forest_names_the_better_side_of_each_metric():
-    settings = flow().params.plot_forest(SimpleNamespace())
-    text = caption("forest", settings)
-    right = re.search(r"Right of zero is better for ([^.]*)\.", text).group(1)
-    left = re.search(r"Left of zero is better for ([^.]*)\.", text).group(1)
-    for outputs, name in METRICS:
-        if name in settings["titles"]:
-            title = load_metric(outputs, name, labels=["a"]).title
-            side = right if load_metric(outputs, name, labels=["a"]).higher_is_better else left
-            assert title in side.split(", ")
-    assert "Perplexity" in left and "Accuracy" in right
+def test_the_forest_says_its_scale_and_its_better_side():
+    text = caption("forest", flow().params.plot_forest(SimpleNamespace()))
+    assert "Right of zero is better." in text
+    assert "standard deviations of the paired differences (Cohen 1988)" in text
+    assert "natural logarithm of base / tuned" in text
+
+
+def test_the_forest_counts_the_tests_of_both_families():
+    text = caption("forest", flow().params.plot_forest(SimpleNamespace()))
+    assert "Holm-adjusted over 2 tests on own tasks, and over 2 on other tasks." in text
+    alone = flow().params.plot_forest(SimpleNamespace()) | {"other_tests": 0}
+    assert "over 2 tests on own tasks. " in caption("forest", alone)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +135,6 @@ def test_the_forest_says_what_its_intervals_are_of(seeds, expected, absent):
     text = caption("forest", flow(seeds).params.plot_forest(SimpleNamespace()))
     assert expected in text
     assert absent not in text
-    assert "Holm-adjusted over 2 tests, one for each experiment" in text
     assert "95% interval" in text and "level 0.05" in text
 
 
@@ -158,6 +166,18 @@ def test_excluded_records_are_of_the_duplicates_that_were_looked_for(threshold, 
         task="book",
     )
     assert "number of its chunk" in chunks and "row in the source" not in chunks
+
+
+def test_the_page_has_the_captions_of_the_report():
+    """One wording: the page renders the same file with the same params."""
+    for name, settings in (
+        ("forest", ForestSettings.from_params(flow().params.plot_forest(SimpleNamespace()))),
+        ("losses", LossesSettings.from_params(flow().params.plot_losses(BOOK))),
+        ("confusion", ConfusionSettings.from_params(flow().params.plot_confusion(NEWS))),
+        ("differences", DifferencesSettings.from_params(flow().params.plot_differences(BOOK))),
+    ):
+        there = unescape(caption(name, settings.model_dump(mode="json")))
+        assert captions.joined(name, settings) == there, name
 
 
 def test_each_table_says_which_comparisons_it_holds():

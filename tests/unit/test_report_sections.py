@@ -91,17 +91,7 @@ def test_differences_of_a_metric_have_the_decimals_of_the_table():
     data = ReportData([wide, narrow], {})
     for decimals in (None, data.decimals):
         picture = embed.to_svg(forest.plot([wide, narrow], decimals=decimals))
-        assert "+0.1600" in picture and "+0.0130" in picture
-
-
-@pytest.mark.parametrize(
-    ("code", "words"),
-    [("few_differing", "fewer than 20 differ"), ("rare_class", "fewer than 5 test examples")],
-)
-def test_a_difference_without_an_interval_says_why(code, words):
-    fact = a_fact(ci_low=None, ci_high=None, no_interval=code)
-    assert words in embed.to_svg(forest.plot([fact]))
-    assert "no interval" not in embed.to_svg(forest.plot([a_fact()]))
+        assert picture.count("accuracy 0.2500 → ") == 2
 
 
 def test_sides_of_examples():

@@ -71,7 +71,7 @@ def jobs(patterns: Iterable[str], finished: Iterable[str]) -> set[str]:
 
 #: The last jobs of every run.
 PAGE = ("join_comparisons comparison", "plot_forest", "render_report")
-CROSS_TASK = ("join_comparisons cross_task",)
+CROSS_TASK = ("join_comparisons cross_task", "plot_forest")
 #: The figures of an experiment on its own.
 PLOTS = ("plot_losses *", "plot_differences *", "plot_confusion *")
 #: Tuned systems against plain baselines, which are of answers and of labels.
@@ -360,7 +360,7 @@ SECTIONS["`experiments`"] = [
     ),
     Row(
         "`cross_task`: removed",
-        ("render_report",),
+        ("plot_forest", "render_report"),
         {"none": put(experiments__answers__cross_task=[])},
         "`cross_task.csv` is kept but no longer shown.",
     ),
@@ -1150,7 +1150,13 @@ SECTIONS["Code, template, environments"] = [
         },
     ),
     Row(
-        "a caption",
+        "a caption of a figure",
+        ("render_report",),
+        {"forest": append("report/forest.rst", "\nMore.\n")},
+        "The page has the same words as `snakemake --report`, which reads them each time.",
+    ),
+    Row(
+        "another caption",
         NOTHING,
         {
             name: append(f"report/{name}.rst", "\nMore.\n")

@@ -10,7 +10,7 @@ import pandas as pd
 
 from deltatune.compare import fact
 from deltatune.core import label_file, made_with, manifest
-from deltatune.report import collect_examples, reading, record_counts
+from deltatune.report import collect_examples, reading, record_counts, times
 from deltatune.report.data import Pair, ReportData
 from deltatune.report.provenance import checkouts, provenance
 from deltatune.report.settings import ReportSettings
@@ -65,6 +65,7 @@ def report_data(
         confusions={n: confusion(e) for n, e in experiments.items() if e["outputs"] == "labels"},
         records={name: record_counts.of_task(task) for name, task in plan["tasks"].items()},
         costs=costs(plan),
+        times=times.of_jobs(plan["jobs"]),
         other_settings=other_settings(plan),
         provenance=provenance(plan),
         checkouts=checkouts(plan),

@@ -10,6 +10,7 @@ from deltatune.compare.fact import Fact
 from deltatune.report import numbers, outcomes
 from deltatune.report.examples import ExampleTable
 from deltatune.report.outcomes import Outcome
+from deltatune.report.times import TIMES
 
 LOSSES = ["experiment", "seed", "step", "epoch", "split", "loss"]
 FINAL_LOSSES = ["experiment", "seed", "split", "base", "tuned"]
@@ -124,6 +125,9 @@ class ReportData:
 
     costs: pd.DataFrame = field(default_factory=lambda: _empty(COSTS))
     """One row for each job; peak_memory_gb and tokens_per_second may be NaN."""
+
+    times: pd.DataFrame = field(default_factory=lambda: _empty(TIMES))
+    """When each of these jobs ran: see `report.times`."""
 
     provenance: dict = field(default_factory=dict)
     """Versions, commit, digests, seeds: a dict of values, lists and dicts. A text under "hardware"

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-STYLES = ("style.css", "page.css", "table.css", "browser.css")
-SCRIPTS = ("theme.js", "page.js", "browser.js", "table.js")
+STYLES = ("style.css", "page.css", "table.css", "browser.css", "figures.css")
+SCRIPTS = ("theme.js", "page.js", "browser.js", "table.js", "figures.js")
 """In the order in which they run, the first in the head."""
+CAPTIONS = ("forest.rst", "losses.rst", "differences.rst", "confusion.rst")
+"""Those that the page shares with `snakemake --report`."""
 
 
 def page_files(folder: Path) -> list[str]:
-    """The frame, first, what the templates share, those of the sections, style sheets and scripts,
-    as names below the folder.
+    """The frame, first, what the templates share, those of the sections, style sheets, scripts
+    and captions, as names below the folder.
 
     folder: report/ of the project
     """
     sections = sorted(f"sections/{file.name}" for file in folder.glob("sections/*.html.j2"))
-    return ["page.html.j2", "macros.html.j2", *sections, *STYLES, *SCRIPTS]
+    return ["page.html.j2", "macros.html.j2", *sections, *STYLES, *SCRIPTS, *CAPTIONS]

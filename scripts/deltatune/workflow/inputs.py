@@ -166,6 +166,11 @@ class Inputs:
             ],
         }
 
+    def plot_forest(self, wildcards: Wildcards) -> dict[str, str]:
+        """The tables of comparisons with the base, by their names."""
+        names = ["comparison", *(["cross_task"] if self._selection.cross_task else [])]
+        return {name: f"{RESULTS}/{name}.csv" for name in names}
+
     @_of_known_names
     def plot_losses(self, wildcards: Wildcards) -> list[str]:
         return self._paths.runs(wildcards.experiment, "loss.csv")

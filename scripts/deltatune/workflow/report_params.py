@@ -25,6 +25,7 @@ class ReportParams(StageParams):
         name = self._settings.tasks[task].main_metric
         metric = metadata(self._selection.output_type(task), name)
         return DifferencesSettings(
+            experiment=wildcards.experiment,
             metric=name,
             title=metric.title,
             higher_is_better=metric.higher_is_better,
@@ -33,19 +34,22 @@ class ReportParams(StageParams):
         ).model_dump(mode="json")
 
     def plot_confusion(self, wildcards: Wildcards) -> dict:
-        return ConfusionSettings(seeds=self._settings.seeds).model_dump(mode="json")
+        return ConfusionSettings(
+            experiment=wildcards.experiment, seeds=self._settings.seeds
+        ).model_dump(mode="json")
 
     def plot_forest(self, wildcards: Wildcards) -> dict:
         metrics = {
             name: metadata(self._selection.output_type(task), name)
-            for task in self._selection.tasks
-            for name in self._settings.tasks[task].metrics
+            for own in (True, False)
+            for _, task in self._selection.pairs(own)
+            for name in [self._settings.tasks[task].main_metric]
         }
         return ForestSettings(
             titles={name: metric.title for name, metric in metrics.items()},
-            higher_is_better={name: m.higher_is_better for name, m in metrics.items()},
             seeds=self._settings.seeds,
             tests=len(self._selection.pairs(own=True)),
+            other_tests=len(self._selection.pairs(own=False)),
             confidence=self._settings.statistics.confidence,
         ).model_dump(mode="json")
 

@@ -20,10 +20,9 @@ from deltatune.report.figures.style import (
     TUNED,
     WIDTH,
     empty,
-    label,
-    title_better_side,
 )
 from deltatune.report.figures.upstream import sns
+from deltatune.report.labels import shorten
 from deltatune.report.reading import TIE
 from deltatune.report.words.seeds import aggregation
 
@@ -48,7 +47,7 @@ def plot(
     same = np.abs(differences) <= TIE
     moved = differences[~same]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 2.5), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 2.7), layout="constrained")
         axis = figure.subplots()
         draw = _draw_bins if _levels(moved) is None else _draw_levels
         width, (left, right) = draw(axis, moved, higher_is_better)
@@ -64,11 +63,29 @@ def plot(
         axis.tick_params(axis="y", length=0)
         axis.yaxis.set_major_locator(MaxNLocator(4, steps=STEPS, integer=True))
         axis.xaxis.set_major_locator(MaxNLocator(7, steps=STEPS))
-        axis.set_xlabel(f"{label(title, 32)}, tuned − base")
+        axis.set_xlabel(f"{shorten(title, 20)}, tuned − base")
         axis.set_ylabel("")
-        axis.set_title(f"{numbers.plural(len(differences), unit)}; tuned: {aggregation(seeds)}")
-        title_better_side(axis, higher_is_better)
+        count = numbers.plural(len(differences), unit)
+        axis.set_title(f"{count}; tuned: {aggregation(seeds)}", pad=22)
+        _write_counts(axis, differences, higher_is_better)
     return figure
+
+
+def _write_counts(axis, differences: np.ndarray, higher_is_better: bool) -> None:
+    """How many lie on each side, and which side is better."""
+    below, above = (int((sign * differences > TIE).sum()) for sign in (-1, 1))
+    words = ("worse", "better") if higher_is_better else ("better", "worse")
+    colors = {"worse": LOSS, "better": TUNED}
+    texts = [
+        (0.0, "left", f"← {below:,} {words[0]}", colors[words[0]]),
+        (0.5, "center", f"{len(differences) - below - above:,} unchanged", MUTED),
+        (1.0, "right", f"{above:,} {words[1]} →", colors[words[1]]),
+    ]
+    for place, side, text, color in texts:
+        axis.text(
+            place, 1.04, text, ha=side, va="bottom", color=color, fontsize=10,
+            transform=axis.transAxes,
+        )  # fmt: skip
 
 
 def _draw_levels(

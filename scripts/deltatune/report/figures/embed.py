@@ -12,7 +12,17 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from deltatune.report import upstream
-from deltatune.report.figures.style import BASE, INK, LOSS, MUTED, PAPER, RULE, SAME, TUNED
+from deltatune.report.figures.style import (
+    BASE,
+    INK,
+    LOSS,
+    MUTED,
+    PAPER,
+    RULE,
+    SAME,
+    TRAIN,
+    TUNED,
+)
 from deltatune.report.figures.svg import svg_bytes
 from deltatune.report.text import clean
 from deltatune.report.upstream import SVG
@@ -24,6 +34,7 @@ VARIABLES = {
     RULE: f"var(--rule, {RULE})",
     SAME: f"var(--same, {SAME})",
     BASE: f"var(--base, {BASE})",
+    TRAIN: f"var(--train, {TRAIN})",
     TUNED: f"var(--tuned, {TUNED})",
     LOSS: f"var(--loss, {LOSS})",
     PAPER: f"var(--card, {PAPER})",
@@ -31,16 +42,25 @@ VARIABLES = {
 XLINK = "http://www.w3.org/1999/xlink"
 
 
-def to_svg(figure: Figure, title: str = "", prefix: str | None = None) -> str:
+def to_svg(
+    figure: Figure,
+    title: str = "",
+    description: str = "",
+    prefix: str | None = None,
+    only: str = "",
+) -> str:
     """The figure as an <svg> element for the page.
 
-    title:  what it shows, in words, for those who cannot see it
+    title:  its name, in a few words
+    description: what it shows, in words, for those who cannot see it
+    only:   "wide" or "narrow", where it is drawn for such pages alone
     prefix: begins every id; by default the digest of the figure and its title, so that different
             figures cannot clash (the same one twice on a page needs prefixes of its own)
     """
     source = svg_bytes(figure)
     if prefix is None:
-        prefix = "f" + hashlib.sha256(source + title.encode()).hexdigest()[:10]
+        digest = hashlib.sha256(source + f"{title}\n{description}".encode())
+        prefix = f"f{digest.hexdigest()[:10]}"
     root = ET.fromstring(source)
     for child in root.findall(f"{{{SVG}}}metadata"):
         root.remove(child)
@@ -69,13 +89,22 @@ def to_svg(figure: Figure, title: str = "", prefix: str | None = None) -> str:
     }
     for element in root.iter():
         _rewrite(element, referenced, prefix)
-    if title:
-        heading = ET.Element(f"{{{SVG}}}title", {"id": f"{prefix}-title"})
-        heading.text = clean(title)
-        root.insert(0, heading)
-        root.set("aria-labelledby", f"{prefix}-title")
+    if only:
+        root.set("class", f"{only}-page")
+    _describe(root, prefix, title, description)
     _strip_namespaces(root)
     return ET.tostring(root, encoding="unicode")
+
+
+def _describe(root: ET.Element, prefix: str, title: str, description: str) -> None:
+    """Name and description, for screen readers."""
+    texts = [("title", title, "aria-labelledby"), ("desc", description, "aria-describedby")]
+    for place, (tag, text, attribute) in enumerate(texts):
+        if text:
+            element = ET.Element(f"{{{SVG}}}{tag}", {"id": f"{prefix}-{tag}"})
+            element.text = clean(text)
+            root.insert(min(place, len(root)), element)
+            root.set(attribute, f"{prefix}-{tag}")
 
 
 def _is_empty_background(group: ET.Element) -> bool:
@@ -140,6 +169,6 @@ def _strip_namespaces(root: ET.Element) -> None:
         element.tag = element.tag.rpartition("}")[2]
 
 
-def view(figure: Figure, alt: str, prefix: str, caption: str = "") -> dict:
-    """A figure with its caption, as the template takes it."""
-    return {"svg": Markup(to_svg(figure, alt, prefix)), "caption": caption}
+def view(figure: Figure, title: str, description: str, prefix: str, caption: str = "") -> dict:
+    """A figure with its caption, as a template takes it."""
+    return {"svg": Markup(to_svg(figure, title, description, prefix)), "caption": caption}

@@ -15,6 +15,7 @@ class LossesSettings(Section):
 class DifferencesSettings(Section):
     """The params of `plot_differences`: of the main metric of a task."""
 
+    experiment: str
     metric: str
     title: str
     higher_is_better: bool
@@ -26,6 +27,7 @@ class DifferencesSettings(Section):
 class ConfusionSettings(Section):
     """The params of `plot_confusion`."""
 
+    experiment: str
     seeds: list[Seed]
 
 
@@ -34,9 +36,9 @@ class ForestSettings(Section):
 
     titles: dict[str, str]
     """Metric -> its title."""
-    higher_is_better: dict[str, bool]
-    """Metric -> its direction."""
     seeds: list[Seed]
     tests: int
-    """How many main tests the table adjusts for."""
+    """How many main tests comparison.csv adjusts for."""
+    other_tests: int
+    """The same of cross_task.csv; 0 where there is none."""
     confidence: float

@@ -1,7 +1,8 @@
 """What all figures share: colors, fonts, sizes.
 
-Base is gray, tuned is blue; a gain is blue, a loss vermilion (Okabe and Ito's palette, distinct
-under every kind of color vision), and shape or place carries the same meaning.
+Base is gray, tuned and validation are blue, training is green; a gain is blue, a loss vermilion
+(Okabe and Ito's palette, darker where it is read as text; distinct under every kind of color
+vision), and shape, dashes or place carry the same meaning.
 """
 
 import matplotlib as mpl
@@ -12,10 +13,11 @@ from deltatune.report.text import clean
 INK = "#22262b"
 MUTED = "#5c636b"
 RULE = "#d5d8dc"
-SAME = "#a3a9b0"
+SAME = "#878e96"
 BASE = "#6b7178"
 TUNED = "#0072b2"
-LOSS = "#c2500a"
+LOSS = "#b3470a"
+TRAIN = "#00735c"
 PAPER = "#fefefe"
 STYLE = {
     "svg.fonttype": "none",
@@ -53,18 +55,6 @@ WIDTH = 4.8
 """Inches. About a phone's width at a readable size, so that figures need no sideways scrolling."""
 STEPS = [1, 2, 2.5, 5, 10]
 """Round steps between ticks, in any power of ten."""
-
-
-def label(text, width: int = 26) -> str:
-    """A name that fits a figure: one line, visible characters, an ellipsis where it is cut."""
-    text = " ".join(clean(text).split())
-    return text if len(text) <= width else text[: width - 1] + "…"
-
-
-def title_better_side(axis, higher_is_better: bool, pad: float | None = None) -> None:
-    """Say at the top right of a plot of differences which side is better."""
-    text = "better →" if higher_is_better else "← better"
-    axis.set_title(text, loc="right", fontsize=9.5, color=MUTED, pad=pad)
 
 
 def empty(message: str) -> Figure:

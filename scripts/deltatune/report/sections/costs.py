@@ -4,7 +4,9 @@ import pandas as pd
 
 from deltatune.core.table import Cell, Column, Row, Table, table
 from deltatune.report import numbers
+from deltatune.report import times as report_times
 from deltatune.report.data import ReportData
+from deltatune.report.figures import embed, timeline
 
 NAME, TITLE = "costs", "Time and memory"
 
@@ -37,7 +39,44 @@ def view(data: ReportData) -> dict | None:
         "stages": _table("stages", "Time and memory of each stage", "Jobs", stages, foot),
         "jobs": _table("jobs", "Time and memory of each job", "For", costs, None),
         "note": _note(costs),
+        "timeline": timeline_view(data.times),
     }
+
+
+def timeline_view(times: pd.DataFrame) -> dict | None:
+    """When the jobs of each stage ran. None where that is not known."""
+    if times.empty:
+        return None
+    clock = report_times.clock(times)
+    longest = times.assign(seconds=times["ended"] - times["started"]).groupby("stage")["seconds"]
+    slowest = longest.sum().idxmax()
+    share = longest.sum()[slowest] / max(longest.sum().sum(), 1e-9)
+    figure = embed.view(
+        timeline.plot(times),
+        "When each stage ran",
+        f"{numbers.plural(len(times), 'jobs')} of {numbers.plural(len(longest), 'stages')}. "
+        f"{slowest} took most: {share:.0%} of the time of all jobs.",
+        "timeline",
+    )
+    return {"svg": figure["svg"], "caption": wall_time(times, clock)}
+
+
+def wall_time(times: pd.DataFrame, clock: report_times.Clock) -> str:
+    """From the first start to the last end, and how many jobs ran at once."""
+    whole = clock.end - clock.start
+    working = whole - sum(end - start for start, end in clock.idle)
+    jobs = float((times["ended"] - times["started"]).sum())
+    text = (
+        f"{numbers.format_seconds(whole)} from the start of the first job to the end of the last; "
+        f"on average {jobs / max(working, 1e-9):.1f} jobs ran at once. A bar is a job; those that "
+        "ran at once lie below each other."
+    )
+    if clock.idle:
+        text += (
+            f" At a dashed line {numbers.format_seconds(whole - working)} without a job are left "
+            "out: a run that was continued, or results of an earlier run that were found again."
+        )
+    return text
 
 
 def _note(costs: pd.DataFrame) -> str:

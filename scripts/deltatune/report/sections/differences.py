@@ -1,71 +1,97 @@
-"""A forest plot for each task."""
+"""All pairs of experiment and task on one scale."""
+
+from markupsafe import Markup
 
 from deltatune.compare.fact import Fact
-from deltatune.report import numbers
+from deltatune.compare.reasons import why_missing
+from deltatune.report import captions, numbers, outcomes
 from deltatune.report.data import ReportData
+from deltatune.report.effects import effect
 from deltatune.report.figures import embed, forest
+from deltatune.report.figures.settings import ForestSettings
+from deltatune.report.outcomes import Outcome
 from deltatune.report.words import phrases
 from deltatune.report.words.seeds import aggregation
 
 NAME, TITLE = "differences", "Differences"
 
+FIGURE = "What each experiment won and lost"
+PLAIN = {Outcome.IMPROVED: "better", Outcome.WORSENED: "worse"}
+NOT_SHOWN = "not shown"
+"""Of the other outcomes."""
+
 
 def view(data: ReportData) -> dict | None:
-    """A plot of the experiments tuned on each task: what they cost on other tasks can be
-    hundreds of times larger, and stands in the table. None where nothing was compared."""
-    tasks: dict[str, list[Fact]] = {}
-    for fact in data.own_facts():
-        tasks.setdefault(fact.task, []).append(fact)
-    if not tasks:
+    """The forest, for wide pages and for phones. None where nothing was compared."""
+    own = outcomes.main_facts(data.own_facts())
+    others = outcomes.main_facts(data.cross_task_facts())
+    if not own + others:
         return None
-    titles = {fact.metric: data.metric_title(fact.metric) for fact in data.facts}
-    figures = []
-    for number, (task, facts) in enumerate(tasks.items()):
-        figure = forest.plot(facts, titles, data.confidence, data.decimals)
-        interval = numbers.interval_name(data.confidence)
-        described = "; ".join(
-            _described(fact, titles, interval, data.decimals(fact)) for fact in facts
+    titles = {fact.metric: data.metric_title(fact.metric) for fact in own + others}
+    described = description(data, own + others)
+    drawn = []
+    for only in ("wide", "narrow"):
+        figure = forest.plot(
+            own, others, titles, data.confidence, data.decimals, narrow=only == "narrow"
         )
-        view = embed.view(figure, f"Differences on {task}: {described}.", f"forest{number}")
-        figures.append({"task": task, "caption": caption(data, facts), "svg": view["svg"]})
-    return {"figures": figures, "note": note(data)}
+        drawn.append(embed.to_svg(figure, FIGURE, described, f"forest-{only}", only))
+    seeds = next((e["seeds"] for e in data.experiments.values() if e.get("seeds")), [])
+    settings = ForestSettings(
+        titles=titles,
+        seeds=seeds,
+        tests=len(own),
+        other_tests=len(others),
+        confidence=data.confidence,
+    )
+    return {
+        "svg": Markup("").join(Markup(one) for one in drawn),
+        "caption": captions.caption("forest", settings),
+        "without": [text for fact in own + others if (text := _without_interval(fact))],
+        "tested": tested(data, own + others),
+    }
 
 
-def _described(fact: Fact, titles: dict[str, str], interval: str, decimals: int) -> str:
-    """'ex, ROUGE-L +0.49, 95% interval 0.45 to 0.53' for those who cannot see the figure."""
-    text = f"{fact.experiment}, {titles[fact.metric]} {numbers.format_signed(fact.delta, decimals)}"
-    ends = numbers.format_interval(fact.ci_low, fact.ci_high, decimals)
-    return f"{text}, no interval" if ends == numbers.NOTHING else f"{text}, {interval} {ends}"
+def description(data: ReportData, facts: list[Fact]) -> str:
+    """'9 rows: 3 better, 4 worse, 2 not shown. Largest gain: …', for those who cannot see it."""
+    results = [PLAIN.get(outcomes.outcome(fact, data.level), NOT_SHOWN) for fact in facts]
+    counts = ", ".join(
+        f"{results.count(word)} {word}" for word in (*PLAIN.values(), NOT_SHOWN) if word in results
+    )
+    text = f"{numbers.plural(len(facts), 'rows')}: {counts}."
+    placed = [(value, fact) for fact in facts if (value := effect(fact).value) is not None]
+    if not placed:
+        return text
+    smallest, largest = (pick(placed, key=lambda one: one[0]) for pick in (min, max))
+    if largest[0] > 0:
+        text += f" Largest gain: {_pair(data, largest[1])}."
+    if smallest[0] < 0:
+        text += f" Largest loss: {_pair(data, smallest[1])}."
+    return text
 
 
-def caption(data: ReportData, facts: list[Fact]) -> str:
-    """'170 examples; tuned is the mean over seeds 1, 2', of each experiment where they differ."""
+def _pair(data: ReportData, fact: Fact) -> str:
+    """'ex on news, Accuracy 0.25 to 0.66'."""
+    change = phrases.change(fact, data.decimals(fact))
+    return f"{fact.experiment} on {fact.task}, {data.metric_title(fact.metric)} {change}"
+
+
+def _without_interval(fact: Fact) -> str:
+    """'ex on news has no interval: fewer than 20 differ'; empty where it has one."""
+    if numbers.finite(fact.ci_low) and numbers.finite(fact.ci_high):
+        return ""
+    why = why_missing(fact.no_interval)
+    return f"{fact.experiment} on {fact.task} has no interval{f': {why}' if why else ''}."
+
+
+def tested(data: ReportData, facts: list[Fact]) -> str:
+    """'170 examples; tuned is the mean over seeds 1, 2', of each task where they differ."""
     parts: dict[str, list[str]] = {}
     for fact in facts:
         seeds = data.experiments.get(fact.experiment, {}).get("seeds", [])
         of = aggregation(seeds) if len(seeds) < 2 else f"the {aggregation(seeds)}"
-        names = parts.setdefault(f"{phrases.sample(fact)}; tuned is {of}", [])
-        if fact.experiment not in names:
-            names.append(fact.experiment)
+        tasks = parts.setdefault(f"{phrases.sample(fact)}; tuned is {of}", [])
+        if fact.task not in tasks:
+            tasks.append(fact.task)
     if len(parts) == 1:
         return f"{next(iter(parts))}."
-    return " ".join(f"{', '.join(names)}: {text}." for text, names in parts.items())
-
-
-def note(data: ReportData) -> str:
-    """How to read the figures, no more than they use."""
-    facts = data.own_facts()
-    interval = numbers.interval_name(data.confidence)
-    text = "Tuned minus base, each metric on its own scale. Bold: the main metric of the task. "
-    if any(fact.estimand == "recipe" for fact in facts):
-        rough = " (rough with two seeds)" if any(fact.seeds == 2 for fact in facts) else ""
-        text += (
-            f"Thick line: {interval} for this recipe, over other test records and other training "
-            f"seeds{rough}. Thin line: that for these adapters, over other test records alone. "
-        )
-    else:
-        text += f"Line: {interval} for this adapter, over other test records. "
-    return text + (
-        "A blue circle is better, an orange square worse, a hollow diamond a difference that is "
-        "not shown."
-    )
+    return " ".join(f"{', '.join(tasks)}: {text}." for text, tasks in parts.items())

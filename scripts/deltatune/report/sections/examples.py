@@ -7,7 +7,7 @@ import pandas as pd
 from deltatune.report import examples, island, markup, numbers
 from deltatune.report.data import ReportData
 from deltatune.report.examples import ExampleTable
-from deltatune.report.figures.style import label
+from deltatune.report.labels import shorten
 from deltatune.report.words.seeds import aggregation
 
 NAME, TITLE = "examples", "Examples"
@@ -90,7 +90,7 @@ def _row(table: ExampleTable, name: str, place: int) -> dict:
         else f"{numbers.format_number(base.get('score'), decimals)} → "
         f"{numbers.format_number(sum(scores) / len(scores), decimals)}",
         "who": f"{name} on {table.task}: {table.title}, {aggregation(list(seeds))}",
-        "excerpt": label(record["prompt"], 90),
+        "excerpt": shorten(record["prompt"], 90),
         "name": f"{NAMES.get(table.outputs, 'prompt')}, {table.task} {record['id']}",
         "prompt": markup.show(record["prompt"], limit=island.LIMIT),
         "reference_name": "label" if table.outputs == "labels" else "reference",

@@ -8,9 +8,10 @@ import pandas as pd
 
 from deltatune.compare.fact import Fact
 from deltatune.core.table import Cell, Column, Row, Table, table
-from deltatune.report import examples, markup, numbers
+from deltatune.report import captions, examples, markup, numbers
 from deltatune.report.data import ReportData
 from deltatune.report.figures import confusion, differences, embed
+from deltatune.report.figures.settings import ConfusionSettings, DifferencesSettings
 from deltatune.report.words import phrases
 from deltatune.report.words.seeds import aggregation, listed
 
@@ -66,11 +67,15 @@ def spread_view(data: ReportData, number: int, name: str) -> dict:
     if fact is not None and fact.n == total:
         scored = phrases.sample(fact)
     alt = f"Differences of {title} over {scored}, {tuned}: {counts}."
-    caption = (
-        f"How far {scored} moved; {tuned}. Gray: unchanged. {_dashed(data, fact, scores, unit)}"
+    settings = DifferencesSettings(
+        experiment=name,
+        metric=data.experiments[name].get("main_metric", ""),
+        title=title,
+        higher_is_better=higher,
+        unit=unit,
+        seeds=seeds,
     )
-    if not differences.few_levels(scores):
-        caption += " The outermost bars hold all that lies beyond."
+    caption = f"{captions.joined('differences', settings)} {_dashed(data, fact, scores, unit)}"
     figure = differences.plot(scores, seeds, higher, title, unit)
     return {
         "metric": title,
@@ -81,7 +86,9 @@ def spread_view(data: ReportData, number: int, name: str) -> dict:
             for side in examples.SIDES
         ],
         "unscored": f"{tally[examples.UNSCORED]:,}" if tally[examples.UNSCORED] else "",
-        "figure": embed.view(figure, alt, f"differences{number}", caption),
+        "figure": embed.view(
+            figure, f"Differences of {name}", alt, f"differences{number}", caption
+        ),
     }
 
 
@@ -91,12 +98,12 @@ def the(seeds: Sequence[int]) -> str:
 
 
 def _dashed(data: ReportData, fact: Fact | None, scores: pd.DataFrame, unit: str) -> str:
-    """What the dashed line is, and whether it is the difference of the table."""
+    """Where the dashed line is, and whether it is the difference of the table."""
     mean = float((scores["tuned"] - scores["base"]).mean())
     if fact is None or fact.delta is None or not numbers.finite(mean):
-        return "Dashed: the mean."
+        return ""
     decimals = data.decimals(fact)
-    line = f"Dashed: the mean, {numbers.format_signed(mean, decimals)}"
+    line = f"The mean is {numbers.format_signed(mean, decimals)}"
     if math.isclose(mean, fact.delta, rel_tol=1e-6, abs_tol=1e-9):
         return f"{line}."
     delta = numbers.format_signed(fact.delta, decimals)
@@ -120,24 +127,20 @@ def confusion_view(data: ReportData, number: int, name: str) -> dict:
     figures = [
         embed.view(
             confusion.plot(matrices, seeds, (system,)),
-            f"Confusion matrix: {titles[system]}. Its numbers are in the table below.",
+            f"Confusion matrix: {titles[system]}",
+            confusion.described(matrices, system),
             f"confusion{number}-{system}",
         )
         for system in SYSTEMS
     ]
-    total = numbers.format_count(np.sum(matrices["base"]))
-    caption = (
-        f"Rows are true labels. Numbers are counts of {total} examples; the shade is the share of "
-        "the row."
-    )
-    if len(seeds) > 1:
-        caption += f" Counts of tuned are {aggregation(seeds).replace('mean', 'means')}."
+    caption = captions.joined("confusion", ConfusionSettings(experiment=name, seeds=seeds))
     accuracy = own_fact(data, name, "accuracy")
     if accuracy is not None:
         decimals = data.decimals(accuracy)
         base, tuned = (numbers.format_number(getattr(accuracy, s), decimals) for s in SYSTEMS)
         caption += (
-            f" The diagonal's share of all counts is the accuracy: base {base}, tuned {tuned}."
+            f" The accuracy of base is {base}, that of tuned {tuned}, over "
+            f"{numbers.format_count(np.sum(matrices['base']))} texts."
         )
     return {
         "figures": figures,
