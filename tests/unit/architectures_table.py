@@ -34,7 +34,12 @@ from deltatune.tokens.shards import COLUMNS
 from deltatune.train.losses import mean_loss
 from deltatune.train.settings import Base, Training, TrainSettings
 from deltatune.train.train import train
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoModelForSeq2SeqLM,
+)
 
 DOCS = ROOT / "docs" / "models.md"
 CPU = Compute("cpu", torch.float32, "a test")
@@ -68,6 +73,18 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
             "vision_config": _VISION,
             "mm_tokens_per_image": 4,
         },
+    ),
+    "Mistral 3, multimodal": (
+        "mistral3",
+        {"text_config": {"model_type": "mistral"} | _COMMON, "vision_config": _VISION},
+    ),
+    "SmolVLM": (
+        "smolvlm",
+        {"text_config": {"model_type": "llama"} | _COMMON, "vision_config": _VISION},
+    ),
+    "Llama 4, its text model": (
+        "llama4_text",
+        _COMMON | {"head_dim": 16, "intermediate_size_mlp": 64, "num_local_experts": 4},
     ),
     "Phi-3": ("phi3", _COMMON),
     "SmolLM3": ("smollm3", _COMMON),
@@ -115,6 +132,8 @@ def build(name: str, folder: Path) -> Path:
     config = AutoConfig.for_model(kind, **(sizes | ids))
     torch.manual_seed(0)
     auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    if "vision_config" in sizes:
+        auto = AutoModelForImageTextToText
     model = auto.from_config(config)
     for weight in model.parameters():
         if weight.ndim > 1:

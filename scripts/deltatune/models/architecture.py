@@ -25,6 +25,7 @@ TEXT_PART = {
     r"^model\.language_model\.": "model.",
     r"^language_model\.model\.": "model.",
     r"^language_model\.lm_head\.": "lm_head.",
+    r"^model\.text_model\.": "model.",
 }
 
 
@@ -34,13 +35,15 @@ class Architecture:
 
     config: its own, where the file has that of a multimodal model around it. attention: how it is
     loaded, "sdpa" where its class has that, else "eager". part: whether the file's model is more
-    than its text model.
+    than its text model. tied: whether that model uses its embeddings as its output layer, whatever
+    the text model's own config says, where its weights have no such layer.
     """
 
     config: transformers.PreTrainedConfig
     model_class: type
     attention: str
     part: bool
+    tied: bool
 
     @property
     def name(self) -> str:
@@ -84,7 +87,8 @@ def architecture(fields: Mapping[str, Any], where: str = "models") -> Architectu
             f"{where}: transformers has no causal language model of the type "
             f"'{config.model_type}', which could continue a text. Choose another model."
         )
-    return Architecture(config, model_class, upstream.attention(model_class), config is not whole)
+    part, tied = config is not whole, bool(getattr(whole, "tie_word_embeddings", False))
+    return Architecture(config, model_class, upstream.attention(model_class), part, tied)
 
 
 def _number(value: dict[str, Any]) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import transformers
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from deltatune.core.errors import UserError
 from deltatune.models import probes, published, upstream
@@ -48,6 +48,8 @@ def load_base(
     if architecture.part:
         arguments["key_mapping"] = TEXT_PART
     try:
+        if architecture.part and architecture.tied and not _has_output_layer(folder):
+            architecture.config.tie_word_embeddings = True
         model, loaded = transformers.AutoModelForCausalLM.from_pretrained(
             str(folder),
             use_safetensors=True,
@@ -79,6 +81,14 @@ def load_base(
         probes.require_forward(model, quantization, architecture.name, where)
     probes.require(architecture, model_where, model)
     return model
+
+
+def _has_output_layer(folder: str | Path) -> bool:
+    for file in Path(folder).glob("*.safetensors"):
+        with safe_open(file, "pt") as weights:
+            if any(name.endswith("lm_head.weight") for name in weights.keys()):  # noqa: SIM118
+                return True
+    return False
 
 
 def _arguments(folder: str | Path, quantization: str, compute: Compute) -> dict[str, Any]:
