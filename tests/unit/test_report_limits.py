@@ -203,6 +203,11 @@ CASES = {
         data(),
     ),
     "gpu": (manifests(device="cuda:0"), "is not deterministic", manifests(device="cpu")),
+    "one_by_one": (
+        experiment(documents_packed=False),
+        "see each other, so each was computed as a row of its own",
+        experiment(documents_packed=True),
+    ),
     "no_leakage": (
         records(duplicates=0, near_duplicates=0, near_duplicate_threshold=0.85),
         "Leakage, t: no test or validation record repeats a training record (exact; word 3-gram "

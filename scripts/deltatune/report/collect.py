@@ -36,7 +36,7 @@ def report_data(
         controls=[one for one in facts if one.against != fact.BASE],
         experiments={
             name: {key: value for key, value in e.items() if key != "files"}
-            | {"quantization": quantization(e)}
+            | {"quantization": quantization(e), "documents_packed": documents_packed(e)}
             for name, e in experiments.items()
         },
         metrics=metric_entries,
@@ -174,6 +174,12 @@ def quantization(experiment: dict[str, Any]) -> str:
             f"{one['quantized_share']:.0%} of the parameters"
         )
     return f"{own} ({'; '.join(parts)})" if parts else own
+
+
+def documents_packed(experiment: dict[str, Any]) -> bool | None:
+    """Whether the model computes the documents of a row together, as its first training found."""
+    made = [manifest.read(path) for path in experiment["files"]["runs"]]
+    return made[0].get("documents_packed") if made else None
 
 
 def final_losses(experiments: dict[str, Any]) -> pd.DataFrame:

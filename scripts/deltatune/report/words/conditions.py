@@ -392,3 +392,11 @@ def gpu(data: ReportData) -> Details:
     records = (record for manifests in data.evaluations.values() for record in manifests.values())
     if any(str(record.get("device", "")).startswith("cuda") for record in records):
         yield {}
+
+
+def one_by_one(data: ReportData) -> Details:
+    yield from _by_experiments(
+        (name, {"model": experiment["model"]})
+        for name, experiment in data.experiments.items()
+        if experiment.get("documents_packed") is False
+    )

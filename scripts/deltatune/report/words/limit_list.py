@@ -354,6 +354,15 @@ LIMITS = (
         "training on a GPU is not deterministic",
         conditions.gpu,
     ),
+    Limit(
+        "one_by_one",
+        0,
+        "a model lets the documents of a packed row see each other",
+        "{experiments}: in {model} the documents of a packed row would see each other, so each was "
+        "computed as a row of its own: the same steps and loss, in more time.",
+        "",
+        conditions.one_by_one,
+    ),
     # ------------------------------------------------------------ what became of the records
     Limit(
         "no_leakage",
