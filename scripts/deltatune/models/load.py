@@ -20,6 +20,7 @@ from deltatune.models.quantization import (
     require_gptq,
     require_quantized,
 )
+from deltatune.tokens import context
 
 #: Packages whose versions stand in the manifest; what is not installed is left out.
 PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "gptqmodel", "optimum")
@@ -30,7 +31,6 @@ def load_base(
     quantization: str,
     compute: Compute,
     where: str = "quantization",
-    model_where: str = "models",
 ) -> transformers.PreTrainedModel:
     """The untuned model, quantized, on its device, in evaluation mode.
 
@@ -38,13 +38,15 @@ def load_base(
     generation_config is left out: published models bring sampling and repetition penalties, which
     would go on working under greedy decoding. Of a multimodal model the text part is loaded.
 
-    where, model_where: keys of the quantization and of the model in config.yaml. Raises UserError
-    for what cannot be tuned or evaluated, see `probes.require`, for weights that are damaged or
-    missing, and where the quantization takes no layer or the model cannot compute with it.
+    folder: below results/models/NAME, for messages. where: key of the quantization in config.yaml.
+    Raises UserError for what cannot be tuned or evaluated, see `probes.require`, for weights that
+    are damaged or missing, and where the quantization takes no layer or the model cannot compute
+    with it.
     """
+    model_where = f"models.{context.model_name(folder)}"
     architecture = of_folder(folder, model_where)
     probes.require(architecture, model_where)
-    arguments = _arguments(folder, quantization, compute)
+    arguments = _arguments(folder, quantization, compute, where)
     if architecture.part:
         arguments["key_mapping"] = TEXT_PART
     try:
@@ -91,13 +93,15 @@ def _has_output_layer(folder: str | Path) -> bool:
     return False
 
 
-def _arguments(folder: str | Path, quantization: str, compute: Compute) -> dict[str, Any]:
+def _arguments(
+    folder: str | Path, quantization: str, compute: Compute, where: str
+) -> dict[str, Any]:
     """Those of `load_arguments`. Raises UserError for weights that are published quantized, unless
     they are taken as that."""
     config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
     if quantization == "gptq":  # made here, see `gptq`
         return load_arguments(quantization, compute)
-    published.check(config, quantization, str(folder), "quantization")
+    published.check(config, quantization, f"models.{context.model_name(folder)}", where)
     if quantization != published.AS_PUBLISHED:
         return load_arguments(quantization, compute)
     method = published.method(config)

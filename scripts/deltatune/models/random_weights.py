@@ -12,16 +12,21 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoModelForCausalLM
+
+from deltatune.models.architecture import architecture
 
 #: Bytes of one file: so much is in memory at a time.
 SHARD = 1_000_000_000
 
 
 def write(folder: Path, config: Mapping[str, Any], device: str, seed: int = 0) -> None:
-    """Write weights in bf16, drawn on `device`. config: of config.json, quantization left out."""
-    fields = {k: v for k, v in config.items() if k not in ("quantization_config", "auto_map")}
-    typed = AutoConfig.for_model(**fields)
+    """Write weights in bf16, drawn on `device`, of the text model.
+
+    config: of config.json, quantization left out.
+    """
+    fields = {key: value for key, value in config.items() if key != "quantization_config"}
+    typed = architecture(fields).config
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(typed, trust_remote_code=False)
     generator = torch.Generator(device).manual_seed(seed)
@@ -37,8 +42,10 @@ def write(folder: Path, config: Mapping[str, Any], device: str, seed: int = 0) -
         places.update(dict.fromkeys(shard, file))
         shard.clear()
 
-    for name, parameter in model.named_parameters():
-        if parameter.dim() == 1:
+    saved = model.state_dict().keys()
+    buffers = [(name, buffer) for name, buffer in model.named_buffers() if name in saved]
+    for name, parameter in [*model.named_parameters(), *buffers]:
+        if parameter.dim() < 2:
             value = torch.ones(parameter.shape, dtype=torch.bfloat16)
         else:
             value = torch.empty(parameter.shape, dtype=torch.bfloat16, device=device)

@@ -67,10 +67,11 @@ def model_config(
     )
 
 
-def tokenizer_folder(model: AnyModel, folder: Path) -> Path | None:
-    """Where the tokenizer of a model is on this machine; None where it is not, or not made yet.
+def tokenizer_folder(model: AnyModel, folder: Path, origin: str) -> Path | None:
+    """Where the tokenizer of a model is; None where it is not available, or not made yet.
 
-    folder: as for `model_config`.
+    folder, origin: as for `model_config`, and as it returned. Where that asked the hub, the
+    tokenizer's files are fetched into the hub's cache, where the run finds them.
     """
     if isinstance(model, PretrainModel):
         return None
@@ -78,6 +79,10 @@ def tokenizer_folder(model: AnyModel, folder: Path) -> Path | None:
         places = [Path(model.path)]
     else:
         cached = _cached(model.id, "tokenizer.json", model.revision)
+        if cached is None and origin == "the hub":
+            cached = _download(
+                model.id, ("tokenizer_config.json", "tokenizer.json"), model.revision
+            )
         places = [folder, *([cached.parent] if cached else [])]
     return next((place for place in places if (place / "tokenizer.json").is_file()), None)
 
@@ -104,6 +109,21 @@ def _cached(id: str, file: str, revision: str | None) -> Path | None:
 
     path = try_to_load_from_cache(id, file, revision=revision)
     return Path(path) if isinstance(path, str) else None
+
+
+def _download(id: str, names: tuple[str, ...], revision: str | None) -> Path | None:
+    """The last of some small files of the hub; None where one is not available."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.utils import disable_progress_bars
+
+    disable_progress_bars()
+    try:
+        paths = [
+            hf_hub_download(id, name, revision=revision, etag_timeout=TIMEOUT) for name in names
+        ]
+    except Exception:  # the run fetches it, and says what is wrong
+        return None
+    return Path(paths[-1])
 
 
 @cache

@@ -89,7 +89,7 @@ def row(
     model, training = experiment.model, experiment.training
     config, origin, exact = model_config(model, results / experiment.files.model, shipped)
     sizes = _dimensions(config, experiment.lora, where, f"models.{experiment.model_name}")
-    _refuse(config, sizes, experiment, results)
+    _refuse(config, origin, sizes, experiment, results)
     amount = work(experiment, known, results)
     # A model that is built here is trained on the CPU where there is no GPU.
     on_gpu = gpu is not None or model.source != "pretrain"
@@ -157,14 +157,20 @@ def _trial(
 
 
 def _refuse(
-    config: Mapping[str, Any], sizes: ModelDimensions, experiment: Planned, results: Path
+    config: Mapping[str, Any],
+    origin: str,
+    sizes: ModelDimensions,
+    experiment: Planned,
+    results: Path,
 ) -> None:
     """Raise UserError for what the model of a config.json cannot do, as the run would."""
     name, where = experiment.model_name, f"experiments.{experiment.experiment}.quantization"
     model, quantization = architecture(config, f"models.{name}"), experiment.quantization
-    context.check(config, name, experiment.task_name, **lengths(experiment.task))
+    for task, asked in {experiment.task_name: experiment.task, **experiment.others}.items():
+        context.check(config, name, task, **lengths(asked))
     published.check(config, quantization, f"models.{name}", where)
-    if folder := tokenizer_folder(experiment.model, results / experiment.files.model):
+    place = results / experiment.files.model
+    if folder := tokenizer_folder(experiment.model, place, origin):
         vocabulary.check(load_tokenizer(folder), config, name)
     probes.require(model, f"models.{name}")
     if quantization in ("nf4", "int8"):

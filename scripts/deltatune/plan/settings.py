@@ -27,6 +27,8 @@ class Planned(Section):
     model: AnyModel
     task_name: str
     task: AnyTask
+    others: dict[str, AnyTask] = {}
+    """The tasks by name that it is evaluated on beside its own."""
     dataset: AnyDataset
     text: bool
     """Whether the dataset is one plain text, which is chunked."""

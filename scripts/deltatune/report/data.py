@@ -49,8 +49,8 @@ class ReportData:
     experiments: dict[str, dict]
     """name → {task, kind (in words), outputs, unit, model, quantization, main_metric,
     settings: {"lora": {…}, "training": {…}} (any nesting), seeds: [int, …], built_here (is the
-    model), chosen_on (the split by which settings were chosen, or None), documents_packed (whether the
-    model computes the documents of a row together), and perhaps
+    model), chosen_on (the split by which settings were chosen, or None), documents_packed
+    (whether the model computes the documents of a row together), and perhaps
     published: {source, metrics: {metric: {base, tuned, scale}}, differs: [sentence, …]}}"""
 
     controls: list[Fact] = field(default_factory=list)

@@ -71,10 +71,14 @@ def check(config: Mapping[str, Any], model: str, task: str, **asked: int) -> Non
 
 def check_folder(folder: str | Path, task: str, **asked: int) -> None:
     """The same of a folder below results/models/NAME."""
+    check(read_config(Path(folder)), model_name(folder), task, **asked)
+
+
+def model_name(folder: str | Path) -> str:
+    """NAME of a folder below results/models/NAME; of another folder its own."""
     folder = Path(folder)
     # A base that was quantized here lies a folder deeper.
-    name = next(p.name for p in folder.parents if p.parent.name == "models" or p == p.parent)
-    check(read_config(folder), name, task, **asked)
+    return next((p.name for p in folder.parents if p.parent.name == "models"), folder.name)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -30,6 +30,11 @@ class PlanParams(StageParams):
             model=self._settings.models[chosen.model],
             task_name=chosen.task,
             task=task,
+            others={
+                other: self._settings.tasks[other]
+                for experiment, other in self._selection.cross_task
+                if experiment == name
+            },
             dataset=self._settings.datasets[task.dataset],
             text=self._selection.is_text(task.dataset),
             paths=self._paths.source(task.dataset),

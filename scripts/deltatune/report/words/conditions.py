@@ -395,8 +395,5 @@ def gpu(data: ReportData) -> Details:
 
 
 def one_by_one(data: ReportData) -> Details:
-    yield from _by_experiments(
-        (name, {"model": experiment["model"]})
-        for name, experiment in data.experiments.items()
-        if experiment.get("documents_packed") is False
-    )
+    some = {n: e for n, e in data.experiments.items() if e.get("documents_packed") is False}
+    yield from _by_experiments((name, {"model": e["model"]}) for name, e in some.items())
