@@ -929,6 +929,8 @@ const browser = (() => {
     const shown = new Browser(root, lists);
     shown.show();
     shown.follow();
+    // A cell of the matrix leads to its examples, and without this script to its words.
+    for (const link of document.querySelectorAll("a[data-examples]")) link.href = link.dataset.examples;
     root.dataset.ready = "true";
     foldAhead(lists);
   }

@@ -152,6 +152,8 @@ def test_a_few_stand_on_the_page_without_its_script():
     keys = [row["key"] for row in rows if row["key"]]
     assert len(keys) == len(set(keys)) and keys[0].startswith("example-questions-1")
     assert section.view(ReportData([], {})) is None
+    assert section.link(data, ("b", "questions")) == "#examples?experiment=b&task=questions"
+    assert section.link(data, ("b", "news")) == ""
 
 
 # ----------------------------------------------------------------------- the files

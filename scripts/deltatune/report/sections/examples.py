@@ -1,13 +1,15 @@
 """Examples: those that the script of the page lists, and a few that stand there without it."""
 
 from collections.abc import Mapping
+from urllib.parse import urlencode
 
 import pandas as pd
 
 from deltatune.report import examples, island, markup, numbers
-from deltatune.report.data import ReportData
+from deltatune.report.data import Pair, ReportData
 from deltatune.report.examples import ExampleTable
 from deltatune.report.labels import shorten
+from deltatune.report.text import clean
 from deltatune.report.words.seeds import aggregation
 
 NAME, TITLE = "examples", "Examples"
@@ -29,6 +31,15 @@ def view(data: ReportData) -> dict | None:
         "static": static(data, packed.tables),
         "limit": f"{island.LIMIT:,}",
     }
+
+
+def link(data: ReportData, pair: Pair) -> str:
+    """The address of the examples of an experiment on a task, which the script follows; "" where
+    none are carried."""
+    experiment, task = pair
+    if not any(table.task == task and experiment in table.tuned for table in data.examples):
+        return ""
+    return f"#{NAME}?{urlencode({'experiment': clean(experiment), 'task': clean(task)})}"
 
 
 def rule(tables: list[ExampleTable]) -> str:

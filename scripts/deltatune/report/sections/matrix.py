@@ -12,6 +12,7 @@ from deltatune.report import labels, numbers, outcomes, pairs
 from deltatune.report.data import Pair, ReportData
 from deltatune.report.effects import effect
 from deltatune.report.outcomes import Outcome
+from deltatune.report.sections import examples
 from deltatune.report.words import phrases
 
 NAME, TITLE = "matrix", "Matrix"
@@ -87,6 +88,7 @@ def _cell(data: ReportData, fact: Fact, anchor: str) -> dict[str, Any]:
         "left": size is not None and size < 0,
         "size": f"{0 if size is None else 50 * min(abs(size), FULL) / FULL:.1f}",
         "href": f"#{anchor}",
+        "examples": examples.link(data, fact.pair),
         "reason": "",
     }
 
