@@ -606,7 +606,9 @@ const browser = (() => {
     const labels = [...new Set(tuned.map((system) => system.output?.[item.row]))].join(", ");
     const scores = table.outputs === "labels"
       ? `${table.base.output[item.row]} → ${labels}`
-      : `${browser.number(mean([table.base]), digits)} → ${browser.number(mean(tuned), digits)}`;
+      : table.metric
+        ? `${browser.number(mean([table.base]), digits)} → ${browser.number(mean(tuned), digits)}`
+        : "continuation";
     const head = element("button", "head",
       element("span", "delta", browser.signed(delta, digits)), element("span", "scores", scores));
     if (several) head.append(element("span", "who", `${experiment.name} · ${table.task}`));
@@ -821,12 +823,13 @@ const browser = (() => {
           browser.count(button.value ? counts[button.value] : all);
       }
       const lists = browser.chosen(this.lists, state);
-      this.several = lists.length > 1;
+      const scored = lists.filter((list) => list.table.metric);
+      this.several = new Set(lists.map((list) => `${list.name}\n${list.task}`)).size > 1;
       this.list.box.hidden = !items.length;
       this.list.show(items);
       this.output.textContent = this.counted(items.length, lists);
-      this.tally.textContent = lists.length === 1 ? talliedWords(lists[0]) : "";
-      this.drawBars(lists, gains);
+      this.tally.textContent = scored.length === 1 ? talliedWords(scored[0]) : "";
+      this.drawBars(scored, gains);
     }
 
     counted(count, lists) {
