@@ -5,6 +5,7 @@ A small run is written as the stages write it, and the page is made of its files
 
 import html as html_module
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,26 @@ from deltatune.compare.settings import ComparisonSettings, Inference
 from deltatune.core import label_file
 from deltatune.evaluate.scores import compute_metrics
 from deltatune.metrics.settings import MetricsSettings
-from deltatune.report import collect_examples, island, numbers, page, reading
+from deltatune.report import (
+    by_task,
+    collect_examples,
+    island,
+    numbers,
+    outcomes,
+    page,
+    reading,
+)
+from deltatune.report import (
+    headline as headline_table,
+)
 from deltatune.report.data import ReportData
 from deltatune.report.figures import confusion
-from deltatune.report.sections import tasks
+from deltatune.report.outcomes import Outcome
+from deltatune.report.sections import matrix, tasks
+from deltatune.report.words import first_screen, phrases, sentences
 from deltatune.report.words.seeds import aggregation
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 from test_compare_fact import a_fact
 
 TEMPLATE = Path(__file__).parents[2] / "report" / "page.html.j2"
@@ -316,3 +332,134 @@ def test_the_end_of_a_loss_curve_is_the_mean_of_the_table(run):
 )
 def test_seeds_in_words(seeds, expected):
     assert aggregation(seeds) == expected
+
+
+# ------------------------------------------------------------------------------ random comparisons
+
+NUMBERS = st.one_of(st.floats(0.001, 1000, allow_nan=False), st.sampled_from([0.0, 1e-9, 1e9, 0.5]))
+P = st.one_of(st.none(), st.floats(1e-6, 1))
+
+
+@st.composite
+def comparisons(draw) -> ReportData:
+    """Facts of a few experiments on a few tasks, coherent in themselves, of any outcome."""
+    tasks = [f"task{n}" for n in range(draw(st.integers(1, 3)))]
+    higher = {task: draw(st.booleans()) for task in tasks}
+    experiments, facts = {}, []
+    for number in range(draw(st.integers(1, 14))):
+        name, seeds = f"experiment{number}", draw(st.integers(1, 3))
+        own = draw(st.sampled_from(tasks))
+        experiments[name] = {"task": own, "model": "m", "main_metric": "score",
+                             "seeds": list(range(seeds))}  # fmt: skip
+        for task in tasks:
+            if task != own and draw(st.booleans()):
+                continue
+            base, tuned, half = draw(NUMBERS), draw(NUMBERS), draw(NUMBERS)
+            unknown = draw(st.integers(0, 9)) == 0
+            delta = tuned - base
+            ends = {"ci_low": delta - half, "ci_high": delta + half}
+            inner = {"adapters_low": delta - half / 2, "adapters_high": delta + half / 2}
+            facts.append(
+                a_fact(
+                    experiment=name, task=task, metric="score", higher_is_better=higher[task],
+                    seeds=seeds, estimand="adapters" if seeds == 1 else "recipe",
+                    base=base, tuned=None if unknown else tuned,
+                    delta=None if unknown else delta, seed_sd=None, **ends, **inner,
+                    p_value=None if seeds == 2 else draw(P), p_holm=None if seeds == 2 else draw(P),
+                    adapters_p=draw(P), adapters_p_holm=draw(P),
+                )
+            )  # fmt: skip
+    margin = draw(st.one_of(st.none(), st.floats(0.001, 10)))
+    return ReportData(facts, experiments, margins={} if margin is None else {"score": margin})
+
+
+SIGNS = {"+": 1, numbers.MINUS: -1}
+
+
+def sign_of(text: str) -> int:
+    """Of a difference as it is written."""
+    return SIGNS.get(text[:1], 0)
+
+
+@settings(max_examples=60, deadline=None, phases=[Phase.generate])
+@given(comparisons())
+def test_matrix_tally_headline_and_words_tell_the_same(data):
+    own = {fact.pair for fact in data.own_facts()}
+    results = {fact.pair: data.outcome(fact) for fact in data.facts}
+    facts = {fact.pair: fact for fact in data.facts}
+    drawn = matrix.view(data)
+    names = [(row["name"], column["name"]) for row in drawn["rows"] for column in drawn["columns"]]
+    cells = dict(zip(names, (c for row in drawn["rows"] for c in row["cells"]), strict=True))
+    pairs_of_headline = [pair[0] for pair in outcomes.by_pair(data.facts)]
+    rows = zip(pairs_of_headline, headline_table.headline(data).rows, strict=True)
+    headline_of = {fact.pair: row.cells for fact, row in rows}
+    words = {(one.experiment, one.task): one for one in sentences.pair_by_pair(data)}
+    for pair, result in results.items():
+        cell, row, said = cells[pair], headline_of[pair], words[pair]
+        assert cell["outcome"] == row["outcome"].tone == said.outcome == result
+        assert row["outcome"].text == cell["badge"] == phrases.BADGES[result]
+        assert cell["own"] == said.own == (pair in own)
+        agree_on_the_sign(facts[pair], result, cell, row)
+    for pair in set(cells) - set(results):
+        assert cells[pair]["reason"]
+    assert counts_of(drawn["tally"]) == named_counts(results.values())
+    agree_in_the_first_words(data, results, own)
+    for row in by_task.by_task(data).rows:
+        task, *others = row.cells["task"].text.split(", tuned on others")
+        of_row = [
+            r for pair, r in results.items() if pair[1] == task and (pair in own) != bool(others)
+        ]
+        assert row.cells["experiments"].value == len(of_row)
+        assert row.cells["better"].value == of_row.count(Outcome.IMPROVED)
+        assert row.cells["worse"].value == of_row.count(Outcome.WORSENED)
+
+
+def agree_on_the_sign(fact, result, cell: dict, row: dict) -> None:
+    """Of matrix and headline, with the outcome and the bar."""
+    written = [sign_of(text) for text in (cell["change"], row["delta"].text)]
+    if fact.delta is None:
+        assert written == [0, 0] and row["delta"].value is None
+        return
+    true = (fact.delta > 0) - (fact.delta < 0)
+    assert row["delta"].value == fact.delta
+    assert all(sign in (true, 0) for sign in written), "zero where it is rounded away"
+    if result in outcomes.DECIDED:
+        assert (fact.gain > 0) == (result is Outcome.IMPROVED)
+        assert cell["side"] == ("better" if result is Outcome.IMPROVED else "worse")
+    else:
+        assert cell["side"] not in ("better", "worse")
+    if float(cell["size"]):
+        assert cell["left"] == (fact.gain < 0)
+
+
+def counts_of(text: str) -> dict[str, int]:
+    """{"better": 3, "not shown": 5} of '8 pairs: 3 better, 5 not shown'."""
+    total, listed = re.fullmatch(r"(\d+) pairs?: (.*)", text).groups()
+    counts = {word: int(count) for count, word in re.findall(r"(\d+) ([^,]+)", listed)}
+    assert sum(counts.values()) == int(total)
+    return counts
+
+
+def named_counts(results) -> dict[str, int]:
+    return {phrases.BADGES[one][2:]: count for one, count in Counter(results).items()}
+
+
+BEGINNINGS = {
+    Outcome.IMPROVED: "helped", Outcome.WORSENED: "hurt", Outcome.EQUIVALENT: "changed little",
+    Outcome.UNDETECTED: "not shown", Outcome.UNTESTED: "not tested", Outcome.UNKNOWN: "no figure",
+}  # fmt: skip
+
+
+def agree_in_the_first_words(data: ReportData, results: dict, own: set) -> None:
+    own_words, cross, *_ = first_screen.parts(data)
+    counts = Counter(result for pair, result in results.items() if pair in own)
+    if sum(counts.values()) > 1:
+        for result, word in BEGINNINGS.items():
+            said = re.search(rf"{word} (?:in|on) (\d+)", own_words)
+            assert (int(said.group(1)) if said else 0) == counts[result], own_words
+    harmed = [pair for pair, r in results.items() if pair not in own and r is Outcome.WORSENED]
+    if harmed:
+        assert cross.startswith(f"Cross-task, {len(harmed)} of {len(results) - len(own)} pair")
+        assert f"on {numbers.plural(len({task for _, task in harmed}), 'tasks')}" in cross
+    else:
+        assert "became worse" not in cross
