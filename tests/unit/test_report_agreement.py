@@ -228,6 +228,22 @@ def test_the_example_browser_counts_as_the_tally_and_the_facts_do(run):
         assert one["base"]["right"].count("1") == one["counts"]["right_base"]
 
 
+def test_beside_the_tally_stands_how_many_answers_are_exact(run):
+    data, html = run
+    (table,) = (one for one in data.examples if one.outputs == "answers")
+    one = next(fact for fact in data.facts if fact.metric == "exact_match")
+    base, tuned = (
+        f"{numbers.format_count_mean(60 * value)} ({value:.0%})" for value in (one.base, one.tuned)
+    )
+    frames = list(table.tuned["chat-lora"].values())
+    right = np.all([frame["right"] for frame in frames], axis=0)
+    gained = int((right & (table.gains("chat-lora") > 1e-9)).sum())
+    better = table.counts["chat-lora"]["better"]
+    said = f"Exact are {base} answers of base and {tuned} of tuned; of the {better} that got better"
+    assert f"{said}, {gained}{' by every seed' if len(frames) > 1 else ''}." in plain(html)
+    assert 0 < gained <= better
+
+
 def test_an_answer_says_the_seed_that_wrote_it_and_its_score(run):
     data, html = run
     seeds = seeds_of(data)

@@ -115,7 +115,7 @@ def count(
     base: pd.DataFrame, seeds: Sequence[pd.DataFrame], higher_is_better: bool
 ) -> dict[str, float]:
     """`tally` of an experiment, and where it is known how many are right: right_base, right_tuned
-    (mean over seeds).
+    (mean over seeds), and right_better: right by every seed, of those that got better.
 
     base, seeds: score and perhaps right of each example.
     """
@@ -126,4 +126,7 @@ def count(
     if "right" in base:
         counts["right_base"] = int(base["right"].sum())
         counts["right_tuned"] = float(np.mean([frame["right"].sum() for frame in seeds]))
+        better = gains(base["score"], [mean], higher_is_better) > TIE
+        right = np.all([frame["right"].to_numpy(bool) for frame in seeds], axis=0)
+        counts["right_better"] = int((better & right).sum())
     return counts
