@@ -6,7 +6,6 @@ with stage.stage(snakemake, cached=True) as terminal:
     from dataclasses import replace
     from pathlib import Path
 
-    import pandas as pd
     from deltatune.core import label_file, manifest
     from deltatune.data import records
     from deltatune.tasks.base import labeled
@@ -38,13 +37,13 @@ with stage.stage(snakemake, cached=True) as terminal:
     if kind.OUTPUTS == "labels":
         names, completions = settings.prompts.labels, kind.completions(settings.prompts)
         labels.check_distinct(names, completions, tokenizer, f"tasks.{settings.task}.labels")
-    frame = pd.read_parquet(snakemake.input.records)
-    documents = (kind.document(record, settings.prompts) for record in records.as_dicts(frame))
+    path = snakemake.input.records
+    documents = (kind.document(record, settings.prompts) for record in records.streamed(path))
     shortening = overflow.shortening_of(kind.TRUNCATION, settings.overflow)
     encoded = encode.encode(
         documents, tokenizer, settings.max_length, shortening, settings.train_on_prompt
     )
-    ids, split = list(frame["id"]), snakemake.wildcards.split
+    ids, split = records.column(path, "id"), snakemake.wildcards.split
     if settings.overflow == "refuse":
         limit = f"tasks.{settings.task}.max_length ({settings.max_length:,} tokens)"
         overflow.refuse(encoded.too_long, ids, f"tasks.{settings.task}: {split}", limit)
@@ -53,7 +52,10 @@ with stage.stage(snakemake, cached=True) as terminal:
         terminal.say(notice)
     packed, about = encode.pack(encoded, settings.max_length, settings.packing), {}
     if settings.class_weights and split == "train":
-        of_records, key = list(frame[kind.LABEL_FIELD]), f"tasks.{settings.task}.class_weights"
+        of_records, key = (
+            records.column(path, kind.LABEL_FIELD),
+            f"tasks.{settings.task}.class_weights",
+        )
         chosen = weights.of_classes(
             of_records, settings.prompts.labels, settings.class_weights, key
         )

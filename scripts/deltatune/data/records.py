@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -58,6 +59,22 @@ def as_dicts(records: pd.DataFrame) -> Iterator[dict[str, Any]]:
         columns = [_objects(part[name]) for name in names]
         for values in zip(*columns, strict=True):
             yield dict(zip(names, values, strict=True))
+
+
+def streamed(path: str | Path) -> Iterator[dict[str, Any]]:
+    """The same of a Parquet file, which is read a batch at a time."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(BATCH):
+            yield from as_dicts(batch.to_pandas())
+
+
+def column(path: str | Path, name: str) -> list[Any]:
+    """One field of all records of a Parquet file."""
+    import pyarrow.parquet as pq
+
+    return pq.read_table(path, columns=[name])[name].to_pylist()
 
 
 def _objects(column: pd.Series) -> list[Any]:

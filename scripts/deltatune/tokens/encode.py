@@ -85,12 +85,12 @@ def _prompted(
     texts = []  # pieces that may be split
     for number, (document, prompt, answer) in enumerate(_tokenized(documents, tokenizer)):
         encoded.documents += 1
-        is_prompted = len(prompt) > len(bos)
+        is_prompted, size = len(prompt) > len(bos), len(prompt) + len(answer)
         if not is_prompted and len(answer) == 1:
             encoded.dropped.append((number, NO_TEXT))
             continue
-        if len(prompt) + len(answer) > max_length:
-            encoded.too_long[number] = len(prompt) + len(answer)
+        if size > max_length:
+            encoded.too_long[number] = size
             if overflow == "drop":
                 encoded.dropped.append((number, TOO_LONG))
                 continue
@@ -105,7 +105,7 @@ def _prompted(
         elif len(prompt) >= max_length:
             encoded.dropped.append((number, NO_ROOM))
             continue
-        elif len(prompt) + len(answer) > max_length:
+        elif size > max_length:
             encoded.truncated.append(number)
             answer = answer[: max_length - len(prompt)]
         encoded.add(number, prompt, answer, 1 if train_on_prompt else len(prompt))
@@ -120,7 +120,7 @@ def pack(encoded: Encoded, max_length: int, packing: bool = True) -> Packed:
         rows, length = pack_rows(sizes, max_length)
     else:
         rows, length = [[piece] for piece in range(len(sizes))], int(max(sizes, default=0))
-    pieces = np.fromiter(chain.from_iterable(rows), np.int64, len(encoded.ids))
+    pieces = np.fromiter(chain.from_iterable(rows), np.int64, len(encoded.sources))
     per_row = np.fromiter(map(len, rows), np.int64, len(rows))
     row_of = np.repeat(np.arange(len(rows)), per_row)
     return Packed(encoded, len(rows), length, pieces, row_of, is_padded=packing)
@@ -133,7 +133,7 @@ def summary(encoded: Encoded, packed: Packed) -> dict[str, Any]:
     tokens = len(encoded.tokens)
     return {
         "documents": encoded.documents,
-        "pieces": len(encoded.ids),
+        "pieces": len(encoded.sources),
         "split": len(encoded.split),
         "truncated": len(encoded.truncated),
         "too_long": len(encoded.too_long),

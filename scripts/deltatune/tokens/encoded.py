@@ -180,29 +180,32 @@ class Packed(Mapping):
 
     def part(self, name: str, start: int, stop: int) -> np.ndarray:
         """The column of some of the rows."""
-        encoded = self.encoded
-        chosen = slice(*np.searchsorted(self.row_of, [start, stop]))
-        pieces, rows = self.pieces[chosen], self.row_of[chosen] - start
-        begins = np.array(encoded.starts)
-        sizes, begins = np.diff(begins)[pieces], begins[:-1][pieces]
-        filled = np.bincount(rows, weights=sizes, minlength=stop - start).astype(np.int64)
-        # Whether a place in the rows has a token, and which.
-        is_token = np.arange(self.length) < filled[:, None]
-        within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        values, filled = self.tokens_of(name, start, stop), self.filled[start:stop]
+        padding = self.encoded.pad_id if name == "input_ids" else IGNORED * (name == "labels")
+        column = np.full((stop - start, self.length), padding, dtype=values.dtype)
         if name == "position_ids":
-            column = (np.arange(self.length) - filled[:, None]).astype(np.int32)
-            column[is_token] = within
-            return column
+            column[:] = np.arange(self.length)
+        ends = np.cumsum(filled)
+        for row, (size, end) in enumerate(zip(filled.tolist(), ends.tolist(), strict=True)):
+            column[row, :size] = values[end - size : end]
+            if name == "position_ids":
+                column[row, size:] -= size
+        return column
+
+    def tokens_of(self, name: str, start: int, stop: int) -> np.ndarray:
+        """The same without padding, one row after the other."""
+        encoded = self.encoded
+        pieces = self.pieces[slice(*np.searchsorted(self.row_of, [start, stop]))]
+        begins = np.frombuffer(encoded.starts, np.int64)
+        sizes, begins = begins[pieces + 1] - begins[pieces], begins[pieces]
         if name == WEIGHTS:
-            column = np.zeros(is_token.shape, dtype=np.float32)
-            column[is_token] = np.repeat(self.weights[pieces], sizes)
-            return column
-        places = np.repeat(begins, sizes) + within
+            return np.repeat(self.weights[pieces], sizes)
+        before = np.cumsum(sizes) - sizes
+        within = np.arange(sizes.sum())
+        if name == "position_ids":
+            return (within - np.repeat(before, sizes)).astype(np.int32)
+        places = within + np.repeat(begins - before, sizes)
         values = np.frombuffer(encoded.tokens, np.int32)[places]
         if name == "labels":
-            learned = np.frombuffer(encoded.learned, np.uint8)[places]
-            values = np.where(learned, values, np.int32(IGNORED))
-        padding = encoded.pad_id if name == "input_ids" else IGNORED
-        column = np.full(is_token.shape, padding, dtype=np.int32)
-        column[is_token] = values
-        return column
+            values[np.frombuffer(encoded.learned, np.uint8)[places] == 0] = IGNORED
+        return values

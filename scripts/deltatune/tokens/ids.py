@@ -6,10 +6,12 @@ into ordinary tokens, so that it can neither end a document nor begin one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from deltatune.core.errors import UserError
+from deltatune.tokens import words
 from deltatune.tokens.upstream import is_plain_backend
 
 _BATCH = 100
@@ -20,21 +22,38 @@ def text_ids(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
     """Ids of texts that stand at the beginning of a document, without special tokens."""
     if not texts:
         return []
-    # The first one alone sets what `tokenizers` does with special tokens, padding and truncation.
-    some = list(texts[:1] if is_plain_backend(tokenizer) else texts)
-    ids = tokenizer(
-        some,
+    if is_plain_backend(tokenizer):
+        backend = tokenizer.backend_tokenizer
+        backend.encode_special_tokens = True
+        backend.no_truncation()
+        backend.no_padding()
+        return _encoder(tokenizer, len(tokenizer))(texts)
+    return tokenizer(
+        list(texts),
         add_special_tokens=False,
         split_special_tokens=True,
         return_attention_mask=False,
         return_token_type_ids=False,
         verbose=False,  # no warning about long texts: the caller truncates them
     )["input_ids"]
-    for start in range(len(some), len(texts), _BATCH):
-        batch = list(texts[start : start + _BATCH])
-        encodings = tokenizer.backend_tokenizer.encode_batch_fast(batch, add_special_tokens=False)
-        ids += [encoding.ids for encoding in encodings]
-    return ids
+
+
+@lru_cache(maxsize=4)
+def _encoder(tokenizer: Any, size: int) -> Callable[[Sequence[str]], list[list[int]]]:
+    """What gives the ids of texts, and may remember those of words. size: of the vocabulary as it
+    is now, with the tokens that were added."""
+
+    def encode(texts: Sequence[str]) -> list[list[int]]:
+        rows = []
+        for start in range(0, len(texts), _BATCH):
+            batch = list(texts[start : start + _BATCH])
+            some = tokenizer.backend_tokenizer.encode_batch_fast(batch, add_special_tokens=False)
+            rows += [encoding.ids for encoding in some]
+        return rows
+
+    if not words.are_separable(tokenizer):
+        return encode
+    return words.Words(encode, words.digits_are_apart(tokenizer)).ids
 
 
 def continuation_ids(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
@@ -61,6 +80,8 @@ def continuation_ids(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
 def ids_after_special(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
     """Ids of texts that follow a special token; some tokenizers begin them as they begin a
     document, others do not."""
+    if not texts:
+        return []
     special = tokenizer.convert_ids_to_tokens(eos_id(tokenizer))
     whole = tokenizer(f"{special}a", add_special_tokens=False)["input_ids"]
     as_document = whole[1:] == text_ids(["a"], tokenizer)[0]

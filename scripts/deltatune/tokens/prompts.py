@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from string import Formatter
 from typing import Any
 
@@ -160,15 +160,21 @@ def render_labels(
 
     Raises UserError for a bad template, naming the key `where`.
     """
+    around = _around_text(template, tuple(labels), where)
+    start = len(around[0])
+    return text.join(around), (start, start + len(text))
+
+
+@lru_cache(maxsize=8)
+def _around_text(template: str, labels: tuple[str, ...], where: str) -> list[str]:
+    """What stands before the text, between it and the text once more, and behind it."""
     label_template(template, where)
-    values = {"text": text, "labels": ", ".join(labels)}
-    start = 0
+    parts = [""]
     for literal, field, _, _ in _parts(template):
-        start += len(literal)
+        parts[-1] += literal + (", ".join(labels) if field == "labels" else "")
         if field == "text":
-            break
-        start += len(values[field]) if field else 0
-    return _fill(template, values), (start, start + len(text))
+            parts.append("")
+    return parts
 
 
 def instruction_template(

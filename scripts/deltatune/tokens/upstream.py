@@ -59,6 +59,22 @@ def is_plain_backend(tokenizer: Any) -> bool:
     )
 
 
+def tokenizer_steps(tokenizer: Any) -> tuple[dict[str, Any] | None, list[dict[str, Any]], Any]:
+    """(the normalizer, the steps of the pre-tokenizer, the dropout of the model) of a fast
+    tokenizer, as they stand in tokenizer.json.
+
+    tokenizers 0.23 gives them by name only for all of the file, vocabulary included, a second of
+    time for 128,000 tokens; pickle asks its parts for the same.
+    """
+    backend = tokenizer.backend_tokenizer
+    normalizer, cutting = (
+        json.loads(part.__getstate__()) if part is not None else None
+        for part in (backend.normalizer, backend.pre_tokenizer)
+    )
+    steps = (cutting or {}).get("pretokenizers", [cutting] if cutting else [])
+    return normalizer, steps, getattr(backend.model, "dropout", None)
+
+
 def template_environment(template: str) -> Any:
     """The environment in which `apply_chat_template` renders a template.
 

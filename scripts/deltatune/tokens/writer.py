@@ -67,14 +67,14 @@ def _table(packed: Packed, start: int, stop: int, fingerprint: str) -> datasets.
     from datasets.table import InMemoryTable
 
     lengths = packed.filled[start:stop]
-    is_saved = np.arange(packed.length) < lengths[:, None]
     if packed.is_padded:
-        is_saved[:] = True
-    ends = np.concatenate([[0], np.cumsum(is_saved.sum(axis=1))]).astype(np.int32)
+        lengths = np.full(len(lengths), packed.length)
+    ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     arrays, features = {}, {}
     for name in packed.names:
-        values = packed.part(name, start, stop)
-        arrays[name] = pa.ListArray.from_arrays(ends, values[is_saved])
+        columns = packed.part if packed.is_padded else packed.tokens_of
+        values = columns(name, start, stop).ravel()
+        arrays[name] = pa.ListArray.from_arrays(ends, values)
         features[name] = datasets.List(datasets.Value(str(values.dtype)))
     return datasets.Dataset(
         InMemoryTable(pa.table(arrays)),
