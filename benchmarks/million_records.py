@@ -2,6 +2,7 @@
 
     python benchmarks/million_records.py                   a million records of each kind
     python benchmarks/million_records.py --records 100000  fewer
+    python benchmarks/million_records.py --before df2a72a  an earlier version too, from a worktree
 
 One record in fifty is a duplicate of an earlier one, one in fifty a near duplicate. The scripts of
 the pipeline run as Snakemake runs them, without its startup. benchmarks/README.md has the output.
@@ -13,7 +14,9 @@ import argparse
 import json
 import multiprocessing
 import os
+import platform
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -180,11 +183,49 @@ def measure(folder: Path, count: int, formats: list[str], memory: int | None = N
     return rows
 
 
+def printed_by(project: Path, count: int) -> dict[str, tuple[float, float, float]]:
+    """Stage -> (seconds, of CPU, peak in GB) that a version of this file prints in a process of
+    its own, with the scripts beside it."""
+    script = project / "benchmarks" / "million_records.py"
+    command = [sys.executable, str(script), "--records", str(count), "--formats", "csv"]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    lines = re.findall(r"^(.+): ([\d.]+) s, CPU ([\d.]+) s, ([\d.]+) GB$", output, re.MULTILINE)
+    return {stage: tuple(map(float, figures)) for stage, *figures in lines}
+
+
+def compare(revision: str, count: int) -> None:
+    """An earlier version and this one, one after the other, and the table of both: how many times as
+    fast by the CPU time, which other work on the machine changes less."""
+    cores, load = os.cpu_count(), os.getloadavg()[2]
+    machine = f"{platform.platform()}, Python {platform.python_version()}, {cores} cores"
+    print(f"{machine}; {load:.0f} processes at work in the 15 minutes before", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        worktree = Path(folder, "before")
+        git = ["git", "-C", str(ROOT), "worktree"]
+        subprocess.run([*git, "add", "--quiet", "--detach", str(worktree), revision], check=True)
+        try:
+            before = printed_by(worktree, count)
+        finally:
+            subprocess.run([*git, "remove", "--force", str(worktree)], check=True)
+    now = printed_by(ROOT, count)
+    print(f"| {count:,} records | version | seconds | of CPU | times as fast | peak memory, GB |")
+    print("|---|---|---|---|---|---|")
+    for stage, (seconds, cpu, peak) in before.items():
+        print(f"| {stage} | {revision} | {seconds:.0f} | {cpu:.1f} | 1 | {peak:.2f} |")
+        seconds, of_cpu, peak = now[stage]
+        times = cpu / of_cpu
+        print(f"| {stage} | this one | {seconds:.0f} | {of_cpu:.1f} | {times:.1f} | {peak:.2f} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--formats", nargs="+", default=["csv", "jsonl", "json", "parquet"])
+    parser.add_argument("--before", metavar="REVISION")
     options = parser.parse_args()
+    if options.before:
+        compare(options.before, options.records)
+        return
     with tempfile.TemporaryDirectory() as folder:
         rows = measure(Path(folder), options.records, options.formats)
         for name in ("split", "tokens"):
