@@ -194,8 +194,9 @@ def printed_by(project: Path, count: int) -> dict[str, tuple[float, float, float
 
 
 def compare(revision: str, count: int) -> None:
-    """An earlier version and this one, one after the other, and the table of both: how many times as
-    fast by the CPU time, which other work on the machine changes less."""
+    """An earlier version and this one, one after the other, and the table of both.
+
+    How many times as fast is by the CPU time, which other work on the machine changes less."""
     cores, load = os.cpu_count(), os.getloadavg()[2]
     machine = f"{platform.platform()}, Python {platform.python_version()}, {cores} cores"
     print(f"{machine}; {load:.0f} processes at work in the 15 minutes before", flush=True)
