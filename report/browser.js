@@ -928,7 +928,11 @@ const browser = (() => {
     const lists = browser.listsOf(tables);
     if (!lists.length) return;
     root.hidden = false;
-    document.getElementById("examples").classList.add("live");
+    // Paper has the examples that need no script.
+    const few = document.querySelector("#examples .static");
+    few.remove();
+    addEventListener("beforeprint", () => root.after(few));
+    addEventListener("afterprint", () => few.remove());
     const shown = new Browser(root, lists);
     shown.show();
     shown.follow();
