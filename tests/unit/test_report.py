@@ -307,6 +307,7 @@ def test_means_of_counts(value, expected):
         (0.001, 2, "0.00", "0.00"),
         (float("inf"), 2, "–", "–"),
         (None, 2, "–", "–"),
+        (-1.234e20, 2, "−1.23e+20", "−1.23e+20"),
     ],
 )
 def test_numbers(value, decimals, plain, signed):

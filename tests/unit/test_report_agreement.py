@@ -239,8 +239,9 @@ def test_beside_the_tally_stands_how_many_answers_are_exact(run):
     right = np.all([frame["right"] for frame in frames], axis=0)
     gained = int((right & (table.gains("chat-lora") > 1e-9)).sum())
     better = table.counts["chat-lora"]["better"]
-    said = f"Exact are {base} answers of base and {tuned} of tuned; of the {better} that got better"
-    assert f"{said}, {gained}{' by every seed' if len(frames) > 1 else ''}." in plain(html)
+    begin = f"Exact are {base} answers of base and {tuned} of tuned"
+    every = " by every seed" if len(frames) > 1 else ""
+    assert f"{begin}; of the {better} that got better, {gained}{every}." in plain(html)
     assert 0 < gained <= better
 
 
@@ -411,10 +412,10 @@ def test_matrix_tally_headline_and_words_tell_the_same(data):
     headline_of = {fact.pair: row.cells for fact, row in rows}
     words = {(one.experiment, one.task): one for one in sentences.pair_by_pair(data)}
     for pair, result in results.items():
-        cell, row, said = cells[pair], headline_of[pair], words[pair]
-        assert cell["outcome"] == row["outcome"].tone == said.outcome == result
+        cell, row, sentence = cells[pair], headline_of[pair], words[pair]
+        assert cell["outcome"] == row["outcome"].tone == sentence.outcome == result
         assert row["outcome"].text == cell["badge"] == phrases.BADGES[result]
-        assert cell["own"] == said.own == (pair in own)
+        assert cell["own"] == sentence.own == (pair in own)
         agree_on_the_sign(facts[pair], result, cell, row)
     for pair in set(cells) - set(results):
         assert cells[pair]["reason"]
@@ -471,8 +472,8 @@ def agree_in_the_first_words(data: ReportData, results: dict, own: set) -> None:
     counts = Counter(result for pair, result in results.items() if pair in own)
     if sum(counts.values()) > 1:
         for result, word in BEGINNINGS.items():
-            said = re.search(rf"{word} (?:in|on) (\d+)", own_words)
-            assert (int(said.group(1)) if said else 0) == counts[result], own_words
+            counted = re.search(rf"{word} (?:in|on) (\d+)", own_words)
+            assert (int(counted.group(1)) if counted else 0) == counts[result], own_words
     harmed = [pair for pair, r in results.items() if pair not in own and r is Outcome.WORSENED]
     if harmed:
         assert cross.startswith(f"Cross-task, {len(harmed)} of {len(results) - len(own)} pair")

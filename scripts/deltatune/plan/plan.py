@@ -30,7 +30,7 @@ from deltatune.plan import power as power_model
 from deltatune.plan.model import download_bytes, model_config, tokenizer_folder
 from deltatune.plan.power import Power
 from deltatune.plan.settings import Planned, PlanSettings
-from deltatune.plan.table import Row, frame, render
+from deltatune.plan.table import Estimate, frame, render
 from deltatune.plan.work import Work, work
 from deltatune.tasks.base import lengths
 from deltatune.tokens import context, vocabulary
@@ -79,7 +79,7 @@ def row(
     results: Path,
     settings: PlanSettings,
     say: Callable[[str], None],
-) -> Row:
+) -> Estimate:
     """Plan one experiment of the settings.
 
     gpu: what to fit into, or None. known: sizes of public data sets. shipped: folder with configs
@@ -108,7 +108,7 @@ def row(
     verdict, advice, largest = _fit(sizes, setup, gpu)
     if gpu and not gpu.bf16 and training.precision == "bf16":
         advice.append(f"training.precision: {gpu.name} has no bf16; write auto or fp16")
-    return Row(
+    return Estimate(
         experiment=experiment.experiment,
         model=model.id if isinstance(model, HubModel) else experiment.model_name,
         config_from=origin,

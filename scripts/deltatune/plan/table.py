@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from deltatune.core.table import Cell, Column, Row, table
+from deltatune.core.table_text import to_terminal
 from deltatune.core.text import duration, file_size
 from deltatune.models.dimensions import ModelDimensions
 from deltatune.models.gpus import Gpu
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Row:
+class Estimate:
     """An experiment's line in the plan."""
 
     experiment: str
@@ -56,10 +58,12 @@ def _count(number: int | None) -> str:
     return str(number)
 
 
+QUANTITY = "quantity of each"
+"""Key of the column that names the rows; no experiment has a blank in its name."""
 _PREFIX = {"exact": "", "estimated": "~", "at most": "≤ ", "unknown": ""}
 
 
-def _time(row: Row) -> str:
+def _time(row: Estimate) -> str:
     """Of training alone, its validation left out."""
     if row.trial is None:
         return "unknown"
@@ -68,7 +72,7 @@ def _time(row: Row) -> str:
     return ("" if row.steps_exact else "~") + duration(row.trial.seconds * row.steps)
 
 
-def _measured(row: Row) -> dict[str, str]:
+def _measured(row: Estimate) -> dict[str, str]:
     """What the trial allocated, beside what the plan says of it."""
     if row.trial is None or row.trial.memory is None:
         return {}
@@ -76,13 +80,12 @@ def _measured(row: Row) -> dict[str, str]:
     return {"measured": f"{file_size(row.trial.memory)} (plan without overhead: {share:.2f} of it)"}
 
 
-def _columns(row: Row) -> dict[str, str]:
+def _quantities(row: Estimate) -> dict[str, str]:
     prefix, memory = _PREFIX[row.work.how], row.memory
     share = row.sizes.trainable / row.sizes.parameters
     batch = row.setup.batch
     rows = f"{batch.micro_batch_size} × {batch.gradient_accumulation_steps}"
     return {
-        "experiment": row.experiment,
         "model": row.model,
         "parameters": _count(row.sizes.parameters),
         "trainable": f"{_count(row.sizes.trainable)} ({share:.2%})",
@@ -112,17 +115,18 @@ def _columns(row: Row) -> dict[str, str]:
     }
 
 
-def render(rows: list[Row], gpu: Gpu | None, how: str) -> str:
+def render(rows: list[Estimate], gpu: Gpu | None, how: str) -> str:
     """The plan as text: a line per quantity, a column per experiment, then what to change."""
-    columns = [_columns(row) for row in rows]
-    names = list(dict.fromkeys(name for column in columns for name in column))
-    cells = [[name, *(column.get(name, "") for column in columns)] for name in names]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
+    quantities = {row.experiment: _quantities(row) for row in rows}
+    names = list(dict.fromkeys(name for column in quantities.values() for name in column))
     lines = [
-        "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
-        for line in cells
+        Row(
+            {QUANTITY: Cell(name)}
+            | {one: Cell(column.get(name, "")) for one, column in quantities.items()}
+        )
+        for name in names
     ]
-    lines.insert(1, "-" * len(max(lines, key=len)))
+    columns = [Column(QUANTITY, "experiment"), *(Column(name, name) for name in quantities)]
     title = f"GPU: {how}"
     if gpu:
         title = (
@@ -138,7 +142,7 @@ def render(rows: list[Row], gpu: Gpu | None, how: str) -> str:
         [
             title,
             "",
-            *lines,
+            to_terminal(table("plan", title, columns, lines)),
             "",
             *notes,
             *sorted(estimated),
@@ -149,7 +153,7 @@ def render(rows: list[Row], gpu: Gpu | None, how: str) -> str:
     )
 
 
-def frame(rows: list[Row]) -> pd.DataFrame:
+def frame(rows: list[Estimate]) -> pd.DataFrame:
     """The same as numbers: counts, and bytes at the peak by part."""
     return pd.DataFrame(
         {

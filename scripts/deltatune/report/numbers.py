@@ -8,6 +8,8 @@ from deltatune.core.table import NOTHING
 
 CONFIDENCE = 0.95
 SMALLEST_P = 0.0001
+LARGEST = 1e15
+"""From here on digits are no longer those of the number."""
 MINUS = "−"
 
 
@@ -55,9 +57,11 @@ def _half_width(fact: Fact) -> float:
 
 
 def format_number(value, decimals: int = 2) -> str:
-    """12,345.60 with a true minus sign; a dash where there is no number."""
+    """12,345.60 with a true minus sign, 1e+20 where that is too long; or a dash."""
     if not finite(value):
         return NOTHING
+    if abs(float(value)) >= LARGEST:
+        return f"{float(value):.3g}".replace("-", MINUS)
     text = f"{float(value):,.{decimals}f}"
     if float(text.replace(",", "")) == 0:
         return text.lstrip("-")
