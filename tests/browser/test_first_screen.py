@@ -80,8 +80,8 @@ def measure(tmp_path_factory) -> Callable[[int, tuple[int, int]], dict]:
 @pytest.mark.parametrize("size", [(1280, 900), (390, 844)])
 @pytest.mark.parametrize("experiments", [3, 24])
 def test_verdict_matrix_and_navigation_are_on_the_first_screen(measure, experiments, size):
-    found = measure(experiments, size)
-    assert found["viewport"][0] == size[0], found
-    assert found["navigation"] < 60, found
-    assert max(found["words"], found["matrix"]) <= size[1], found
-    assert found["width"] == size[0], "wider than the screen"
+    ends_at = measure(experiments, size)
+    assert ends_at["viewport"][0] == size[0], ends_at
+    assert ends_at["navigation"] < 60, ends_at
+    assert max(ends_at["words"], ends_at["matrix"]) <= size[1], ends_at
+    assert ends_at["width"] == size[0], "wider than the screen"
