@@ -5,6 +5,7 @@ A preset is run with it through the rules in tests/presets.
 
 import inspect
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from deltatune.core.errors import UserError
 from deltatune.models import device, gptq, quantization, upstream
 from deltatune.models.gptq_settings import QuantizeSettings
 from deltatune.models.load import load_base, load_system
+from deltatune.models.settings import Lora
+from deltatune.train.lora import with_lora
 from deltatune.train.losses import mean_loss
 from deltatune.train.train import train
 from peft import LoraConfig, get_peft_model
@@ -213,6 +216,95 @@ def test_an_adapter_is_trained_saved_and_loaded(quantized, tmp_path, targets):
     tuned = load_system(quantized[0], "gptq", CPU, tmp_path / "adapter")
     last = losses["loss"].iloc[-1]
     assert mean_loss(tuned, rows[1], 4) == pytest.approx(last, abs=1e-5)
+
+
+def published(folder, quantized, **changes):
+    """The folder as somebody else would publish it."""
+    shutil.copytree(quantized[0], folder)
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config["quantization_config"] |= changes
+    path.write_text(json.dumps(config))
+    return folder
+
+
+def test_a_published_checkpoint_is_used_as_what_it_is(quantized, tmp_path):
+    folder = published(tmp_path / "models" / "m" / "model", quantized)
+    with pytest.raises(UserError, match=r"^quantization: models\.m is published quantized \(GPTQ"):
+        load_base(folder, "nf4", CPU)
+    model = load_base(folder, "as-published", CPU)
+    assert len(quantization.gptq_layers(model)) == 14
+    counted = quantization.layers(model)
+    assert (counted.quantized, counted.linear) == (14, 14)
+    ids = torch.tensor([packed(1)[0]["input_ids"]])
+    with torch.no_grad():
+        known = load_base(quantized[0], "gptq", CPU)(ids).logits
+        assert torch.equal(model(ids).logits, known)
+    losses = train(
+        model,
+        *(packed(16), packed(4, seed=1)),
+        settings(
+            {"epochs": 4, "learning_rate": 1e-2, "batch_size": 4}, quantization="as-published"
+        ),
+        CPU,
+        output=tmp_path / "adapter",
+        scratch=tmp_path / "scratch",
+        progress=lambda text: None,
+    ).losses
+    of_train = losses[losses["split"] == "train"]["loss"].tolist()
+    assert of_train[-1] < of_train[0] - 0.1
+    tuned = load_system(folder, "as-published", CPU, tmp_path / "adapter")
+    assert mean_loss(tuned, packed(4, seed=1), 4) == pytest.approx(
+        losses["loss"].iloc[-1], abs=1e-5
+    )
+
+
+def awq(weight, group=32):
+    """qweight, qzeros, scales of a weight [out, in] as AutoAWQ packs it; what they stand for."""
+    blocks = weight.T.reshape(-1, group, len(weight))
+    low, high = blocks.amin(1, keepdim=True), blocks.amax(1, keepdim=True)
+    scales = ((high - low) / 15).half().float()
+    zeros = (-low / scales).round().clamp(0, 15)
+    levels = ((blocks / scales).round() + zeros).clamp(0, 15)
+    plain = ((levels - zeros) * scales).reshape(weight.T.shape).T.contiguous()
+
+    def packed_columns(numbers):
+        numbers = numbers.reshape(-1, len(weight)).long()
+        order = enumerate((0, 2, 4, 6, 1, 3, 5, 7))
+        whole = sum(numbers[:, column::8] << 4 * place for place, column in order)
+        return whole.to(torch.int32).contiguous()
+
+    return packed_columns(levels), packed_columns(zeros), scales[:, 0].half().contiguous(), plain
+
+
+def test_awq_is_used_as_what_it_is(base, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "models" / "m" / "model"
+    shutil.copytree(base, folder)
+    stored, plain = {}, load_base(base, "none", CPU)
+    for name, value in load_file(base / "model.safetensors").items():
+        if not name.endswith("_proj.weight"):
+            stored[name] = value
+            continue
+        parts = dict(zip(("qweight", "qzeros", "scales", "plain"), awq(value.float()), strict=True))
+        plain.get_submodule(name.removesuffix(".weight")).weight.data = parts.pop("plain")
+        stored |= {name.replace("weight", part): tensor for part, tensor in parts.items()}
+    save_file(stored, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    fields = {"quant_method": "awq", "bits": 4, "group_size": 32, "zero_point": True}
+    config["quantization_config"] = fields | {"version": "gemm"}
+    (folder / "config.json").write_text(json.dumps(config))
+    model = load_base(folder, "as-published", CPU)
+    assert quantization.layers(model).quantized == 14
+    ids = torch.tensor([packed(1)[0]["input_ids"]])
+    with torch.no_grad():
+        known, logits = plain(ids).logits, model(ids).logits
+    assert torch.allclose(logits, known, atol=0.02 * known.std())
+    tuned = with_lora(model, Lora(rank=2), 0, "base").train()
+    tuned(input_ids=ids, labels=ids).loss.backward()
+    trained = [p for name, p in tuned.named_parameters() if "lora_B" in name]
+    assert len(trained) == 14 and all(p.grad.any() for p in trained)
 
 
 def test_dora_is_refused_with_what_peft_says(quantized, tmp_path):

@@ -1,6 +1,7 @@
 """Checkpoints that are quantized already, used as what they are."""
 
 import json
+from importlib.util import find_spec
 
 import pytest
 import tiny
@@ -34,6 +35,22 @@ def test_what_a_checkpoint_is(what):
         why = published.problem(config, quantization, "models.m")
         assert (why is None) == (quantization == "as-published" and what != "fp8")
         assert why is None or what in why
+
+
+def test_awq_in_a_form_without_a_gradient_is_refused():
+    config = {"quantization_config": {"quant_method": "awq", "bits": 4, "version": "GEMV"}}
+    why = published.problem(config, "as-published", "models.m")
+    assert "the form 'GEMV', which has no gradient" in why
+
+
+@pytest.mark.skipif(find_spec("gptqmodel") is not None, reason="the packages are here")
+@pytest.mark.parametrize("what", ["GPTQ, 4 bits, groups of 128", "AWQ, 4 bits, groups of 128"])
+def test_without_their_packages_checkpoints_say_what_to_install(tmp_path, what):
+    folder = tiny.saved(tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": CONFIGS[what]}))
+    with pytest.raises(UserError, match=rf"quantization: {what} needs the package gptqmodel"):
+        load_base(folder, "as-published", CPU)
 
 
 def test_plain_weights_are_not_as_published():

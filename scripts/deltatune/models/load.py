@@ -107,7 +107,7 @@ def _arguments(
     method = published.method(config)
     if method != "bitsandbytes":
         require_gptq(published.description(config))
-    return load_arguments("gptq" if method == "gptq" else "none", compute)
+    return load_arguments("none" if method == "bitsandbytes" else method, compute)
 
 
 def load_system(

@@ -72,6 +72,12 @@ def problem(config: Mapping[str, Any], quantization: str, model: str) -> str | N
             f"{model} is published quantized ({what}), which cannot be tuned here; choose its "
             f"16-bit weights, or some of {', '.join(_NAMES.values())}"
         )
+    form = config["quantization_config"].get("version") or "gemm"
+    if name == "awq" and str(form).lower() != "gemm":
+        return (
+            f"{model} is published quantized ({what}) in the form '{form}', which has no gradient; "
+            "choose one in the form 'gemm', or its 16-bit weights"
+        )
     if quantization != AS_PUBLISHED:
         return (
             f"{model} is published quantized ({what}), and {quantization} would be something else; "

@@ -22,7 +22,7 @@ def load_arguments(quantization: str, compute: Compute) -> dict[str, Any]:
     nf4: 4-bit NormalFloat with double quantization (Dettmers et al. 2023, QLoRA).
     int8: LLM.int8 (Dettmers et al. 2022), in fp16 within a product, whatever the precision; on a
     CPU too.
-    gptq: the folder holds weights that `gptq.quantize` made.
+    gptq: the folder holds weights that `gptq.quantize` made, or others. awq: those of AWQ.
     """
     arguments: dict[str, Any] = {"dtype": compute.dtype, "device_map": {"": compute.device}}
     if quantization == "nf4":
@@ -46,6 +46,12 @@ def load_arguments(quantization: str, compute: Compute) -> dict[str, Any]:
         # The bits are read from the folder.
         warnings.filterwarnings("ignore", message="You passed `quantization_config`")
         arguments["quantization_config"] = GPTQConfig(bits=4, backend=upstream.GPTQ_BACKEND)
+    elif quantization == "awq":
+        require_gptq("AWQ")
+        from transformers import AwqConfig
+
+        warnings.filterwarnings("ignore", message="You passed `quantization_config`")
+        arguments["quantization_config"] = AwqConfig(bits=4, backend=upstream.AWQ_BACKEND)
     return arguments
 
 
@@ -63,7 +69,7 @@ def require_gptq(what: str | None = "gptq") -> None:
 
 
 def gptq_layers(model: Any) -> dict[str, Any]:
-    """Name -> module of the layers that GPTQ quantized."""
+    """Name -> module of the layers that GPTQ, or AWQ, quantized."""
     if getattr(getattr(model, "config", None), "quantization_config", None) is None:
         return {}
     if find_spec("gptqmodel") is None:

@@ -25,6 +25,8 @@ from transformers.pytorch_utils import Conv1D
 #: `auto_trainable` too, has no gradient once it was used in evaluation mode, and training would go
 #: on without it.
 GPTQ_BACKEND = "torch"
+#: The same of AWQ: the kernel for CPUs keeps its weights in a form that has no gradient.
+AWQ_BACKEND = "torch_awq"
 
 
 def prepare_gptqmodel() -> None:
@@ -197,9 +199,19 @@ def disable_gptq_compilation(layer: Any) -> None:
 
 
 def _gptq_forward(layer: Any, x: torch.Tensor) -> torch.Tensor:
-    """What a GPTQ layer makes of x [..., in]: [..., out]."""
-    out = multiply(x, lambda dtype: layer.dequantize_weight().to(dtype))
+    """What a layer of GPTQ or AWQ makes of x [..., in]: [..., out]."""
+    out = multiply(x, lambda dtype: _dequantized(layer).to(dtype))
     return out if layer.bias is None else out + layer.bias.to(out.dtype)
+
+
+def _dequantized(layer: Any) -> torch.Tensor:
+    """The weight [in, out] of a layer of GPTQ, or of AWQ, which has no method for it."""
+    if hasattr(layer, "dequantize_weight"):
+        return layer.dequantize_weight()
+    from gptqmodel.quantization.awq.utils.packing_utils import dequantize_gemm
+
+    packed = layer.qweight, layer.qzeros, layer.scales
+    return dequantize_gemm(*packed, bits=layer.bits, group_size=layer.group_size)
 
 
 def multiply(x: torch.Tensor, dequantize: Callable[[torch.dtype], torch.Tensor]) -> torch.Tensor:
