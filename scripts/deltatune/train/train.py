@@ -58,13 +58,12 @@ def setup(
     if distributed.rank() == 0:
         # Before the base is loaded: the process of an earlier run may still use its memory.
         checkpoints.open()
-    keys = job.quantization_key, f"models.{settings.model}"
     if training.sharded:
         with upstream.quantized_on(compute.device):
             on_cpu = replace(compute, device="cpu")
-            model = load_base(job.model, settings.quantization, on_cpu, *keys)
+            model = load_base(job.model, settings.quantization, on_cpu, job.quantization_key)
     else:
-        model = load_base(job.model, settings.quantization, compute, *keys)
+        model = load_base(job.model, settings.quantization, compute, job.quantization_key)
         dequantize_small(model, compute)
     return train(
         *(model, rows["train"], rows["validation"], settings, compute),
