@@ -8,7 +8,7 @@
 
   const valueOf = (cell, isNumber) => {
     if (cell.dataset.sort !== undefined) return Number(cell.dataset.sort);
-    return isNumber ? undefined : cell.textContent.trim();
+    return isNumber ? undefined : (cell.title || cell.textContent).trim();
   };
 
   const compare = (a, b) => {

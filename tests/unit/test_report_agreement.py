@@ -14,6 +14,7 @@ import pytest
 from deltatune.compare import fact, family, paired
 from deltatune.compare.settings import ComparisonSettings, Inference
 from deltatune.core import label_file
+from deltatune.core.table import Table
 from deltatune.evaluate.scores import compute_metrics
 from deltatune.metrics.settings import MetricsSettings
 from deltatune.report import (
@@ -419,6 +420,7 @@ def test_matrix_tally_headline_and_words_tell_the_same(data):
         agree_on_the_sign(facts[pair], result, cell, row)
     for pair in set(cells) - set(results):
         assert cells[pair]["reason"]
+    agree_in_the_saved_matrix(drawn["table"], results)
     assert counts_of(drawn["tally"]) == named_counts(results.values())
     agree_in_the_first_words(data, results, own)
     for row in by_task.by_task(data).rows:
@@ -429,6 +431,14 @@ def test_matrix_tally_headline_and_words_tell_the_same(data):
         assert row.cells["experiments"].value == len(of_row)
         assert row.cells["better"].value == of_row.count(Outcome.IMPROVED)
         assert row.cells["worse"].value == of_row.count(Outcome.WORSENED)
+
+
+def agree_in_the_saved_matrix(saved: Table, results: dict) -> None:
+    for row in saved.rows:
+        for column in saved.columns[1:]:
+            pair = row.cells[matrix.EXPERIMENT].text, column.key
+            begin = phrases.BADGES[results[pair]] if pair in results else "not evaluated: "
+            assert row.cell(column).text.startswith(begin)
 
 
 def agree_on_the_sign(fact, result, cell: dict, row: dict) -> None:

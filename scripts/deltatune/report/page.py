@@ -36,6 +36,7 @@ def render(data: ReportData, template: Path) -> str:
         finalize=lambda value: value if isinstance(value, Markup) else _text(value),
     )
     environment.filters["table"] = table_html.to_html
+    environment.filters["save"] = table_html.save
     scripts = [inline(folder / name) for name in SCRIPTS]
     sections = registry.views(data)
     text = environment.get_template(Path(template).name).render(

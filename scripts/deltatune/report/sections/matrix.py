@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from deltatune.compare.fact import Fact
+from deltatune.core.table import Cell, Column, Row, Table, table
 from deltatune.report import labels, numbers, outcomes, pairs
 from deltatune.report.data import Pair, ReportData
 from deltatune.report.effects import effect
@@ -16,6 +17,8 @@ from deltatune.report.sections import examples
 from deltatune.report.words import phrases
 
 NAME, TITLE = "matrix", "Matrix"
+EXPERIMENT = "experiment name"
+"""Key of the column that names the rows; no task has a blank in its name."""
 FULL = 1.0
 """The effect that fills half of a cell."""
 SIDES = {Outcome.IMPROVED: "better", Outcome.WORSENED: "worse"}
@@ -53,7 +56,25 @@ def view(data: ReportData) -> dict[str, Any] | None:
         "tally": tally(data, list(facts.values())),
         "legend": legend(rows),
         "many": len(rows) >= pairs.MANY,
+        "table": as_table(rows, tasks),
     }
+
+
+def as_table(rows: list[dict[str, Any]], tasks: list[str]) -> Table:
+    """The same in words, to be saved: '▲ better +0.34 (0.23 to 0.56)'."""
+    columns = [Column(EXPERIMENT, "Experiment"), *(Column(task, f"on {task}") for task in tasks)]
+    lines = [
+        {EXPERIMENT: Cell(row["name"])}
+        | {task: Cell(_in_words(cell)) for task, cell in zip(tasks, row["cells"], strict=True)}
+        for row in rows
+    ]
+    return table("matrix-table", "Experiments by tasks", columns, [Row(line) for line in lines])
+
+
+def _in_words(cell: dict[str, Any]) -> str:
+    if cell["reason"]:
+        return f"not evaluated: {cell['reason']}"
+    return f"{cell['badge']} {cell['change']} ({cell['figures']})"
 
 
 def _column(data: ReportData, task: str, label: str, facts: dict[Pair, Fact]) -> dict[str, str]:
