@@ -12,7 +12,6 @@ const browser = (() => {
   const ANY = Object.freeze({
     experiment: "", task: "", seed: "", outcome: "", right: "", disagree: "", truncated: "",
     empty: "", min: "", max: "", shortest: "", longest: "", q: "", sort: "gain", marks: "",
-    open: "",
   });
 
   // ------------------------------------------------------------------ texts

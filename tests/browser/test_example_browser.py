@@ -1,0 +1,121 @@
+"""The example browser in Chromium: filters, links, keyboard, back and forward, in one visit."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltatune.report import page
+from deltatune.report.data import ReportData
+from made_reports import TEMPLATE
+from test_report_examples import table
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+
+# What a reader does, step by step, and what is there after each.
+VISIT = """<script>addEventListener("load", async () => {
+  const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+  const one = (selector) => document.querySelector(`#browser ${selector}`);
+  const result = {};
+  const say = (name, more) => { result[name] = [one("output").textContent, location.hash, more]; };
+  while (!document.getElementById("browser").dataset.ready) await wait(10);
+  const put = (name, value) => {
+    const control = one(`[name=${name}]`);
+    control.value = value;
+    control.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+  const press = (key) => document.activeElement.dispatchEvent(
+    new KeyboardEvent("keydown", { key, bubbles: true }));
+  const place = () => document.activeElement.parentElement.getAttribute("aria-posinset");
+  say("link", [document.activeElement.getAttribute("aria-expanded"), one(".body").textContent]);
+  result.nodes = document.getElementsByTagName("*").length;
+  put("q", "ünïcode 17");
+  say("search");
+  one("[name=clear]").click();
+  const bar = one(".histogram button:enabled");
+  bar.click();
+  say("bar", bar.getAttribute("aria-label"));
+  history.back();
+  await wait(100);
+  say("back");
+  one(".head").focus();
+  press("j"); press("ArrowDown"); press("k");
+  say("keys", place());
+  press("End");
+  say("end", [place(), document.activeElement.isConnected]);
+  document.activeElement.click();
+  say("open", [place(), document.activeElement.nextElementSibling.className]);
+  location.hash = "#example-questions-none";
+  await wait(100);
+  say("missing");
+  document.querySelector("a[data-examples]").click();
+  await wait(100);
+  say("matrix", one("[name=experiment]").value);
+  result.images = document.querySelectorAll("#browser img, #browser script").length;
+  document.title = JSON.stringify(result);
+});</script>"""
+
+
+@pytest.fixture(scope="module")
+def visit(tmp_path_factory) -> dict[str, Any]:
+    folder: Path = tmp_path_factory.mktemp("examples")
+    hostile = table(1000, names=("a", "b"), tested=1500)
+    hostile.records.loc[0, "prompt"] = "<img src=x onerror=alert(1)></script>"
+    experiment = {"task": "questions", "outputs": "answers", "main_metric": "rouge_l"}
+    experiments = {"a": {**experiment, "seeds": [1, 2]}, "b": {**experiment, "seeds": [1, 2]}}
+    html = page.render(ReportData([], experiments, examples=[hostile]), TEMPLATE)
+    html = re.sub(r"<meta http-equiv[^>]*>", "", html)
+    link = '<a data-examples="#examples?experiment=b&amp;task=questions" href="#results">b</a>'
+    file = folder / "page.html"
+    file.write_text(html.replace("</body>", f"{link}{VISIT}</body>"), encoding="utf-8")
+    done = subprocess.run(
+        [
+            *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"),
+            *(f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=8000"),
+            *("--window-size=1280,900", "--dump-dom"),
+            f"{file.as_uri()}#example-questions-140?experiment=b",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "CONSOLE" not in done.stderr, done.stderr[-2000:]
+    title = re.search(r"<title>(\{.*?\})</title>", done.stdout, re.DOTALL)
+    assert title, done.stderr[-2000:]
+    return json.loads(title[1].replace("&amp;", "&").replace("&gt;", ">").replace("&lt;", "<"))
+
+
+def test_a_link_opens_its_example_whatever_filter_there_was(visit):
+    shown, address, (expanded, body) = visit["link"]
+    assert shown == "1,000 of 1,000 carried, of 1,500 tested"
+    assert address == "#example-questions-140?experiment=b"
+    assert expanded == "true" and "prompt, questions 140" in body and "tuned, seed 2" in body
+    assert visit["missing"][0] == "Example questions-none is not carried on this page."
+
+
+def test_the_list_is_a_small_part_of_the_page(visit):
+    assert visit["nodes"] < 800
+    assert visit["images"] == 0
+
+
+def test_filters_stand_in_the_address_and_come_back(visit):
+    # 17, 117, 170 to 179, 217 and so on: as a word's part, of numbers and of ids.
+    shown, address, _ = visit["search"]
+    assert "of 1,000 carried" in shown and "q=%C3%BCn%C3%AFcode+17" in address
+    assert 10 < int(shown.split()[0]) < 100
+    shown, address, bar = visit["bar"]
+    assert shown.split()[0] == bar.split()[0] and "min=" in address
+    assert visit["back"][0].split()[0] == "1,000" and "min=" not in visit["back"][1]
+    assert visit["matrix"][1:] == ["#examples?experiment=b&task=questions", "b"]
+
+
+def test_the_keyboard_moves_in_the_list(visit):
+    assert visit["keys"][2] == "2"
+    assert visit["end"][2] == ["1000", True]
+    assert visit["open"][2] == ["1000", "body"]
