@@ -8,6 +8,7 @@ from deltatune.config import cross_task, datasets
 from deltatune.config.problems import ConfigError
 from deltatune.core.paths import RESULTS, ROOT
 from deltatune.core.text import printable
+from deltatune.forking import forked_jobs
 from deltatune.workflow import missing, stale
 from deltatune.workflow.flow import Flow
 from deltatune.workflow.selection import NAME, SPLITS, SYSTEM
@@ -19,12 +20,10 @@ try:
 except ConfigError as error:
     raise Refused(error.message(config_lines, config_name)) from None
 
-# exec: a script replaces the shell that starts it. Between snakemake and the script, bash before
-# 5.1 would end by a stop signal before the script has handled it, and would hide from the script
-# that snakemake has ended. Not in a workflow that imports this one: its own commands, which may be
-# several in a line, would get the prefix too.
+# Not in a workflow that imports this one: its own commands, which may be several in a line, would
+# get the prefix too.
 if Path(workflow.basedir).resolve() == ROOT:
-    shell.prefix("set -euo pipefail; exec ")
+    shell.prefix(forked_jobs.PREFIX)
 
 
 onstart:
@@ -39,6 +38,7 @@ onstart:
         raise Refused(
             f"{RESULTS}/ can only be read. Make it writable and run again."
         )
+    forked_jobs.start(workflow)
 
 
 # Where nothing is to be done, nothing starts: so not in onstart. Nor in each job.

@@ -27,8 +27,8 @@ LIBRARY = SCRIPTS / "deltatune"
 #: Each package imports from those before it, and from itself.
 ORDER = [
     "core", "data", "fetch", "tokens", "metrics", "models", "tasks", "compare", "train",
-    "evaluate", "report", "config", "recipes", "plan", "preview", "workflow", "progress",
-    "archive", "ask",
+    "evaluate", "report", "config", "recipes", "plan", "preview", "workflow", "forking",
+    "progress", "archive", "ask",
 ]  # fmt: skip
 
 

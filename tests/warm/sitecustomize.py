@@ -6,27 +6,33 @@ import os
 import sys
 
 
-def handed_over(arguments: list[str]) -> bool:
-    """snakemake, and the scripts of a run. Those that fetch read the variables of the hub when its
-    library is loaded, so each has to load it."""
+def handed_over(arguments: list[str]) -> list[str] | None:
+    """The script and its arguments of what runs elsewhere: snakemake, and its fork_server. One with
+    variables of the hub loads the packages itself, since they are read then."""
     if arguments[1:3] == ["-m", "snakemake"]:
-        return True
-    script = arguments[-1]
-    return "/.snakemake/scripts/" in script and ".fetch_" not in script
+        return [os.path.join(os.path.dirname(__file__), "run_module.py"), *arguments[2:]]
+    hub = {name for name in os.environ if name.startswith(("HF_", "HUGGINGFACE_"))}
+    if arguments[1].endswith("/deltatune/forking/fork_server.py") and hub == {"HF_HUB_OFFLINE"}:
+        return arguments[1:]
+    return None
 
 
-def hand_over(address: str) -> None:
+def hand_over(argv: list[str], address: str) -> None:
     import json
     import signal
     import socket
 
-    with socket.socket(socket.AF_UNIX) as server:
+    request = {"argv": argv, "cwd": os.getcwd(), "env": dict(os.environ)}
+    content = os.memfd_create("request")
+    os.write(content, json.dumps(request).encode())
+    os.lseek(content, 0, os.SEEK_SET)
+    answer, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
         server.connect(address)
-        asked = {"cwd": os.getcwd(), "env": dict(os.environ), "argv": sys.orig_argv[1:]}
-        content = json.dumps(asked).encode()
-        socket.send_fds(server, [len(content).to_bytes(8, "big")], [0, 1, 2])
-        server.sendall(content)
-        status = int.from_bytes(server.recv(8), "big", signed=True)
+        socket.send_fds(server, [b"j"], [content, 0, 1, 2, other.fileno()])
+    other.close()
+    answer.recv(8)  # which process it is
+    status = int.from_bytes(answer.recv(8), "big", signed=True)
     if status < 0:
         if -status != signal.SIGKILL:
             signal.signal(-status, signal.SIG_DFL)
@@ -34,5 +40,5 @@ def hand_over(address: str) -> None:
     os._exit(status)
 
 
-if "WARM" in os.environ and handed_over(sys.orig_argv):
-    hand_over(os.environ["WARM"])
+if "WARM" in os.environ and len(sys.orig_argv) > 1 and (argv := handed_over(sys.orig_argv)):
+    hand_over(argv, os.environ["WARM"])
