@@ -12,8 +12,6 @@ import time
 from functools import cache
 from pathlib import Path
 
-from deltatune.forking import forked_jobs
-
 FOLDER = Path(__file__).with_name("warm")
 
 
@@ -34,7 +32,8 @@ def _server(path: str) -> str:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGINGFACE_"))}
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, str(FOLDER / "server.py"), str(address), " " * forked_jobs.SHOWN],
+            # The spaces: forked_jobs.SHOWN.
+            [sys.executable, str(FOLDER / "server.py"), str(address), " " * 1000],
             env={**kept, "HF_HUB_OFFLINE": "1", "PYTHONPATH": path},
             # It ends when the other end is closed: with this process, however that ends.
             stdin=subprocess.PIPE,
