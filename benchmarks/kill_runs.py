@@ -128,12 +128,12 @@ def command(process: psutil.Process) -> list[str]:
 
 
 def is_job(process: psutil.Process) -> bool:
-    return any("/scripts/" in part for part in command(process))
+    return any("/.snakemake/scripts/" in part for part in command(process))
 
 
 def rule_of(process: psutil.Process) -> str:
     """The rule of a job: its script is called tmpxyz.RULE.py."""
-    script = next((part for part in command(process) if "/scripts/" in part), "?")
+    script = next((part for part in command(process) if "/.snakemake/scripts/" in part), "?")
     return Path(script).stem.rpartition(".")[2]
 
 
