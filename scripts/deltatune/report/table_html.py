@@ -47,7 +47,7 @@ def save(table: Table) -> Markup:
     """The table as CSV and Markdown, as links that need no network and no script."""
     csv, markdown = table_text.to_csv(table), table_text.to_markdown(table)
     return Markup(
-        '<p class="save">Save as <a download="{name}.csv" href="{csv}">CSV</a> '
+        '<p class="saved">Save as <a download="{name}.csv" href="{csv}">CSV</a> '
         '<a download="{name}.md" href="{markdown}">Markdown</a></p>'
     ).format(
         name=table.name,
