@@ -207,7 +207,7 @@ def test_a_metric_and_an_experiment_are_added_in_one_place_each(finished):
     assert "Ends with a stop" in page
 
     # Own prompts: as each task asks them, base beside tuned.
-    own = page.split('<section id="prompts"')[1].split("</section>")[0]
+    own = page.split('<section id="own_prompts"')[1].split("</section>")[0]
     assert own.count("<h3>") == 4 and own.count("tuned, seed 1") == own.count(">base<") == 4
     for system in ("base/tiny-mistral/nf4", "tuned/news-qlora/seed-1"):
         answers = pd.read_csv(finished / f"results/prompts/news/{system}/answers.csv")

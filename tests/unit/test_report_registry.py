@@ -76,3 +76,15 @@ def test_what_is_of_one_of_many_experiments_is_folded(monkeypatch):
     assert outside.count("<tr") < 2 * pairs.MANY
     few = page.render(sweep(3, count=6), TEMPLATE)
     assert '<details class="fold">' not in few
+
+
+def test_no_style_sheet_sets_a_class_that_another_sets_at_its_top():
+    """A rule of one class alone would reach what another section has under the same name."""
+    owners: dict[str, list[str]] = {}
+    for name in page_files.STYLES:
+        text = re.sub(
+            r"/\*.*?\*/", "", (REPORT / name).read_text(encoding="utf-8"), flags=re.DOTALL
+        )
+        for selector in set(re.findall(r"^\.[\w-]+(?= \{)", text, re.MULTILINE)):
+            owners.setdefault(selector, []).append(name)
+    assert {one: names for one, names in owners.items() if len(names) > 1} == {}
