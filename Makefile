@@ -30,7 +30,7 @@ check: lint
 # What needs GPTQ's packages among the others comes in a process of its own, beside the others: what
 # it has printed follows theirs.
 test: $(VENV)/.test
-	$(MAKE) --jobs 2 $(VENV)/.gptq lint
+	$(MAKE) --jobs 2 $(VENV)/.gptq $(VENV)/.node lint
 	PYTHONPATH="$(CURDIR)/$(VENV)/gptq" $(BIN)/python -m pytest --durations 30 tests/gptq \
 		> $(VENV)/gptq.log 2>&1 & gptq=$$!; \
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder \
@@ -73,6 +73,14 @@ $(VENV)/.gptq: requirements-gptq.txt constraints.txt $(VENV)/.test
 	rm -rf $(VENV)/gptq
 	$(PIP) --no-deps --target $(VENV)/gptq --requirement requirements-gptq.txt \
 		|| echo "The packages for GPTQ could not be installed; tests/gptq will be skipped."
+	@touch $@
+
+# What drives browsers; where there is no npm their tests are skipped.
+$(VENV)/.node: tests/browser/package.json $(VENV)/.test
+	rm -rf $(VENV)/node && mkdir $(VENV)/node && cp tests/browser/package.json $(VENV)/node
+	npm install --prefix $(VENV)/node --no-package-lock --omit=optional --ignore-scripts \
+		--no-audit --no-fund --silent \
+		|| echo "The packages for browsers could not be installed; tests/browser will be skipped."
 	@touch $@
 
 $(VENV)/audit/.done: requirements-audit.txt | $(VENV)/bin/python

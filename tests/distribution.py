@@ -1,8 +1,9 @@
 """How the tests are distributed over the processes of pytest-xdist, under `--dist loadfile`.
 
 A group runs in one process: a file, since its tests share what a fixture has made, or less where
-they need not. Slow groups begin first. pytest-xdist 3.8 has `--dist loadgroup` for groups, which
-under pytest 9.2 puts each test into a group of its own (node ids are objects there).
+they need not; those of browsers are one group. Slow groups begin first. pytest-xdist 3.8 has
+`--dist loadgroup` for groups, which under pytest 9.2 puts each test into a group of its own (node
+ids are objects there).
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ def file_of(nodeid: str) -> str:
 def group(nodeid: str) -> str:
     """The name of the group that a test belongs to."""
     file, parameter = file_of(nodeid), nodeid.partition("[")[2]
+    if file.startswith("browser/"):
+        return "browser"
     if file in SPREAD:
         return nodeid
     return f"{file}[{parameter}" if file == BY_PARAMETER and parameter else file

@@ -1,67 +1,45 @@
-"""The finished page in a real browser: it draws, its script runs, and it asks for nothing else."""
+"""The page in real browsers: nothing overlaps, is clipped or too pale, and nothing is asked for."""
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
-from pathlib import Path
-
+import look_at_pages as look
 import pytest
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+PAGES = ["default", "real", "sweep", "partial", "hostile"]
 
 
-def browse(page: Path, profile: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Open a local file headless; the browser's own services stay off."""
-    return subprocess.run(
-        [
-            BROWSER,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--enable-logging=stderr",
-            f"--user-data-dir={profile}",
-            "--virtual-time-budget=4000",
-            *options,
-            page.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+def lines(faults: list[str]) -> str:
+    return "\n".join(faults)
 
 
-@pytest.fixture(scope="module")
-def page(small_run: Path) -> Path:
-    return small_run / "results/report.html"
+@pytest.mark.parametrize("view", look.VIEWS)
+@pytest.mark.parametrize("name", PAGES)
+def test_it_is_drawn_without_faults(chromium, report, name, view):
+    size, options = look.VIEWS[view]
+    with chromium.open(report(name), size, **options) as page:
+        assert page.problems() == page.requests() == []
+        assert lines(look.faults(page)) == ""
 
 
-def test_the_script_runs_without_errors(page, tmp_path):
-    done = browse(page, tmp_path, "--dump-dom")
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "CONSOLE" not in done.stderr, done.stderr[-2000:]
-    for experiment in ("instructions-qlora", "prose-qlora", "news-qlora"):
-        assert experiment in done.stdout
-    # The headline table, and a figure for each experiment.
-    assert done.stdout.count("<svg") >= 4
-    assert re.search(r"<table", done.stdout)
+@pytest.mark.parametrize("view", look.FIREFOX_VIEWS)
+@pytest.mark.parametrize("name", ["real", "sweep", "hostile"])
+def test_it_is_drawn_without_faults_in_firefox(firefox, report, name, view):
+    with firefox.open(report(name), look.VIEWS[view][0]) as page:
+        assert page.problems() == page.requests() == []
+        assert lines(look.faults(page)) == ""
 
 
-@pytest.mark.parametrize("size", ["1280,2000", "390,2000"])
-def test_it_draws_on_wide_and_narrow_screens(page, tmp_path, size):
-    picture = tmp_path / "page.png"
-    browse(page, tmp_path / "profile", f"--window-size={size}", f"--screenshot={picture}")
-    # A blank picture of this size packs to a few kilobytes.
-    assert picture.stat().st_size > 40_000
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["default", "real", "partial", "hostile"])
+def test_it_is_accessible_with_all_of_it_opened(chromium, report, name, scheme):
+    check_opened(chromium, report(name), scheme)
 
 
-def test_it_needs_no_other_file(page):
-    text = page.read_text(encoding="utf-8")
-    assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", text)
-    assert "@import" not in text
+def test_a_sweep_is_accessible_with_all_of_it_opened(chromium, report):
+    check_opened(chromium, report("sweep"), "light")
+
+
+def check_opened(chromium, path, scheme):
+    with chromium.open(path, scheme=scheme) as page:
+        page.evaluate("() => document.querySelectorAll('details').forEach((one) => (one.open = 1))")
+        assert lines(page.axe()) == ""

@@ -6,10 +6,11 @@ from deltatune.core.text import REPLACEMENT, sanitize
 
 # Characters without a width or a picture, in which a text can hide another: the soft hyphen,
 # fillers of Hangul, marks of direction, spaces and joiners of no width (but U+200C and U+200D,
-# which scripts and emoji need), invisible operators, annotations, and the tag characters.
+# which scripts and emoji need), invisible operators, annotations, formats of music, the tag
+# characters, and selectors of variations beyond the 16 that emoji need.
 _UNSEEN = re.compile(
-    "[\u00ad\u061c\u115f\u1160\u180e\u200b\u2060-\u2065\u206a-\u206f\u3164\uffa0\ufff9-\ufffb"
-    "\U000e0000-\U000e007f]"
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u2060-\u2065\u206a-\u206f"
+    "\u3164\uffa0\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 
 

@@ -166,7 +166,7 @@ def confusion_view(data: ReportData, number: int, name: str) -> dict:
         )
     return {
         "figures": figures,
-        "tables": confusion_tables(matrices, titles, number),
+        "tables": confusion_tables(name, matrices, titles, number),
         "caption": caption,
     }
 
@@ -222,7 +222,9 @@ def _published_figure(value, scale: float) -> str:
     return figure if scale == 1 else f"{scale * value:,.6g} ({figure} × {scale:g})"
 
 
-def confusion_tables(matrices: Mapping, titles: Mapping[str, str], number: int) -> list[Table]:
+def confusion_tables(
+    name: str, matrices: Mapping, titles: Mapping[str, str], number: int
+) -> list[Table]:
     """The matrices as counts, for those who cannot see them; none for very many labels."""
     labels = [str(one) for one in matrices["labels"]]
     if len(labels) > 20:
@@ -233,7 +235,7 @@ def confusion_tables(matrices: Mapping, titles: Mapping[str, str], number: int) 
     return [
         table(
             f"confusion{number}-{system}-counts",
-            f"{titles[system]}: true labels down, predicted labels across",
+            f"{name}, {titles[system]}: true labels down, predicted labels across",
             columns,
             [
                 Row({"true": Cell(label), **dict(zip(keys, map(Cell, texts, values), strict=True))})
