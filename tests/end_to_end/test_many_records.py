@@ -9,9 +9,9 @@ import pytest
 from conftest import ROOT
 
 COUNT = 60_000
-# Peak of the whole process in GB. The libraries alone take 0.1 (pyarrow), 0.15 (pandas and
-# scikit-learn) and 0.35 (transformers and datasets).
-BOUNDS = {"fetch_dataset, csv": 0.3, "split_dataset": 0.5, "tokenize_split": 0.7}
+# Peak of the whole process in GB. The libraries alone take 0.1 (pyarrow), 0.25 (pandas and
+# scikit-learn) and 0.2 (transformers and datasets).
+BOUNDS = {"fetch_dataset, csv": 0.3, "split_dataset": 0.4, "tokenize_split": 0.35}
 
 
 @pytest.fixture(scope="module")
