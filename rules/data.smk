@@ -96,12 +96,7 @@ rule split_dataset:
         train="results/tasks/{task}/train.parquet",
         validation="results/tasks/{task}/validation.parquet",
         test="results/tasks/{task}/test.parquet",
-        excluded=report(
-            "results/tasks/{task}/excluded.csv",
-            caption="../report/excluded.rst",
-            category="Data",
-            labels={"task": "{task}", "table": "records left out"},
-        ),
+        excluded="results/tasks/{task}/excluded.csv",
         labels="results/tasks/{task}/labels.json",
         manifest="results/tasks/{task}/manifest.json",
     log:

@@ -34,12 +34,7 @@ rule answer_prompts:
         model=ancient(flow.inputs.base_model),
     output:
         answers="results/prompts/{task}/{system}/answers.parquet",
-        table=report(
-            "results/prompts/{task}/{system}/answers.csv",
-            caption="../report/prompts.rst",
-            category="Own prompts",
-            labels={"task": "{task}", "system": "{system}"},
-        ),
+        table="results/prompts/{task}/{system}/answers.csv",
         manifest="results/prompts/{task}/{system}/answers.json",
     log:
         "results/logs/answer_prompts/{task}/{system}.log",

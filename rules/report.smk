@@ -132,6 +132,7 @@ rule render_report:
     input:
         tables=flow.paths.tables(),
         files=flow.report.files,
+        shown=[one.csv for one in flow.table_pages],
         # Their content is a param; their modification times do not matter.
         template=ancient(flow.paths.page_files()[0]),
         parts=ancient(flow.paths.page_files()[1:]),
@@ -144,6 +145,16 @@ rule render_report:
             labels={"shows": "The whole page: what tuning changed"},
         ),
         verdict="results/verdict.txt",
+        shown=[
+            report(
+                one.page,
+                caption=f"../report/{one.caption}.rst",
+                category=one.category,
+                subcategory=one.subcategory,
+                labels={"shows": one.title},
+            )
+            for one in flow.table_pages
+        ],
     log:
         "results/logs/render_report.log",
     benchmark:

@@ -135,7 +135,9 @@ def test_workflow_report_as_page_and_archive(small_run, tmp_path):
         assert path.stat().st_size > 10_000
     with zipfile.ZipFile(tmp_path / "r.zip") as archive:
         names = " ".join(archive.namelist())
-    assert "report.html" in names and "forest.svg" in names
+    for name in ("report.html", "forest.svg", "comparison.html", "excluded"):
+        assert name in names
+    assert ".csv" not in names, "a table is shown, and not downloaded"
     # The code of a rule is shown where the rule itself names its script.
     page = (tmp_path / "r.html").read_text()
     for sentence in (

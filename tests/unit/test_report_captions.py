@@ -1,5 +1,6 @@
 """Captions of `snakemake --report`: each is true for the params of the rule that it belongs to."""
 
+import pickle
 import re
 from html import unescape
 from pathlib import Path
@@ -53,12 +54,11 @@ EXPERIMENTS = {"news-r8_": "news", "book": "book"}
 NEWS, BOOK = (SimpleNamespace(experiment=name) for name in EXPERIMENTS)
 
 
-def caption(name: str, settings=None, config=None, records="records.parquet", **wildcards) -> str:
+def caption(name: str, settings=None, config=None, **wildcards) -> str:
     """The caption as snakemake renders it, as plain text."""
     snakemake = SimpleNamespace(
         wildcards=SimpleNamespace(**wildcards),
         params=SimpleNamespace(settings=settings),
-        input=SimpleNamespace(records=records),
         config=config,
     )
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
@@ -150,24 +150,6 @@ def test_differences_say_the_direction_of_their_metric():
     assert "Accuracy for each of the test examples" in news and "higher is better" in news
 
 
-@pytest.mark.parametrize(
-    ("threshold", "expected"),
-    [(None, "near duplicates were not looked for"), (0.7, "similarity of 0.7 on, nearly")],
-)
-def test_excluded_records_are_of_the_duplicates_that_were_looked_for(threshold, expected):
-    params = flow(near_duplicates=threshold).params
-    text = caption("excluded", params.split_dataset(SimpleNamespace(task="news")), task="news")
-    assert expected in text
-    assert "row in the source" in text
-    chunks = caption(
-        "excluded",
-        params.split_dataset(SimpleNamespace(task="book")),
-        records="d/prose_chunks.csv",
-        task="book",
-    )
-    assert "number of its chunk" in chunks and "row in the source" not in chunks
-
-
 def test_the_page_has_the_captions_of_the_report():
     """One wording: the page renders the same file with the same params."""
     for name, settings in (
@@ -180,10 +162,37 @@ def test_the_page_has_the_captions_of_the_report():
         assert captions.joined(name, settings) == there, name
 
 
-def test_each_table_says_which_comparisons_it_holds():
-    assert "tasks that it was not tuned for" in caption("comparison", table="cross_task")
-    assert "the task that it was tuned for" in caption("comparison", table="comparison")
+def test_each_table_is_shown_as_a_page_with_a_caption_a_title_and_its_place():
+    """Snakemake shows HTML, and offers CSV as a download alone."""
+    pages = flow().table_pages
+    places = {(one.csv, one.category, one.subcategory) for one in pages}
+    assert {
+        ("results/comparison.csv", "Comparison", "All experiments"),
+        ("results/cross_task.csv", "Comparison", "All experiments"),
+        ("results/tasks/book/excluded.csv", "Data", "book"),
+    } <= places
+    assert len({one.page for one in pages}) == len(pages)
+    assert all(one.page.endswith(".html") and one.title for one in pages)
+    for one in pages:
+        assert caption(one.caption)
+    for rules in RULES.glob("*.smk"):
+        shown = re.findall(r'report\(\s*"([^"]+)"', rules.read_text(encoding="utf-8"))
+        assert all(path.endswith((".svg", ".html")) for path in shown), rules
+
+
+def test_tables_say_what_they_hold():
+    assert "cross_task.csv on other tasks" in caption("comparison")
     assert "No p-value is adjusted" in caption("baselines")
+    assert "the number of its chunk or paragraph" in caption("excluded")
+
+
+def test_long_params_are_said_in_a_few_words():
+    one = flow()
+    plan, content = one.report.plan(), one.params.page_content(SimpleNamespace())
+    for params in (plan, content):
+        assert len(f"{params}") < 120
+        assert repr(params) == repr(dict(params)), "Snakemake compares these"
+        assert type(pickle.loads(pickle.dumps(params))) is dict
 
 
 @pytest.mark.parametrize("file", sorted(CAPTIONS.glob("*.rst")), ids=lambda file: file.stem)
@@ -201,7 +210,10 @@ def test_each_caption_belongs_to_an_output_whose_wildcards_it_names():
             r'report\(\s*"([^"]+)",\s*caption="../report/(\w+).rst"', text
         ):
             uses.setdefault(name, []).append(set(re.findall(r"{(\w+)}", path)))
-    assert {file.stem for file in CAPTIONS.glob("*.rst")} == {*uses, "workflow"}
+    tables = {one.caption for one in flow().table_pages}
+    assert {file.stem for file in CAPTIONS.glob("*.rst")} - {"prompts"} == {
+        *(*uses, *tables, "workflow")
+    }
     for name, wildcards in uses.items():
         source = (CAPTIONS / f"{name}.rst").read_text(encoding="utf-8")
         named = set(re.findall(r"snakemake\.wildcards\.(\w+)", source))

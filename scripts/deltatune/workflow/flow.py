@@ -14,6 +14,7 @@ from deltatune.workflow.paths import Paths
 from deltatune.workflow.report_inputs import ReportInputs
 from deltatune.workflow.resources import Resources
 from deltatune.workflow.selection import Selection
+from deltatune.workflow.table_pages import table_pages
 
 
 class Flow(Selection):
@@ -22,7 +23,7 @@ class Flow(Selection):
     paths: where it lies, by names. The others take the wildcards of a rule, so that a rule refers
     to them: inputs: what a job reads; params: the settings that it depends on; code: the digest of
     its code; resources: what it needs of a machine; report: what the report shows of the run.
-    jobs: all that leave a manifest.
+    jobs: all that leave a manifest. table_pages: what `snakemake --report` shows of tables.
     """
 
     def __init__(self, config: Mapping[str, Any], prefixed: bool = False) -> None:
@@ -36,3 +37,4 @@ class Flow(Selection):
         self.resources = Resources(self)
         self.jobs = Jobs(self, self.params)
         self.report = ReportInputs(self, self.paths, self.params, self.jobs)
+        self.table_pages = table_pages(self, self.paths)

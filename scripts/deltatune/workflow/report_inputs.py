@@ -10,6 +10,7 @@ from deltatune.config.datasets import with_parts
 from deltatune.core import made_with
 from deltatune.core.paths import RESULTS
 from deltatune.report.places import exchange
+from deltatune.workflow.brief import Brief
 from deltatune.workflow.jobs import Jobs, by_rule
 from deltatune.workflow.params import Params
 from deltatune.workflow.paths import Paths
@@ -35,13 +36,13 @@ class ReportInputs:
         """The same with the paths of the files below the folder of all results, and with the logs
         of the jobs: a param of report_partial, which has no inputs."""
         plan = exchange(self._plan(), lambda path: path.removeprefix(f"{RESULTS}/"))
-        return {**plan, "logs": by_rule(self._jobs, lambda job: job.log)}
+        return Brief({**plan, "logs": by_rule(self._jobs, lambda job: job.log)})
 
     @cached_property
     def _planned(self) -> tuple[dict[str, Any], list[str]]:
         places: dict[str, int] = {}
         plan = exchange(self._plan(), lambda path: places.setdefault(path, len(places)))
-        return plan, list(places)
+        return Brief(plan), list(places)
 
     def _plan(self) -> dict[str, Any]:
         """With paths."""

@@ -10,6 +10,7 @@ from deltatune.report.figures.settings import (
     LossesSettings,
 )
 from deltatune.report.settings import ReportSettings
+from deltatune.workflow.brief import Brief
 from deltatune.workflow.selection import Wildcards
 from deltatune.workflow.stage_params import StageParams
 
@@ -54,7 +55,7 @@ class ReportParams(StageParams):
         ).model_dump(mode="json")
 
     def page_content(self, wildcards: Wildcards) -> dict[str, str]:
-        return self.content(*self._paths.page_files())
+        return Brief(self.content(*self._paths.page_files()))
 
     def render_report(self, wildcards: Wildcards) -> dict:
         statistics = self._settings.statistics
