@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import typing
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -258,3 +259,23 @@ def test_the_command_line_says_the_same(project, case):
     printed = {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", table, flags=re.M)}
     assert {r: n for r, n in printed.items() if r not in ("all", "total")} == dict(counts)
     assert ("Nothing to be done" in done.stdout) == (not there.jobs)
+
+
+def test_snakemakes_report_shows_all_with_titles_captions_and_places(project):
+    """Both forms. What is no picture and no page would be downloaded instead."""
+    for form in ("r.html", "r.zip"):
+        done = run_snakemake(project, "--report", form)
+        assert done.returncode == 0, done.stdout[-3000:]
+    text = (project / "r.html").read_text(encoding="utf-8")
+    start = text.index("{", text.index('<script id="results">'))
+    results, _ = json.JSONDecoder().raw_decode(text, start)
+    assert {"results/report.html", "results/tables/cross_task.html"} <= set(results)
+    assert "results/tables/excluded/book.html" in results
+    for path, one in results.items():
+        assert one["mime_type"] in ("text/html", "image/svg+xml"), path
+        assert re.fullmatch(r"[A-Z][\w ,:-]+", one["labels"]["shows"]), path
+        assert len(re.sub(r"<[^>]+>", "", one["caption"])) > 80, path
+        assert len(one["job_properties"]["params"] or "") < 300, path
+    with zipfile.ZipFile(project / "r.zip") as archive:
+        names = {Path(name).name for name in archive.namelist()}
+    assert {Path(path).name for path in results} <= names
