@@ -53,3 +53,22 @@ def test_a_cpu_computes_in_fp32_whatever_a_recipe_asks(monkeypatch, precision, c
     assert (chosen.device, chosen.dtype) == ("cpu", torch.float32)
     assert (f"{precision} is left to GPUs" in chosen.reason) is (precision in ("bf16", "fp16"))
     assert chosen.reason in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("precision", ["auto", "bf16"])
+def test_apple_s_gpu_computes_what_is_not_quantized_and_says_that_it_is_untested(
+    monkeypatch, precision, capsys
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    chosen = compute.prepare(0, 1, precision, quantized=False)
+    assert (chosen.device, chosen.dtype) == ("mps", torch.float32)
+    assert "UNTESTED" in capsys.readouterr().out
+    compute.require(1, chosen)
+    # bitsandbytes and the kernels of GPTQ are for CPUs and for what torch calls cuda.
+    assert compute.prepare(0, 1, precision).device == "cpu"
+
+
+def test_amd_s_gpus_are_torch_s_cuda(gpu):
+    gpu("AMD Instinct MI300X", (9, 4))
+    assert compute.choose().dtype is torch.bfloat16

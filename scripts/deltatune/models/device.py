@@ -19,20 +19,22 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 @dataclass(frozen=True)
 class Compute:
-    """device: "cpu" or "cuda:0", or another number in distributed training. dtype: of activations.
-    reason: why this one, for the log."""
+    """device: "cpu", "mps" or "cuda:0", or another number in distributed training. dtype: of
+    activations. reason: why this one, for the log."""
 
     device: str
     dtype: torch.dtype
     reason: str
 
 
-def prepare(seed: int, threads: int, precision: str = "auto", gpu: int = 0) -> Compute:
+def prepare(
+    seed: int, threads: int, precision: str = "auto", gpu: int = 0, quantized: bool = True
+) -> Compute:
     """Seed every generator, pin what rounds differently, choose device and precision once.
 
     threads: CPU threads; a fixed number, since it decides in which order numbers are added.
-    precision: auto, bf16, fp16 or fp32. gpu: the number of the GPU, where there are several. Raises
-    UserError for a precision that the GPU does not have.
+    precision: auto, bf16, fp16 or fp32. gpu: the number of the GPU, where there are several.
+    quantized: whether the weights are. Raises UserError for a precision that the GPU does not have.
     """
     random.seed(seed)
     np.random.seed(seed)
@@ -44,18 +46,23 @@ def prepare(seed: int, threads: int, precision: str = "auto", gpu: int = 0) -> C
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
-    compute = choose(precision, gpu)
+    compute = choose(precision, gpu, quantized)
     print(f"compute: {compute.device}, {compute.dtype} ({compute.reason}), {threads} CPU threads")
     return compute
 
 
-def choose(precision: str = "auto", gpu: int = 0) -> Compute:
-    """The device and what it computes in.
+def choose(precision: str = "auto", gpu: int = 0, quantized: bool = True) -> Compute:
+    """The device and what it computes in. torch calls AMD's GPUs (ROCm) cuda, too.
 
-    On a CPU that is fp32 whatever is requested: it has no gradient scaler for fp16, and emulates
-    bf16 on most processors, so a recipe for a GPU runs there as it is, slower and more exactly.
+    Apple's GPU (mps) trains what is not quantized, in fp32; nobody has tested that. Scores are sums
+    in float64, which it has not, so they stay on the CPU. On a CPU the type is fp32 whatever is
+    requested: it has no gradient scaler for fp16, and emulates bf16 on most processors, so a recipe
+    for a GPU runs there as it is, slower and more exactly.
     """
     if not torch.cuda.is_available():
+        if torch.backends.mps.is_available() and not quantized:
+            reason = "Apple's GPU, in fp32; this is UNTESTED: compare with a run on the CPU"
+            return Compute("mps", torch.float32, reason)
         ignored = "" if precision in ("auto", "fp32") else f"; {precision} is left to GPUs"
         reason = f"no GPU; a CPU is exact and fast enough in fp32{ignored}"
         return Compute("cpu", torch.float32, reason)
@@ -78,7 +85,7 @@ def choose(precision: str = "auto", gpu: int = 0) -> Compute:
 def require(gpus: int, machine: Compute) -> None:
     """Raise UserError where fewer GPUs are available than requested; without any, processes on the
     CPU take their place."""
-    available = torch.cuda.device_count() if machine.device != "cpu" else gpus
+    available = torch.cuda.device_count() if machine.device.startswith("cuda") else gpus
     if available < gpus:
         raise UserError(
             f"training.gpus: {gpus} are requested and {available} are available here. Lower it, or "

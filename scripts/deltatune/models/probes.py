@@ -98,7 +98,7 @@ def logits(model: Any, rows: list[list[int]], **inputs: torch.Tensor) -> torch.T
     """float64 [rows, tokens, vocabulary] of rows of one length, without a cache."""
     ids = torch.tensor(rows, device=model.device)
     inputs = {name: value.to(model.device) for name, value in inputs.items()}
-    return model(input_ids=ids, use_cache=False, **inputs).logits.double()
+    return model(input_ids=ids, use_cache=False, **inputs).logits.cpu().double()
 
 
 # ---------------------------------------------------------------- questions
@@ -163,7 +163,7 @@ def _answer(model: Any, rows: list[list[int]], mask: torch.Tensor) -> torch.Tens
         )
     finally:
         model.generation_config = kept
-    return torch.stack(answered.logits, 1).double()
+    return torch.stack(answered.logits, 1).cpu().double()
 
 
 _REQUIRED: dict[Question, str] = {

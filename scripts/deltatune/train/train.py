@@ -51,7 +51,8 @@ def setup(
     settings, training = job.settings, job.settings.training
     # The processes have a GPU each, all on one machine.
     compute = device.prepare(
-        settings.seed, training.threads, training.precision, distributed.rank()
+        *(settings.seed, training.threads, training.precision, distributed.rank()),
+        quantized=settings.quantization != "none",
     )
     rows = {split: read_shards(folder) for split, folder in job.rows.items()}
     checkpoints = Checkpoints(job.checkpoints, job.fingerprint, say)

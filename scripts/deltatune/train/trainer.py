@@ -239,7 +239,7 @@ def arguments(
         report_to="none",
         remove_unused_columns=False,
         dataloader_num_workers=0,
-        dataloader_pin_memory=compute.device != "cpu",
+        dataloader_pin_memory=compute.device.startswith("cuda"),
         # Every layer of an adapter is used in every pass.
         ddp_find_unused_parameters=False,
     )
