@@ -13,6 +13,7 @@ from deltatune.core.errors import UserError
 from deltatune.core.terminal import Terminal
 from deltatune.evaluate import outputs
 from deltatune.evaluate.batches import batches_by_length
+from deltatune.evaluate.decode import Decoder
 from deltatune.evaluate.generate_settings import GenerateSettings
 from deltatune.evaluate.outputs import Outputs
 from deltatune.evaluate.sampling import SeededSampling
@@ -48,6 +49,7 @@ def answer(
     batch_size: int,
     sampling: Sampling | None = None,
     keys: Sequence[Any] = (),
+    decoder: Decoder | None = None,
     progress: Callable[[str], None] = print,
 ) -> list[Answer]:
     """Continue each prompt until eos or `max_new_tokens`; answers in the order of prompts.
@@ -66,6 +68,7 @@ def answer(
     context, room = context_length(model), _room(model, tokenizer, max_new_tokens)
     encoded = [ids[len(bos) :] for ids in prompt_ids(prompts, tokenizer)]
     kept = [ids[-(room - len(bos)) :] for ids in encoded]
+    decoder = decoder or Decoder(model)
     answers: dict[int, Answer] = {}
     batches = batches_by_length([len(ids) for ids in kept], _at_once(model, batch_size))
     for number, batch in enumerate(batches):
@@ -74,20 +77,15 @@ def answer(
         width = max(map(len, rows))
         ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows])
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
-        generated = model.generate(
-            input_ids=ids.to(model.device),
-            attention_mask=mask.to(model.device),
+        generated = decoder.tokens(
+            ids,
+            mask,
             max_new_tokens=min(max_new_tokens, context - room),
+            stops=stops,
+            pad=pad,
             # With sampling the noise is a processor of the logits, see `SeededSampling`.
-            do_sample=False,
-            logits_processor=[SeededSampling(sampling, [keys[i] for i in batch], width)]
-            if sampling
-            else None,
-            num_beams=1,
-            use_cache=True,
-            pad_token_id=pad,
-            eos_token_id=stops,
-        )[:, width:].tolist()
+            noise=SeededSampling(sampling, [keys[i] for i in batch], width) if sampling else None,
+        ).tolist()
         for i, tokens in zip(batch, generated, strict=True):
             last = next((n for n, token in enumerate(tokens) if token in stops), len(tokens))
             finished = last < len(tokens)
@@ -133,6 +131,7 @@ def evaluate(
     questions, refused = _asked(questions, tokenizer, settings.task, terminal.say)
     if settings.refuses_long_prompts:
         _refuse_long(model, tokenizer, questions, settings)
+    decoder = Decoder(model, terminal.say)
     answers, batch_size = outputs.compute(
         lambda batch_size: answer(
             model,
@@ -142,6 +141,7 @@ def evaluate(
             batch_size=batch_size,
             sampling=settings.sampling,
             keys=questions["id"].tolist(),
+            decoder=decoder,
             progress=terminal.progress,
         ),
         settings,
@@ -162,6 +162,7 @@ def evaluate(
         table = table.assign(reasoning=[p[0] for p in parts], answer=[p[1] for p in parts])
     figures = {
         "batch_size_used": _at_once(model, batch_size),
+        "captured_batches": decoder.captured,
         "examples": len(answers),
         "unfinished": sum(not a.finished for a in answers),
         "empty": int((table["answer"].str.strip() == "").sum()),
