@@ -121,9 +121,8 @@ def main() -> None:
     tokenizer, texts = load_tokenizer(asked.model), prompts(asked.alpaca)
     for quantization in asked.quantization:
         model = load_base(asked.model, quantization, machine)
-        measure(
-            model, tokenizer, texts, f"base, {quantization}", quantization == asked.quantization[0]
-        )
+        peers = quantization == asked.quantization[0]
+        measure(model, tokenizer, texts, f"base, {quantization}", peers)
         measure(with_lora(model), tokenizer, texts, f"adapter, {quantization}", False)
 
 
