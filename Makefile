@@ -41,6 +41,8 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
+	@! command -v node >/dev/null || for file in report/*.js tests/browser/*.js; do \
+		node --check $$file || exit 1; done
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 
