@@ -135,7 +135,8 @@ def test_workflow_report_as_page_and_archive(small_run, tmp_path):
         assert path.stat().st_size > 10_000
     with zipfile.ZipFile(tmp_path / "r.zip") as archive:
         names = " ".join(archive.namelist())
-    for name in ("report.html", "forest.svg", "comparison.html", "excluded"):
+    # By its last name alone: of the task prose, the records left out.
+    for name in ("/report.html", "/forest.svg", "/comparison.html", "/prose.html"):
         assert name in names
     assert ".csv" not in names, "a table is shown, and not downloaded"
     # The code of a rule is shown where the rule itself names its script.
