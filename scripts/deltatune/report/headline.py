@@ -64,7 +64,7 @@ def columns(data: ReportData) -> list[Column]:
         Column("outcome", "Outcome", "badge"),
         Column("base", "Base", "number"),
         Column("tuned", "Tuned", "number"),
-        Column("delta", "Difference", "number"),
+        Column("delta", "Difference", "range"),
         Column("recipe", rough, "range", over=recipe),
         Column("recipe_p", "p (Holm)", "number", over=recipe),
         Column("adapters", interval, "range", over=adapters),

@@ -22,6 +22,8 @@ class PairSentence:
     metric: str
     outcome: Outcome
     text: str
+    figures: str
+    """'Accuracy 0.40 to 0.74'"""
     own: bool
     """False where the task is not the one that the experiment was tuned on."""
 
@@ -36,6 +38,7 @@ def pair_by_pair(data: ReportData) -> list[PairSentence]:
             fact.metric,
             data.outcome(fact),
             sentence(data, fact),
+            f"{data.metric_title(fact.metric)} {phrases.change(fact, data.decimals(fact))}",
             is_own,
         )
         for facts, is_own in ((own, True), (cross_task, False))
