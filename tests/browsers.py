@@ -83,21 +83,24 @@ class Page:
     def _ask(self, action: str, **request: Any) -> Any:
         return self._driver.ask(action, page=self._number, **request)
 
-    def evaluate(self, code: str, argument: Any = None) -> Any:
+    def evaluate(self, code: str, argument: Any = None, framed: bool = False) -> Any:
         """What a function of JavaScript returns, or the function in a file of `FOLDER`.
 
         code: 'layout.js', or the text of a function of one argument; an expression will do.
+        framed: in the frame that was added last to the page; None where there is none.
         """
         if code.endswith(".js"):
             code = (FOLDER / code).read_text(encoding="utf-8").strip().removesuffix(";")
         elif "=>" not in code:
             code = f"() => ({code})"
-        return self._ask("evaluate", code=code, argument=argument)
+        return self._ask("evaluate", code=code, argument=argument, framed=framed)
 
-    def wait(self, code: str, argument: Any = None, seconds: float = 20) -> Any:
+    def wait(
+        self, code: str, argument: Any = None, seconds: float = 20, framed: bool = False
+    ) -> Any:
         """What a function returns, once it is true in JavaScript."""
         end = time.monotonic() + seconds
-        while not (value := self.evaluate(code, argument)):
+        while not (value := self.evaluate(code, argument, framed)):
             if time.monotonic() > end:
                 raise AssertionError(f"never true: {code} ({argument})")
             time.sleep(0.05)

@@ -78,8 +78,9 @@ const actions = {
     return number;
   },
 
-  evaluate: async ({ page }, { code, argument }) =>
-    page.evaluate(`(${code})(${JSON.stringify(argument ?? null)})`),
+  evaluate: async ({ page }, { code, argument, framed }) =>
+    (framed ? page.frames().slice(1).at(-1) : page)?.evaluate(
+      `(${code})(${JSON.stringify(argument ?? null)})`),
   click: async ({ page }, { selector }) => page.click(selector),
   type: async ({ page }, { selector, text }) => page.type(selector, text),
   press: async ({ page }, { key, shift }) => {

@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import textwrap
-import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -125,30 +124,6 @@ def test_a_base_is_evaluated_once(small_run):
         p.parent for p in small_run.glob("results/evaluations/test/*/base/**/metrics.json")
     )
     assert len(bases) == 3
-
-
-def test_workflow_report_as_page_and_archive(small_run, tmp_path):
-    for name in ("r.html", "r.zip"):
-        path = tmp_path / name
-        done = run_snakemake(small_run, "--report", str(path), warm=True)
-        assert done.returncode == 0, done.stdout[-3000:]
-        assert path.stat().st_size > 10_000
-    with zipfile.ZipFile(tmp_path / "r.zip") as archive:
-        names = " ".join(archive.namelist())
-    # By its last name alone: of the task prose, the records left out.
-    for name in ("/report.html", "/forest.svg", "/comparison.html", "/prose.html"):
-        assert name in names
-    assert ".csv" not in names, "a table is shown, and not downloaded"
-    # The code of a rule is shown where the rule itself names its script.
-    page = (tmp_path / "r.html").read_text()
-    for sentence in (
-        "Generate the answers of a system",
-        "Log-likelihood of every label",
-        "Log-likelihood of the text",
-        "Answers of the plain baselines",
-        "Labels by the plain baselines",
-    ):
-        assert sentence in page
 
 
 def test_a_metric_and_an_experiment_are_added_in_one_place_each(finished):
