@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import re
-import shutil
-import subprocess
-from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from deltatune.report import page
@@ -15,25 +11,19 @@ from deltatune.report.figures import embed
 from deltatune.report.words import first_screen, verdict
 from made_reports import TEMPLATE, sweep
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
-
 WORDS = "Tuning (mean of 3 seeds) helped on 3 of 3 tasks: instructions (ROUGE-L F1 0.123 to 0.554),"
-MEASURE = """<script>addEventListener("load", () => {
+MEASURE = """() => {
   const bottom = (one) => Math.round(one.getBoundingClientRect().bottom);
   const texts = [...document.querySelectorAll(".overall p")];
-  parent.postMessage(JSON.stringify({
+  return {
     viewport: [innerWidth, innerHeight],
     words: Math.max(...texts.map(bottom)),
     matrix: bottom(document.querySelector(".overview table")),
     navigation: bottom(document.querySelector("nav")),
     width: document.documentElement.scrollWidth,
-  }), "*");
-});</script>"""
-FRAME = """<title></title>
-<script>addEventListener("message", (one) => {{ document.title = one.data; }});</script>
-<iframe src="{0}.html" width="{1}" height="{2}" style="border:0"></iframe>"""
-"""A window has a least width, a frame in it has none."""
+  };
+}"""
+"""Where things end, in CSS pixels."""
 
 
 def of_90_words() -> verdict.Summary:
@@ -45,43 +35,25 @@ def of_90_words() -> verdict.Summary:
 
 
 @pytest.fixture(scope="module")
-def measure(tmp_path_factory) -> Callable[[int, tuple[int, int]], dict]:
-    """(experiments, size of the window) -> where things end, in CSS pixels."""
+def pages(tmp_path_factory) -> dict[int, Path]:
+    """Number of experiments -> their page."""
     folder = tmp_path_factory.mktemp("first-screen")
+    files = {experiments: folder / f"{experiments}.html" for experiments in (3, 24)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(embed, "to_svg", lambda *_: "<svg></svg>")
         patch.setattr(verdict, "summarize", lambda _: of_90_words())
-        for experiments in (3, 24):
+        for experiments, file in files.items():
             html = page.render(sweep(experiments, count=6), TEMPLATE)
-            html = re.sub(r"<meta http-equiv[^>]*>", "", html)
-            html = html.replace("</body>", f"{MEASURE}</body>")
-            (folder / f"{experiments}.html").write_text(html, encoding="utf-8")
-
-    def measured(experiments: int, size: tuple[int, int]) -> dict:
-        frame = folder / "frame.html"
-        frame.write_text(FRAME.format(experiments, *size), encoding="utf-8")
-        done = subprocess.run(
-            [
-                *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
-                *(f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=3000"),
-                *("--window-size=1400,1000", "--dump-dom", frame.as_uri()),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        title = re.search(r"<title>(\{.*?\})</title>", done.stdout)
-        assert title, done.stderr[-2000:]
-        return json.loads(title[1])
-
-    return measured
+            file.write_text(html, encoding="utf-8")
+    return files
 
 
 @pytest.mark.parametrize("size", [(1280, 900), (390, 844)])
 @pytest.mark.parametrize("experiments", [3, 24])
-def test_verdict_matrix_and_navigation_are_on_the_first_screen(measure, experiments, size):
-    ends_at = measure(experiments, size)
+def test_verdict_matrix_and_navigation_are_on_the_first_screen(browser, pages, experiments, size):
+    with browser.open(pages[experiments], size) as opened:
+        ends_at = opened.evaluate(MEASURE)
     assert ends_at["viewport"][0] == size[0], ends_at
     assert ends_at["navigation"] < 60, ends_at
     assert max(ends_at["words"], ends_at["matrix"]) <= size[1], ends_at
-    assert ends_at["width"] == size[0], "wider than the screen"
+    assert ends_at["width"] <= size[0], "wider than the screen"
