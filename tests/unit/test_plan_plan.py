@@ -190,11 +190,11 @@ def test_activations_of_any_architecture(kind, checkpointing):
         kept = live.now
         hidden.backward(torch.ones_like(hidden))
     gradients = sum(p.grad.nbytes for p in model.parameters() if p.grad is not None)
-    # A copy of the weights of a mixture's experts is counted that a CPU need not make.
-    experts = [p.nbytes for name, p in model.named_parameters() if "experts" in name]
-    near = gradients + min(experts, default=0)
+    # Of frozen experts more copies are counted than the CPU makes: too much, not too little.
+    experts = max((p.nbytes for n, p in model.named_parameters() if "experts" in n), default=0)
     assert growth.kept.of(BATCH) == pytest.approx(kept - hidden.nbytes, rel=0.02)
-    assert growth.backward.of(BATCH) == pytest.approx(live.peak - kept, abs=near)
+    beyond = growth.backward.of(BATCH) - (live.peak - kept)
+    assert -gradients <= beyond <= gradients + 3 * experts
 
 
 @pytest.mark.parametrize("vocabulary", [64, 4096], ids=["peak in a block", "peak at the loss"])
