@@ -190,11 +190,13 @@ def test_activations_of_any_architecture(kind, checkpointing):
         kept = live.now
         hidden.backward(torch.ones_like(hidden))
     gradients = sum(p.grad.nbytes for p in model.parameters() if p.grad is not None)
-    # Of frozen experts more copies are counted than the CPU makes: too much, not too little.
-    experts = max((p.nbytes for n, p in model.named_parameters() if "experts" in n), default=0)
-    assert growth.kept.of(BATCH) == pytest.approx(kept - hidden.nbytes, rel=0.02)
-    beyond = growth.backward.of(BATCH) - (live.peak - kept)
-    assert -gradients <= beyond <= gradients + 3 * experts
+    if any("experts" in name for name, _ in model.named_parameters()):
+        # Of a mixture's frozen experts more is counted than a CPU keeps: too much, not too little.
+        counted = growth.kept.of(BATCH) + growth.backward.of(BATCH)
+        assert 0.98 <= counted / (live.peak - hidden.nbytes) <= 1.3
+    else:
+        assert growth.kept.of(BATCH) == pytest.approx(kept - hidden.nbytes, rel=0.02)
+        assert growth.backward.of(BATCH) == pytest.approx(live.peak - kept, abs=gradients)
 
 
 @pytest.mark.parametrize("vocabulary", [64, 4096], ids=["peak in a block", "peak at the loss"])
