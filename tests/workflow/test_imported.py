@@ -52,7 +52,9 @@ def importing(project: Path, tmp_path_factory, default_config):
     def write(imported: str = MODULE, **settings) -> Path:
         text = SNAKEFILE.format(imported=imported.format(project=project))
         (folder / "Snakefile").write_text(text)
-        (folder / "config.yaml").write_text(yaml.safe_dump(default_config | settings))
+        (folder / "config.yaml").write_text(
+            yaml.safe_dump(default_config | settings, sort_keys=False)
+        )
         return folder
 
     return write

@@ -9,6 +9,7 @@ writes lies in tensors that stay. The arithmetic is that of `generate`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -36,11 +37,14 @@ class Decoder:
 
     def __init__(self, model: Any, say: Callable[[str], None] = print) -> None:
         self._model, self._say = model, say
-        # int8 and GPTQ wait for the processor within a layer.
-        waits = getattr(model, "is_loaded_in_8bit", False) or bool(gptq_layers(model))
-        on_gpu = model.device.type == "cuda"
-        self._captures = on_gpu and not waits and ask(model, answers_with_constant_cache)
         self.captured = 0
+
+    @cached_property
+    def _captures(self) -> bool:
+        # int8 and GPTQ wait for the processor within a layer.
+        waits = getattr(self._model, "is_loaded_in_8bit", False) or bool(gptq_layers(self._model))
+        on_gpu = self._model.device.type == "cuda"
+        return on_gpu and not waits and ask(self._model, answers_with_constant_cache)
 
     def tokens(
         self,

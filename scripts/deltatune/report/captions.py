@@ -46,8 +46,8 @@ def _inside(match: re.Match) -> str:
 
 @cache
 def _template(name: str) -> jinja2.Template:
-    # As Snakemake's own environment.
+    # As Snakemake's own environment. What comes of it is plain text, which the page escapes.
     environment = jinja2.Environment(
-        trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+        trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined, autoescape=False
     )
     return environment.from_string((FOLDER / f"{name}.rst").read_text(encoding="utf-8"))
