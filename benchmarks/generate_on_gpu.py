@@ -72,7 +72,7 @@ def prompts(path: Path) -> list[str]:
 def launched(model) -> Decoder:
     """Transformers' loop, in which each kernel of a step is launched."""
     decoder = Decoder(model)
-    decoder._captures = False
+    decoder.captures = False
     return decoder
 
 

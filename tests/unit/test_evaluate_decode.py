@@ -66,6 +66,22 @@ def test_it_ends_soon_after_the_last_row_has(model):
     assert got.shape[1] <= decode.STRIDE + 1
 
 
+def test_nothing_is_captured_where_no_step_follows(model, monkeypatch):
+    """Capturing runs a step, for whose token there would be no room."""
+
+    def step(decoding):
+        raise AssertionError("a step was run")
+
+    monkeypatch.setattr(decode._Decoding, "step", step)
+    monkeypatch.setattr(decode, "_captured", step)
+    ids, mask = inputs([4, 9])
+    tokens = decode.greedy(model, ids, mask, max_new_tokens=1, stops=[], pad=PAD)
+    assert tokens.shape == (2, 1)
+    ended = sorted(set(tokens[:, 0].tolist()))
+    got = decode.greedy(model, ids, mask, max_new_tokens=9, stops=ended, pad=PAD)
+    assert torch.equal(got, tokens)
+
+
 def test_a_step_can_be_taken_back(model):
     """As capturing does: the same step again gives the same tokens."""
     ids, mask = inputs([3, 6])
@@ -133,7 +149,7 @@ def on_gpu():
 
     def decoder(model, say=print):
         made = decode.Decoder(model, say)
-        made._captures = True
+        made.captures = True
         return made
 
     return decoder

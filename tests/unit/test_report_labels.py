@@ -1,6 +1,7 @@
 """Short names: none is wider than asked, and no two are alike."""
 
 import pytest
+from deltatune.core.table_text import width
 from deltatune.report import labels
 
 SWEEP = [f"mistralai-Mistral-7B-Instruct-v0.3-rank{r}-lr{lr}" for r in (8, 16) for lr in (1, 2)]
@@ -29,7 +30,7 @@ def test_labels_fit_and_differ(names, limit):
     short = labels.unique(names, limit)
     assert list(short) == names
     assert len(set(short.values())) == len(names)
-    assert all(0 < labels.columns(one) <= limit for one in short.values()), short
+    assert all(0 < width(one) <= limit for one in short.values()), short
     assert all(one.isprintable() for one in short.values())
 
 

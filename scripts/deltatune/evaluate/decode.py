@@ -31,8 +31,9 @@ class Refused(Exception):
 class Decoder:
     """Continues batches of prompts: by `greedy` where that can be, else by `generate`.
 
-    captured: batches that were continued by `greedy`, for the manifest. Both give the same tokens,
-    and which it is follows from the base and the prompts, so base and tuned are treated alike.
+    captures: whether `greedy` is tried. captured: batches that it continued, for the manifest. Both
+    give the same tokens, and which it is follows from the base and the prompts, so base and tuned
+    are treated alike.
     """
 
     def __init__(self, model: Any, say: Callable[[str], None] = print) -> None:
@@ -40,7 +41,7 @@ class Decoder:
         self.captured = 0
 
     @cached_property
-    def _captures(self) -> bool:
+    def captures(self) -> bool:
         # int8 and GPTQ wait for the processor within a layer.
         waits = getattr(self._model, "is_loaded_in_8bit", False) or bool(gptq_layers(self._model))
         on_gpu = self._model.device.type == "cuda"
@@ -58,7 +59,7 @@ class Decoder:
     ) -> torch.Tensor:
         """The tokens behind each prompt, as `greedy` gives them. noise: of sampling."""
         ids, mask = ids.to(self._model.device), mask.to(self._model.device)
-        if self._captures and noise is None:
+        if self.captures and noise is None:
             try:
                 shape = {"max_new_tokens": max_new_tokens, "stops": stops, "pad": pad}
                 tokens = greedy(self._model, ids, mask, **shape)
@@ -115,9 +116,10 @@ def greedy(
     and what running out of memory raises.
     """
     decoding = _Decoding(model, ids, mask, max_new_tokens, stops, pad)
-    run = _captured(decoding) if ids.is_cuda else decoding.step
-    done = 1
+    done, run = 1, None
     while done < max_new_tokens and not bool(decoding.ended.all()):
+        # Not before a step is needed: capturing takes one, and there may be no room for it.
+        run = run or (_captured(decoding) if ids.is_cuda else decoding.step)
         for _ in range(min(STRIDE, max_new_tokens - done)):
             run()
             done += 1
@@ -205,7 +207,7 @@ def _captured(decoding: _Decoding) -> Callable[[], None]:
         torch.cuda.current_stream().wait_stream(aside)
         with torch.cuda.graph(graph):
             decoding.step()
-    except (RuntimeError, AttributeError, NotImplementedError) as error:
+    except RuntimeError as error:
         if oom.out_of_memory(error):
             raise
         raise Refused(str(error).strip().splitlines()[0]) from error

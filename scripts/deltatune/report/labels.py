@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Collection
 
+from deltatune.core.table_text import width
 from deltatune.report.text import clean
 
 ELLIPSIS = "…"
-
-
-def columns(text: str) -> int:
-    """How wide a text is, in columns of a terminal: two for CJK and emoji, none for marks."""
-    return sum(
-        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1
-        for one in text
-    )
 
 
 def one_line(text) -> str:
@@ -27,7 +19,7 @@ def one_line(text) -> str:
 def shorten(text, limit: int) -> str:
     """One line of at most `limit` columns; an ellipsis at the end where it is cut."""
     text = one_line(text)
-    return text if columns(text) <= limit else _start(text, limit - 1) + ELLIPSIS
+    return text if width(text) <= limit else _start(text, limit - 1) + ELLIPSIS
 
 
 def unique(names: Collection[str], limit: int = 24) -> dict[str, str]:
@@ -38,7 +30,7 @@ def unique(names: Collection[str], limit: int = 24) -> dict[str, str]:
     differ at their ends. A number follows where two labels would be alike.
     """
     texts = {name: one_line(name) for name in dict.fromkeys(names)}
-    if any(columns(text) > limit for text in texts.values()):
+    if any(width(text) > limit for text in texts.values()):
         shared = _shared(list(texts.values()))
         texts = {name: ELLIPSIS * bool(shared) + text[shared:] for name, text in texts.items()}
     labels: dict[str, str] = {}
@@ -67,7 +59,7 @@ def _shared(texts: list[str]) -> int:
 
 
 def _without_middle(text: str, limit: int) -> str:
-    if columns(text) <= limit:
+    if width(text) <= limit:
         return text
     end = (limit - 1) // 2
     return _start(text, limit - 1 - end) + ELLIPSIS + _start(text[::-1], end)[::-1]
@@ -75,9 +67,9 @@ def _without_middle(text: str, limit: int) -> str:
 
 def _start(text: str, limit: int) -> str:
     """As much of the beginning as `limit` columns hold."""
-    width = 0
+    taken = 0
     for place, one in enumerate(text):
-        width += columns(one)
-        if width > limit:
+        taken += width(one)
+        if taken > limit:
             return text[:place]
     return text

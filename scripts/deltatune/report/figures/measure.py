@@ -9,7 +9,8 @@ from collections.abc import Collection
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
-from deltatune.report.labels import columns, unique
+from deltatune.core import table_text
+from deltatune.report.labels import unique
 
 FIRST_WIDE = "\u2fff"
 """From here on, scripts have glyphs as wide as they are high."""
@@ -18,7 +19,7 @@ FIRST_WIDE = "\u2fff"
 def width(text: str, size: float, weight: str | int = "normal") -> float:
     """Points of a text in one line. size: of its font, in points."""
     font = FontProperties(family="DejaVu Sans", size=size, weight=weight)
-    wide = "".join("W" * min(columns(one), 1) if one > FIRST_WIDE else one for one in text)
+    wide = "".join("W" * min(table_text.width(one), 1) if one > FIRST_WIDE else one for one in text)
     return float(text_to_path.get_text_width_height_descent(wide, font, False)[0])
 
 
