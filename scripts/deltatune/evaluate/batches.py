@@ -1,12 +1,100 @@
-"""The batches of an evaluation."""
+"""The batches of an evaluation: which rows are computed together, and how wide they are.
+
+They depend on the lengths of the rows and on the model's config, never on the card, so base and
+tuned get the same ones.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+#: Bytes of what a batch of `auto` keeps, such as keys and values: those of 192 rows of 384 tokens
+#: of Mistral-7B. Where a card has less room, batches are halved as ever.
+BUDGET = 9 * 2**30
+#: Rows of a batch of `auto`, at most.
+MOST_ROWS = 512
+#: Widths on a GPU are multiples of this, so that there are few shapes.
+MULTIPLE = 64
+
+RowBytes = Callable[[int], int]
+"""Bytes that a row of so many tokens keeps while its batch is computed."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """indices: of its rows. width: tokens that each of them is padded to."""
+
+    indices: list[int]
+    width: int
 
 
 def batches_by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
     """Indices in batches of like length, longest first, so that running out of memory shows at
-    once. They depend on the lengths alone: base and tuned get the same ones."""
+    once."""
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+
+
+def budgeted_batches(
+    lengths: Sequence[int],
+    batch_size: int,
+    row_bytes: RowBytes,
+    *,
+    multiple: int = MULTIPLE,
+    longest: int | None = None,
+) -> list[Batch]:
+    """Batches of like length, longest first, each of which keeps at most what `batch_size` of the
+    longest rows keep, or is one row.
+
+    Widths are multiples of `multiple`, or `longest`, the most tokens that a row may have. All
+    batches of a width but the last have the same number of rows.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    widths = [padded(length, multiple, longest) for length in lengths]
+    most = batch_size * row_bytes(widths[order[0]]) if order else 0
+    batches, start = [], 0
+    while start < len(order):
+        width = widths[order[start]]
+        rows = min(MOST_ROWS, max(1, most // row_bytes(width)))
+        batches.append(Batch(order[start : start + rows], width))
+        start += rows
+    return batches
+
+
+def rows_within_budget(
+    lengths: Sequence[int],
+    row_bytes: RowBytes,
+    *,
+    multiple: int = MULTIPLE,
+    longest: int | None = None,
+) -> int:
+    """The `batch_size` of `budgeted_batches` that `auto` stands for: as many of the longest rows as
+    `BUDGET` takes, at least one and at most `MOST_ROWS`."""
+    width = padded(max(lengths, default=1), multiple, longest)
+    return min(MOST_ROWS, max(1, BUDGET // row_bytes(width)))
+
+
+def padded(length: int, multiple: int = MULTIPLE, longest: int | None = None) -> int:
+    """The width of a row of so many tokens."""
+    width = -(-length // multiple) * multiple
+    return width if longest is None else max(length, min(width, longest))
+
+
+def cache_bytes(config: Any) -> int:
+    """Bytes of the keys and values of a token in 16 bits: of a transformers config.
+
+    A layer that keeps less, by a window or a state of constant size, is counted like the others.
+    """
+    text = config.get_text_config()
+    heads = _number(text, "num_attention_heads") or 1
+    size = _number(text, "head_dim") or _number(text, "hidden_size") // heads
+    shared = _number(text, "num_key_value_heads") or heads
+    return max(1, _number(text, "num_hidden_layers") * shared * size * 2 * 2)
+
+
+def _number(config: Any, field: str) -> int:
+    """Of a config; where its layers differ, the largest, and 0 where it has none."""
+    value = getattr(config, field, None) or 0
+    return max(value) if isinstance(value, list | tuple) else value
