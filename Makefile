@@ -5,6 +5,7 @@ PYTHON ?= python3
 CORES ?= all
 VENV := .venv
 BIN := $(VENV)/bin
+ESLINT := $(VENV)/node/node_modules/.bin/eslint
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 # A line for each stage; snakemake by itself prints a paragraph for each job.
@@ -30,19 +31,21 @@ check: lint
 # What needs GPTQ's packages among the others comes in a process of its own, beside the others: what
 # it has printed follows theirs.
 test: $(VENV)/.test
-	$(MAKE) --jobs 2 $(VENV)/.gptq $(VENV)/.node lint
+	$(MAKE) --jobs 2 $(VENV)/.gptq lint
 	PYTHONPATH="$(CURDIR)/$(VENV)/gptq" $(BIN)/python -m pytest --durations 30 tests/gptq \
 		> $(VENV)/gptq.log 2>&1 & gptq=$$!; \
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder \
 		--durations 30 --ignore tests/gptq; status=$$?; \
 	wait $$gptq || status=1; cat $(VENV)/gptq.log; exit $$status
 
-lint: $(VENV)/.test
+lint: $(VENV)/.test $(VENV)/.node
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
-	@! command -v node >/dev/null || for file in report/*.js tests/browser/*.js; do \
-		node --check $$file || exit 1; done
+	@if [ -x $(ESLINT) ]; then \
+		NODE_PATH=$(VENV)/node/node_modules $(ESLINT) --config tests/browser/eslint.config.js \
+			report/*.js tests/browser/*.js; \
+	else echo "There is no npm: the scripts of the report were not checked."; fi
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 
@@ -77,7 +80,7 @@ $(VENV)/.gptq: requirements-gptq.txt constraints.txt $(VENV)/.test
 		|| echo "The packages for GPTQ could not be installed; tests/gptq will be skipped."
 	@touch $@
 
-# What drives browsers; where there is no npm their tests are skipped.
+# What drives browsers and checks their scripts; where there is no npm neither is done.
 $(VENV)/.node: tests/browser/package.json $(VENV)/.test
 	rm -rf $(VENV)/node && mkdir $(VENV)/node && cp tests/browser/package.json $(VENV)/node
 	npm install --prefix $(VENV)/node --no-package-lock --omit=optional --ignore-scripts \

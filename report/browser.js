@@ -44,7 +44,7 @@ const browser = (() => {
   function common(ours, theirs) {
     const kept = [new Uint8Array(ours.length), new Uint8Array(theirs.length)];
     let start = 0;
-    let end = Math.min(ours.length, theirs.length);
+    const end = Math.min(ours.length, theirs.length);
     while (start < end && ours[start] === theirs[start]) {
       kept[0][start] = kept[1][start] = 1;
       start += 1;
@@ -619,7 +619,7 @@ const browser = (() => {
   }
 
   /** What a system put out, under its name and scores. */
-  function outputBlock(item, system, name, compareWith, state) {
+  function outputBlock(item, system, name, compareWith) {
     const { table } = item.list;
     const { row } = item;
     const css = system === table.base ? "name" : "name is-tuned";
@@ -664,10 +664,10 @@ const browser = (() => {
     }
     const base = table.base.output?.[row] ?? "";
     const pair = element("div", "pair",
-      outputBlock(item, table.base, "base", between ? tuned[0].output?.[row] ?? "" : reference, state));
+      outputBlock(item, table.base, "base", between ? tuned[0].output?.[row] ?? "" : reference));
     for (const system of tuned) {
       const seed = experiment.seeds[experiment.tuned.indexOf(system)];
-      pair.append(outputBlock(item, system, `tuned, seed ${seed}`, between ? base : reference, state));
+      pair.append(outputBlock(item, system, `tuned, seed ${seed}`, between ? base : reference));
     }
     body.append(pair);
     return body;
