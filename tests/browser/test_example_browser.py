@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from deltatune.report import page
 from deltatune.report.data import ReportData
+from deltatune.report.examples import ExampleTable
 from made_reports import TEMPLATE
 from test_report_examples import table
 
@@ -56,16 +57,30 @@ VISIT = """async () => {
   document.querySelector("a[data-examples]").click();
   await until(() => location.hash.startsWith("#examples?"));
   say("matrix", one("[name=experiment]").value);
+  const heads = () => [...document.querySelectorAll("#browser .head")].slice(0, 6).map((head) => [
+    head.querySelector(".delta").textContent, head.querySelector(".excerpt").textContent]);
+  result.orders = {};
+  for (const order of ["loss", "length", "id", "record", "gain"]) {
+    put("sort", order);
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    result.orders[order] = [location.hash, heads()];
+  }
   result.images = document.querySelectorAll("#browser img, #browser script").length;
   return result;
 }"""
 
 
+def thousand() -> ExampleTable:
+    """One prompt of it is hostile."""
+    made = table(1000, names=("a", "b"), tested=1500)
+    made.records.loc[0, "prompt"] = "<img src=x onerror=alert(1)></script>"
+    return made
+
+
 @pytest.fixture(scope="module", params=["chromium", "firefox"])
 def visit(request, tmp_path_factory) -> dict[str, Any]:
     folder: Path = tmp_path_factory.mktemp("examples")
-    hostile = table(1000, names=("a", "b"), tested=1500)
-    hostile.records.loc[0, "prompt"] = "<img src=x onerror=alert(1)></script>"
+    hostile = thousand()
     experiment = {"task": "questions", "outputs": "answers", "main_metric": "rouge_l"}
     experiments = {"a": {**experiment, "seeds": [1, 2]}, "b": {**experiment, "seeds": [1, 2]}}
     html = page.render(ReportData([], experiments, examples=[hostile]), TEMPLATE)
@@ -107,3 +122,24 @@ def test_the_keyboard_moves_in_the_list(visit):
     assert visit["keys"][2] == "2"
     assert visit["end"][2] == ["1000", True]
     assert visit["open"][2] == ["1000", "body"]
+
+
+def test_the_order_is_the_chosen_one_and_stands_in_the_address(visit):
+    shown, orders = thousand(), visit["orders"]
+    prompts = {order: [text for _, text in heads] for order, (_, heads) in orders.items()}
+    tuned = sum(system["score"] for system in shown.tuned["b"].values()) / 2
+    gains = tuned - shown.base["score"]
+    for order, keys in (("gain", -gains), ("loss", gains)):
+        # Equal ones stay as they are in the data.
+        first = keys.sort_values(kind="stable").index[:6]
+        assert prompts[order] == list(shown.records["prompt"][first])
+        most = f"{gains[first[0]]:+.2f}".replace("-", "\N{MINUS SIGN}")
+        assert [delta for delta, _ in orders[order][1]] == [most] * 6
+    for order in ("id", "record"):
+        assert prompts[order] == list(shown.records["prompt"][:6])
+    # Those with three digits twice in the answer.
+    assert all(int(text.split()[1].rstrip(":")) >= 100 for text in prompts["length"])
+    assert [address.partition("sort=")[2] for address, _ in orders.values()] == [
+        *("loss", "length", "id", "record"),
+        "",
+    ]
