@@ -26,7 +26,6 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "workflow"), str(ROOT / "scripts")]
 
 from conftest import copy_project, write_config  # noqa: E402
-from deltatune.compare.table import COLUMNS  # noqa: E402
 from reruns_project import finish, many_experiments  # noqa: E402
 
 #: Of `compare.table.COLUMNS`, which earlier revisions may not have; all others are empty.
@@ -77,6 +76,9 @@ def main() -> None:
     parser.add_argument("--experiments", type=int, default=1000)
     parser.add_argument("--revision")
     options = parser.parse_args()
+    # Not above: what runs dry imports this file, and is to have the modules of a project's copy.
+    from deltatune.compare.table import COLUMNS
+
     print(f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores")
     default = yaml.safe_load((ROOT / "config.yaml").read_text())
     many = many_experiments(yaml.safe_load((ROOT / "config.yaml").read_text()), options.experiments)
