@@ -273,6 +273,8 @@ FEATURES = {
     "gradio": "requirements-web.txt",
     "gptqmodel": "requirements-gptq.txt",
     "lm_eval": "requirements-lm-eval.txt",
+    "trl": "benchmarks/peers/trl.txt",
+    "unsloth": "benchmarks/peers/unsloth.txt",
 }
 
 

@@ -1,0 +1,75 @@
+"""Perplexity of a novel by this project, and by the loop of the Hugging Face documentation.
+
+https://huggingface.co/docs/transformers/perplexity: a window at a time, with labels for the tokens
+that are scored. Both read the same windows.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from deltatune.evaluate import likelihood
+from deltatune.evaluate.likelihood import Window
+from deltatune.evaluate.likelihood_settings import TextSettings
+from deltatune.tasks.base import Passage
+
+from peers import base
+from peers.watch import timed
+
+
+def here(model: Any, tokenizer: Any, text: str, asked: dict[str, Any]) -> tuple[float, int]:
+    """(negative log-likelihood in nats, scored tokens)."""
+    settings = TextSettings(
+        task="novel",
+        kind="prose",
+        quantization=asked["quantization"],
+        batch_size=16,
+        context=asked["context"],
+        windows="sliding",
+    )
+    passages = [Passage("1", "documents", text)]
+    table = likelihood.evaluate(model, tokenizer, passages, settings, "test", base.terminal()).table
+    return float(table["nll"].sum()), int(table["tokens"].sum())
+
+
+@torch.inference_mode()
+def there(model: Any, windows: list[Window]) -> tuple[float, int]:
+    """The same by the documentation's loop."""
+    total = torch.tensor(0.0, device=model.device, dtype=torch.float64)
+    scored = 0
+    for window in windows:
+        ids = torch.tensor([window.ids], device=model.device)
+        targets = ids.clone()
+        targets[:, : -window.scored] = -100
+        loss = model(ids, labels=targets).loss
+        count = min(window.scored, len(window.ids) - 1)
+        total += loss.double() * count
+        scored += count
+    return float(total), scored
+
+
+def main() -> None:
+    asked = base.spec()
+    model, tokenizer = base.load(asked)
+    text = Path(asked["novel"]).read_text(encoding="utf-8")[: asked["characters"]]
+    windows = likelihood.windows(text, tokenizer, asked["context"])
+    results, versions = base.results(asked, [])
+    here(model, tokenizer, text[: len(text) // 8], asked)
+    (nll, tokens), cost = timed(lambda: here(model, tokenizer, text, asked))
+    results.add("here", figures(nll, tokens, cost) | {"versions": versions})
+    there(model, windows[:4])
+    (nll, tokens), cost = timed(lambda: there(model, windows))
+    results.add("documentation's loop", figures(nll, tokens, cost) | {"versions": versions})
+
+
+def figures(nll: float, tokens: int, cost: dict[str, Any]) -> dict[str, Any]:
+    per_second = round(tokens / cost["seconds"], 1)
+    perplexity = math.exp(nll / tokens)
+    return cost | {"tokens_per_second": per_second, "tokens": tokens, "perplexity": perplexity}
+
+
+if __name__ == "__main__":
+    main()
