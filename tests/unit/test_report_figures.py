@@ -323,6 +323,13 @@ def test_what_lies_beyond_the_axis_is_an_arrow():
     ET.fromstring(embed.to_svg(forest.plot([far, a_fact(experiment="y")])))
 
 
+def test_a_forest_has_room_for_the_names_of_a_sweep():
+    """Which differ at their ends and in their middle."""
+    names = [f"mistral-7b-{task}-r{rank}-lr1e-4" for task in "ab" for rank in (8, 16, 32)]
+    text = embed.to_svg(forest.plot([a_fact(experiment=name) for name in names]))
+    assert all(name.removeprefix("mistral-7b") in text for name in names) and "(2)" not in text
+
+
 def test_the_section_says_what_the_forest_shows():
     data = sweep(3)
     view = differences_section.view(data)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from deltatune.report import examples, table_html
+from deltatune.report import examples, markup, table_html
 from deltatune.report.data import COSTS, ReportData
 from deltatune.report.figures import embed, forest, losses
 from deltatune.report.sections import costs
@@ -36,6 +36,14 @@ def test_the_total_says_of_how_many_jobs_it_is():
     assert view["note"].startswith("The total is the time of 4 jobs, all of the run from its data")
     assert "1 job without a known time" in view["note"]
     assert "Tokens per second of a stage are the mean over its jobs." in view["note"]
+
+
+def test_settings_that_a_sentence_names_are_code_and_nothing_else_is_markup():
+    text = markup.code("cut at `max_new_tokens`, of <b>a</b>\u202e & `<i>`")
+    assert text == (
+        "cut at <code>max_new_tokens</code>, of &lt;b&gt;a&lt;/b&gt;\ufffd &amp; "
+        "<code>&lt;i&gt;</code>"
+    )
 
 
 def test_a_total_of_known_times_has_no_remark_on_unknown_ones():

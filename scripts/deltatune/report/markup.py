@@ -27,6 +27,13 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
+def code(text: str) -> Markup:
+    """A sentence of the project, what stands between backticks as code."""
+    parts = (escape(clean(part)) for part in text.split("`"))
+    made = (Markup("<code>{}</code>").format(one) if n % 2 else one for n, one in enumerate(parts))
+    return Markup("").join(made)
+
+
 def differing(text: str, reference: str, limit: int = COMPARED) -> list[tuple[str, bool]]:
     """Pieces of the text, each with whether it differs from the reference.
 

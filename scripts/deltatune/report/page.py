@@ -13,7 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from deltatune.core.version import __version__
-from deltatune.report import numbers, table_html
+from deltatune.report import markup, numbers, table_html
 from deltatune.report.data import ReportData
 from deltatune.report.page_files import SCRIPTS, STYLES
 from deltatune.report.sections import matrix, registry
@@ -35,6 +35,7 @@ def render(data: ReportData, template: Path) -> str:
         lstrip_blocks=True,
         finalize=lambda value: value if isinstance(value, Markup) else _text(value),
     )
+    environment.filters["code"] = markup.code
     environment.filters["table"] = table_html.to_html
     environment.filters["save"] = table_html.save
     scripts = [inline(folder / name) for name in SCRIPTS]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -63,14 +63,33 @@ class Layout:
     """How far the interval lies below the text of its row."""
     heading: float
     """What the name of an experiment takes above its rows; 0 where it stands before them."""
+    tasks: float
+    """Where the names of tasks begin."""
+
+    def widened(self, names: Collection[str]) -> Layout:
+        """With room for longer names of experiments, such as those of a sweep."""
+        if self.heading:
+            return self
+        labels = measure.fit(names, 72 * MOST_NAME, 10, "bold").values()
+        name = max(measure.width(label, 10, "bold") for label in labels) / 72
+        more = max(0.0, name + 2 * INSET + NEXT - self.tasks)
+        return replace(
+            self,
+            width=self.width + more,
+            axis_left=self.axis_left + more,
+            axis_right=self.axis_right + more,
+            tasks=self.tasks + more,
+        )
 
 
-WIDE = Layout(7.9, 0.27, 2.75, 5.2, 0.0, 0.0)
-NARROW = Layout(WIDTH, 0.38, 0.15, WIDTH - 0.15, 0.18, 0.19)
-"""Of a phone: each row has its text above its interval."""
 HEAD, FOOT, GAP = 0.3, 0.62, 0.13
-INSET, TASKS = 0.02, 1.62
-"""Where texts begin, and in WIDE the names of tasks: inches from the left edge."""
+INSET, NEXT = 0.02, 0.06
+"""Where texts begin, and what is left free behind a name: inches."""
+MOST_NAME = 3.0
+"""What the name of an experiment takes at the most, in inches."""
+WIDE = Layout(7.9, 0.27, 2.75, 5.2, 0.0, 0.0, 1.62)
+NARROW = Layout(WIDTH, 0.38, 0.15, WIDTH - 0.15, 0.18, 0.19, INSET)
+"""Of a phone: each row has its text above its interval."""
 
 
 def plot(
@@ -100,7 +119,7 @@ def plot(
     if not any(row.effect.value is not None for row in rows):
         return empty("There is no difference to draw.")
     shown, left_out = chosen(rows)
-    layout = NARROW if narrow else WIDE
+    layout = (NARROW if narrow else WIDE).widened([row.fact.experiment for row in shown])
     places = _places(shown, layout, left_out > 0)
     bottom = places[-1] + layout.line_below + 0.5 * WIDE.pitch
     height = HEAD + bottom + FOOT
@@ -237,7 +256,7 @@ def _texts(
     if named:
         above = layout.heading
         write(INSET, place - above, name, "bold" if above else weight)
-    write(INSET if layout.heading else TASKS, place, task, weight)
+    write(layout.tasks, place, task, weight)
     write(layout.width - INSET, place, values, weight, ha="right")
     if row.effect.value is None:
         middle = (layout.axis_left + layout.axis_right) / 2
@@ -252,13 +271,13 @@ def _labels(
         names_end = layout.width
         tasks_room = layout.width - max(measure.width(one, 10, "bold") for one in values) / 72
     else:
-        names_end = TASKS
-        tasks_room = layout.axis_left - TASKS
+        names_end = layout.tasks
+        tasks_room = layout.axis_left - layout.tasks
     names = [row.fact.experiment for row in rows]
     tasks = [row.fact.task for row in rows]
     return (
-        measure.fit(names, 72 * (names_end - 2 * INSET - 0.06), 10, "bold"),
-        measure.fit(tasks, 72 * (tasks_room - 2 * INSET - 0.06), 10, "bold"),
+        measure.fit(names, 72 * (names_end - 2 * INSET - NEXT), 10, "bold"),
+        measure.fit(tasks, 72 * (tasks_room - 2 * INSET - NEXT), 10, "bold"),
     )
 
 
@@ -292,7 +311,7 @@ def _frame(axis, end: float, bottom: float, left_out: int, layout: Layout) -> No
     write = _writer(axis, layout)
     if not layout.heading:
         write(INSET, -0.14, "experiment", **small)
-    write(INSET if layout.heading else TASKS, -0.14, "tested on", **small)
+    write(layout.tasks, -0.14, "tested on", **small)
     write(layout.width - INSET, -0.14, "base → tuned", ha="right", **small)
     for tick in _ticks(end):
         axis.annotate(
