@@ -73,7 +73,15 @@ def environment(peer: str | None, folder: Path, wheels: Path | None) -> Environm
             files = sorted((wheels / peer).glob("*.whl"))
             if not files:
                 raise SystemExit(f"--wheels: there is no wheel in {wheels / peer}")
-            _pip(sys.executable, "--no-index", "--no-deps", "--target", str(place), *files)
+            _pip(
+                sys.executable,
+                "--no-index",
+                "--no-deps",
+                "--no-compile",
+                "--target",
+                str(place),
+                *files,
+            )
         return Environment(paths=(place,))
     if peer == "lm_eval":
         # It is asked in one process with this project, and needs no other version of anything.
@@ -95,5 +103,7 @@ def environment(peer: str | None, folder: Path, wheels: Path | None) -> Environm
 def _pip(python: str, *arguments: str | Path) -> None:
     quiet = ["--quiet", "--disable-pip-version-check"]
     command = [python, "-m", "pip", "install", *quiet, *map(str, arguments)]
-    # Packages that are there beside a target are no concern of what is installed into it.
-    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    # It also warns of packages beside a target, which are no concern of what is installed into it.
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{done.stderr}")

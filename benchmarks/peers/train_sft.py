@@ -9,6 +9,7 @@ import gc
 import json
 import sys
 import tempfile
+import traceback
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -117,17 +118,21 @@ def measure(model: Any, tokenizer: Any, rows: Dataset, way: dict) -> dict[str, A
     with tempfile.TemporaryDirectory() as folder:
         trainer = trainer_of(model, tokenizer, rows, way, folder)
         losses: list[float] = []
-        watch = Watch(
-            SPEC["warm"],
-            SPEC["steps"],
-            before=lambda prepared: losses.append(loss_of(trainer, prepared, documents)),
-        )
+
+        def compare(prepared: Any) -> None:
+            # A comparison that fails is wrong, and no reason not to measure.
+            try:
+                losses.append(loss_of(trainer, prepared, documents))
+            except Exception:
+                traceback.print_exc()
+
+        watch = Watch(SPEC["warm"], SPEC["steps"], before=compare)
         trainer.training_step = watch.watched(trainer.training_step)
         with watch.running():
             trainer.train()
     return watch.figures() | {
         # Of the documents that were the first step of the training here.
-        "loss": losses[0],
+        "loss": losses[0] if losses else None,
         "supervised_tokens": supervised(trainer.train_dataset),
         "forward_pass": list(watch.batches[0]["input_ids"].shape),
         "optimizer": str(trainer.args.optim),
