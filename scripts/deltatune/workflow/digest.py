@@ -121,7 +121,7 @@ def _parsed(text: str) -> tuple[frozenset[str], str]:
     return frozenset(names), hashlib.sha256("".join(written).encode()).hexdigest()
 
 
-def _write(node: object, names: set[str], written: list[str], is_text: bool = False) -> None:
+def _write(node: ast.AST, names: set[str], written: list[str], is_text: bool = False) -> None:
     """Append a syntax tree as text to `written`, and to `names` what it imports.
 
     is_text: the value of the node is the text of a message, or a part of it, so that the words in
@@ -131,30 +131,49 @@ def _write(node: object, names: set[str], written: list[str], is_text: bool = Fa
     its nodes, which are empty wherever the syntax is the old, 3.12 puts empty strings into
     f-strings, and each knows other characters that can be printed. So what is empty is left out
     here, and strings are written in ASCII.
+
+    Each start of snakemake does this with the whole library, so a node without fields and what is
+    no node are written where they stand.
     """
-    if isinstance(node, ast.AST):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-        written.append(f"{type(node).__name__}(")
-        text_fields = _text_fields(node, is_text)
-        for field in () if is_text and _is_string(node) else node._fields:
-            value = getattr(node, field, None)
-            if isinstance(value, list):
-                value = [item for item in value if not _is_left_out(item, node, is_text)]
-            if isinstance(node, ast.Constant) or value not in (None, []):
+    kind = type(node)
+    if kind is ast.Constant:
+        fields = "" if is_text and _is_string(node) else f"value={node.value!a},kind={node.kind!a},"
+        written.append(f"Constant({fields})")
+        return
+    if kind is ast.Import:
+        names.update(alias.name for alias in node.names)
+    elif kind is ast.ImportFrom and node.module and node.level == 0:
+        names.add(node.module)
+        names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    written.append(f"{kind.__name__}(")
+    text_fields = _text_fields(node, is_text)
+    for field in node._fields:
+        value = getattr(node, field, None)
+        if isinstance(value, ast.AST):
+            if value._fields:
                 written.append(f"{field}=")
                 _write(value, names, written, field in text_fields)
-        written.append(")")
-    elif isinstance(node, list):
-        written.append("[")
-        for item in node:
-            _write(item, names, written, is_text)
+            else:
+                written.append(f"{field}={type(value).__name__}()")
+        elif isinstance(value, list):
+            _write_list(field, _counted(value, node, is_text), names, written, field in text_fields)
+        elif value is not None:
+            written.append(f"{field}={value!a},")
+    written.append(")")
+
+
+def _write_list(
+    field: str, items: list, names: set[str], written: list[str], is_text: bool
+) -> None:
+    """Append what a field lists, if there is anything."""
+    if items:
+        written.append(f"{field}=[")
+        for item in items:
+            if isinstance(item, ast.AST):
+                _write(item, names, written, is_text)
+            else:
+                written.append(f"{item!a},")
         written.append("]")
-    else:
-        written.append(f"{node!a},")
 
 
 def _text_fields(node: ast.AST, is_text: bool) -> tuple[str, ...]:
@@ -190,11 +209,17 @@ def _is_string(node: object) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
-def _is_left_out(item: object, node: ast.AST, is_text: bool) -> bool:
-    """Whether an item of a list of a node does not count."""
+def _counted(items: list, node: ast.AST, is_text: bool) -> list:
+    """The items of a list of a node that count."""
     if isinstance(node, ast.JoinedStr):
-        return _is_string(item) and (is_text or item.value == "")
-    if isinstance(item, ast.If):
-        return _name(item.test) == "TYPE_CHECKING" and not item.orelse
+        return [i for i in items if not (_is_string(i) and (is_text or i.value == ""))]
+    if items and isinstance(items[0], ast.stmt):
+        return [item for item in items if not _is_left_out(item)]
+    return items
+
+
+def _is_left_out(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.If):
+        return _name(statement.test) == "TYPE_CHECKING" and not statement.orelse
     # A string that stands alone does nothing, below a field of a class as little as at the top.
-    return isinstance(item, ast.Expr) and _is_string(item.value)
+    return isinstance(statement, ast.Expr) and _is_string(statement.value)
