@@ -1,6 +1,7 @@
 """The two fetching scripts against the stand-in hub, each run in a process of its own.
 
-The clients read HF_HOME and HF_ENDPOINT once, when they are imported.
+The clients read HF_HOME and HF_ENDPOINT once, when they are imported; what else a script loads is
+there in the process that it is forked from.
 """
 
 from __future__ import annotations
@@ -12,42 +13,11 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import warm_python
 from standin_hub import Hub
 
 CANARY = "hf_canary0123456789abcdefghijklmnop"
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
-
-# Runs scripts/fetch_*.py as Snakemake does, without its start-up, and waits for nothing.
-DRIVER = """
-import json, runpy, shutil, sys, time, types
-from pathlib import Path
-
-asked = json.loads(sys.argv[1])
-sleep, time.sleep = time.sleep, lambda seconds: sleep(min(seconds, 0.01))
-sys.path.insert(0, asked["scripts"])
-from deltatune.workflow.flow import Flow
-
-flow, rule, name = Flow(asked["config"]), asked["rule"], asked["name"]
-if rule == "fetch_dataset":
-    folder, files = Path("results/datasets") / name, ["records.parquet", "rejects.csv"]
-    job = types.SimpleNamespace(dataset=name)
-    settings, source = flow.params.fetch_dataset(job), flow.inputs.fetch_dataset(job)
-else:
-    folder, files = Path("results/models") / name, ["model", "weights.sha256", "tokenizer.sha256"]
-    settings, source = flow.params.fetch_model(types.SimpleNamespace(model=name)), []
-shutil.rmtree(folder, ignore_errors=True)
-folder.mkdir(parents=True)
-outputs = {Path(file).stem: str(folder / file) for file in [*files, "manifest.json"]}
-# As Snakemake gives it: a list whose members have names.
-made = type("Files", (list,), {})(outputs.values())
-vars(made).update(outputs)
-snakemake = types.SimpleNamespace(
-    log=[f"results/logs/{rule}/{name}.log"], wildcards=[name], rule=rule,
-    params=types.SimpleNamespace(settings=settings), input={"source": source},
-    output=made, threads=1, resources=None,
-)
-runpy.run_path(f"{asked['scripts']}/{rule}.py", init_globals={"snakemake": snakemake})
-"""
 
 
 def project(part: dict) -> dict:
@@ -80,16 +50,17 @@ class Fetch:
         config = project(part)
         asked = {"rule": rule, "name": "x", "config": config, "scripts": str(SCRIPTS)}
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING"))}
+        environment = {
+            **inherited,
+            "HF_ENDPOINT": self.hub.url,
+            "HF_HOME": str(self.cache),
+            **({"HF_TOKEN": self.token} if self.token else {}),
+            **self.environment,
+        }
         done = subprocess.run(
-            [sys.executable, "-c", DRIVER, json.dumps(asked)],
+            [sys.executable, str(warm_python.FOLDER / "fetch.py"), json.dumps(asked)],
             cwd=self.folder,
-            env={
-                **inherited,
-                "HF_ENDPOINT": self.hub.url,
-                "HF_HOME": str(self.cache),
-                **({"HF_TOKEN": self.token} if self.token else {}),
-                **self.environment,
-            },
+            env=environment | warm_python.variables(environment, "fetching"),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

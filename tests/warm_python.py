@@ -1,4 +1,5 @@
-"""The server of `warm/server.py`, one for each test process and PYTHONPATH, started when needed."""
+"""The servers of `warm/server.py`, one for each test process, set of packages and PYTHONPATH,
+started when needed."""
 
 from __future__ import annotations
 
@@ -15,16 +16,16 @@ from pathlib import Path
 FOLDER = Path(__file__).with_name("warm")
 
 
-def variables(environment: dict[str, str]) -> dict[str, str]:
-    """What a snakemake with these variables needs besides, so that it and its scripts are forked
-    from a process that has loaded their packages."""
+def variables(environment: dict[str, str], loaded: str = "running") -> dict[str, str]:
+    """What a process with these variables needs besides, so that it is forked from one that has
+    loaded its packages: snakemake and its scripts ("running"), or `warm/fetch.py` ("fetching")."""
     above = environment.get("PYTHONPATH", "")
     path = os.pathsep.join(filter(None, [str(FOLDER), above]))
-    return {"WARM": _server(above), "PYTHONPATH": path}
+    return {"WARM": _server(above, loaded), "PYTHONPATH": path}
 
 
 @cache
-def _server(path: str) -> str:
+def _server(path: str, loaded: str) -> str:
     """The address of one whose modules come from PYTHONPATH too."""
     folder = Path(tempfile.mkdtemp(prefix="warm-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -33,7 +34,7 @@ def _server(path: str) -> str:
     with log.open("w") as output:
         process = subprocess.Popen(
             # The spaces: forked_jobs.SHOWN.
-            [sys.executable, str(FOLDER / "server.py"), str(address), " " * 1000],
+            [sys.executable, str(FOLDER / "server.py"), str(address), loaded, " " * 1000],
             env={**kept, "HF_HUB_OFFLINE": "1", "PYTHONPATH": path},
             # It ends when the other end is closed: with this process, however that ends.
             stdin=subprocess.PIPE,

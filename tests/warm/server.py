@@ -1,8 +1,8 @@
-"""The product's fork_server for all processes of a test run: `server.py ADDRESS`.
+"""The product's fork_server for all processes of a test run: `server.py ADDRESS LOADED`.
 
-It has loaded snakemake's packages too, and forks for all that connect to the address: snakemake,
-and the fork_servers of those, see `sitecustomize.py`. It ends when its standard input does, with
-the test process that holds the other end.
+It has loaded the packages of LOADED, and forks for all that connect to the address, see
+`sitecustomize.py`. It ends when its standard input does, with the test process that holds the other
+end.
 """
 
 from __future__ import annotations
@@ -19,15 +19,27 @@ sys.path.insert(1, str(Path(__file__).parents[2] / "scripts"))
 
 from deltatune.forking import fork_server
 
-# Each project that is forked for has a library of its own.
-del sys.path[1]
-for name in [name for name in sys.modules if name.partition(".")[0] == "deltatune"]:
-    del sys.modules[name]
-
-SNAKEMAKE = (
-    *("snakemake.cli", "snakemake.persistence", "snakemake.report.html_reporter"),
-    *("snakemake.storage", "smart_open"),
-)
+PACKAGES = {
+    # For snakemake, and for the fork_servers of those. Each project has a library of its own.
+    "running": (
+        *("snakemake.cli", "snakemake.persistence", "snakemake.report.html_reporter"),
+        *("snakemake.storage", "smart_open", *fork_server.PACKAGES),
+    ),
+    # For fetch.py: what reads no variable of the hub, and what transformers loads besides.
+    "fetching": (
+        *(
+            "pydantic",
+            "yaml",
+            "pandas",
+            "pyarrow.parquet",
+            "httpx2",
+            "jinja2",
+            "regex",
+            "PIL.Image",
+        ),
+        *("numpy", "torch", "threadpoolctl"),
+    ),
+}
 
 
 class SharedServer(fork_server.Server):
@@ -61,7 +73,11 @@ class SharedServer(fork_server.Server):
 if __name__ == "__main__":
     os.environ |= {"TORCHDYNAMO_DISABLE": "1", "OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
     os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    fork_server.load((*SNAKEMAKE, *fork_server.PACKAGES))
+    if (loaded := sys.argv[2]) == "running":
+        del sys.path[1]
+        for name in [name for name in sys.modules if name.partition(".")[0] == "deltatune"]:
+            del sys.modules[name]
+    fork_server.load(PACKAGES[loaded])
     fork_server.FOLDER = os.path.dirname(os.path.abspath(__file__))
     address = sys.argv[1]
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:

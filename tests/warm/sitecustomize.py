@@ -7,10 +7,13 @@ import sys
 
 
 def handed_over(arguments: list[str]) -> list[str] | None:
-    """The script and its arguments of what runs elsewhere: snakemake, and its fork_server. One with
-    variables of the hub loads the packages itself, since they are read then."""
+    """The script and its arguments of what runs elsewhere: snakemake, fetch.py, and the product's
+    fork_server. One with variables of the hub loads the packages itself, since they are read
+    then."""
     if arguments[1:3] == ["-m", "snakemake"]:
         return [os.path.join(os.path.dirname(__file__), "run_module.py"), *arguments[2:]]
+    if arguments[1] == os.path.join(os.path.dirname(__file__), "fetch.py"):
+        return arguments[1:]
     hub = {name for name in os.environ if name.startswith(("HF_", "HUGGINGFACE_"))}
     if arguments[1].endswith("/deltatune/forking/fork_server.py") and hub == {"HF_HUB_OFFLINE"}:
         return arguments[1:]
