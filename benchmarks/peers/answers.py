@@ -38,7 +38,7 @@ def here(model: Any, tokenizer: Any, asked: pd.DataFrame, spec: dict[str, Any]) 
         task="alpaca",
         kind="instruct",
         quantization=spec["quantization"],
-        batch_size=spec["count"],
+        batch_size="auto",
         refuses_long_prompts=False,
         prompts=kind.Prompts(),
         questions=kind.Questions(),

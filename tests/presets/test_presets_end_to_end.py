@@ -674,7 +674,7 @@ def test_an_experiment_runs_through_the_rules(ran):
     evaluations = ran.results / "evaluations/test/alpaca"
     for system in ("base/mistral-7b/gptq", "tuned/alpaca-gptq/seed-1"):
         assert len(pd.read_parquet(evaluations / system / "answers.parquet")) == 100
-        assert manifest.read(evaluations / system / "answers.json")["batch_size_used"] == 16
+        assert manifest.read(evaluations / system / "answers.json")["batch_size_used"] == 32
     assert set(pd.read_csv(ran.results / "comparison.csv")["task"]) == {"alpaca"}
     assert "gptq" in ran.page
     # Another experiment on the same base: all of its layers, as the recipe for a T4 trains them.

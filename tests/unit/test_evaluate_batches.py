@@ -84,7 +84,11 @@ def test_batches_within_what_the_longest_keep(lengths, size, new, longest):
 
 
 def test_no_more_rows_than_what_is_worth_it():
-    made = batches.budgeted_batches([1] * 1200, 600, lambda width: 1)
-    assert [len(batch.indices) for batch in made] == [512, 512, 176]
+    made = batches.budgeted_batches([900] + [1] * 1200, 2, lambda width: width)
+    assert [len(batch.indices) for batch in made[:3]] == [2, 30, 30]
+    made = batches.budgeted_batches([9000, *[1] * 1200], 4, lambda width: width)
+    assert [len(batch.indices) for batch in made] == [4, 512, 512, 173]
+    made = batches.budgeted_batches([1] * 1200, 700, batches.each_alike)
+    assert [len(batch.indices) for batch in made] == [700, 500]
     assert batches.rows_within_budget([3], lambda width: 1) == 512
     assert batches.budgeted_batches([], 4, lambda width: 1) == []

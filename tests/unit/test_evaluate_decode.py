@@ -8,6 +8,7 @@ import transformers
 from deltatune.evaluate import decode
 from deltatune.evaluate.generate import answer
 from deltatune.models.probes import ask
+from deltatune.tasks.base import Sampling
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -51,7 +52,7 @@ def test_tokens_are_those_of_generate(model, lengths, new, seed):
     # What a row gives in its middle ends it, and others perhaps elsewhere or never.
     stops = [int(free[0, new // 2])]
     want = expected(model, ids, mask, new, stops)
-    got = decode.greedy(model, ids, mask, max_new_tokens=new, stops=stops, pad=PAD)
+    got = decode.Steps(model).tokens(ids, mask, max_new_tokens=new, stops=stops, pad=PAD)
     width = min(got.shape[1], want.shape[1])
     assert torch.equal(got[:, :width], want[:, :width])
     # The loop looks now and then, and goes on with padding until it does.
@@ -62,7 +63,7 @@ def test_it_ends_soon_after_the_last_row_has(model):
     ids, mask = inputs([4, 9])
     free = expected(model, ids, mask, 40, [])
     stops = sorted({int(free[0, 2]), int(free[1, 3])})
-    got = decode.greedy(model, ids, mask, max_new_tokens=40, stops=stops, pad=PAD)
+    got = decode.Steps(model).tokens(ids, mask, max_new_tokens=40, stops=stops, pad=PAD)
     assert got.shape[1] <= decode.STRIDE + 1
 
 
@@ -75,17 +76,18 @@ def test_nothing_is_captured_where_no_step_follows(model, monkeypatch):
     monkeypatch.setattr(decode._Decoding, "step", step)
     monkeypatch.setattr(decode, "_captured", step)
     ids, mask = inputs([4, 9])
-    tokens = decode.greedy(model, ids, mask, max_new_tokens=1, stops=[], pad=PAD)
+    tokens = decode.Steps(model).tokens(ids, mask, max_new_tokens=1, stops=[], pad=PAD)
     assert tokens.shape == (2, 1)
     ended = sorted(set(tokens[:, 0].tolist()))
-    got = decode.greedy(model, ids, mask, max_new_tokens=9, stops=ended, pad=PAD)
+    got = decode.Steps(model).tokens(ids, mask, max_new_tokens=9, stops=ended, pad=PAD)
     assert torch.equal(got, tokens)
 
 
 def test_a_step_can_be_taken_back(model):
     """As capturing does: the same step again gives the same tokens."""
     ids, mask = inputs([3, 6])
-    decoding = decode._Decoding(model, ids, mask, 5, [], PAD)
+    decoding = decode._Decoding(model, decode._Shape(2, 6, 5, (), PAD, None))
+    decoding.read(ids, mask, None)
     state = decoding.state()
     before = [tensor.clone() for tensor in state]
     decoding.step()
@@ -96,12 +98,40 @@ def test_a_step_can_be_taken_back(model):
     assert torch.equal(decoding.tokens, once)
 
 
+@given(seeds=st.lists(st.integers(0, 99), min_size=2, max_size=4))
+@settings(max_examples=10, deadline=None)
+def test_the_next_batch_of_a_shape_has_the_tensors_of_the_last(model, seeds):
+    """Where a row's padding was, others have tokens now, and its keys are still there."""
+    steps, limits = decode.Steps(model), {"max_new_tokens": 11, "stops": [7], "pad": PAD}
+    for number, seed in enumerate(seeds):
+        ids, mask = inputs([3 + 4 * (number % 2), 9, 9 - 2 * number], seed)
+        want = expected(model, ids, mask, 11, [7])
+        kept = steps._kept
+        got = steps.tokens(ids, mask, **limits)
+        assert torch.equal(got[:, : want.shape[1]], want)
+        assert number == 0 or steps._kept is kept
+    steps.tokens(*inputs([3, 9]), **limits)
+    assert steps._kept is not kept
+
+
+def test_what_failed_is_not_used_again(model, monkeypatch):
+    steps, (ids, mask) = decode.Steps(model), inputs([4, 9])
+    limits = {"max_new_tokens": 4, "stops": [], "pad": PAD}
+    want = steps.tokens(ids, mask, **limits)
+    with monkeypatch.context() as patched:
+        patched.setattr(decode._Decoding, "next", lambda decoding, number: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            steps.tokens(ids, mask, **limits)
+    assert steps._kept is None
+    assert torch.equal(steps.tokens(ids, mask, **limits), want)
+
+
 def test_a_window_that_forgets_is_refused():
     windowed = tiny.model(sliding_window=8)
     ids, mask = inputs([6])
-    decode.greedy(windowed, ids, mask, max_new_tokens=2, stops=[], pad=PAD)
+    decode.Steps(windowed).tokens(ids, mask, max_new_tokens=2, stops=[], pad=PAD)
     with pytest.raises(decode.Refused, match="no constant size"):
-        decode.greedy(windowed, ids, mask, max_new_tokens=3, stops=[], pad=PAD)
+        decode.Steps(windowed).tokens(ids, mask, max_new_tokens=3, stops=[], pad=PAD)
 
 
 def test_a_model_with_another_state_is_refused():
@@ -126,12 +156,14 @@ def test_a_model_that_answers_otherwise_is_found(model):
     assert not decode.answers_with_constant_cache(other)
 
 
-def answers(model, decoder=None):
+def answers(model, decoder=None, **sampling):
     texts = ["She wrote three letters", "Prices", "The old bridge was closed because", "A lantern"]
     return answer(
         *(model, tiny.tokenizer(), texts),
         max_new_tokens=12,
         batch_size=2,
+        sampling=Sampling(**sampling) if sampling else None,
+        keys=range(len(texts)),
         decoder=decoder,
         progress=lambda text: None,
     )
@@ -155,17 +187,20 @@ def on_gpu():
     return decoder
 
 
-def test_answers_are_the_same_both_ways(model, on_gpu):
+@pytest.mark.parametrize(
+    "sampling", [{}, {"temperature": 2.0, "seed": 3}, {"top_k": 20, "top_p": 0.8, "seed": 3}]
+)
+def test_answers_are_the_same_both_ways(model, on_gpu, sampling):
     decoder = on_gpu(model)
-    assert answers(model, decoder) == answers(model)
-    assert decoder.captured == 2
+    assert answers(model, decoder, **sampling) == answers(model, **sampling)
+    assert decoder.captured == 2 == sum(decoder.shapes.values())
 
 
 def test_what_cannot_be_captured_is_launched_and_told(model, on_gpu, monkeypatch):
     def refuse(*arguments, **named):
         raise decode.Refused("operation not permitted when stream is capturing")
 
-    monkeypatch.setattr(decode, "greedy", refuse)
+    monkeypatch.setattr(decode.Steps, "tokens", refuse)
     messages = []
     decoder = on_gpu(model, messages.append)
     assert answers(model, decoder) == answers(model)
@@ -177,6 +212,6 @@ def test_memory_that_runs_out_is_not_taken_for_a_refusal(model, on_gpu, monkeypa
     def run_out(*arguments, **named):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(decode, "greedy", run_out)
+    monkeypatch.setattr(decode.Steps, "tokens", run_out)
     with pytest.raises(torch.OutOfMemoryError):
         answers(model, on_gpu(model))

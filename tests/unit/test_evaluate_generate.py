@@ -1,9 +1,12 @@
 import json
 from collections import Counter
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 import tiny
 import torch
+from deltatune.evaluate import batches, generate
 from deltatune.evaluate.batches import batches_by_length
 from deltatune.evaluate.generate import answer
 from deltatune.evaluate.sampling import SeededSampling
@@ -176,6 +179,31 @@ def test_base_and_tuned_get_the_same_batches():
         seen.append(shapes)
     assert seen[0] == seen[1]
     assert len(seen[0]) == 3
+
+
+def test_auto_is_a_budget_on_a_gpu_and_a_number_without(model, monkeypatch):
+    """As if there were one: few shapes, in any of which the answers are the same."""
+    questions = pd.DataFrame({"id": range(len(PROMPTS)), "prompt": PROMPTS})
+    terminal = SimpleNamespace(say=print, progress=lambda text: None)
+    unlike = {"refuses_long_prompts": False, "sampling": None, "max_new_tokens": NEW}
+
+    def evaluate(batch_size):
+        task = SimpleNamespace(task="t", batch_size=batch_size, **unlike)
+        made = generate.evaluate(model, tiny.tokenizer(), questions, task, terminal)
+        names = ("batch_size_used", "batch_size_from", "batch_shapes")
+        return made.table, tuple(made.figures[name] for name in names)
+
+    table, (size, source, shapes) = evaluate("auto")
+    assert (size, source, sum(shapes.values())) == (32, "no_gpu", 1)
+    monkeypatch.setattr(generate, "_on_gpu", lambda model: True)
+    row = batches.cache_bytes(model.config) * 64  # all of the context, by which widths are bounded
+    monkeypatch.setattr(batches, "BUDGET", 3 * row + 1)
+    budgeted, facts = evaluate("auto")
+    assert facts == (3, "budget", {f"3x{64 - NEW}": 2, f"1x{64 - NEW}": 1})
+    fixed, facts = evaluate(5)
+    assert facts == (5, "set", {f"5x{64 - NEW}": 1, f"2x{64 - NEW}": 1})
+    pd.testing.assert_frame_equal(budgeted, table)
+    pd.testing.assert_frame_equal(fixed, table)
 
 
 def test_an_empty_prompt_without_bos_begins_behind_the_end_of_another_document():

@@ -11,6 +11,7 @@ import tiny
 from chat_templates import CHATML, LLAMA3, MISTRAL, QWEN3, ZEPHYR
 from deltatune.core.errors import UserError
 from deltatune.evaluate import generate
+from deltatune.evaluate.batches import BatchRule, each_alike
 from deltatune.tasks import chat
 from deltatune.tokens import conversation, left_out
 from deltatune.tokens.answer_ids import prompt_ids, readable
@@ -323,7 +324,7 @@ def test_questions_that_a_template_refuses_are_not_asked_and_counted(monkeypatch
     monkeypatch.setattr(
         generate, "answer", lambda *a, **k: [generate.Answer("B", 1, True, 0)] * len(a[2])
     )
-    monkeypatch.setattr(generate, "ask", lambda model, question: True)
+    monkeypatch.setattr(generate, "_batch_rule", lambda *a: BatchRule(4, each_alike, "set"))
     task = SimpleNamespace(
         task="talks", batch_size=4, max_new_tokens=9, refuses_long_prompts=False, sampling=None
     )
@@ -406,7 +407,7 @@ def test_reasoning_is_no_part_of_an_answer_that_is_scored(monkeypatch):
     texts = ["<think>\nt\n</think>\n\nB", "<think>\nt", "B"]
     answers = [generate.Answer(text, 9, True, 0) for text in texts]
     monkeypatch.setattr(generate, "answer", lambda *arguments, **options: answers)
-    monkeypatch.setattr(generate, "ask", lambda model, question: True)
+    monkeypatch.setattr(generate, "_batch_rule", lambda *a: BatchRule(4, each_alike, "set"))
     asked = [document(FOUR).prompt, document(FOUR).prompt, document(TWO).prompt]
     questions = pd.DataFrame({"id": range(3), "prompt": asked, "reference": "B"})
     task = SimpleNamespace(

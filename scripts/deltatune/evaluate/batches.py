@@ -8,18 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
+
+from deltatune.tasks.base import BatchSize
 
 #: Bytes of what a batch of `auto` keeps, such as keys and values: those of 192 rows of 384 tokens
 #: of Mistral-7B. Where a card has less room, batches are halved as ever.
 BUDGET = 9 * 2**30
 #: Rows of a batch of `auto`, at most.
 MOST_ROWS = 512
+#: Rows of a batch of `auto` without a GPU.
+ON_CPU = 32
 #: Widths on a GPU are multiples of this, so that there are few shapes.
 MULTIPLE = 64
 
 RowBytes = Callable[[int], int]
 """Bytes that a row of so many tokens keeps while its batch is computed."""
+
+
+def each_alike(width: int) -> int:
+    """The `RowBytes` of batches that have a number of rows, however long these are."""
+    return 1
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,7 @@ def budgeted_batches(
     batches, start = [], 0
     while start < len(order):
         width = widths[order[start]]
-        rows = min(MOST_ROWS, max(1, most // row_bytes(width)))
+        rows = min(max(MOST_ROWS, batch_size), max(1, most // row_bytes(width)))
         batches.append(Batch(order[start : start + rows], width))
         start += rows
     return batches
@@ -74,6 +83,34 @@ def rows_within_budget(
     `BUDGET` takes, at least one and at most `MOST_ROWS`."""
     width = padded(max(lengths, default=1), multiple, longest)
     return min(MOST_ROWS, max(1, BUDGET // row_bytes(width)))
+
+
+class BatchRule(NamedTuple):
+    """How rows are put into batches, and what that is from: `evaluation.batch_size`, `auto` on a
+    GPU or without one, or a model that cannot do with padding."""
+
+    batch_size: int
+    row_bytes: RowBytes
+    source: Literal["set", "budget", "no_gpu", "padding"]
+
+
+def batch_rule(
+    batch_size: BatchSize,
+    lengths: Callable[[], Sequence[int]],
+    row_bytes: RowBytes,
+    *,
+    on_gpu: bool,
+    on_cpu: int = ON_CPU,
+    longest: int | None = None,
+) -> BatchRule:
+    """The `evaluation.batch_size` of a task with `auto` resolved. lengths: asked for where they
+    decide. on_cpu: rows of `auto` without a GPU. longest: as in `budgeted_batches`."""
+    if batch_size != "auto":
+        return BatchRule(batch_size, each_alike, "set")
+    if not on_gpu:
+        return BatchRule(on_cpu, each_alike, "no_gpu")
+    rows = rows_within_budget(lengths(), row_bytes, longest=longest)
+    return BatchRule(rows, row_bytes, "budget")
 
 
 def padded(length: int, multiple: int = MULTIPLE, longest: int | None = None) -> int:

@@ -1,27 +1,33 @@
-"""Greedy decoding on a GPU: a cache of constant size, and one step that is captured once.
+"""Decoding on a GPU: a cache of constant size, and one step that is captured once.
 
 A token of a small model is a few hundred short kernels, and a GPU waits for the processor to launch
 each of them. A CUDA graph launches all of a step at once, which asks that each step has the same
 shapes and addresses: so the cache has its whole size from the beginning, and what a step reads and
-writes lies in tensors that stay. The arithmetic is that of `generate`.
+writes lies in tensors that stay, also for the next batch of the same shape. The arithmetic is that
+of `generate`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import torch
-from transformers import Cache, LogitsProcessor, StaticCache, StaticLayer
+from transformers import Cache, StaticCache, StaticLayer
 from transformers.cache_utils import StaticSlidingWindowLayer
 
+from deltatune.evaluate.sampling import SeededSampling
 from deltatune.models import oom
 from deltatune.models.probes import FIRST, SECOND, ask
 from deltatune.models.quantization import gptq_layers
+from deltatune.tasks.base import Sampling
 
-#: Steps between two looks at whether all rows have ended. Each look waits for the GPU.
-STRIDE = 16
+#: Steps between two looks at whether all rows have ended. Each look waits for the GPU, and half of
+#: these are steps too many.
+STRIDE = 8
 
 
 class Refused(Exception):
@@ -29,16 +35,18 @@ class Refused(Exception):
 
 
 class Decoder:
-    """Continues batches of prompts: by `greedy` where that can be, else by `generate`.
+    """Continues batches of prompts: by `Steps` where that can be, else by `generate`.
 
-    captures: whether `greedy` is tried. captured: batches that it continued, for the manifest. Both
-    give the same tokens, and which it is follows from the base and the prompts, so base and tuned
-    are treated alike.
+    captures: whether `Steps` are tried. captured: batches that they continued. shapes: batches by
+    "rows x width". Both give the same tokens, and which it is follows from the base and the
+    prompts, so base and tuned are treated alike.
     """
 
     def __init__(self, model: Any, say: Callable[[str], None] = print) -> None:
         self._model, self._say = model, say
+        self._steps = Steps(model)
         self.captured = 0
+        self.shapes: Counter[str] = Counter()
 
     @cached_property
     def captures(self) -> bool:
@@ -55,14 +63,15 @@ class Decoder:
         max_new_tokens: int,
         stops: Sequence[int],
         pad: int,
-        noise: LogitsProcessor | None = None,
+        noise: SeededSampling | None = None,
     ) -> torch.Tensor:
-        """The tokens behind each prompt, as `greedy` gives them. noise: of sampling."""
+        """The tokens behind each prompt, as `Steps` give them. noise: of sampling."""
         ids, mask = ids.to(self._model.device), mask.to(self._model.device)
-        if self.captures and noise is None:
+        self.shapes["x".join(map(str, ids.shape))] += 1
+        if self.captures:
             try:
-                shape = {"max_new_tokens": max_new_tokens, "stops": stops, "pad": pad}
-                tokens = greedy(self._model, ids, mask, **shape)
+                limits = {"max_new_tokens": max_new_tokens, "stops": stops, "pad": pad}
+                tokens = self._steps.tokens(ids, mask, noise=noise, **limits)
                 self.captured += 1
                 return tokens
             except Refused as error:
@@ -81,49 +90,73 @@ class Decoder:
 
 
 def answers_with_constant_cache(model: Any) -> bool:
-    """Of a model or its twin: whether the tokens are those of `generate`, with padding too."""
-    width, tokens = len(SECOND), 6
+    """Of a model or its twin: whether the tokens are those of `generate`, with padding too, and
+    those of a second batch in the same tensors."""
+    width, tokens, steps = len(SECOND), 6, Steps(model)
     ids = torch.tensor([[0] * (width - len(FIRST)) + FIRST, SECOND], device=model.device)
-    mask = (ids > 0).long()
-    expected = model.generate(
-        input_ids=ids,
-        attention_mask=mask,
-        max_new_tokens=tokens,
-        do_sample=False,
-        use_cache=True,
-        pad_token_id=0,
-        eos_token_id=None,
-    )[:, width:]
-    return torch.equal(greedy(model, ids, mask, max_new_tokens=tokens, stops=[], pad=0), expected)
+    for rows in (ids, ids.flip(0)):
+        mask = (rows > 0).long()
+        expected = model.generate(
+            input_ids=rows,
+            attention_mask=mask,
+            max_new_tokens=tokens,
+            do_sample=False,
+            use_cache=True,
+            pad_token_id=0,
+            eos_token_id=None,
+        )[:, width:]
+        generated = steps.tokens(rows, mask, max_new_tokens=tokens, stops=[], pad=0)
+        if not torch.equal(generated, expected):
+            return False
+    return True
 
 
-@torch.inference_mode()
-def greedy(
-    model: Any,
-    ids: torch.Tensor,
-    mask: torch.Tensor,
-    *,
-    max_new_tokens: int,
-    stops: Sequence[int],
-    pad: int,
-) -> torch.Tensor:
-    """The likeliest tokens one after the other: [rows, at most max_new_tokens], int64.
+class Steps:
+    """Continues batches of prompts token by token, with a cache of constant size.
 
-    ids, mask: [rows, length] with padding on the left, on the device of the model. stops: tokens
-    that end a row, behind which it is filled with `pad`.
-
-    On a GPU the step is captured, elsewhere it runs as it is. Raises Refused where that cannot be,
-    and what running out of memory raises.
+    The tensors of a shape and, on a GPU, its captured step are kept for the next batch.
     """
-    decoding = _Decoding(model, ids, mask, max_new_tokens, stops, pad)
-    done, run = 1, None
-    while done < max_new_tokens and not bool(decoding.ended.all()):
-        # Not before a step is needed: capturing takes one, and there may be no room for it.
-        run = run or (_captured(decoding) if ids.is_cuda else decoding.step)
-        for _ in range(min(STRIDE, max_new_tokens - done)):
-            run()
-            done += 1
-    return decoding.tokens[:, :done].clone()
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._kept: _Decoding | None = None
+
+    @torch.inference_mode()
+    def tokens(
+        self,
+        ids: torch.Tensor,
+        mask: torch.Tensor,
+        *,
+        max_new_tokens: int,
+        stops: Sequence[int],
+        pad: int,
+        noise: SeededSampling | None = None,
+    ) -> torch.Tensor:
+        """The likeliest tokens one after the other: [rows, at most max_new_tokens], int64.
+
+        ids, mask: [rows, length] with padding on the left, on the device of the model. stops:
+        tokens that end a row, behind which it is filled with `pad`. noise: added to the logits of
+        each step, so that the likeliest is a sample.
+
+        On a GPU the step is captured, elsewhere it runs as it is. Raises Refused where that cannot
+        be, and what running out of memory raises.
+        """
+        rows, width = ids.shape
+        shape = _Shape(rows, width, max_new_tokens, tuple(stops), pad, noise and noise.sampling)
+        # Forgotten until the batch is done: there may be no room for two of them, and what failed
+        # is not used again.
+        decoding, self._kept = self._kept, None
+        if decoding is None or decoding.shape != shape:
+            decoding = None
+            decoding = _Decoding(self._model, shape)
+        decoding.read(ids, mask, noise)
+        done = 1
+        while done < max_new_tokens and not bool(decoding.ended.all()):
+            for _ in range(min(STRIDE, max_new_tokens - done)):
+                decoding.next(done)
+                done += 1
+        self._kept = decoding
+        return decoding.tokens[:, :done].clone()
 
 
 def _constant_cache(model: Any, length: int) -> Cache:
@@ -138,32 +171,66 @@ def _constant_cache(model: Any, length: int) -> Cache:
     return Cache(layers=[StaticLayer(max_cache_len=length) for _ in cache.layers])
 
 
-class _Decoding:
-    """What a step reads and writes; the prompt has been read and the first token chosen."""
+@dataclass(frozen=True)
+class _Shape:
+    """What batches have in common that share tensors and a captured step."""
 
-    def __init__(
-        self,
-        model: Any,
-        ids: torch.Tensor,
-        mask: torch.Tensor,
-        max_new_tokens: int,
-        stops: Sequence[int],
-        pad: int,
-    ) -> None:
-        rows, width = ids.shape
-        self._model, self._pad = model, pad
-        self._stops = torch.tensor(stops, dtype=torch.long, device=ids.device)
-        self._cache = _constant_cache(model, width + max_new_tokens)
+    rows: int
+    width: int
+    max_new_tokens: int
+    stops: tuple[int, ...]
+    pad: int
+    sampling: Sampling | None
+
+
+class _Decoding:
+    """What a step reads and writes, for batches of one shape."""
+
+    def __init__(self, model: Any, shape: _Shape) -> None:
+        self.shape, self._model = shape, model
+        rows, length, device = shape.rows, shape.width + shape.max_new_tokens, model.device
+        self._stops = torch.tensor(shape.stops, dtype=torch.long, device=device)
+        self._cache = _constant_cache(model, length)
+        self._mask = torch.ones(rows, length, dtype=torch.long, device=device)
+        self.ended = torch.zeros(rows, dtype=torch.bool, device=device)
+        self._token = torch.zeros(rows, 1, dtype=torch.long, device=device)
+        self._position = torch.zeros(rows, 1, dtype=torch.long, device=device)
+        self._column = torch.zeros(1, dtype=torch.long, device=device)
+        self.tokens = torch.full((rows, shape.max_new_tokens), shape.pad, device=device)
+        self._sampling: SeededSampling | None = None
+        self._noise: torch.Tensor | None = None
+        self._run: Callable[[], None] | None = None
+
+    def read(self, ids: torch.Tensor, mask: torch.Tensor, noise: SeededSampling | None) -> None:
+        """Begin with a batch: read its prompts and choose the first tokens."""
+        self._sampling = noise
+        self._cache.reset()
         # What is to come is hidden by its place, so the mask can have its whole width.
-        self._mask = torch.nn.functional.pad(mask, (0, max_new_tokens), value=1)
+        self._mask[:, : self.shape.width] = mask
+        self.ended.zero_()
+        self._column.zero_()
+        self.tokens.fill_(self.shape.pad)
         positions = (mask.cumsum(1) - 1).clamp(min=0)
+        self._position.copy_(positions[:, -1:])
         logits = self._logits(ids, positions, logits_to_keep=1)
-        self.ended = torch.zeros(rows, dtype=torch.bool, device=ids.device)
-        self._token = torch.zeros(rows, 1, dtype=torch.long, device=ids.device)
-        self._position = positions[:, -1:].clone()
-        self._column = torch.zeros(1, dtype=torch.long, device=ids.device)
-        self.tokens = torch.full((rows, max_new_tokens), pad, device=ids.device)
+        self._draw(0, logits)
         self._choose(logits)
+
+    def next(self, number: int) -> None:
+        """The token of that number, from 0, of each row."""
+        # Not before a step is needed: capturing takes one, and there may be no room for it.
+        if self._run is None:
+            self._run = _captured(self) if self._token.is_cuda else self.step
+        self._draw(number)
+        self._run()
+
+    def _draw(self, number: int, logits: torch.Tensor | None = None) -> None:
+        """Put the noise of a token where its step finds it. logits: of the first token."""
+        if self._sampling is None:
+            return
+        if self._noise is None:
+            self._noise = torch.empty_like(logits, dtype=torch.float32)
+        self._noise.copy_(self._sampling.noise(number, self._noise.shape[1]))
 
     def _logits(self, ids: torch.Tensor, positions: torch.Tensor, **more: Any) -> torch.Tensor:
         """Of the last token of each row."""
@@ -177,7 +244,10 @@ class _Decoding:
         ).logits[:, -1]
 
     def _choose(self, logits: torch.Tensor) -> None:
-        token = logits.argmax(-1, keepdim=True).masked_fill(self.ended[:, None], self._pad)
+        if self._sampling is not None:
+            # As `generate` gives them to its processors, in fp32.
+            logits = self._sampling.warped(logits.float()) + self._noise
+        token = logits.argmax(-1, keepdim=True).masked_fill(self.ended[:, None], self.shape.pad)
         self.tokens.index_copy_(1, self._column, token)
         self._column.add_(1)
         self._token.copy_(token)

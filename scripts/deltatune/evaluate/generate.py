@@ -12,7 +12,16 @@ import torch
 from deltatune.core.errors import UserError
 from deltatune.core.terminal import Terminal
 from deltatune.evaluate import outputs
-from deltatune.evaluate.batches import batches_by_length
+from deltatune.evaluate.batches import (
+    MULTIPLE,
+    Batch,
+    BatchRule,
+    RowBytes,
+    batch_rule,
+    budgeted_batches,
+    cache_bytes,
+    each_alike,
+)
 from deltatune.evaluate.decode import Decoder
 from deltatune.evaluate.generate_settings import GenerateSettings
 from deltatune.evaluate.outputs import Outputs
@@ -47,12 +56,15 @@ def answer(
     *,
     max_new_tokens: int,
     batch_size: int,
+    row_bytes: RowBytes = each_alike,
     sampling: Sampling | None = None,
     keys: Sequence[Any] = (),
     decoder: Decoder | None = None,
     progress: Callable[[str], None] = print,
 ) -> list[Answer]:
     """Continue each prompt until eos or `max_new_tokens`; answers in the order of prompts.
+
+    batch_size, row_bytes: of `batches.budgeted_batches`.
 
     sampling: None: greedily. keys: of the prompts, with sampling; the same key draws the same
     random numbers.
@@ -67,14 +79,13 @@ def answer(
     stops = sorted({eos_id(tokenizer), *(stop_id(prompt, tokenizer) for prompt in prompts)})
     context, room = context_length(model), _room(model, tokenizer, max_new_tokens)
     encoded = [ids[len(bos) :] for ids in prompt_ids(prompts, tokenizer)]
-    kept = [ids[-(room - len(bos)) :] for ids in encoded]
+    # A model needs a token, also of an empty prompt that no bos stands before.
+    kept = [bos + ids[-(room - len(bos)) :] or [prefix_id(tokenizer)] for ids in encoded]
     decoder = decoder or Decoder(model)
     answers: dict[int, Answer] = {}
-    batches = batches_by_length([len(ids) for ids in kept], _at_once(model, batch_size))
-    for number, batch in enumerate(batches):
-        # A model needs a token, also of an empty prompt that no bos stands before.
-        rows = [bos + kept[i] or [prefix_id(tokenizer)] for i in batch]
-        width = max(map(len, rows))
+    batches = _batches(model, [len(row) for row in kept], batch_size, row_bytes, room)
+    for number, (batch, width) in enumerate((one.indices, one.width) for one in batches):
+        rows = [kept[i] for i in batch]
         ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows])
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
         generated = decoder.tokens(
@@ -92,7 +103,8 @@ def answer(
             tokens = tokens[:last]
             text = tokenizer.decode(tokens, skip_special_tokens=True)
             text = text.removesuffix(text_behind(prompts[i], tokenizer))
-            answers[i] = Answer(text, len(tokens), finished, len(encoded[i]) - len(kept[i]))
+            cut = max(0, len(bos) + len(encoded[i]) - len(kept[i]))
+            answers[i] = Answer(text, len(tokens), finished, cut)
         progress(f"{len(answers)}/{len(prompts)} answers, batch {number + 1}/{len(batches)}")
     return [answers[i] for i in range(len(prompts))]
 
@@ -102,9 +114,35 @@ def _room(model, tokenizer, max_new_tokens: int) -> int:
     return max(len(bos_ids(tokenizer)) + 1, context_length(model) - max_new_tokens)
 
 
-def _at_once(model, batch_size: int) -> int:
-    """Prompts that are answered together: one where padding would change what a model answers."""
-    return batch_size if ask(model, ignores_padding) else 1
+def _on_gpu(model) -> bool:
+    return model.device.type == "cuda"
+
+
+def _batches(
+    model, lengths: list[int], batch_size: int, row_bytes: RowBytes, room: int
+) -> list[Batch]:
+    """Prompts that are answered together: one where padding would change what a model answers.
+
+    On a GPU their widths are few, so that a captured step serves many batches."""
+    if not ask(model, ignores_padding):
+        return budgeted_batches(lengths, 1, each_alike, multiple=1)
+    multiple = MULTIPLE if _on_gpu(model) else 1
+    return budgeted_batches(lengths, batch_size, row_bytes, multiple=multiple, longest=room)
+
+
+def _batch_rule(model, tokenizer, prompts: list[Prompt], settings: GenerateSettings) -> BatchRule:
+    """`evaluation.batch_size` with `auto` resolved."""
+    if not ask(model, ignores_padding):
+        return BatchRule(1, each_alike, "padding")
+    token, room = cache_bytes(model.config), _room(model, tokenizer, settings.max_new_tokens)
+    new = min(settings.max_new_tokens, context_length(model) - room)
+    return batch_rule(
+        settings.batch_size,
+        lambda: [min(room, len(ids)) for ids in prompt_ids(prompts, tokenizer)],
+        lambda width: token * (width + new),
+        on_gpu=_on_gpu(model),
+        longest=room,
+    )
 
 
 def _refuse_long(model, tokenizer, questions: pd.DataFrame, settings: GenerateSettings) -> None:
@@ -131,22 +169,26 @@ def evaluate(
     questions, refused = _asked(questions, tokenizer, settings.task, terminal.say)
     if settings.refuses_long_prompts:
         _refuse_long(model, tokenizer, questions, settings)
-    decoder = Decoder(model, terminal.say)
-    answers, batch_size = outputs.compute(
-        lambda batch_size: answer(
+    prompts = questions["prompt"].tolist()
+    rule = _batch_rule(model, tokenizer, prompts, settings)
+
+    def run(batch_size: int) -> tuple[list[Answer], Decoder]:
+        decoder = Decoder(model, terminal.say)
+        answers = answer(
             model,
             tokenizer,
-            questions["prompt"].tolist(),
+            prompts,
             max_new_tokens=settings.max_new_tokens,
             batch_size=batch_size,
+            row_bytes=rule.row_bytes,
             sampling=settings.sampling,
             keys=questions["id"].tolist(),
             decoder=decoder,
             progress=terminal.progress,
-        ),
-        settings,
-        terminal.say,
-    )
+        )
+        return answers, decoder
+
+    (answers, decoder), batch_size = outputs.compute(run, rule.batch_size, settings, terminal.say)
     table = questions.assign(
         prompt=[readable(prompt, tokenizer) for prompt in questions["prompt"]],
         answer=[a.text for a in answers],
@@ -161,7 +203,9 @@ def evaluate(
         parts = [split_reasoning(text) for text in texts]
         table = table.assign(reasoning=[p[0] for p in parts], answer=[p[1] for p in parts])
     figures = {
-        "batch_size_used": _at_once(model, batch_size),
+        "batch_size_used": batch_size,
+        "batch_size_from": rule.source,
+        "batch_shapes": dict(decoder.shapes),
         "captured_batches": decoder.captured,
         "examples": len(answers),
         "unfinished": sum(not a.finished for a in answers),

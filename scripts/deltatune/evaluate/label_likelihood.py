@@ -260,6 +260,7 @@ def evaluate(
             )
             for texts, bodies in prompts
         ],
+        settings.batch_size,
         settings,
         terminal.say,
     )

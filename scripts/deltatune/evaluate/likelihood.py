@@ -164,6 +164,7 @@ def evaluate(
         lambda batch_size: score_windows(
             model, tokenizer, scored, batch_size=batch_size, progress=terminal.progress
         ),
+        settings.batch_size,
         settings,
         terminal.say,
     )

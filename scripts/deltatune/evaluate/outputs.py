@@ -27,11 +27,15 @@ class Outputs:
 
 
 def compute(
-    run: Callable[[int], Result], settings: EvaluationSettings, say: Callable[[str], None]
+    run: Callable[[int], Result],
+    batch_size: int,
+    settings: EvaluationSettings,
+    say: Callable[[str], None],
 ) -> tuple[Result, int]:
-    """(run(n), n) for the largest batch size n that fits into memory, see `oom.evaluate`."""
+    """(run(n), n) for the largest n of a batch size and its halves that fits into memory, see
+    `oom.evaluate`."""
     where = f"tasks.{settings.task}.evaluation.batch_size"
-    return oom.evaluate(run, settings.batch_size, where=where, say=say)
+    return oom.evaluate(run, batch_size, where=where, say=say)
 
 
 def write(

@@ -26,7 +26,7 @@ class SeededSampling(transformers.LogitsProcessor):
     """
 
     def __init__(self, sampling: Sampling, keys: Sequence[Any], prompt_length: int) -> None:
-        self._sampling, self._prompt_length = sampling, prompt_length
+        self.sampling, self._prompt_length = sampling, prompt_length
         self._keys = [_number(key) for key in keys]
         # In the order of transformers.
         self._warpers = transformers.LogitsProcessorList()
@@ -38,12 +38,18 @@ class SeededSampling(transformers.LogitsProcessor):
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         step = input_ids.shape[1] - self._prompt_length
-        scores = self._warpers(input_ids, scores)
-        noise = np.stack([self._noise(key, step, scores.shape[1]) for key in self._keys])
-        return scores + torch.from_numpy(noise).to(scores)
+        return self.warped(scores) + self.noise(step, scores.shape[1]).to(scores)
+
+    def warped(self, scores: torch.Tensor) -> torch.Tensor:
+        """Logits [rows, vocabulary] divided by the temperature, those left out at -inf."""
+        return self._warpers(None, scores)
+
+    def noise(self, step: int, size: int) -> torch.Tensor:
+        """float64 [rows, size] on the CPU: of the token of that number, from 0, of each row."""
+        return torch.from_numpy(np.stack([self._noise(key, step, size) for key in self._keys]))
 
     def _noise(self, key: int, step: int, size: int) -> np.ndarray:
-        return np.random.default_rng([self._sampling.seed, key, step]).gumbel(size=size)
+        return np.random.default_rng([self.sampling.seed, key, step]).gumbel(size=size)
 
 
 def _number(key: Any) -> int:

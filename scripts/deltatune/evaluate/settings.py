@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from deltatune.core.schema import Section
 from deltatune.models.settings import Quantization
+from deltatune.tasks.base import BatchSize
 
 Prompts = TypeVar("Prompts", bound=Section)
 """`Prompts` of the kind of the task."""
@@ -19,7 +20,7 @@ class EvaluationSettings(Section):
     task: str
     kind: str
     quantization: Quantization
-    batch_size: int
+    batch_size: BatchSize
     """Of the first attempt: see `outputs.compute`."""
 
 

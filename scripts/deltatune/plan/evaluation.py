@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deltatune.evaluate import batches
 from deltatune.models import memory
 from deltatune.models.activations import Way, measure_cache
 from deltatune.models.dimensions import ModelDimensions
@@ -17,8 +18,15 @@ def peak(dimensions: ModelDimensions, setup: Setup, task: TaskSettings) -> int:
     of a batch are there at once, and those of one row in fp64, twice, while they are scored.
     """
     asked, tokens = task.evaluation, lengths(task)
-    rows, labels = asked.batch_size, len(getattr(task, "labels", None) or (1,))
-    width = tokens["window"] or task.max_length
+    width, labels = tokens["window"] or task.max_length, len(getattr(task, "labels", None) or (1,))
+    token = batches.cache_bytes(dimensions.model.config)
+    rows = batches.batch_rule(
+        asked.batch_size,
+        lambda: [width],
+        lambda width: token * (width + tokens["max_new_tokens"]),
+        on_gpu=setup.on_gpu,
+    ).batch_size
+    rows = min(rows, getattr(asked, "max_examples", None) or rows)
     way = Way(width, False, setup.on_gpu, setup.half, setup.quantization)
     growth = measure_cache(dimensions.model, way)
     cache, beyond = growth.kept.of(rows), growth.backward.of(rows)

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from deltatune.core.schema import Section
 from deltatune.metrics.languages import NOT_BY_WORDS, check_language
-from deltatune.tasks.base import Sampling, TaskSettings, valid
+from deltatune.tasks.base import BatchSize, Sampling, TaskSettings, valid
 
 MAIN_METRIC = "rouge_l"
 METRICS = ["rouge_l", "bleu", "exact_match", "token_f1", "bertscore"]
@@ -25,8 +25,11 @@ class Evaluation(Questions):
     """Maximum length of an answer, in tokens."""
     sampling: Sampling | None = None
     """Draw answers at random, one for each record; null: greedy, the likeliest token each time."""
-    batch_size: int = Field(32, ge=1, le=65_536)
-    """Prompts in one batch of generation, sorted by length."""
+    batch_size: BatchSize = "auto"
+    """Prompts in one batch of generation, sorted by length. auto: on a GPU as many as the keys and
+    values of a fixed budget allow, which follows from the model's shape and the prompts' lengths
+    and not from the card (192 prompts of 128 tokens with 256 new ones of Mistral-7B); elsewhere
+    32."""
 
 
 class AnswerSettings(TaskSettings):

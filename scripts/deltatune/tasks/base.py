@@ -6,7 +6,7 @@ Modules here import nothing heavy: the Snakefile reads them at every call.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Protocol, TypeVar, cast
 
 from pydantic import Field
 
@@ -99,6 +99,10 @@ def spread(frame: pd.DataFrame, count: int | None) -> pd.DataFrame:
     if count is None or count >= len(frame):
         return frame
     return frame.iloc[[i * len(frame) // count for i in range(count)]]
+
+
+BatchSize = Literal["auto"] | Annotated[int, Field(ge=1, le=65_536)]
+"""Rows that are evaluated together."""
 
 
 class Passage(NamedTuple):
