@@ -16,7 +16,7 @@ from deltatune.tokens.encode import encode, pack
 from deltatune.tokens.prompts import Document
 from deltatune.tokens.shards import COLUMNS, WEIGHTS
 from deltatune.train import train as training
-from deltatune.train.losses import weighted_loss
+from deltatune.train.losses import token_loss
 from sklearn.metrics import f1_score
 from test_train_train import settings
 
@@ -61,7 +61,7 @@ def train(folder, rows, output, **changes):
     return model, result.losses
 
 
-def test_each_token_of_a_weighted_loss_counts_by_its_weight():
+def test_each_token_of_a_token_loss_counts_by_its_weight():
     torch.manual_seed(0)
     logits = torch.randn(2, 5, 7)
     labels = torch.tensor([[1, -100, 3, 4, -100], [-100, 2, 2, -100, 6]])
@@ -70,9 +70,9 @@ def test_each_token_of_a_weighted_loss_counts_by_its_weight():
         -by_token[row, place] * logits[row, place - 1].log_softmax(0)[labels[row, place]]
         for row, place in ((0, 2), (0, 3), (1, 1), (1, 2), (1, 4))
     )
-    loss = weighted_loss(logits, labels, by_token, tokens=8)
+    loss = token_loss(logits, labels, by_token, tokens=8)
     assert loss.item() == pytest.approx((expected / 8).item(), rel=1e-5)
-    assert weighted_loss(logits, torch.full((2, 5), -100), by_token, 8).item() == 0
+    assert token_loss(logits, torch.full((2, 5), -100), by_token, 8).item() == 0
 
 
 def test_weights_of_1_change_nothing_and_a_step_is_the_same_however_it_is_accumulated(

@@ -41,7 +41,8 @@ def test_every_edit_to_a_module_outside_has_been_decided_on():
 
 @pytest.mark.parametrize("place", digest.OUTSIDE)
 def test_an_edit_is_refused_until_it_is_decided_on(tmp_path, monkeypatch, place):
-    shutil.copytree(LIBRARY / "core", tmp_path / "core")
+    for folder in {Path(place).parent for place in digest.OUTSIDE}:
+        shutil.copytree(LIBRARY / folder, tmp_path / folder)
     file = tmp_path / place
     text = file.read_text(encoding="utf-8")
     file.write_text(f"# A comment.\n{text}", encoding="utf-8")

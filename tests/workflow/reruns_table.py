@@ -252,7 +252,7 @@ TRAINING = {
     "epochs": 3, "learning_rate": 2, "batch_size": 3, "gradient_accumulation": 2,
     "schedule": "linear", "warmup": 0.1, "optimizer": "sgd", "weight_decay": 0.1,
     "max_grad_norm": 2, "evaluations": 5, "precision": "fp32", "activation_checkpointing": True,
-    "threads": 2, "gpus": 2,
+    "threads": 2, "gpus": 2, "determinism": "strict",
 }  # fmt: skip
 PRETRAIN = {
     "steps": 3, "batch_tokens": 512, "sequence_length": 64, "learning_rate": 0.1, "seed": 1,

@@ -271,4 +271,6 @@ def _training(t: Translation) -> dict[str, Any]:
     t.keep(place, "training.activation_checkpointing", recompute)
     for other in ("gradient_checkpointing", "activation_checkpointing"):
         t.answer(other, "disable_gradient_checkpointing decides")
-    return training | {"activation_checkpointing": recompute}
+    strict = "strict" if t.flag("full_determinism") else "auto"
+    t.keep("full_determinism", "training.determinism", strict)
+    return training | {"activation_checkpointing": recompute, "determinism": strict}

@@ -41,6 +41,7 @@ _OURS: Rows = [
     ("ours", _TRAINING + "schedule", "lr_scheduler_type"),
     ("ours", _TRAINING + "warmup", "warmup_ratio warmup_steps"),
     ("ours", _TRAINING + "optimizer", "optim"),
+    ("ours", _TRAINING + "determinism", "full_determinism"),
     ("ours", _TRAINING + "weight_decay", "weight_decay"),
     ("ours", _TRAINING + "max_grad_norm", "max_grad_norm"),
     ("ours", _TRAINING + "max_steps", "max_steps"),
@@ -112,7 +113,6 @@ _ALWAYS: Rows = [
     ("always", "NF4 with double quantization", "double_quantization"),
     ("always", "adapters are computed in fp32", "upcast_layernorm upcast_lmhead_output"),
     ("always", "bitsandbytes quantizes to 4 and to 8 bits", "quantization_method"),
-    ("always", "kernels with a fixed order where there are some", "full_determinism"),
 ]
 
 _UNNEEDED: Rows = [

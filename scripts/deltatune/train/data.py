@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,10 @@ from datasets import Dataset
 from torch.utils.data import Sampler
 
 from deltatune.models.batch import Batch, rows_seen, steps_per_epoch, total_steps
+from deltatune.train.losses import supervised_places
+
+PLACES = "places"
+"""Of a batch: see `losses.supervised_places`."""
 
 
 @dataclass(frozen=True)
@@ -88,3 +92,15 @@ class PaddedDataset:
             return self._rows[index]
         row = self._rows[0]
         return {**row, "labels": [-100] * len(row["labels"])}
+
+
+class WithPlaces:
+    """A collator whose batches say where a token is supervised. On a GPU, finding that out would
+    wait for all that was launched before."""
+
+    def __init__(self, collate: Callable[[Any], dict[str, torch.Tensor]]) -> None:
+        self._collate = collate
+
+    def __call__(self, rows: Any) -> dict[str, torch.Tensor]:
+        batch = self._collate(rows)
+        return {**batch, PLACES: supervised_places(batch["labels"])}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from datasets import Dataset
 
 from deltatune.core.errors import UserError
-from deltatune.models.probes import ask, separates_documents
+from deltatune.models.probes import FIRST, SECOND, ask, same, separates_documents
 from deltatune.tokens.shards import WEIGHTS, Collator
 from deltatune.train import distributed
 
@@ -61,21 +62,86 @@ def mean_loss(model, rows: Dataset, batch_size: int, stop: Callable[[], bool] = 
     return total / max(count, 1)
 
 
-def weighted_loss(
-    logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor, tokens: torch.Tensor | int
+def token_loss(
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    weights: torch.Tensor | None,
+    tokens: torch.Tensor | int,
+    places: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Cross entropy of each supervised token times its weight, summed and divided by the tokens.
 
     logits: [rows, length, vocabulary]; labels and weights: [rows, length]. tokens: the supervised
     ones of the whole optimizer step, so that a step is the same however it is accumulated; with
-    weights of 1 it is the loss without weights.
+    weights of 1 it is the loss without weights. places: see `logits_at`, which gave the logits.
     """
-    targets = labels[:, 1:]
-    mask = targets != -100
-    losses = torch.nn.functional.cross_entropy(
-        logits[:, :-1][mask].float(), targets[mask], reduction="none"
-    )
-    return (losses * weights[:, 1:][mask]).sum() / tokens
+    if places is None:
+        targets = labels[:, 1:]
+        mask = targets != -100
+        logits, targets = logits[:, :-1][mask], targets[mask]
+        weights = None if weights is None else weights[:, 1:][mask]
+    else:
+        logits, targets = logits[0], labels.flatten()[places + 1]
+        weights = None if weights is None else weights.flatten()[places + 1]
+    losses = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+    return (losses if weights is None else losses * weights).sum() / tokens
+
+
+# ---------------------------------------------------------------- logits of some tokens
+
+
+def supervised_places(labels: torch.Tensor) -> torch.Tensor:
+    """Where the next token is supervised: int64 [count], in the flattened labels [rows, length].
+
+    At least one, so that there is a loss, of 0, where no token is supervised.
+    """
+    supervised = labels != -100
+    supervised[:, 0] = False
+    places = supervised.flatten().nonzero()[:, 0] - 1
+    return places if len(places) else places.new_zeros(1)
+
+
+@contextmanager
+def logits_at(model: Any, places: torch.Tensor | None) -> Iterator[None]:
+    """Within it, a model computes the logits of some tokens: [1, count, vocabulary].
+
+    places: of the tokens, see `supervised_places`; None: all of them, as usual. The output layer
+    sees the hidden states of these alone, and the model goes on with what that gives, so that
+    scaling and capping of logits stay the class's own.
+    """
+    if places is None:
+        yield
+        return
+
+    def select(layer: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        (hidden,) = inputs
+        return hidden.flatten(0, 1).index_select(0, places)[None]
+
+    hook = model.get_output_embeddings().register_forward_pre_hook(select)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+@torch.inference_mode()
+def selects_logits(model: Any) -> bool:
+    """Of a model or its twin: whether `logits_at` gives its logits, and `token_loss` of them its
+    loss. Not where the class adds to the loss, or divides it by a number of its own."""
+    if not getattr(model, "accepts_loss_kwargs", True):
+        return False
+    ids = torch.tensor([FIRST, SECOND[: len(FIRST)]], device=model.device)
+    labels = ids.clone()
+    labels[0, :3] = labels[1, 2] = -100
+    whole = model(input_ids=ids, labels=labels, num_items_in_batch=7, use_cache=False)
+    places = supervised_places(labels)
+    with logits_at(model, places):
+        some = model(input_ids=ids, use_cache=False).logits
+    if some.shape[:2] != (1, len(places)):
+        return False
+    loss = token_loss(some, labels, None, 7, places)
+    close = (loss - whole.loss).abs() <= 1e-2 * whole.loss.abs()
+    return bool(close) and same(some[0], whole.logits.flatten(0, 1)[places], model)
 
 
 def require_number(loss: float, name: str, step: int, dtype: torch.dtype) -> None:

@@ -55,6 +55,11 @@ class Training(Section):
     sharded: bool = False
     """Also shard the base over the GPUs (FSDP), with less memory per GPU and more time: for a base
     that does not fit on one GPU. Requires `quantization: nf4` or `none`."""
+    determinism: Literal["auto", "strict"] = "auto"
+    """How steps are computed on a GPU. auto: by the fastest kernels of the same mathematics
+    (docs/training.md); a run that is repeated differs in its rounding. strict: deterministic
+    algorithms where torch has them, nothing compiled or fused, the optimizer as it is named; much
+    slower. A CPU always repeats itself."""
     threads: int = Field(1, ge=1, le=256)
     """CPU threads per process where there is no GPU; changes the result, because floating-point
     sums depend on their order."""

@@ -25,6 +25,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from deltatune.models.batch import Batch
 from deltatune.train import distributed
 from deltatune.train.checkpoints import Checkpoints
+from deltatune.train.step import Computed
 
 _TRAINED, _OPTIMIZER, _FACTS = "trained.safetensors", "optimizer.pt", "facts.json"
 
@@ -34,6 +35,7 @@ class RunState:
     """What a run has to remember beside what the Trainer does."""
 
     batch: Batch
+    computed: Computed
     losses: list[dict[str, Any]] = field(default_factory=list)
     """Rows of the loss history."""
     pending_evaluation: bool = False
@@ -67,8 +69,9 @@ class SavedState:
     def read(cls, folder: Path) -> SavedState:
         facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
         run = facts["run"]
+        typed = {"batch": Batch(**run["batch"]), "computed": Computed.read(run["computed"])}
         return cls(
-            run=RunState(**run | {"batch": Batch(**run["batch"])}),
+            run=RunState(**run | typed),
             trainer=TrainerState.load_from_json(str(folder / TRAINER_STATE_NAME)),
             random_states=facts["random_states"],
             trained=safetensors.torch.load_file(folder / _TRAINED),

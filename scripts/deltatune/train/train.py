@@ -26,8 +26,8 @@ from deltatune.models.device import Compute
 from deltatune.models.load import load_base
 from deltatune.models.probes import ask, separates_documents
 from deltatune.models.quantization import count_parameters, dequantize_small, layers
-from deltatune.tokens.shards import read_shards
-from deltatune.train import distributed, fsdp, upstream
+from deltatune.tokens.shards import read_shards, row_lengths
+from deltatune.train import distributed, fsdp, kernels, upstream
 from deltatune.train import lora as adapters
 from deltatune.train.checkpoints import Checkpoints
 from deltatune.train.data import Steps
@@ -35,6 +35,7 @@ from deltatune.train.job import Job, Trained
 from deltatune.train.losses import Interrupted, mean_loss, require_number
 from deltatune.train.settings import Training, TrainSettings
 from deltatune.train.state import SavedState, load_checkpoint
+from deltatune.train.step import Computed
 from deltatune.train.trainer import AdapterTrainer, arguments
 
 #: A figure of the manifest.
@@ -54,6 +55,8 @@ def setup(
         *(settings.seed, training.threads, training.precision, distributed.rank()),
         quantized=settings.quantization != "none",
     )
+    if training.determinism == "auto" and compute.device.startswith("cuda"):
+        torch.use_deterministic_algorithms(False)
     rows = {split: read_shards(folder) for split, folder in job.rows.items()}
     checkpoints = Checkpoints(job.checkpoints, job.fingerprint, say)
     if distributed.rank() == 0:
@@ -97,36 +100,36 @@ def train(
     no signal is caught. batch: of each process, to begin with another than the settings have.
 
     Where memory runs out, training starts again with a smaller micro-batch and more accumulation,
-    as if these numbers stood in the settings: a step sees the same rows. Raises OutOfMemory instead
-    in one of several processes, which must all start again; Stopped when a signal asked to stop
-    before the last step; UserError where the loss is no longer finite, no layer is a target, there
-    are no rows, one row does not fit into memory, no such optimizer is there, or the disk is full.
+    as if these numbers stood in the settings; where blocks cannot be compiled, without. Raises
+    OutOfMemory instead in one of several processes, which must all start again; Stopped when a
+    signal asked to stop before the last step; UserError where the loss is no longer finite, no
+    layer is a target, there are no rows, one row does not fit, or the disk is full.
     """
     _require_rows(training=train_rows, validation=validation_rows)
     model, used = _with_adapter(model, settings, compute, say)
     initial = adapters.copy_trained(model)
     training, processes = settings.training, distributed.world_size()
     with signals.catch_stop_signals(checkpoints is not None, again=processes > 1) as stop_requested:
-        saved, batch = _beginning(training, checkpoints, batch)
+        saved, batch, computed = _beginning(training, checkpoints, batch)
         while True:
-            steps = _steps(len(train_rows), batch, training)
-            args = arguments(model, settings, compute, steps, used[CHECKPOINTING], scratch)
+            steps, failed = _steps(len(train_rows), batch, training), ""
+            computed = computed or _choose(model, settings, compute, steps, train_rows, say)
+            how = used[CHECKPOINTING], computed
+            args = arguments(model, settings, compute, steps, *how, scratch)
             if saved:
                 say(f"resuming at step {saved.step} of {steps.total}")
             try:
                 fitted = fit(
-                    *(model, train_rows, validation_rows, args, steps),
+                    *(model, train_rows, validation_rows, args, steps, computed),
                     *(checkpoints, saved, stop_requested, progress),
                 )
                 break
+            except kernels.CompileFailed as error:
+                failed = str(error)
             except Exception as error:
                 if not oom.out_of_memory(error):
                     raise
-            if processes > 1:
-                raise OutOfMemory(batch)
-            oom.release()
-            saved, (batch, message) = None, smaller_batch(batch)
-            say(message)
+            saved, (batch, computed) = None, _other_way(model, batch, computed, failed, say)
             if checkpoints:
                 checkpoints.clear()
             adapters.set_trained(model, initial)
@@ -151,6 +154,43 @@ def _examine(model: Any, say: Callable[[str], None]) -> dict[str, Any]:
         "quantized_share": counted.share,
         "documents_packed": packed,
     }
+
+
+def _choose(
+    model: Any,
+    settings: TrainSettings,
+    compute: Compute,
+    steps: Steps,
+    rows: Dataset,
+    say: Callable[[str], None],
+) -> Computed:
+    """How steps are computed, the same in all processes. rows: of training."""
+    lengths = row_lengths(rows)
+    # Rows whose documents are computed one by one make batches of many shapes.
+    alike = ask(model, separates_documents) and (lengths == lengths[0]).all()
+    computed = kernels.choose(model, settings, compute, steps, int(lengths[0]) if alike else 0)
+    computed = distributed.broadcast(computed)
+    if compute.device.startswith("cuda"):
+        say(computed.text())
+    return computed
+
+
+def _other_way(
+    model: Any, batch: Batch, computed: Computed, failed: str, say: Callable[[str], None]
+) -> tuple[Batch, Computed]:
+    """What to start again with. failed: why blocks could not be compiled; empty where memory ran
+    out. Raises UserError where a pass has one row already, and OutOfMemory in one of several
+    processes."""
+    if failed:
+        kernels.restore_blocks(model)
+        say(f"blocks cannot be compiled here, so training starts without that: {failed}")
+        return batch, computed.without_compiling(failed)
+    if distributed.world_size() > 1:
+        raise OutOfMemory(batch)
+    oom.release()
+    batch, message = smaller_batch(batch)
+    say(message)
+    return batch, computed
 
 
 def _steps(rows: int, batch: Batch, training: Training) -> Steps:
@@ -190,21 +230,22 @@ def _with_adapter(
         # What is recomputed takes a gradient only if its input does.
         model.enable_input_require_grads()
     model = fsdp.shard(model, compute.device) if training.sharded else model
+    used["deterministic_algorithms"] = torch.are_deterministic_algorithms_enabled()
     return model, used | {CHECKPOINTING: checkpointing}
 
 
 def _beginning(
     training: Training, checkpoints: Checkpoints | None, batch: Batch | None
-) -> tuple[SavedState | None, Batch]:
-    """The checkpoint to resume from, and the batch of each process. batch: see `train`; what was
-    saved before with a larger one is deleted."""
+) -> tuple[SavedState | None, Batch, Computed | None]:
+    """The checkpoint to resume from, the batch of each process, and how the steps before were
+    computed. batch: see `train`; what was saved before with a larger one is deleted."""
     if batch and checkpoints and distributed.rank() == 0:
         checkpoints.clear()
     saved = load_checkpoint(checkpoints)
     if saved:
-        return saved, saved.run.batch
+        return saved, saved.run.batch, saved.run.computed
     whole = Batch(training.batch_size, training.gradient_accumulation)
-    return None, batch or whole.per_process(distributed.world_size())
+    return None, batch or whole.per_process(distributed.world_size()), None
 
 
 def fit(
@@ -213,14 +254,18 @@ def fit(
     validation_rows: Dataset,
     args: TrainingArguments,
     steps: Steps,
+    computed: Computed,
     checkpoints: Checkpoints | None,
     saved: SavedState | None,
     stop_requested: Callable[[], bool],
     progress: Callable[[str], None],
 ) -> AdapterTrainer:
-    """Train to the last step, from the first one or from a checkpoint. Raises Stopped."""
+    """Train to the last step, from the first one or from a checkpoint. Raises Stopped, and
+    CompileFailed where blocks cannot be compiled."""
     torch.manual_seed(args.seed)
-    fitted = AdapterTrainer(model, args, train_rows, steps, checkpoints, saved)
+    if computed.kernels.kind == "compiled":
+        kernels.compile_blocks(model)
+    fitted = AdapterTrainer(model, args, train_rows, steps, computed, checkpoints, saved)
     # As many training rows as validation rows, from all of the data.
     share = min(len(train_rows), max(len(validation_rows), 8))
     spread = [i * len(train_rows) // share for i in range(share)]

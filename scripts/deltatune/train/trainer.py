@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,18 +19,20 @@ from deltatune.core import manifest
 from deltatune.models.device import Compute
 from deltatune.models.probes import ask, separates_documents
 from deltatune.tokens.shards import WEIGHTS, Collator, row_lengths
-from deltatune.train import distributed, lora, upstream
+from deltatune.train import distributed, kernels, lora, upstream
 from deltatune.train.checkpoints import Checkpoints, SaveTimer
-from deltatune.train.data import PaddedDataset, SeededSampler, Steps
-from deltatune.train.losses import ends, weighted_loss
+from deltatune.train.data import PLACES, PaddedDataset, SeededSampler, Steps, WithPlaces
+from deltatune.train.losses import ends, logits_at, token_loss
 from deltatune.train.settings import TrainSettings
 from deltatune.train.state import RunState, SavedState, random_state, set_random_state
+from deltatune.train.step import Computed
 
 
 class AdapterTrainer(upstream.HookedTrainer):
     """A Trainer of the parameters that a model's adapter has.
 
-    checkpoints: None where the run is not saved. saved: the checkpoint to resume from.
+    computed: how its steps are. checkpoints: None where the run is not saved. saved: the
+    checkpoint to resume from.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class AdapterTrainer(upstream.HookedTrainer):
         args: TrainingArguments,
         rows: Dataset,
         steps: Steps,
+        computed: Computed,
         checkpoints: Checkpoints | None,
         saved: SavedState | None,
     ) -> None:
@@ -47,29 +50,45 @@ class AdapterTrainer(upstream.HookedTrainer):
         self._row_lengths = row_lengths(rows)
         if len(self.sampler) > len(rows):
             rows = PaddedDataset(rows, len(self.sampler))
-        is_weighted = WEIGHTS in rows[0]
+        selects = computed.logits.kind == "supervised"
+        collate = Collator(packed=ask(model, separates_documents))
         super().__init__(
             model=model,
             args=args,
             train_dataset=rows,
-            data_collator=Collator(packed=ask(model, separates_documents)),
-            compute_loss_func=self._weighted_loss if is_weighted else None,
+            data_collator=WithPlaces(collate) if selects else collate,
+            compute_loss_func=self._token_loss if selects or WEIGHTS in rows[0] else None,
         )
+        self._compiled, self._is_first_pass = computed.kernels.kind == "compiled", True
         self._checkpoints, self._saved = checkpoints, saved
         self.steps = steps
-        self.run_state = saved.run if saved else RunState(steps.batch)
+        self.run_state = saved.run if saved else RunState(steps.batch, computed)
         #: The step of the newest checkpoint, 0 where there is none.
         self.last_saved = saved.step if saved else 0
         self._save_timer = SaveTimer()
         self._since = time.monotonic()
 
-    def compute_loss(self, model, inputs, *arguments, **keywords):
-        """The model does not know weights; `_weighted_loss` does."""
-        self._weights = inputs.pop(WEIGHTS, None)
-        return super().compute_loss(model, inputs, *arguments, **keywords)
+    def training_step(self, *arguments, **keywords):
+        """Raises CompileFailed where the blocks were to be compiled and cannot be."""
+        if not self._compiled:
+            return super().training_step(*arguments, **keywords)
+        try:
+            loss = super().training_step(*arguments, **keywords)
+        except Exception as error:
+            kernels.require_compiled(error, self._is_first_pass)
+            raise
+        self._is_first_pass = False
+        return loss
 
-    def _weighted_loss(self, outputs, labels, num_items_in_batch) -> torch.Tensor:
-        return weighted_loss(outputs.logits, labels, self._weights, num_items_in_batch)
+    def compute_loss(self, model, inputs, *arguments, **keywords):
+        """The model does not know weights and places; `_token_loss` does."""
+        self._weights, self._places = inputs.pop(WEIGHTS, None), inputs.pop(PLACES, None)
+        with logits_at(self.model, self._places):
+            return super().compute_loss(model, inputs, *arguments, **keywords)
+
+    def _token_loss(self, outputs, labels, num_items_in_batch) -> torch.Tensor:
+        at = labels, self._weights, num_items_in_batch, self._places
+        return token_loss(outputs.logits, *at)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -86,10 +105,11 @@ class AdapterTrainer(upstream.HookedTrainer):
 
     @contextmanager
     def not_training(self) -> Iterator[None]:
-        """Its time does not count as seconds of training."""
+        """Its time does not count as seconds of training, and nothing is compiled for it."""
         self._count_seconds()
         try:
-            yield
+            with kernels.as_written() if self._compiled else nullcontext():
+                yield
         finally:
             self._since = time.monotonic()
 
@@ -113,6 +133,7 @@ class AdapterTrainer(upstream.HookedTrainer):
             "training_seconds": round(run.seconds, 2),
             "tokens_per_second": round(tokens / run.seconds, 1),
             "losses": ends(run.losses),
+            **run.computed.figures(),
         }
 
     def train_sampler(self) -> SeededSampler:
@@ -205,10 +226,11 @@ def arguments(
     compute: Compute,
     steps: Steps,
     checkpointing: bool,
+    computed: Computed,
     scratch: Path,
 ) -> TrainingArguments:
     """The settings in the Trainer's words. checkpointing: whether activations are recomputed.
-    scratch: a folder for the Trainer's own files."""
+    computed: how the steps are. scratch: a folder for the Trainer's own files."""
     training = settings.training
     keywords = {"use_reentrant": upstream.needs_reentrant_checkpointing(model)}
     args = TrainingArguments(
@@ -220,7 +242,7 @@ def arguments(
         lr_scheduler_type=training.schedule,
         # A warm-up begins at a rate of 0: a run that is nothing else would end where it began.
         warmup_steps=min(math.ceil(training.warmup * steps.total), steps.total - 1),
-        optim=training.optimizer,
+        optim=computed.optimizer.kind,
         weight_decay=training.weight_decay,
         max_grad_norm=training.max_grad_norm,
         bf16=compute.dtype is torch.bfloat16,

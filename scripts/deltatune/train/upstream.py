@@ -98,6 +98,19 @@ def block_classes(model: Any) -> set[str]:
 
 # ---------------------------------------------------------------- torch
 
+
+def forget_compiled(module: torch.nn.Module) -> None:
+    """Undo `Module.compile`, for which torch 2.13 has nothing."""
+    module._compiled_call_impl = None
+
+
+def is_of_compiler(error: Exception) -> bool:
+    """Whether an error is one of torch.compile; torch 2.13 has no public class of them."""
+    from torch._dynamo.exc import TorchDynamoException
+
+    return isinstance(error, TorchDynamoException)
+
+
 #: The type that FSDP moves packed 4-bit weights in. Not bf16: torch 2.11 copies that on a GPU by
 #: way of fp32, which makes all NaNs one. On an H200 that changed 0.04% of a Mistral-7B's weights,
 #: by up to three standard deviations each.

@@ -38,6 +38,7 @@ OUTSIDE = {
     "core/signals.py": Outside(1, "when a job stops, not what it makes"),
     "core/terminal.py": Outside(1, "messages of a running job"),
     "core/text.py": Outside(1, "text for people: excerpts, near matches, sizes of files"),
+    "train/step.py": Outside(1, "by which kernels a GPU computes a step, not what a step is"),
 }
 """Modules that nearly every stage reaches and that decide no result, or only how one is written
 down. What they import counts. `tests/unit/test_workflow_digest_outside.py` fails when one of them

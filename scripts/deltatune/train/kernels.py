@@ -1,0 +1,106 @@
+"""Transformer blocks, compiled in place by torch.compile, and what is known of a run before it.
+
+Blocks are compiled one by one, for constant shapes: blocks that are alike share the compiled code,
+which takes seconds where a whole model takes minutes, and checkpointing stays outside of them. What
+is measured between the steps, without gradients and in other shapes, uses them as they are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from deltatune.models import oom
+from deltatune.models.device import Compute
+from deltatune.models.probes import ask
+from deltatune.models.quantization import count_parameters
+from deltatune.train import step, upstream
+from deltatune.train.data import Steps
+from deltatune.train.losses import selects_logits
+from deltatune.train.settings import TrainSettings
+
+#: Of torch.compile.
+BACKEND = "inductor"
+
+
+class CompileFailed(Exception):
+    """The blocks cannot be compiled here; the message says why."""
+
+
+def choose(
+    model: Any, settings: TrainSettings, compute: Compute, steps: Steps, row_length: int
+) -> step.Computed:
+    """How the steps of a run are computed.
+
+    model: with its adapter, on its device. row_length: tokens of each row of a forward pass, 0
+    where they differ.
+    """
+    training, on_gpu = settings.training, compute.device.startswith("cuda")
+    strict = training.determinism == "strict"
+    return step.choose(
+        step.Run(
+            optimizer=training.optimizer,
+            quantization=settings.quantization,
+            strict=strict,
+            on_gpu=on_gpu,
+            fp16=compute.dtype is torch.float16,
+            processes=steps.processes,
+            trainable=sum(p.numel() for p in model.parameters() if p.requires_grad),
+            free=_free(compute.device) if on_gpu else 0,
+            parameters=count_parameters(model.get_base_model()),
+            blocks=len(blocks(model)),
+            has_experts=any("experts" in name for name, _ in model.named_modules()),
+            passes=steps.total * steps.batch.gradient_accumulation_steps,
+            tokens=steps.batch.micro_batch_size * row_length,
+            # The question takes a moment; a CPU computes all logits anyway.
+            selects_logits=on_gpu and not strict and ask(model.get_base_model(), selects_logits),
+        )
+    )
+
+
+def _free(device: str) -> int:
+    """Bytes of a GPU's memory that are free, those among them that this process has reserved."""
+    free, _ = torch.cuda.mem_get_info(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+def blocks(model: Any) -> list[torch.nn.Module]:
+    """The transformer blocks of a model with an adapter; none where they are not known."""
+    names = upstream.block_classes(model.get_base_model())
+    return [module for module in model.modules() if type(module).__name__ in names]
+
+
+def compile_blocks(model: Any) -> None:
+    """Compile the blocks of a model when they are used next. Names of parameters stay."""
+    for block in blocks(model):
+        block.compile(backend=BACKEND, dynamic=False)
+
+
+def restore_blocks(model: Any) -> None:
+    """Undo `compile_blocks`."""
+    for block in blocks(model):
+        upstream.forget_compiled(block)
+
+
+@contextmanager
+def as_written() -> Iterator[None]:
+    """Within it, compiled blocks are used as they are written."""
+    with torch.compiler.set_stance("force_eager"):
+        yield
+
+
+def require_compiled(error: Exception, is_first: bool) -> None:
+    """Raise CompileFailed for an error of a step that compiling caused.
+
+    is_first: whether it is the first step with compiled blocks, where any error but that of memory
+    counts as one: a compiler that is missing is noticed in many ways, and what is none of them
+    fails again without compiling.
+    """
+    if oom.out_of_memory(error):
+        return
+    if is_first or upstream.is_of_compiler(error):
+        text = (str(error).strip() or "no message").splitlines()[0][:200]
+        raise CompileFailed(f"{type(error).__name__}: {text}") from error

@@ -1,0 +1,331 @@
+"""How a step is computed: the rule, and each way that it chooses."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import asdict, replace
+
+import architectures_table as table
+import pandas as pd
+import pytest
+import test_train_train
+import test_train_trainer
+import tiny
+import torch
+from deltatune.core.errors import UserError
+from deltatune.models import device, probes
+from deltatune.models.architecture import architecture
+from deltatune.models.twin import twin
+from deltatune.train import kernels, losses, train
+from deltatune.train.job import Job
+from deltatune.train.step import ADAMW, FUSED, PAGED, Computed, Run, Way, choose
+from safetensors.torch import load_file
+from test_models_architectures import RIGHT
+from test_train_train import BASE, hashes, rows, settings
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+#: SmolLM2-135M on an H100: three epochs of 3,200 rows, 8 at a time.
+SMALL = Run(
+    optimizer="adamw_torch",
+    quantization="nf4",
+    strict=False,
+    on_gpu=True,
+    fp16=False,
+    processes=1,
+    trainable=4_900_000,
+    free=75_000_000_000,
+    parameters=135_000_000,
+    blocks=30,
+    has_experts=False,
+    passes=1_200,
+    tokens=8 * 512,
+    selects_logits=True,
+)
+LARGE = replace(SMALL, parameters=7_000_000_000, trainable=42_000_000, blocks=32, tokens=16 * 2048)
+
+
+def kinds(run: Run) -> tuple[str, str, str]:
+    computed = choose(run)
+    return computed.optimizer.kind, computed.kernels.kind, computed.logits.kind
+
+
+@pytest.mark.parametrize("change", [{"on_gpu": False}, {"strict": True}])
+@pytest.mark.parametrize("optimizer", [*ADAMW, "adafactor"])
+def test_without_a_gpu_and_under_strict_all_is_as_it_is_named(change, optimizer):
+    assert kinds(replace(SMALL, optimizer=optimizer, **change)) == (optimizer, "eager", "all")
+
+
+@pytest.mark.parametrize("optimizer", ADAMW)
+@pytest.mark.parametrize(
+    ("trainable", "free", "kind"),
+    [
+        (42_000_000, 11_000_000_000, FUSED),  # rank 16 of a 7B model, on a T4
+        (336_000_000, 11_000_000_000, PAGED),  # rank 128
+        (1_000_000_000, 64_000_000_000, FUSED),
+        (1_000_000_001, 64_000_000_000, PAGED),
+    ],
+)
+def test_adamw_is_fused_or_paged_by_the_memory_that_is_free(optimizer, trainable, free, kind):
+    run = replace(SMALL, optimizer=optimizer, trainable=trainable, free=free)
+    assert choose(run).optimizer.kind == kind
+
+
+@pytest.mark.parametrize("optimizer", ["paged_adamw_8bit", "adafactor", "sgd", "lion_32bit"])
+def test_other_optimizers_are_taken_as_named(optimizer):
+    assert choose(replace(SMALL, optimizer=optimizer, free=0)).optimizer.kind == optimizer
+
+
+def test_in_fp16_a_step_that_the_scaler_skips_is_no_step_of_the_schedule():
+    named = [choose(replace(SMALL, optimizer=name, fp16=True)).optimizer.kind for name in ADAMW]
+    assert named == list(ADAMW)
+
+
+@pytest.mark.parametrize(
+    ("run", "kind", "reason"),
+    [
+        (SMALL, "compiled", "saves about 122 s of 1200 passes, 40 s of compiling"),
+        (replace(SMALL, passes=700), "eager", "compiling saves about 71 s of 700 passes"),
+        # A pass of a large model takes longer, so fewer of them pay.
+        (replace(LARGE, passes=150), "compiled", "saves about 89 s"),
+        (replace(SMALL, quantization="int8"), "eager", "layers in int8 do not compile"),
+        (replace(SMALL, quantization="gptq"), "eager", "layers in gptq do not compile"),
+        (replace(SMALL, processes=2), "eager", "several processes"),
+        (replace(SMALL, has_experts=True), "eager", "each expert of a mixture"),
+        (replace(SMALL, blocks=0), "eager", "transformers does not say which blocks"),
+        (replace(SMALL, tokens=0), "eager", "rows differ in length"),
+    ],
+)
+def test_blocks_are_compiled_where_that_pays(run, kind, reason):
+    chosen = choose(run).kernels
+    assert chosen.kind == kind and chosen.reason.startswith(reason)
+
+
+def test_what_was_chosen_stands_in_manifest_and_log_and_in_a_checkpoint():
+    computed = choose(replace(SMALL, selects_logits=False))
+    figures = computed.figures()
+    assert set(figures) == {
+        f"{name}_{what}"
+        for name in ("optimizer", "kernels", "logits")
+        for what in ("used", "reason")
+    }
+    assert all(text in computed.text() for text in figures.values())
+    assert Computed.read(asdict(computed)) == computed
+
+
+@pytest.mark.parametrize("determinism", ["auto", "strict"])
+def test_deterministic_algorithms_are_left_out_on_a_gpu_alone(monkeypatch, tmp_path, determinism):
+    class Enough(Exception):
+        pass
+
+    def stop(folder):
+        raise Enough
+
+    monkeypatch.setattr(train, "read_shards", stop)
+    asked = settings({"determinism": determinism})
+    job = Job(asked, tmp_path, {"train": tmp_path}, tmp_path, tmp_path, "fingerprint")
+    try:
+        for where in ("cpu", "cuda:0"):
+            machine = device.Compute(where, torch.float32, "a test")
+            monkeypatch.setattr(device, "choose", lambda *_, machine=machine: machine)
+            with pytest.raises(Enough):
+                train.setup(job)
+            expected = where == "cpu" or determinism == "strict"
+            assert torch.are_deterministic_algorithms_enabled() is expected
+    finally:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+# ---------------------------------------------------------------- logits of some tokens
+
+CLASSES = {
+    name: {"model_type": kind} | sizes for name, (kind, sizes) in table.ARCHITECTURES.items()
+}
+CLASSES |= {kind: {"model_type": kind} | sizes for kind, sizes in RIGHT.items()}
+#: Classes whose loss is not a mean over all supervised tokens, or that do not take the number.
+WHOLE: set[str] = set()
+
+
+def loss_and_gradients(model, labels, places):
+    """Of all parameters of a tiny model, in fp32."""
+    ids = torch.tensor([probes.FIRST + probes.SECOND, probes.SECOND + probes.FIRST])
+    model.zero_grad()
+    if places is None:
+        loss = model(input_ids=ids, labels=labels, num_items_in_batch=11, use_cache=False).loss
+    else:
+        with losses.logits_at(model, places):
+            logits = model(input_ids=ids, use_cache=False).logits
+        assert logits.shape[:2] == (1, len(places))
+        loss = losses.token_loss(logits, labels, None, 11, places)
+    loss.backward()
+    return loss.item(), {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+
+
+def test_every_class_gives_the_same_loss_and_gradients_of_some_logits_or_says_that_it_does_not():
+    """Scaling and capping of logits (Gemma 2, Cohere, Granite) among them."""
+    labels = torch.tensor([probes.FIRST + probes.SECOND, probes.SECOND + probes.FIRST])
+    labels[0, :7] = labels[1, 2:9] = -100
+    places = losses.supervised_places(labels)
+    whole = set()
+    for name, fields in CLASSES.items():
+        with contextlib.suppress(UserError):
+            made_of = architecture(fields)
+            model = twin(made_of.config, made_of.attention)
+            if model is None or not probes.ask(model, probes.can_read):
+                continue
+            if not probes.ask(model, losses.selects_logits):
+                whole.add(name)
+                continue
+            expected, gradients = loss_and_gradients(model, labels, None)
+            loss, selected = loss_and_gradients(model, labels, places)
+            assert loss == pytest.approx(expected, abs=1e-5), name
+            assert gradients.keys() == selected.keys(), name
+            for parameter, gradient in gradients.items():
+                torch.testing.assert_close(selected[parameter], gradient, rtol=1e-4, atol=1e-5)
+    assert whole == WHOLE
+
+
+def test_places_are_those_before_a_supervised_token():
+    labels = torch.tensor([[3, -100, 5, -100], [-100, 7, -100, 8]])
+    assert losses.supervised_places(labels).tolist() == [1, 4, 6]
+    # Padding rows have no label; there is a loss all the same, of 0.
+    none = torch.full((2, 3), -100)
+    places = losses.supervised_places(none)
+    assert places.tolist() == [0]
+    logits = torch.randn(1, 1, 5, requires_grad=True)
+    loss = losses.token_loss(logits, none, None, 4, places)
+    loss.backward()
+    assert loss.item() == 0 and not logits.grad.any()
+
+
+def test_weights_are_those_of_the_places():
+    torch.manual_seed(0)
+    logits, weights = torch.randn(2, 5, 7), torch.rand(2, 5)
+    labels = torch.tensor([[1, -100, 3, 4, -100], [-100, 2, 2, -100, 6]])
+    places = losses.supervised_places(labels)
+    some = logits.flatten(0, 1)[places][None]
+    expected = losses.token_loss(logits, labels, weights, 5)
+    assert losses.token_loss(some, labels, weights, 5, places) == pytest.approx(expected)
+
+
+# ---------------------------------------------------------------- training in each way
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tiny.saved(tmp_path_factory.mktemp("base") / "model")
+
+
+@pytest.fixture(scope="module")
+def data():
+    return rows(20), rows(6, seed=1)
+
+
+def way(optimizer="adamw_torch", kernels_="eager", logits="all") -> Computed:
+    return Computed(*(Way(kind, "a test") for kind in (optimizer, kernels_, logits)))
+
+
+def run(monkeypatch, folder, data, output, computed, **changes):
+    """(losses, figures, messages) of a run that is computed so."""
+    monkeypatch.setattr(kernels, "choose", lambda *arguments: computed)
+    messages: list[str] = []
+    changes = {"lora": {"dropout": 0.0}, "quantization": "none", **changes}
+    frame, figures = test_train_train.run(folder, data, output, say=messages.append, **changes)
+    return frame, figures, messages
+
+
+@pytest.fixture(scope="module")
+def plain(folder, data, tmp_path_factory):
+    """Folder and losses of a run without any of it."""
+    output = tmp_path_factory.mktemp("plain") / "adapter"
+    with pytest.MonkeyPatch.context() as patch:
+        return output, run(patch, folder, data, output, way())[0]
+
+
+@pytest.fixture
+def graphs(monkeypatch):
+    """Blocks are compiled by a backend that runs what it is given; whether gradients were enabled
+    then, for each graph."""
+    seen: list[bool] = []
+
+    def backend(graph, inputs):
+        seen.append(torch.is_grad_enabled())
+        return graph.forward
+
+    torch.compiler.reset()
+    monkeypatch.setattr(kernels, "BACKEND", backend)
+    yield seen
+    torch.compiler.reset()
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_each_way_trains_the_same_adapter(
+    monkeypatch, folder, data, tmp_path, plain, graphs, checkpointing
+):
+    output, expected = plain
+    computed = way(FUSED, "compiled", "supervised")
+    changes = {"activation_checkpointing": checkpointing}
+    frame, figures, _ = run(monkeypatch, folder, data, tmp_path / "adapter", computed, **changes)
+    pd.testing.assert_frame_equal(frame, expected, atol=1e-5)
+    assert figures.items() >= computed.figures().items()
+    # The names of a plain adapter, and what is measured between the steps was not compiled.
+    weights, others = (
+        load_file(f / "adapter_model.safetensors") for f in (output, tmp_path / "adapter")
+    )
+    assert weights.keys() == others.keys()
+    for name, value in weights.items():
+        torch.testing.assert_close(others[name], value, rtol=1e-3, atol=1e-4)
+    assert graphs and all(graphs)
+
+
+def test_where_nothing_compiles_training_starts_without(monkeypatch, folder, data, tmp_path, plain):
+    def backend(graph, inputs):
+        raise RuntimeError("Failed to find C compiler.\nPlease specify via CC.")
+
+    torch.compiler.reset()
+    monkeypatch.setattr(kernels, "BACKEND", backend)
+    frame, figures, messages = run(
+        monkeypatch, folder, data, tmp_path / "adapter", way(kernels_="compiled")
+    )
+    torch.compiler.reset()
+    output, expected = plain
+    assert hashes(tmp_path / "adapter") == hashes(output)
+    pd.testing.assert_frame_equal(frame, expected, check_exact=True)
+    (message,) = messages
+    assert message.startswith("blocks cannot be compiled here") and "C compiler" in message
+    assert figures["kernels_used"] == "eager" and "C compiler" in figures["kernels_reason"]
+
+
+def test_an_error_of_memory_is_none_of_compiling():
+    kernels.require_compiled(torch.OutOfMemoryError("out of memory"), True)
+    kernels.require_compiled(RuntimeError("anything"), False)
+    with pytest.raises(kernels.CompileFailed, match="RuntimeError: anything"):
+        kernels.require_compiled(RuntimeError("anything\nmore"), True)
+
+
+def test_a_run_that_resumes_goes_on_as_it_began(monkeypatch, folder, data, tmp_path):
+    monkeypatch.setattr(test_train_trainer.checkpoints.SaveTimer, "expired", lambda self: True)
+    monkeypatch.setattr(kernels, "choose", lambda *arguments: way(FUSED, logits="supervised"))
+    expected = test_train_trainer.run(folder, data, tmp_path / "whole" / "adapter")
+    saved = test_train_trainer.opened(tmp_path)
+    test_train_trainer.cut(monkeypatch, folder, data, tmp_path / "adapter", saved, 3)
+    monkeypatch.setattr(kernels, "choose", lambda *arguments: pytest.fail("chosen again"))
+    resumed = test_train_trainer.run(folder, data, tmp_path / "adapter", saved)
+    test_train_trainer.assert_same(resumed, expected)
+    assert resumed[2]["optimizer_used"] == FUSED and resumed[2]["logits_used"] == "supervised"
+
+
+def test_the_facts_of_a_run_are_those_of_its_model(folder):
+    machine, model = test_train_train.base(folder, "none")
+    asked = settings({"batch_size": 2}, quantization="none")
+    model = train.adapters.with_lora(model, asked.lora, 0, BASE)
+    assert [type(block).__name__ for block in kernels.blocks(model)] == ["MistralDecoderLayer"] * 2
+    steps = train._steps(20, train.Batch(2, 2), asked.training)
+    computed = kernels.choose(model, asked, machine, steps, 32)
+    assert computed.kernels == Way("eager", "no GPU of CUDA")
+    gpu = device.Compute("cuda:0", torch.bfloat16, "a test")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "mem_get_info", lambda name: (10**9, 2 * 10**9))
+        computed = kernels.choose(model, asked, gpu, steps, 32)
+    assert (computed.optimizer.kind, computed.logits.kind) == (FUSED, "supervised")
+    assert "30 passes" in computed.kernels.reason
