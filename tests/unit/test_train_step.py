@@ -17,7 +17,6 @@ from deltatune.models import device, probes
 from deltatune.models.architecture import architecture
 from deltatune.models.twin import twin
 from deltatune.train import kernels, losses, train
-from deltatune.train.job import Job
 from deltatune.train.step import ADAMW, FUSED, PAGED, Computed, Run, Way, choose
 from safetensors.torch import load_file
 from test_models_architectures import RIGHT
@@ -113,25 +112,17 @@ def test_what_was_chosen_stands_in_manifest_and_log_and_in_a_checkpoint():
     assert Computed.read(asdict(computed)) == computed
 
 
-@pytest.mark.parametrize("determinism", ["auto", "strict"])
-def test_deterministic_algorithms_are_left_out_on_a_gpu_alone(monkeypatch, tmp_path, determinism):
-    class Enough(Exception):
-        pass
-
-    def stop(folder):
-        raise Enough
-
-    monkeypatch.setattr(train, "read_shards", stop)
-    asked = settings({"determinism": determinism})
-    job = Job(asked, tmp_path, {"train": tmp_path}, tmp_path, tmp_path, "fingerprint")
+@pytest.mark.parametrize(
+    ("where", "determinism", "expected"),
+    [("cpu", "auto", True), ("cpu", "strict", True), ("cuda:0", "strict", True),
+     ("cuda:0", "auto", False)],
+)  # fmt: skip
+def test_deterministic_algorithms_are_left_out_on_a_gpu_alone(where, determinism, expected):
+    device.prepare(0, 1)
     try:
-        for where in ("cpu", "cuda:0"):
-            machine = device.Compute(where, torch.float32, "a test")
-            monkeypatch.setattr(device, "choose", lambda *_, machine=machine: machine)
-            with pytest.raises(Enough):
-                train.setup(job)
-            expected = where == "cpu" or determinism == "strict"
-            assert torch.are_deterministic_algorithms_enabled() is expected
+        machine = device.Compute(where, torch.float32, "a test")
+        assert kernels.choose_algorithms(determinism, machine) is expected
+        assert torch.are_deterministic_algorithms_enabled() is expected
     finally:
         torch.use_deterministic_algorithms(True, warn_only=True)
 

@@ -61,6 +61,14 @@ def choose(
     )
 
 
+def choose_algorithms(determinism: str, compute: Compute) -> bool:
+    """Let torch leave deterministic algorithms, which `device.prepare` asks for, on a GPU where
+    `determinism` is auto. Whether they are used is returned, for the manifest."""
+    if determinism == "auto" and compute.device.startswith("cuda"):
+        torch.use_deterministic_algorithms(False)
+    return torch.are_deterministic_algorithms_enabled()
+
+
 def _free(device: str) -> int:
     """Bytes of a GPU's memory that are free, those among them that this process has reserved."""
     free, _ = torch.cuda.mem_get_info(device)

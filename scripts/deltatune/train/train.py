@@ -55,8 +55,6 @@ def setup(
         *(settings.seed, training.threads, training.precision, distributed.rank()),
         quantized=settings.quantization != "none",
     )
-    if training.determinism == "auto" and compute.device.startswith("cuda"):
-        torch.use_deterministic_algorithms(False)
     rows = {split: read_shards(folder) for split, folder in job.rows.items()}
     checkpoints = Checkpoints(job.checkpoints, job.fingerprint, say)
     if distributed.rank() == 0:
@@ -230,7 +228,7 @@ def _with_adapter(
         # What is recomputed takes a gradient only if its input does.
         model.enable_input_require_grads()
     model = fsdp.shard(model, compute.device) if training.sharded else model
-    used["deterministic_algorithms"] = torch.are_deterministic_algorithms_enabled()
+    used["deterministic_algorithms"] = kernels.choose_algorithms(training.determinism, compute)
     return model, used | {CHECKPOINTING: checkpointing}
 
 
