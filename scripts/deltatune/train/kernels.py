@@ -84,7 +84,7 @@ def blocks(model: Any) -> list[torch.nn.Module]:
 def compile_blocks(model: Any) -> None:
     """Compile the blocks of a model when they are used next. Names of parameters stay."""
     for block in blocks(model):
-        block.compile(backend=BACKEND, dynamic=False)
+        upstream.compile_in_place(block, BACKEND)
 
 
 def restore_blocks(model: Any) -> None:

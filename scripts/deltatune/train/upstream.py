@@ -99,6 +99,17 @@ def block_classes(model: Any) -> set[str]:
 # ---------------------------------------------------------------- torch
 
 
+def compile_in_place(module: torch.nn.Module, backend: Any) -> None:
+    """Compile a module's calls for constant shapes; names of its parameters stay.
+
+    torch 2.13 counts the variants of all modules of a class as those of one function, and runs what
+    comes after the eighth as it is written. Blocks of two kinds, the first block (whose input has
+    no gradient) and rows of one document (which have no mask) are eight already.
+    """
+    torch.compiler.config.recompile_limit = 64
+    module.compile(backend=backend, dynamic=False)
+
+
 def forget_compiled(module: torch.nn.Module) -> None:
     """Undo `Module.compile`, for which torch 2.13 has nothing."""
     module._compiled_call_impl = None
