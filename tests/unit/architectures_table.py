@@ -31,6 +31,7 @@ from deltatune.tokens.encode import encode, pack
 from deltatune.tokens.ids import continuation_ids, text_ids
 from deltatune.tokens.prompts import Document
 from deltatune.tokens.shards import COLUMNS
+from deltatune.train import losses as training_losses
 from deltatune.train.losses import mean_loss
 from deltatune.train.settings import Base, Training, TrainSettings
 from deltatune.train.train import train
@@ -158,6 +159,7 @@ def examine(name: str, folder: Path) -> dict[str, str]:
     except UserError as error:
         return cells | {"load": refused(error)}
     cells["load"] = base.config._attn_implementation
+    assert_some_logits_are_those_of_all(base)
     quantization = "nf4"
     try:
         counted = layers(load_base(folder / "model", quantization, CPU))
@@ -168,6 +170,30 @@ def examine(name: str, folder: Path) -> dict[str, str]:
     system = load_system(folder / "model", quantization, CPU, folder / "adapter")
     cells |= _evaluated(system)
     return cells | _merged(folder, quantization, system)
+
+
+def assert_some_logits_are_those_of_all(model: Any) -> None:
+    """Loss and gradients are the same where logits are computed of supervised tokens alone."""
+    assert probes.ask(model, training_losses.selects_logits)
+    ids = torch.tensor([probes.FIRST + probes.SECOND, probes.SECOND + probes.FIRST])
+    labels = ids.clone()
+    labels[0, :7] = labels[1, 2:9] = -100
+    places = training_losses.supervised_places(labels)
+    seen = []
+    for at in (None, places):
+        model.zero_grad()
+        with training_losses.logits_at(model, at):
+            given = {} if at is not None else {"labels": labels, "num_items_in_batch": 11}
+            out = model(input_ids=ids, use_cache=False, **given)
+        assert at is None or out.logits.shape[:2] == (1, len(places))
+        loss = out.loss
+        if at is not None:
+            loss = training_losses.token_loss(out.logits, labels, None, 11, at)
+        loss.backward()
+        grads = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+        seen.append({"loss": loss.detach()} | grads)
+    model.zero_grad()
+    torch.testing.assert_close(*seen, rtol=1e-4, atol=1e-5)
 
 
 def refused(error: UserError) -> str:

@@ -98,6 +98,7 @@ def test_others_are_asked_before_there_are_weights_and_can_be_adapted(kind):
     small = twin(made_of.config, made_of.attention)
     assert small is not None, "snakemake plan cannot ask it"
     probes.require(made_of, "models.m", small)
+    table.assert_some_logits_are_those_of_all(small)
     model = with_lora(small, Lora(rank=2), 0, "base").train()
     ids = torch.tensor([probes.FIRST + probes.SECOND])
     model(input_ids=ids, labels=ids, use_cache=False).loss.backward()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import asdict, replace
 
 import architectures_table as table
@@ -12,14 +11,12 @@ import test_train_train
 import test_train_trainer
 import tiny
 import torch
-from deltatune.core.errors import UserError
-from deltatune.models import device, probes
+from deltatune.models import device
 from deltatune.models.architecture import architecture
 from deltatune.models.twin import twin
 from deltatune.train import kernels, losses, train
 from deltatune.train.step import ADAMW, FUSED, PAGED, Computed, Run, Way, choose
 from safetensors.torch import load_file
-from test_models_architectures import RIGHT
 from test_train_train import BASE, hashes, rows, settings
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -129,51 +126,12 @@ def test_deterministic_algorithms_are_left_out_on_a_gpu_alone(where, determinism
 
 # ---------------------------------------------------------------- logits of some tokens
 
-CLASSES = {
-    name: {"model_type": kind} | sizes for name, (kind, sizes) in table.ARCHITECTURES.items()
-}
-CLASSES |= {kind: {"model_type": kind} | sizes for kind, sizes in RIGHT.items()}
-#: Classes whose loss is not a mean over all supervised tokens, or that do not take the number.
-WHOLE: set[str] = set()
 
-
-def loss_and_gradients(model, labels, places):
-    """Of all parameters of a tiny model, in fp32."""
-    ids = torch.tensor([probes.FIRST + probes.SECOND, probes.SECOND + probes.FIRST])
-    model.zero_grad()
-    if places is None:
-        loss = model(input_ids=ids, labels=labels, num_items_in_batch=11, use_cache=False).loss
-    else:
-        with losses.logits_at(model, places):
-            logits = model(input_ids=ids, use_cache=False).logits
-        assert logits.shape[:2] == (1, len(places))
-        loss = losses.token_loss(logits, labels, None, 11, places)
-    loss.backward()
-    return loss.item(), {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
-
-
-def test_every_class_gives_the_same_loss_and_gradients_of_some_logits_or_says_that_it_does_not():
-    """Scaling and capping of logits (Gemma 2, Cohere, Granite) among them."""
-    labels = torch.tensor([probes.FIRST + probes.SECOND, probes.SECOND + probes.FIRST])
-    labels[0, :7] = labels[1, 2:9] = -100
-    places = losses.supervised_places(labels)
-    whole = set()
-    for name, fields in CLASSES.items():
-        with contextlib.suppress(UserError):
-            made_of = architecture(fields)
-            model = twin(made_of.config, made_of.attention)
-            if model is None or not probes.ask(model, probes.can_read):
-                continue
-            if not probes.ask(model, losses.selects_logits):
-                whole.add(name)
-                continue
-            expected, gradients = loss_and_gradients(model, labels, None)
-            loss, selected = loss_and_gradients(model, labels, places)
-            assert loss == pytest.approx(expected, abs=1e-5), name
-            assert gradients.keys() == selected.keys(), name
-            for parameter, gradient in gradients.items():
-                torch.testing.assert_close(selected[parameter], gradient, rtol=1e-4, atol=1e-5)
-    assert whole == WHOLE
+def test_a_loss_that_is_more_than_that_of_tokens_takes_all_logits():
+    """Of those that the classes give, tests/unit/test_models_architectures.py asks all."""
+    kind, sizes = table.ARCHITECTURES["Mixtral"]
+    made_of = architecture({"model_type": kind, **sizes, "output_router_logits": True})
+    assert not losses.selects_logits(twin(made_of.config, made_of.attention))
 
 
 def test_places_are_those_before_a_supervised_token():
@@ -297,11 +255,12 @@ def test_an_error_of_memory_is_none_of_compiling():
 def test_a_run_that_resumes_goes_on_as_it_began(monkeypatch, folder, data, tmp_path):
     monkeypatch.setattr(test_train_trainer.checkpoints.SaveTimer, "expired", lambda self: True)
     monkeypatch.setattr(kernels, "choose", lambda *arguments: way(FUSED, logits="supervised"))
-    expected = test_train_trainer.run(folder, data, tmp_path / "whole" / "adapter")
+    changes = {"quantization": "none"}
+    expected = test_train_trainer.run(folder, data, tmp_path / "whole" / "adapter", **changes)
     saved = test_train_trainer.opened(tmp_path)
-    test_train_trainer.cut(monkeypatch, folder, data, tmp_path / "adapter", saved, 3)
+    test_train_trainer.cut(monkeypatch, folder, data, tmp_path / "adapter", saved, 3, **changes)
     monkeypatch.setattr(kernels, "choose", lambda *arguments: pytest.fail("chosen again"))
-    resumed = test_train_trainer.run(folder, data, tmp_path / "adapter", saved)
+    resumed = test_train_trainer.run(folder, data, tmp_path / "adapter", saved, **changes)
     test_train_trainer.assert_same(resumed, expected)
     assert resumed[2]["optimizer_used"] == FUSED and resumed[2]["logits_used"] == "supervised"
 

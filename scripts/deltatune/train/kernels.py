@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from deltatune.core.text import excerpt
 from deltatune.models import oom
 from deltatune.models.device import Compute
 from deltatune.models.probes import ask
@@ -110,5 +111,4 @@ def require_compiled(error: Exception, is_first: bool) -> None:
     if oom.out_of_memory(error):
         return
     if is_first or upstream.is_of_compiler(error):
-        text = (str(error).strip() or "no message").splitlines()[0][:200]
-        raise CompileFailed(f"{type(error).__name__}: {text}") from error
+        raise CompileFailed(f"{type(error).__name__}: {excerpt(str(error), 200)}") from error
