@@ -131,9 +131,9 @@ def test_the_order_is_the_chosen_one_and_stands_in_the_address(visit):
     gains = tuned - shown.base["score"]
     for order, keys in (("gain", -gains), ("loss", gains)):
         # Equal ones stay as they are in the data.
-        first = keys.sort_values(kind="stable").index[:6]
-        assert prompts[order] == list(shown.records["prompt"][first])
-        most = f"{gains[first[0]]:+.2f}".replace("-", "\N{MINUS SIGN}")
+        best = keys.sort_values(kind="stable").index[:6]
+        assert prompts[order] == list(shown.records["prompt"][best])
+        most = f"{gains[best[0]]:+.2f}".replace("-", "\N{MINUS SIGN}")
         assert [delta for delta, _ in orders[order][1]] == [most] * 6
     for order in ("id", "record"):
         assert prompts[order] == list(shown.records["prompt"][:6])

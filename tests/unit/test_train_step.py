@@ -11,10 +11,11 @@ import test_train_train
 import test_train_trainer
 import tiny
 import torch
+from datasets import Dataset
 from deltatune.models import device
 from deltatune.models.architecture import architecture
 from deltatune.models.twin import twin
-from deltatune.train import kernels, losses, train
+from deltatune.train import capture, kernels, losses, train
 from deltatune.train.step import ADAMW, FUSED, PAGED, Computed, Run, Way, choose
 from safetensors.torch import load_file
 from test_train_train import BASE, hashes, rows, settings
@@ -34,6 +35,7 @@ SMALL = Run(
     parameters=135_000_000,
     blocks=30,
     has_experts=False,
+    checkpointing=False,
     passes=1_200,
     tokens=8 * 512,
     selects_logits=True,
@@ -41,15 +43,20 @@ SMALL = Run(
 LARGE = replace(SMALL, parameters=7_000_000_000, trainable=42_000_000, blocks=32, tokens=16 * 2048)
 
 
-def kinds(run: Run) -> tuple[str, str, str]:
+def kinds(run: Run) -> tuple[str, ...]:
     computed = choose(run)
-    return computed.optimizer.kind, computed.kernels.kind, computed.logits.kind
+    return tuple(way["kind"] for way in asdict(computed).values())
 
 
 @pytest.mark.parametrize("change", [{"on_gpu": False}, {"strict": True}])
 @pytest.mark.parametrize("optimizer", [*ADAMW, "adafactor"])
 def test_without_a_gpu_and_under_strict_all_is_as_it_is_named(change, optimizer):
-    assert kinds(replace(SMALL, optimizer=optimizer, **change)) == (optimizer, "eager", "all")
+    assert kinds(replace(SMALL, optimizer=optimizer, **change)) == (
+        optimizer,
+        "eager",
+        "single",
+        "all",
+    )
 
 
 @pytest.mark.parametrize("optimizer", ADAMW)
@@ -80,12 +87,15 @@ def test_in_fp16_a_step_that_the_scaler_skips_is_no_step_of_the_schedule():
 @pytest.mark.parametrize(
     ("run", "kind", "reason"),
     [
-        (SMALL, "compiled", "saves about 122 s of 1200 passes, 40 s of compiling"),
-        (replace(SMALL, passes=700), "eager", "compiling saves about 71 s of 700 passes"),
+        (replace(SMALL, fp16=True), "compiled", "saves about 122 s of 1200 passes, 40 s of comp"),
+        (replace(SMALL, fp16=True, passes=700), "eager", "compiling saves about 71 s of 700 pas"),
+        # A captured pass waits for no launch, so compiling saves less of it.
+        (SMALL, "eager", "compiling saves about 16 s of 1200 passes"),
+        (replace(SMALL, passes=12_000), "compiled", "saves about 159 s of 12000 passes"),
         # A pass of a large model takes longer, so fewer of them pay.
         (replace(LARGE, passes=150), "compiled", "saves about 89 s"),
-        (replace(SMALL, quantization="int8"), "eager", "layers in int8 do not compile"),
-        (replace(SMALL, quantization="gptq"), "eager", "layers in gptq do not compile"),
+        (replace(SMALL, quantization="int8"), "eager", "layers in int8 wait"),
+        (replace(SMALL, quantization="gptq"), "eager", "layers in gptq wait"),
         (replace(SMALL, processes=2), "eager", "several processes"),
         (replace(SMALL, has_experts=True), "eager", "each expert of a mixture"),
         (replace(SMALL, blocks=0), "eager", "transformers does not say which blocks"),
@@ -97,12 +107,33 @@ def test_blocks_are_compiled_where_that_pays(run, kind, reason):
     assert chosen.kind == kind and chosen.reason.startswith(reason)
 
 
+@pytest.mark.parametrize(
+    ("run", "kind", "reason"),
+    [
+        (SMALL, "captured", "passes are short: 5.5e+11 parameters times tokens in a pass"),
+        (replace(LARGE, tokens=4 * 512), "captured", "passes are short"),
+        (replace(LARGE, tokens=4 * 2048), "single", "passes are long"),
+        (replace(SMALL, passes=39), "single", "a run of 39 passes is short"),
+        (replace(SMALL, checkpointing=True), "single", "recomputing activations"),
+        (replace(SMALL, fp16=True), "single", "in fp16"),
+        (replace(SMALL, selects_logits=False), "single", "the model's class"),
+        (replace(SMALL, quantization="int8"), "single", "layers in int8 wait"),
+        (replace(SMALL, processes=2), "single", "several processes"),
+        (replace(SMALL, has_experts=True), "single", "each expert of a mixture"),
+        (replace(SMALL, tokens=0), "single", "rows differ in length"),
+    ],
+)
+def test_passes_are_captured_where_they_are_short(run, kind, reason):
+    chosen = choose(run).launches
+    assert chosen.kind == kind and chosen.reason.startswith(reason)
+
+
 def test_what_was_chosen_stands_in_manifest_and_log_and_in_a_checkpoint():
     computed = choose(replace(SMALL, selects_logits=False))
     figures = computed.figures()
     assert set(figures) == {
         f"{name}_{what}"
-        for name in ("optimizer", "kernels", "logits")
+        for name in ("optimizer", "kernels", "launches", "logits")
         for what in ("used", "reason")
     }
     assert all(text in computed.text() for text in figures.values())
@@ -137,6 +168,9 @@ def test_a_loss_that_is_more_than_that_of_tokens_takes_all_logits():
 def test_places_are_those_before_a_supervised_token():
     labels = torch.tensor([[3, -100, 5, -100], [-100, 7, -100, 8]])
     assert losses.supervised_places(labels).tolist() == [1, 4, 6]
+    # What fills them up is none: here the place before the second token of the first row.
+    assert losses.supervised_places(labels, 5).tolist() == [1, 4, 6, 0, 0]
+    assert losses.supervised_places(labels[:, ::2], 2).tolist() == [0, 2]
     # Padding rows have no label; there is a loss all the same, of 0.
     none = torch.full((2, 3), -100)
     places = losses.supervised_places(none)
@@ -155,6 +189,18 @@ def test_weights_are_those_of_the_places():
     some = logits.flatten(0, 1)[places][None]
     expected = losses.token_loss(logits, labels, weights, 5)
     assert losses.token_loss(some, labels, weights, 5, places) == pytest.approx(expected)
+    places = losses.supervised_places(labels, 8)
+    some = logits.flatten(0, 1)[places][None]
+    assert len(places) == 8
+    assert losses.token_loss(some, labels, weights, 5, places) == pytest.approx(expected)
+
+
+def test_the_most_supervised_tokens_of_so_many_rows():
+    """The first token of a row is none that is predicted."""
+    labels = [[1, -100, 3], [-100, -100, -100], [4, 5, 6]]
+    made = Dataset.from_dict({"labels": labels})
+    assert [losses.most_supervised(made, count) for count in (1, 2, 3)] == [2, 3, 3]
+    assert losses.most_supervised(made.select([1]), 2) == 1
 
 
 # ---------------------------------------------------------------- training in each way
@@ -170,8 +216,8 @@ def data():
     return rows(20), rows(6, seed=1)
 
 
-def way(optimizer="adamw_torch", kernels_="eager", logits="all") -> Computed:
-    return Computed(*(Way(kind, "a test") for kind in (optimizer, kernels_, logits)))
+def way(optimizer="adamw_torch", kernels_="eager", launches="single", logits="all") -> Computed:
+    return Computed(*(Way(kind, "a test") for kind in (optimizer, kernels_, launches, logits)))
 
 
 def run(monkeypatch, folder, data, output, computed, **changes):
@@ -208,11 +254,14 @@ def graphs(monkeypatch):
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("launches", ["single", "captured"])
 def test_each_way_trains_the_same_adapter(
-    monkeypatch, folder, data, tmp_path, plain, graphs, checkpointing
+    monkeypatch, folder, data, tmp_path, plain, graphs, launches, checkpointing
 ):
     output, expected = plain
-    computed = way(FUSED, "compiled", "supervised")
+    # What is recorded on a GPU is done again here.
+    monkeypatch.setattr(capture, "repeated", lambda run: run)
+    computed = way(FUSED, "compiled", launches, "supervised")
     changes = {"activation_checkpointing": checkpointing}
     frame, figures, _ = run(monkeypatch, folder, data, tmp_path / "adapter", computed, **changes)
     pd.testing.assert_frame_equal(frame, expected, atol=1e-5)
@@ -241,15 +290,15 @@ def test_where_nothing_compiles_training_starts_without(monkeypatch, folder, dat
     assert hashes(tmp_path / "adapter") == hashes(output)
     pd.testing.assert_frame_equal(frame, expected, check_exact=True)
     (message,) = messages
-    assert message.startswith("blocks cannot be compiled here") and "C compiler" in message
+    assert message.startswith("passes cannot be computed as chosen") and "C compiler" in message
     assert figures["kernels_used"] == "eager" and "C compiler" in figures["kernels_reason"]
 
 
 def test_an_error_of_memory_is_none_of_compiling():
-    kernels.require_compiled(torch.OutOfMemoryError("out of memory"), True)
-    kernels.require_compiled(RuntimeError("anything"), False)
-    with pytest.raises(kernels.CompileFailed, match="RuntimeError: anything"):
-        kernels.require_compiled(RuntimeError("anything\nmore"), True)
+    kernels.require_way(torch.OutOfMemoryError("out of memory"), True)
+    kernels.require_way(RuntimeError("anything"), False)
+    with pytest.raises(kernels.WayFailed, match="RuntimeError: anything"):
+        kernels.require_way(RuntimeError("anything\nmore"), True)
 
 
 def test_a_run_that_resumes_goes_on_as_it_began(monkeypatch, folder, data, tmp_path):
@@ -271,11 +320,58 @@ def test_the_facts_of_a_run_are_those_of_its_model(folder):
     model = train.adapters.with_lora(model, asked.lora, 0, BASE)
     assert [type(block).__name__ for block in kernels.blocks(model)] == ["MistralDecoderLayer"] * 2
     steps = train._steps(20, train.Batch(2, 2), asked.training)
-    computed = kernels.choose(model, asked, machine, steps, 32)
+    computed = kernels.choose(model, asked, machine, steps, 32, False)
     assert computed.kernels == Way("eager", "no GPU of CUDA")
     gpu = device.Compute("cuda:0", torch.bfloat16, "a test")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.cuda, "mem_get_info", lambda name: (10**9, 2 * 10**9))
-        computed = kernels.choose(model, asked, gpu, steps, 32)
+        computed = kernels.choose(model, asked, gpu, steps, 32, False)
     assert (computed.optimizer.kind, computed.logits.kind) == (FUSED, "supervised")
     assert "30 passes" in computed.kernels.reason
+
+
+def test_captured_passes_add_up_gradients_where_they_stay(monkeypatch):
+    """Of passes alike, behind a gradient of another origin, and again after none."""
+    runs: list[int] = []
+
+    def recorded(run):
+        # A capture runs what it records, and nothing of that may remain.
+        run()
+        return run
+
+    monkeypatch.setattr(capture, "repeated", recorded)
+    weight = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+
+    def run(inputs, tokens):
+        runs.append(1)
+        loss = (weight * inputs["values"]).sum() / tokens
+        loss.backward()
+        return loss.detach()
+
+    batch = {"values": torch.tensor([3.0, 5.0])}
+    passes = capture.CapturedPasses(run, [weight], batch, torch.tensor(2))
+    assert weight.grad is None and runs == [1]
+    assert passes(batch, torch.tensor(2)).item() == 6.5
+    place = weight.grad
+    loss = passes({"values": torch.tensor([1.0, 1.0])}, torch.tensor(1))
+    assert weight.grad is place and place.tolist() == [2.5, 3.5] and loss.item() == 3
+    weight.grad = torch.tensor([10.0, 20.0])
+    passes(batch, torch.tensor(1))
+    assert weight.grad is place and place.tolist() == [13.0, 25.0]
+    weight.grad = None
+    assert passes(batch, torch.tensor(1)).item() == 13 and weight.grad.tolist() == [3.0, 5.0]
+    assert loss.item() == 3, "a loss is not overwritten by the next"
+
+
+def test_where_a_pass_cannot_be_captured_training_starts_without(
+    monkeypatch, folder, data, tmp_path, plain
+):
+    def refused(run):
+        run()
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(capture, "repeated", refused)
+    computed = way(launches="captured")
+    _, figures, (message,) = run(monkeypatch, folder, data, tmp_path / "adapter", computed)
+    assert hashes(tmp_path / "adapter") == hashes(plain[0])
+    assert "not permitted" in message and figures["launches_used"] == "single"

@@ -96,11 +96,11 @@ class PaddedDataset:
 
 class WithPlaces:
     """A collator whose batches say where a token is supervised. On a GPU, finding that out would
-    wait for all that was launched before."""
+    wait for all that was launched before. least: see `supervised_places`."""
 
-    def __init__(self, collate: Callable[[Any], dict[str, torch.Tensor]]) -> None:
-        self._collate = collate
+    def __init__(self, collate: Callable[[Any], dict[str, torch.Tensor]], least: int) -> None:
+        self._collate, self._least = collate, least
 
     def __call__(self, rows: Any) -> dict[str, torch.Tensor]:
         batch = self._collate(rows)
-        return {**batch, PLACES: supervised_places(batch["labels"])}
+        return {**batch, PLACES: supervised_places(batch["labels"], self._least)}

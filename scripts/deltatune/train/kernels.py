@@ -27,17 +27,22 @@ from deltatune.train.settings import TrainSettings
 BACKEND = "inductor"
 
 
-class CompileFailed(Exception):
-    """The blocks cannot be compiled here; the message says why."""
+class WayFailed(Exception):
+    """Blocks cannot be compiled here, or passes captured; the message says why."""
 
 
 def choose(
-    model: Any, settings: TrainSettings, compute: Compute, steps: Steps, row_length: int
+    model: Any,
+    settings: TrainSettings,
+    compute: Compute,
+    steps: Steps,
+    row_length: int,
+    checkpointing: bool,
 ) -> step.Computed:
     """How the steps of a run are computed.
 
     model: with its adapter, on its device. row_length: tokens of each row of a forward pass, 0
-    where they differ.
+    where they differ. checkpointing: whether activations are recomputed.
     """
     training, on_gpu = settings.training, compute.device.startswith("cuda")
     strict = training.determinism == "strict"
@@ -54,6 +59,7 @@ def choose(
             parameters=count_parameters(model.get_base_model()),
             blocks=len(blocks(model)),
             has_experts=any("experts" in name for name, _ in model.named_modules()),
+            checkpointing=checkpointing,
             passes=steps.total * steps.batch.gradient_accumulation_steps,
             tokens=steps.batch.micro_batch_size * row_length,
             # The question takes a moment; a CPU computes all logits anyway.
@@ -101,14 +107,13 @@ def as_written() -> Iterator[None]:
         yield
 
 
-def require_compiled(error: Exception, is_first: bool) -> None:
-    """Raise CompileFailed for an error of a step that compiling caused.
+def require_way(error: Exception, is_first: bool) -> None:
+    """Raise WayFailed for an error of a pass that compiling or capturing caused.
 
-    is_first: whether it is the first step with compiled blocks, where any error but that of memory
-    counts as one: a compiler that is missing is noticed in many ways, and what is none of them
-    fails again without compiling.
+    is_first: whether it is the first pass, where any error but that of memory counts as one: a
+    compiler that is missing is noticed in many ways, and what is none of them fails again without.
     """
     if oom.out_of_memory(error):
         return
     if is_first or upstream.is_of_compiler(error):
-        raise CompileFailed(f"{type(error).__name__}: {excerpt(str(error), 200)}") from error
+        raise WayFailed(f"{type(error).__name__}: {excerpt(str(error), 200)}") from error

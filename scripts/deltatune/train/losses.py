@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from datasets import Dataset
 
@@ -90,15 +91,27 @@ def token_loss(
 # ---------------------------------------------------------------- logits of some tokens
 
 
-def supervised_places(labels: torch.Tensor) -> torch.Tensor:
+def supervised_places(labels: torch.Tensor, least: int = 1) -> torch.Tensor:
     """Where the next token is supervised: int64 [count], in the flattened labels [rows, length].
 
-    At least one, so that there is a loss, of 0, where no token is supervised.
+    least: so many at least, with one where the next token is not, again and again. At least one, so
+    that there is a loss, of 0, where no token is supervised.
     """
     supervised = labels != -100
+    # The first token of a row follows none.
     supervised[:, 0] = False
     places = supervised.flatten().nonzero()[:, 0] - 1
-    return places if len(places) else places.new_zeros(1)
+    if len(places) >= least:
+        return places
+    other = (~supervised[:, 1:]).flatten().nonzero()[0, 0]
+    width = labels.shape[1] - 1
+    return torch.cat([places, (other + other // width).expand(least - len(places))])
+
+
+def most_supervised(rows: Dataset, count: int) -> int:
+    """Supervised tokens of so many rows at most, and at least 1."""
+    each = [int(np.count_nonzero(np.asarray(row)[1:] != -100)) for row in rows["labels"]]
+    return max(1, sum(sorted(each)[-count:]))
 
 
 @contextmanager

@@ -98,10 +98,10 @@ def train(
     no signal is caught. batch: of each process, to begin with another than the settings have.
 
     Where memory runs out, training starts again with a smaller micro-batch and more accumulation,
-    as if these numbers stood in the settings; where blocks cannot be compiled, without. Raises
-    OutOfMemory instead in one of several processes, which must all start again; Stopped when a
-    signal asked to stop before the last step; UserError where the loss is no longer finite, no
-    layer is a target, there are no rows, one row does not fit, or the disk is full.
+    as if these numbers stood in the settings; where blocks cannot be compiled or passes captured,
+    without. Raises OutOfMemory instead in one of several processes, which must all start again;
+    Stopped when a signal asked to stop before the last step; UserError where the loss is no longer
+    finite, no layer is a target, there are no rows, one row does not fit, or the disk is full.
     """
     _require_rows(training=train_rows, validation=validation_rows)
     model, used = _with_adapter(model, settings, compute, say)
@@ -111,9 +111,9 @@ def train(
         saved, batch, computed = _beginning(training, checkpoints, batch)
         while True:
             steps, failed = _steps(len(train_rows), batch, training), ""
-            computed = computed or _choose(model, settings, compute, steps, train_rows, say)
-            how = used[CHECKPOINTING], computed
-            args = arguments(model, settings, compute, steps, *how, scratch)
+            how = model, settings, compute, steps, used[CHECKPOINTING]
+            computed = computed or _choose(*how, train_rows, say)
+            args = arguments(*how, computed, scratch)
             if saved:
                 say(f"resuming at step {saved.step} of {steps.total}")
             try:
@@ -122,7 +122,7 @@ def train(
                     *(checkpoints, saved, stop_requested, progress),
                 )
                 break
-            except kernels.CompileFailed as error:
+            except kernels.WayFailed as error:
                 failed = str(error)
             except Exception as error:
                 if not oom.out_of_memory(error):
@@ -159,14 +159,17 @@ def _choose(
     settings: TrainSettings,
     compute: Compute,
     steps: Steps,
+    recomputes: bool,
     rows: Dataset,
     say: Callable[[str], None],
 ) -> Computed:
-    """How steps are computed, the same in all processes. rows: of training."""
+    """How steps are computed, the same in all processes. recomputes: whether activations are.
+    rows: of training."""
     lengths = row_lengths(rows)
     # Rows whose documents are computed one by one make batches of many shapes.
     alike = ask(model, separates_documents) and (lengths == lengths[0]).all()
-    computed = kernels.choose(model, settings, compute, steps, int(lengths[0]) if alike else 0)
+    length = int(lengths[0]) if alike else 0
+    computed = kernels.choose(model, settings, compute, steps, length, recomputes)
     computed = distributed.broadcast(computed)
     if compute.device.startswith("cuda"):
         say(computed.text())
@@ -176,13 +179,13 @@ def _choose(
 def _other_way(
     model: Any, batch: Batch, computed: Computed, failed: str, say: Callable[[str], None]
 ) -> tuple[Batch, Computed]:
-    """What to start again with. failed: why blocks could not be compiled; empty where memory ran
-    out. Raises UserError where a pass has one row already, and OutOfMemory in one of several
-    processes."""
+    """What to start again with. failed: why blocks could not be compiled or passes captured; empty
+    where memory ran out. Raises UserError where a pass has one row already, and OutOfMemory in one
+    of several processes."""
     if failed:
         kernels.restore_blocks(model)
-        say(f"blocks cannot be compiled here, so training starts without that: {failed}")
-        return batch, computed.without_compiling(failed)
+        say(f"passes cannot be computed as chosen, so training starts in a plain way: {failed}")
+        return batch, computed.plain(failed)
     if distributed.world_size() > 1:
         raise OutOfMemory(batch)
     oom.release()
@@ -259,7 +262,7 @@ def fit(
     progress: Callable[[str], None],
 ) -> AdapterTrainer:
     """Train to the last step, from the first one or from a checkpoint. Raises Stopped, and
-    CompileFailed where blocks cannot be compiled."""
+    WayFailed where blocks cannot be compiled, or passes captured."""
     torch.manual_seed(args.seed)
     if computed.kernels.kind == "compiled":
         kernels.compile_blocks(model)

@@ -3,6 +3,7 @@ share a frozen base."""
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Iterator
@@ -20,9 +21,10 @@ from deltatune.models.device import Compute
 from deltatune.models.probes import ask, separates_documents
 from deltatune.tokens.shards import WEIGHTS, Collator, row_lengths
 from deltatune.train import distributed, kernels, lora, upstream
+from deltatune.train.capture import CapturedPasses
 from deltatune.train.checkpoints import Checkpoints, SaveTimer
 from deltatune.train.data import PLACES, PaddedDataset, SeededSampler, Steps, WithPlaces
-from deltatune.train.losses import ends, logits_at, token_loss
+from deltatune.train.losses import ends, logits_at, most_supervised, token_loss
 from deltatune.train.settings import TrainSettings
 from deltatune.train.state import RunState, SavedState, random_state, set_random_state
 from deltatune.train.step import Computed
@@ -48,6 +50,9 @@ class AdapterTrainer(upstream.HookedTrainer):
         multiple = steps.batch.micro_batch_size * steps.processes
         self.sampler = SeededSampler(len(rows), args.seed, multiple)
         self._row_lengths = row_lengths(rows)
+        self._compiled = computed.kernels.kind == "compiled"
+        self._captures = computed.launches.kind == "captured"
+        least = most_supervised(rows, steps.batch.micro_batch_size) if self._captures else 1
         if len(self.sampler) > len(rows):
             rows = PaddedDataset(rows, len(self.sampler))
         selects = computed.logits.kind == "supervised"
@@ -56,10 +61,10 @@ class AdapterTrainer(upstream.HookedTrainer):
             model=model,
             args=args,
             train_dataset=rows,
-            data_collator=WithPlaces(collate) if selects else collate,
+            data_collator=WithPlaces(collate, least) if selects else collate,
             compute_loss_func=self._token_loss if selects or WEIGHTS in rows[0] else None,
         )
-        self._compiled, self._is_first_pass = computed.kernels.kind == "compiled", True
+        self._is_first_pass, self._passes = True, None
         self._checkpoints, self._saved = checkpoints, saved
         self.steps = steps
         self.run_state = saved.run if saved else RunState(steps.batch, computed)
@@ -68,17 +73,27 @@ class AdapterTrainer(upstream.HookedTrainer):
         self._save_timer = SaveTimer()
         self._since = time.monotonic()
 
-    def training_step(self, *arguments, **keywords):
-        """Raises CompileFailed where the blocks were to be compiled and cannot be."""
-        if not self._compiled:
-            return super().training_step(*arguments, **keywords)
+    def training_step(self, model, inputs, num_items_in_batch=None):
+        """Raises WayFailed where it was to be compiled or captured and cannot be."""
+        if not (self._compiled or self._captures):
+            return super().training_step(model, inputs, num_items_in_batch)
         try:
-            loss = super().training_step(*arguments, **keywords)
+            loss = self._pass(model, self._prepare_inputs(inputs), num_items_in_batch)
         except Exception as error:
-            kernels.require_compiled(error, self._is_first_pass)
+            kernels.require_way(error, self._is_first_pass)
             raise
         self._is_first_pass = False
         return loss
+
+    def _pass(self, model, inputs, tokens) -> torch.Tensor:
+        """Forward and backward pass of a micro-batch; all of them have the same shape."""
+        if not self._captures:
+            return super().training_step(model, inputs, tokens)
+        if self._passes is None:
+            trained = [p for p in model.parameters() if p.requires_grad]
+            run = functools.partial(super().training_step, model)
+            self._passes = CapturedPasses(run, trained, inputs, tokens)
+        return self._passes(inputs, tokens)
 
     def compute_loss(self, model, inputs, *arguments, **keywords):
         """The model does not know weights and places; `_token_loss` does."""

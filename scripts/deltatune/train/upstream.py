@@ -14,7 +14,7 @@ import torch
 from accelerate.utils import model_has_dtensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Sampler
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainingArguments, masking_utils
 
 from deltatune.train import distributed
 
@@ -96,6 +96,21 @@ def block_classes(model: Any) -> set[str]:
     return set(getattr(model, "_no_split_modules", None) or ())
 
 
+@contextmanager
+def masks_of_a_capture() -> Iterator[None]:
+    """Within it, a model makes the masks that it makes while a graph is captured.
+
+    transformers 5.23 leaves the mask out where a row is one document, which it can look at only
+    outside of a capture; what is compiled before must be what is captured.
+    """
+    original = masking_utils.is_tracing
+    masking_utils.is_tracing = lambda tensor=None: True
+    try:
+        yield
+    finally:
+        masking_utils.is_tracing = original
+
+
 # ---------------------------------------------------------------- torch
 
 
@@ -120,6 +135,25 @@ def is_of_compiler(error: Exception) -> bool:
     from torch._dynamo.exc import TorchDynamoException
 
     return isinstance(error, TorchDynamoException)
+
+
+@contextmanager
+def random_numbers_kept() -> Iterator[None]:
+    """After it, the random numbers of the GPU are as before, whether a capture in it failed or not.
+
+    torch 2.13 takes the generator to be in a capture for ever when one ends by an error, and
+    refuses to draw.
+    """
+    state = torch.cuda.get_rng_state()
+    try:
+        yield
+    except BaseException:
+        number = torch.cuda.current_device()
+        fresh = torch.Generator(f"cuda:{number}")
+        fresh.set_state(state)
+        torch.cuda.default_generators[number].graphsafe_set_state(fresh.graphsafe_get_state())
+        raise
+    torch.cuda.set_rng_state(state)
 
 
 #: The type that FSDP moves packed 4-bit weights in. Not bf16: torch 2.11 copies that on a GPU by
