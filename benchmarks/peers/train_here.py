@@ -29,6 +29,8 @@ from peers.watch import Results, Watch, matmul_flops
 #: Steps of the training that a measurement is the beginning of: what pays in a long run is chosen.
 #: Alpaca is so long in three epochs, 4 rows of 512 tokens at a time.
 LONG = 10_000
+#: Figures of a training that a beginning of it does not have.
+OF_A_WHOLE_RUN = ("losses", "tokens_per_second", "training_seconds", "steps")
 
 
 def rows(documents: list[dict[str, list[int]]], length: int) -> Dataset:
@@ -111,7 +113,8 @@ def measure(spec: dict[str, Any], train_rows: Dataset, checkpointing: bool) -> d
         AdapterTrainer.training_step = original
     Path(spec["beginning"]).write_text(json.dumps(documents_of(watch.batches)), encoding="utf-8")
     shape = list(watch.batches[0]["input_ids"].shape)
-    return watch.figures() | {"forward_pass": shape, "passes": len(watch.batches)}
+    chosen = {k: v for k, v in watch.caller.figures().items() if k not in OF_A_WHOLE_RUN}
+    return watch.figures() | {"forward_pass": shape, "passes": len(watch.batches)} | chosen
 
 
 def main() -> None:

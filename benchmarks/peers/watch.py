@@ -30,6 +30,8 @@ class Watch:
 
     def __init__(self, warm: int, steps: int, before: Callable[[Any], None] | None = None) -> None:
         self._warm, self._stop, self._before = warm, warm + steps, before
+        self.caller: Any = None
+        """Whatever called the training step last."""
         self._reset()
 
     def _reset(self) -> None:
@@ -46,6 +48,7 @@ class Watch:
 
         def step(*arguments: Any, **keywords: Any) -> torch.Tensor:
             given = [*arguments, *keywords.values()]
+            self.caller = given[0]
             inputs = next(one for one in given if isinstance(one, Mapping) and "labels" in one)
             # What stands at the beginning of a row is predicted from nothing.
             self._pending += int((inputs["labels"][..., 1:] != -100).sum())
