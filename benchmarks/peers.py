@@ -7,10 +7,10 @@
 | train-512 | QLoRA at Mistral-7B's shape, Alpaca packed to 512 tokens | TRL, TRL packed, Unsloth |
 | train-2048 | the same, rows of 2,048 tokens | TRL packed, Unsloth |
 | train-135m | SmolLM2-135M, 8 rows of 512 tokens a step | TRL packed |
-| answers | 200 prompts, 7B in NF4 | transformers: `generate_batch`, one by one |
-| answers-135m | the same, of SmolLM2-135M | the same |
 | labels | 1,000 rows of AG News, 7B in NF4 | lm_eval, at its best batch size |
 | perplexity | a novel, 7B in NF4 | the loop of the Hugging Face documentation |
+
+Answers, whose peers are in transformers itself, have benchmarks/generate_on_gpu.py.
 
 Each peer is installed from PyPI in an environment of its own below `--work`, in the versions of
 benchmarks/peers/*.txt, or from the wheels in DIR/trl, DIR/unsloth and DIR/lm_eval. A model of
@@ -55,7 +55,6 @@ def arguments() -> argparse.Namespace:
         choices=["trl", "trl-packed", "unsloth"],
         help="of a training, in place of all of its line; none where nothing follows",
     )
-    parser.add_argument("--count", type=int, help="prompts or rows, in place of 200 or 1,000")
     parser.add_argument("--checkpointing", nargs="+", choices=["on", "off"], default=["on", "off"])
     parser.add_argument("--rows", type=int, help="of a forward pass; 4, or 8 of the 135M")
     parser.add_argument("--accumulation", type=int, default=1, help="forward passes of a step")

@@ -9,16 +9,12 @@ from typing import Any
 
 from deltatune.core import manifest
 from deltatune.core.terminal import Terminal
-from deltatune.evaluate.settings import EvaluationSettings
 from deltatune.models import device
 from deltatune.models.load import load_base
 from deltatune.models.quantization import dequantize_small
 from deltatune.tokens.tokenizer import load_tokenizer
 
 from peers.watch import Results
-
-#: `evaluation.batch_size`: auto, where that is known.
-BATCH_SIZE: Any = 64 if EvaluationSettings.model_fields["batch_size"].annotation is int else "auto"
 
 
 def spec() -> dict[str, Any]:

@@ -113,8 +113,6 @@ class Evaluation:
         spec = files | {"quantization": self.quantization} | self.spec
         if asked.tiny:
             spec |= self.tiny
-        elif asked.count:
-            spec |= {"count": asked.count}
         figures, failed = run.measure(self.module, self.peer, spec)
         return figures, ([failed] if failed else []) + self.differs(figures)
 
@@ -154,35 +152,10 @@ def perplexities_differ(figures: Figures) -> list[str]:
     return [] if alike else [f"perplexity: {values}"]
 
 
-def answers_differ(figures: Figures) -> list[str]:
-    return [
-        f"{name}: {one['beginning_alike']:.0%} of the answers begin with the same words"
-        for name, one in figures.items()
-        if one.get("beginning_alike", 1) < 0.9
-    ]
-
-
-SMALL = {"continuous": False, "count": 4, "new": 8}
 LINES: dict[str, Training | Evaluation] = {
     "train-512": Training("7b", 4, 512, True, ("trl", "trl-packed", "unsloth")),
     "train-2048": Training("7b", 4, 2048, False, ("trl-packed", "unsloth")),
     "train-135m": Training("135m", 8, 512, True, ("trl-packed",)),
-    "answers": Evaluation(
-        "7b",
-        "answers",
-        None,
-        {"continuous": True, "count": 200, "new": 256},
-        SMALL,
-        answers_differ,
-    ),
-    "answers-135m": Evaluation(
-        "135m",
-        "answers",
-        None,
-        {"continuous": True, "count": 200, "new": 256},
-        SMALL,
-        answers_differ,
-    ),
     "labels": Evaluation(
         "7b",
         "labels",

@@ -26,7 +26,7 @@ def here(model: Any, tokenizer: Any, text: str, asked: dict[str, Any]) -> tuple[
         task="novel",
         kind="prose",
         quantization=asked["quantization"],
-        batch_size=base.BATCH_SIZE,
+        batch_size=16,
         context=asked["context"],
         windows="sliding",
     )

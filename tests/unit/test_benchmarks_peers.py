@@ -64,13 +64,12 @@ def test_other_tokens_and_another_loss_are_seen():
     assert "99 supervised tokens, 100 of here" in tokens and "8.1, 8.0 of here" in loss
 
 
-def test_other_labels_perplexities_and_answers_are_seen():
+def test_other_labels_and_perplexities_are_seen():
     assert lines.labels_differ({"lm_eval": {"same_or_tied": 0.98}})
     assert not lines.labels_differ({"lm_eval": {"same_or_tied": 0.99}})
     here, there = {"perplexity": 30.0, "tokens": 9}, {"perplexity": 30.1, "tokens": 9}
     assert lines.perplexities_differ({"here": here, "loop": there})
     assert not lines.perplexities_differ({"here": here, "loop": here})
-    assert lines.answers_differ({"here": {}, "one by one": {"beginning_alike": 0.5}})
 
 
 def test_the_table_compares_runs_with_the_same_checkpointing():
