@@ -68,7 +68,8 @@ class Watch:
                 self._reset()
                 raise
             if beginning:
-                self.losses.append(loss.detach())
+                # A captured pass writes its loss to the same place each time.
+                self.losses.append(loss.detach().clone())
             return loss
 
         return step
