@@ -6,6 +6,12 @@ writes models of random weights in the shapes of SmolLM2-135M, TinyLlama-1.1B an
 of temporary disk), plans their training on the sample data with `hardware.trial: true`, trains them
 by the pipeline, and compares time and memory with the manifests. It needs a GPU with 16 GB or more
 and no network. `--size tiny` runs the same on a CPU with one small model; memory is not compared.
+
+    python benchmarks/plan_on_gpu.py --settings --json OUT
+
+plans six settings of two of the models, in rows of 512 and of 2,048 tokens, with checkpointing as
+it is chosen and as it is set, and compares the micro-batch, the checkpointing and the peak that the
+plan foretells with those of the ten steps of its trial: some minutes on an H100.
 """
 
 from __future__ import annotations
@@ -78,6 +84,18 @@ ROWS = {
     "tiny": (2, 64),
 }
 """Rows of a forward pass, tokens of a row."""
+SETTINGS = [
+    ("smollm2-135m", 512, 8, 4, "auto"),
+    ("smollm2-135m", 2048, 4, 2, True),
+    ("mistral-7b", 512, 4, 4, "auto"),
+    ("mistral-7b", 512, 4, 4, True),
+    ("mistral-7b", 2048, 2, 2, "auto"),
+    ("mistral-7b", 2048, 4, 2, True),
+]
+"""Model, tokens of a row, batch_size, gradient_accumulation, activation_checkpointing."""
+TINY_SETTINGS = [("tiny", 64, 2, 2, "auto"), ("tiny", 32, 2, 2, True)]
+LONG = 40
+"""How many times the sample's novel is read, so that there are rows for every step."""
 
 
 def save_tokenizer(folder: Path) -> None:
@@ -97,25 +115,47 @@ def save_tokenizer(folder: Path) -> None:
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
 
 
-def config(folder: Path, names: list[str], steps: int) -> dict:
-    experiments, tasks, bases = {}, {}, {}
-    for name in names:
-        batch, length = ROWS[name]
-        bases[name] = {"source": "local", "path": str(folder / name)}
-        tasks[name] = {"kind": "prose", "dataset": "prose", "max_length": length}
-        experiments[name] = {
-            "model": name,
-            "task": name,
-            "quantization": "nf4",
-            "lora": {"rank": 16, "alpha": 32, "dropout": 0.05, "targets": "all-linear"},
-            "training": {"max_steps": steps, "batch_size": batch, "evaluations": 1},
+def experiment(model: str, task: str, **training: object) -> dict:
+    return {
+        "model": model,
+        "task": task,
+        "quantization": "nf4",
+        "lora": {"rank": 16, "alpha": 32, "dropout": 0.05, "targets": "all-linear"},
+        "training": {"evaluations": 1, **training},
+    }
+
+
+def config(folder: Path, names: list[str], steps: int, settings: list[tuple]) -> dict:
+    """Of an experiment for each of the settings, or without any for each of the models."""
+    bases = {name: {"source": "local", "path": str(folder / name)} for name in names}
+    experiments = {
+        name: experiment(name, name, max_steps=steps, batch_size=ROWS[name][0]) for name in names
+    }
+    lengths = {name: ROWS[name][1] for name in names}
+    if settings:
+        experiments = {
+            f"{model}-{length}-{checkpointing}".lower(): experiment(
+                model,
+                f"rows-of-{length}",
+                max_steps=steps,
+                batch_size=batch,
+                gradient_accumulation=passes,
+                activation_checkpointing=checkpointing,
+            )
+            for model, length, batch, passes, checkpointing in settings
         }
+        lengths = {f"rows-of-{length}": length for _, length, *_ in settings}
+    tasks = {
+        name: {"kind": "prose", "dataset": "prose", "max_length": length}
+        for name, length in lengths.items()
+    }
+    novel = {"source": "file", "path": str(folder / "novel.txt")}
     return {
         "run": "all",
         "seeds": [1],
         "cross_task": "none",
         "hardware": {"trial": True},
-        "datasets": {"prose": {"source": "sample", "name": "prose"}},
+        "datasets": {"prose": novel if settings else {"source": "sample", "name": "prose"}},
         "models": bases,
         "tasks": tasks,
         "experiments": experiments,
@@ -129,10 +169,59 @@ def snakemake(folder: Path, *arguments: str) -> None:
     subprocess.run([*call, *arguments], cwd=folder, env=environment, check=True)
 
 
+def chosen(row: dict[str, str]) -> dict:
+    """A line of plan.csv: what was chosen, foretold and measured."""
+    line = {
+        "setting": row["experiment"],
+        "tokens_of_a_row": int(row["row_length"]),
+        "planned_batch": f"{row['batch_size']} x {row['gradient_accumulation']}",
+        "planned_checkpointing": row["activation_checkpointing"],
+        "why": row["batch_size_reason"],
+        "measured_batch_size": row["measured_batch_size"],
+        "measured_checkpointing": row["measured_checkpointing"],
+        "seconds_per_step": round(float(row["seconds_per_step"]), 3),
+    }
+    if row["measured_bytes"]:
+        planned, measured = int(row["allocated"]) / 1e9, float(row["measured_bytes"]) / 1e9
+        line |= {"planned_gb": round(planned, 3), "peak_gb": round(measured, 3)}
+        line |= {"planned_over_measured": round(planned / measured, 3)}
+    return line
+
+
+def trained(folder: Path, names: list[str], planned: list[dict[str, str]]) -> list[dict]:
+    """Train the models by the pipeline, and compare what it took with the plan."""
+    targets = [f"results/experiments/{name}/seed-1/manifest.json" for name in names]
+    snakemake(folder, *targets)
+    plans = {row["experiment"]: row for row in planned}
+    lines = []
+    for name, target in zip(names, targets, strict=True):
+        took = json.loads((folder / target).read_text())
+        plan, seconds = plans[name], took["training_seconds"]
+        expected = float(plan["seconds_per_step"]) * took["steps"]
+        line = {
+            "model": name,
+            "rows": "{} x {}".format(*ROWS[name]),
+            "checkpointing": took["activation_checkpointing_used"],
+            "planned_seconds": round(expected, 1),
+            "training_seconds": seconds,
+            "planned_over_measured_time": round(expected / seconds, 3),
+        }
+        if "peak_gpu_memory_gb" in took:
+            memory = int(plan["allocated"]) / 1e9
+            line |= {
+                "planned_gb": round(memory, 3),
+                "peak_gpu_memory_gb": took["peak_gpu_memory_gb"],
+                "planned_over_measured_memory": round(memory / took["peak_gpu_memory_gb"], 3),
+            }
+        lines.append(line)
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", choices=["gpu", "tiny"], default="gpu")
     parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--settings", action="store_true", help="six settings, by the plan alone")
     parser.add_argument("--json", type=Path, help="file for the figures")
     asked = parser.parse_args()
     shapes = TINY if asked.size == "tiny" else SHAPES
@@ -141,39 +230,27 @@ def main() -> None:
         raise SystemExit("these sizes need a GPU; --size tiny runs the same code on a CPU")
     with tempfile.TemporaryDirectory(prefix="plan-") as temporary:
         folder = Path(temporary)
+        settings = (TINY_SETTINGS if asked.size == "tiny" else SETTINGS) * asked.settings
+        shapes = {n: s for n, s in shapes.items() if not settings or n in {m for m, *_ in settings}}
+        novel = (PROJECT / "data" / "sample" / "prose.txt").read_text(encoding="utf-8")
+        (folder / "novel.txt").write_text(novel * LONG, encoding="utf-8")
         for name, shape in shapes.items():
-            random_weights.write(
-                folder / name, shape | {"bos_token_id": 1, "eos_token_id": 2}, device
-            )
+            fields = shape | {"bos_token_id": 1, "eos_token_id": 2}
+            if settings:  # the trial draws its weights itself
+                (folder / name).mkdir()
+                (folder / name / "config.json").write_text(json.dumps(fields))
+            else:
+                random_weights.write(folder / name, fields, device)
             save_tokenizer(folder / name)
-        settings = yaml.safe_dump(config(folder, list(shapes), asked.steps), sort_keys=False)
-        (folder / "config.yaml").write_text(settings)
+        text = yaml.safe_dump(config(folder, list(shapes), asked.steps, settings), sort_keys=False)
+        (folder / "config.yaml").write_text(text)
         snakemake(folder, "plan")
-        targets = [f"results/experiments/{name}/seed-1/manifest.json" for name in shapes]
-        snakemake(folder, *targets)
         with (folder / "results" / "plan.csv").open(encoding="utf-8") as file:
-            planned = {row["experiment"]: row for row in csv.DictReader(file)}
-        lines = []
-        for name, target in zip(shapes, targets, strict=True):
-            took = json.loads((folder / target).read_text())
-            plan, seconds = planned[name], took["training_seconds"]
-            expected = float(plan["seconds_per_step"]) * took["steps"]
-            line = {
-                "model": name,
-                "rows": "{} x {}".format(*ROWS[name]),
-                "checkpointing": took["activation_checkpointing_used"],
-                "planned_seconds": round(expected, 1),
-                "training_seconds": seconds,
-                "planned_over_measured_time": round(expected / seconds, 3),
-            }
-            if "peak_gpu_memory_gb" in took:
-                memory = int(plan["allocated"]) / 1e9
-                line |= {
-                    "planned_gb": round(memory, 3),
-                    "peak_gpu_memory_gb": took["peak_gpu_memory_gb"],
-                    "planned_over_measured_memory": round(memory / took["peak_gpu_memory_gb"], 3),
-                }
-            lines.append(line)
+            planned = list(csv.DictReader(file))
+        if settings:
+            lines = [chosen(row) for row in planned]
+        else:
+            lines = trained(folder, list(shapes), planned)
     name = torch.cuda.get_device_name(0) if device != "cpu" else "CPU"
     text = json.dumps({"device": name, "torch": torch.__version__, "models": lines}, indent=2)
     print(text)

@@ -22,6 +22,7 @@ rule train_adapter:
     resources:
         **flow.resources.for_training(minutes=720),
         cache_mb=flow.resources.cache_mb,
+        gpu_jobs=lambda wildcards: flow.resources.gpu_jobs(workflow.global_resources),
     params:
         settings=flow.params.train_adapter,
         code=flow.code.of("train_adapter"),

@@ -1,6 +1,6 @@
 """Train a LoRA adapter on a quantized base."""
 
-from deltatune.core import hashing, stage
+from deltatune.core import gpu_slots, hashing, stage
 
 gpus = snakemake.params.settings["training"]["gpus"]
 with stage.stage(snakemake, cached=True, gpus=gpus) as terminal:
@@ -43,6 +43,7 @@ with stage.stage(snakemake, cached=True, gpus=gpus) as terminal:
         checkpoints=run.parents[2] / "checkpoints" / run.parent.name / run.name,
         fingerprint=fingerprint,
         quantization_key=f"experiments.{snakemake.wildcards.experiment}.quantization",
+        jobs_per_gpu=gpu_slots.jobs_per_gpu(getattr(snakemake.resources, "gpu_jobs", 1)),
     )
     train = setup if settings.training.gpus == 1 else launch.run
     trained = train(job, progress=terminal.progress, say=terminal.say)

@@ -157,7 +157,7 @@ def _runs(process: int) -> bool:
 def test_all_start_again_where_one_is_out_of_memory(monkeypatch, tmp_path):
     messages = []
     trained = programs(monkeypatch, tmp_path, "out of memory", say=messages.append)
-    assert trained.figures == {"batch": Batch(2, 4)}
+    assert trained.figures["passes"].batch == Batch(2, 4)
     assert len(messages) == 1 and "batch_size 2 and gradient_accumulation 4" in messages[0]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deltatune.core import signals
 from deltatune.core.errors import UserError
-from deltatune.models.batch import Batch, OutOfMemory
+from deltatune.models.batch import Batch, OutOfMemory, Passes
 from deltatune.train.job import Trained
 from deltatune.train.worker import Failed, Text
 
@@ -31,11 +31,11 @@ def main(job, place, messages):
 def act(job, rank, messages, asked):
     scenario = job.fingerprint
     if scenario == "out of memory":
-        if job.batch:
-            figures = {"batch": job.batch}
+        if job.passes:
+            figures = {"passes": job.passes}
             messages.send(None if rank else Trained(None, figures, {}, "cpu", "fp32", "a test"))
         elif rank == 1:
-            messages.send(OutOfMemory(Batch(4, 2)))
+            messages.send(OutOfMemory(Passes(Batch(4, 2), False, "as set")))
         time.sleep(30)
     elif scenario == "failed":
         if rank == 1:

@@ -183,6 +183,7 @@ def take(tmp_path, monkeypatch) -> Iterator:
 
     monkeypatch.setattr(gpu_slots.time, "sleep", sleep)
     yield run
+    gpu_slots._places.clear()
     while gpu_slots._locks:
         gpu_slots._locks.pop().close()
 
@@ -195,6 +196,16 @@ def test_what_a_person_left_to_it_is_shared(take, name):
         assert take(CUDA_VISIBLE_DEVICES=name) == (["1"], name)
     # By whatever name it goes: to the first run, both are taken.
     assert take() is None
+
+
+@pytest.mark.parametrize(
+    ("visible", "at_a_time", "jobs"),
+    [("1", 4, 4), ("1", 1, 1), ("0,1", 8, 1), ("0,0,0,1", 8, 3), ("none", 4, 1)],
+)
+def test_how_many_jobs_divide_the_memory_of_a_gpu(take, visible, at_a_time, jobs):
+    assert gpu_slots.jobs_per_gpu(at_a_time) == 1  # of a job that has taken none
+    take(CUDA_VISIBLE_DEVICES=visible)
+    assert gpu_slots.jobs_per_gpu(at_a_time) == jobs
 
 
 def test_a_device_that_is_listed_twice_serves_two_jobs_at_a_time(take):

@@ -8,8 +8,11 @@ import tiny
 import torch
 from deltatune.core.errors import UserError
 from deltatune.evaluate import generate, label_likelihood, likelihood
-from deltatune.models import device, oom, quantization
+from deltatune.models import device, memory, oom, quantization
+from deltatune.models.batch import Batch
 from deltatune.models.load import load_base, load_system
+from deltatune.train import distributed
+from deltatune.train import memory as training_memory
 from deltatune.train import train as training
 from deltatune.train.losses import mean_loss
 from safetensors.torch import load_file
@@ -143,6 +146,67 @@ def test_a_step_sees_the_same_rows_in_smaller_pieces(folder, data, tmp_path):
         assert other["step"].tolist() == losses[0]["step"].tolist()
         assert other["loss"].to_numpy() == pytest.approx(losses[0]["loss"].to_numpy(), abs=2e-4)
     assert losses[0]["loss"].iloc[-2] < losses[0]["loss"].iloc[0] - 0.05
+
+
+def test_rows_of_a_step_in_one_pass_are_the_step_in_one_pass(
+    folder, data, tmp_path, monkeypatch, capsys
+):
+    """With memory for all of them; and the gradients of a step do not depend on its passes."""
+    monkeypatch.setattr(training_memory, "available", lambda compute, jobs: 10**12)
+    fields = {"lora": {"dropout": 0}, "quantization": "none", "optimizer": "sgd"}
+    fields |= {"epochs": None, "max_steps": 1, "warmup": 0, "max_grad_norm": 1e9}
+    divided = {"batch_size": 1, "gradient_accumulation": 4}
+    _, figures = run(folder, data, tmp_path / "chosen" / "adapter", **fields, **divided)
+    assert (figures["batch_size_used"], figures["gradient_accumulation_used"]) == (4, 1)
+    assert figures["batch_size_reason"].startswith("all that a step has: ")
+    assert "micro-batch: 4 rows in a forward pass, 1 passes a step" in capsys.readouterr().out
+    monkeypatch.undo()
+    _, figures = run(folder, data, tmp_path / "set" / "adapter", **fields)
+    assert figures["batch_size_reason"] == "as set: memory is asked for on a GPU alone"
+    assert hashes(tmp_path / "chosen" / "adapter") == hashes(tmp_path / "set" / "adapter")
+    run(folder, data, tmp_path / "divided" / "adapter", **fields, **divided)
+    one, four = (
+        load_file(tmp_path / name / "adapter" / "adapter_model.safetensors")
+        for name in ("set", "divided")
+    )
+    # B begins at 0, so after one step it is the gradient times the learning rate.
+    for name in (name for name in one if "lora_B" in name):
+        torch.testing.assert_close(one[name], four[name], rtol=1e-4, atol=1e-8)
+        assert one[name].abs().max() > 0
+
+
+def test_what_several_processes_have_together_is_the_least_of_them(folder, data, monkeypatch):
+    """And of what fits into it, no more."""
+    model, asked = load_base(folder, "none", CPU), settings({"batch_size": 4}, quantization="none")
+    described = training_memory._described(model, asked, Batch(2, 2), CPU, 32)
+    need = memory.estimate(*described).total / 0.9 + 1
+    rooms = iter([10**12, need, need])
+    monkeypatch.setattr(training_memory, "available", lambda compute, jobs: 10**12)
+    monkeypatch.setattr(distributed, "all_gather", lambda value: [value, next(rooms)])
+    one, two, three = (training_memory.passes(model, asked, CPU, data) for _ in range(3))
+    assert (one.batch, one.checkpointing) == (Batch(4, 1), False)
+    # Neither all rows fit nor 2,048 tokens, so activations are recomputed, and all fit.
+    assert (two.batch, two.checkpointing) == (Batch(4, 1), True) and two == three
+    sharded = settings({"batch_size": 4, "gpus": 2, "sharded": True}, quantization="none")
+    assert training_memory.passes(model, sharded, CPU, data).batch == Batch(4, 1)
+    monkeypatch.setattr(training_memory, "_described", lambda *given: 1 / 0)
+    left = training_memory.passes(model, asked, CPU, data)
+    assert left.batch == Batch(4, 1) and "cannot be estimated (ZeroDivisionError" in left.reason
+
+
+def test_a_gpu_that_several_jobs_use_is_divided_among_them(monkeypatch):
+    gpu = device.Compute("cuda:0", torch.bfloat16, "a test")
+    sizes = {"mem_get_info": (60 * 10**9, 80 * 10**9)}
+    sizes |= {"memory_reserved": 6 * 10**9, "memory_allocated": 5 * 10**9}
+    for name, value in sizes.items():
+        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+
+    assert (
+        training_memory.available(gpu, 1)
+        == 60 * 10**9 + 6 * 10**9 + memory.CONTEXT[True] - 5 * 10**9
+    )
+    assert training_memory.available(gpu, 4) == 80 * 10**9 // 4 - 5 * 10**9
+    assert training_memory.available(CPU, 1) is None
 
 
 @pytest.mark.parametrize("asked", [True, False, "auto"])

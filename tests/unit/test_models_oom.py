@@ -2,7 +2,7 @@ import pytest
 import torch
 from deltatune.core.errors import UserError
 from deltatune.models import oom
-from deltatune.models.batch import Batch, smaller_batch
+from deltatune.models.batch import Batch, Passes, smaller, smaller_batch
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,28 @@ def test_a_smaller_batch_keeps_the_rows_of_a_step(used, smaller):
     batch, message = smaller_batch(used)
     assert batch == Batch(*smaller) and batch.rows == used.rows
     assert f"batch_size {smaller[0]} and gradient_accumulation {smaller[1]}" in message
+
+
+def test_with_few_rows_left_activations_are_recomputed_first():
+    """Where both are chosen: 8, 4, then 4 with checkpointing, 2, 1."""
+    passes, messages = [Passes(Batch(8, 2), False, "a test", least_plain=4)], []
+    while passes[-1].batch.micro_batch_size > 1:
+        after, message = smaller(passes[-1])
+        passes.append(after)
+        messages.append(message)
+    assert [(p.batch.micro_batch_size, p.checkpointing) for p in passes] == [
+        *((8, False), (4, False), (4, True), (2, True), (1, True))
+    ]
+    assert {p.batch.rows for p in passes} == {16}
+    assert "training.activation_checkpointing: out of memory with 4 rows" in messages[1]
+    assert passes[2].reason == (
+        "memory ran out with 4 rows at a time and without activation checkpointing"
+    )
+    assert passes[3].reason == "memory ran out with 4 rows at a time"
+    with pytest.raises(UserError, match=r"one row at a time"):
+        smaller(passes[-1])
+    # As it is set, it stays.
+    assert not smaller(Passes(Batch(4, 1), False, "as set"))[0].checkpointing
 
 
 def _limited(most, error):

@@ -14,6 +14,7 @@ import torch
 from datasets import Dataset
 from deltatune.models import device
 from deltatune.models.architecture import architecture
+from deltatune.models.batch import Batch
 from deltatune.models.twin import twin
 from deltatune.train import capture, kernels, losses, train
 from deltatune.train.step import ADAMW, FUSED, PAGED, Computed, Run, Way, choose
@@ -319,13 +320,13 @@ def test_the_facts_of_a_run_are_those_of_its_model(folder):
     asked = settings({"batch_size": 2}, quantization="none")
     model = train.adapters.with_lora(model, asked.lora, 0, BASE)
     assert [type(block).__name__ for block in kernels.blocks(model)] == ["MistralDecoderLayer"] * 2
-    steps = train._steps(20, train.Batch(2, 2), asked.training)
-    computed = kernels.choose(model, asked, machine, steps, 32, False)
+    steps = train._steps(20, train.Passes(Batch(2, 2), False, "as set"), asked.training)
+    computed = kernels.choose(model, asked, machine, steps, 32)
     assert computed.kernels == Way("eager", "no GPU of CUDA")
     gpu = device.Compute("cuda:0", torch.bfloat16, "a test")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.cuda, "mem_get_info", lambda name: (10**9, 2 * 10**9))
-        computed = kernels.choose(model, asked, gpu, steps, 32, False)
+        computed = kernels.choose(model, asked, gpu, steps, 32)
     assert (computed.optimizer.kind, computed.logits.kind) == (FUSED, "supervised")
     assert "30 passes" in computed.kernels.reason
 

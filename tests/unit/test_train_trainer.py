@@ -11,7 +11,7 @@ import tiny
 import torch
 from deltatune.core.errors import Stopped, UserError
 from deltatune.models.batch import Batch
-from deltatune.train import checkpoints, lora, state, train
+from deltatune.train import checkpoints, lora, memory, state, train
 from deltatune.train.checkpoints import Checkpoints
 from deltatune.train.data import Steps
 from deltatune.train.trainer import AdapterTrainer
@@ -272,6 +272,17 @@ def test_a_smaller_batch_is_resumed(often, monkeypatch, folder, data, tmp_path):
     messages = []
     assert_same(run(folder, data, tmp_path / "adapter", saved, messages, **changes), expected)
     assert messages == ["resuming at step 2 of 6"]
+
+
+def test_rows_at_a_time_that_were_chosen_are_resumed(often, monkeypatch, folder, data, tmp_path):
+    """With another job on the GPU, or another GPU, it would choose others."""
+    monkeypatch.setattr(memory, "available", lambda compute, jobs: 10**12)
+    expected = run(folder, data, tmp_path / "whole" / "adapter")
+    assert (expected[2]["batch_size_used"], expected[2]["gradient_accumulation_used"]) == (4, 1)
+    saved = opened(tmp_path)
+    cut(monkeypatch, folder, data, tmp_path / "adapter", saved, 2)
+    monkeypatch.setattr(memory, "available", lambda compute, jobs: 0)
+    assert_same(run(folder, data, tmp_path / "adapter", saved), expected)
 
 
 def test_what_a_larger_batch_saved_is_not_resumed(

@@ -1321,10 +1321,11 @@ FOOT = """
   3.11. It covers the script of a stage and all modules that the script imports, directly or not;
   what each stage must not reach is listed in `tests/unit/test_workflow_digest_reach.py`. Left out
   are comments, docstrings, formatting, imports for types alone, and the words of messages: of
-  `UserError` and `ValueError`, and what is printed. Modules for messages, text for people and
-  signals stand outside of it, `OUTSIDE` in `workflow/digest.py`, each with a version: a test fails
-  when one of them changes until its author raises the version, which runs again what reaches the
-  module, or records that no result depends on the edit. There are no shell commands.
+  `UserError` and `ValueError`, and what is printed. Modules for messages, text for people, signals
+  and estimates of memory stand outside of it, `OUTSIDE` in `workflow/digest.py`, each with a
+  version: a test fails when one of them changes until its author raises the version, which runs
+  again what reaches the module, or records that no result depends on the edit. There are no shell
+  commands.
 - **Local data files and models** are compared by content up to 64 MiB, larger ones by size and
   modification time: there, touch is an edit. Intermediate results up to 1 MB are compared by
   checksum, larger ones by modification time.

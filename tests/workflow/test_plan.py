@@ -72,9 +72,10 @@ def test_a_preset_of_seven_billion(planned, edit_config):
     assert row.config_from == "presets/configs"
     assert (row.parameters, row.trainable) == (7_241_732_096, 3_407_872)
     assert row.download_bytes == 14_483_464_192
-    assert row.verdict == "fits in smaller batches"
-    assert 0 < row.largest_batch < 64
-    assert "gradient_accumulation" in row.advice
+    assert row.verdict == "fits" and pd.isna(row.advice)
+    assert 0 < row.batch_size <= row.largest_batch < 64
+    assert row.batch_size * row.gradient_accumulation == 64
+    assert f"alpaca: micro-batch: {row.batch_size_reason}" in output and " of 15.6 GB" in output
     assert "GPU: T4, 15.6 GB, fp16" in output
     assert "tokens are estimated, from what is known of tatsu-lab/alpaca" in output
 

@@ -26,6 +26,9 @@ INTERVAL, PATIENCE = 1.0, 60.0
 _locks: list[IO[str]] = []
 """Locks of this process, closed by its end alone: until then its memory on the GPU is taken."""
 
+_places: list[int] = []
+"""For how many jobs each GPU that this process took is listed; 0 for one that all share."""
+
 
 def take(
     count: int,
@@ -52,6 +55,7 @@ def take(
     slots = _slots(_folder(allocation), devices)
     if len(devices) == 1:
         _share(slots[0][1], job)
+        _places.append(0)
         return [devices[0].number]
     started = time.monotonic()
     waited = 0.0
@@ -63,9 +67,18 @@ def take(
         waited = time.monotonic() - started
     if waited:
         print(f"  {job} waited {waited:.0f} s for its GPU")
+    _places.append(max(Counter(device.uuid for device in devices).values()))
     if len(devices) > count:
         environment[variable] = ",".join(device.visible for device in taken)
     return [device.number for device in taken]
+
+
+def jobs_per_gpu(at_a_time: int) -> int:
+    """How many jobs may use a GPU of this process at a time, itself among them.
+
+    at_a_time: GPUs that Snakemake may give away at once (`--resources gpu`).
+    """
+    return max([1, *(places or at_a_time for places in _places)])
 
 
 def _name_each_once(environment: MutableMapping[str, str]) -> None:

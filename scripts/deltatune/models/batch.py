@@ -6,7 +6,9 @@ Needs no tensors to be imported, so that planning a run and starting its process
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from deltatune.core.errors import UserError
 
@@ -47,12 +49,53 @@ class Batch:
         return Batch(rows, 1).at_most(self.micro_batch_size)
 
 
-class OutOfMemory(Exception):
-    """One of several processes ran out of memory. batch: of each of them."""
+@dataclass(frozen=True)
+class Passes:
+    """How a process computes its rows of an optimizer step: `models.micro_batch` chooses it.
 
-    def __init__(self, batch: Batch) -> None:
-        super().__init__(batch)
-        self.batch = batch
+    It changes a step by rounding and by the masks of dropout alone.
+    """
+
+    batch: Batch
+    checkpointing: bool
+    """Whether activations are recomputed in the backward pass."""
+    reason: str
+    """Why so, for people."""
+    least_plain: int = 0
+    """Where memory runs out: rows of a pass below which activations are recomputed rather than
+    fewer rows taken; 0: they never are."""
+
+    @classmethod
+    def from_plain(cls, fields: Mapping[str, Any]) -> Passes:
+        """Of what `dataclasses.asdict` made."""
+        return cls(**{**fields, "batch": Batch(**fields["batch"])})
+
+
+class OutOfMemory(Exception):
+    """One of several processes ran out of memory. passes: of each of them."""
+
+    def __init__(self, passes: Passes) -> None:
+        super().__init__(passes)
+        self.passes = passes
+
+
+def smaller(used: Passes) -> tuple[Passes, str]:
+    """How to start training again after running out of memory, and the message.
+
+    With half the rows of a pass or less, or with activation checkpointing. Raises UserError where
+    neither is left.
+    """
+    rows = used.batch.micro_batch_size
+    halved = used.batch.at_most(rows // 2)
+    too_few = halved is None or halved.micro_batch_size < used.least_plain
+    if used.least_plain and not used.checkpointing and too_few:
+        reason = f"memory ran out with {rows} rows at a time and without activation checkpointing"
+        return replace(used, checkpointing=True, reason=reason), (
+            f"training.activation_checkpointing: out of memory with {rows} rows at a time; "
+            "starting again with activation checkpointing"
+        )
+    batch, message = smaller_batch(used.batch)
+    return replace(used, batch=batch, reason=f"memory ran out with {rows} rows at a time"), message
 
 
 def smaller_batch(used: Batch) -> tuple[Batch, str]:

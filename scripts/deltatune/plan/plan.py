@@ -16,10 +16,10 @@ import pandas as pd
 
 from deltatune.config.model import Hardware, HubModel
 from deltatune.core.text import file_size
-from deltatune.models import gpus, oom, probes, published
+from deltatune.models import gpus, micro_batch, oom, probes, published
 from deltatune.models import memory as memory_model
 from deltatune.models.architecture import architecture
-from deltatune.models.batch import Batch
+from deltatune.models.batch import Batch, Passes
 from deltatune.models.dimensions import ModelDimensions, model_dimensions
 from deltatune.models.gpus import Gpu
 from deltatune.models.memory import Setup
@@ -35,9 +35,11 @@ from deltatune.plan.work import Work, work
 from deltatune.tasks.base import lengths
 from deltatune.tokens import context, vocabulary
 from deltatune.tokens.tokenizer import load_tokenizer
+from deltatune.train.settings import Training
 
 if TYPE_CHECKING:
     from deltatune.plan.trial import Trial
+    from deltatune.train.step import Computed
 
 # ---------------------------------------------------------------- the machine
 
@@ -91,19 +93,11 @@ def row(
     sizes = _dimensions(config, experiment.lora, where, f"models.{experiment.model_name}")
     _refuse(config, origin, sizes, experiment, results)
     amount = work(experiment, known, results)
-    # A model that is built here is trained on the CPU where there is no GPU.
-    on_gpu = gpu is not None or model.source != "pretrain"
-    checkpointing = training.activation_checkpointing
-    setup = Setup(
-        quantization=published.equivalent(config, experiment.quantization),
-        optimizer=training.optimizer,
-        batch=Batch(training.batch_size, training.gradient_accumulation),
-        row_length=amount.row_length,
-        checkpointing=oom.use_checkpointing(checkpointing, sizes.parameters, on_gpu),
-        on_gpu=on_gpu,
-        half=on_gpu and training.precision != "fp32",
-        gptq=(model.gptq.bits, model.gptq.group_size) if model.gptq else (4, 128),
-    )
+    asked = _as_set(experiment, config, sizes, amount, gpu)
+    passes = _passes(sizes, asked, gpu, training, amount)
+    setup = replace(asked, batch=passes.batch, checkpointing=passes.checkpointing)
+    computed = _computed(experiment, sizes, setup, passes, gpu, amount)
+    setup = replace(setup, optimizer=computed.optimizer.kind) if computed else setup
     memory = memory_model.estimate(sizes, setup)
     verdict, advice, largest = _fit(sizes, setup, gpu)
     if gpu and not gpu.bf16 and training.precision == "bf16":
@@ -119,7 +113,10 @@ def row(
         steps=amount.steps(training),
         steps_exact=amount.how == "exact" or training.max_steps is not None,
         seeds=experiment.seeds,
+        asked=asked.batch,
         setup=setup,
+        reason=passes.reason,
+        computed=computed,
         memory=memory,
         largest_batch=largest,
         verdict=verdict,
@@ -127,10 +124,50 @@ def row(
         power=_power(experiment, amount, results, settings),
         evaluation=evaluation.peak(sizes, setup, experiment.task),
         merging=sizes.parameters * setup.compute_bytes,
-        trial=_trial(experiment, config, amount.row_length, say)
+        trial=_trial(experiment, config, amount.row_length, computed, say)
         if settings.hardware.trial
         else None,
     )
+
+
+def _as_set(
+    experiment: Planned,
+    config: Mapping[str, Any],
+    sizes: ModelDimensions,
+    amount: Work,
+    gpu: Gpu | None,
+) -> Setup:
+    """How each process trains by the settings alone."""
+    model, training = experiment.model, experiment.training
+    # A model that is built here is trained on the CPU where there is no GPU.
+    on_gpu = gpu is not None or model.source != "pretrain"
+    checkpointing = training.activation_checkpointing
+    return Setup(
+        quantization=published.equivalent(config, experiment.quantization),
+        optimizer=training.optimizer,
+        batch=Batch(training.batch_size, training.gradient_accumulation).per_process(training.gpus),
+        row_length=amount.row_length,
+        checkpointing=oom.use_checkpointing(checkpointing, sizes.parameters, on_gpu),
+        on_gpu=on_gpu,
+        half=on_gpu and training.precision != "fp32",
+        gptq=(model.gptq.bits, model.gptq.group_size) if model.gptq else (4, 128),
+    )
+
+
+def _passes(
+    sizes: ModelDimensions, asked: Setup, gpu: Gpu | None, training: Training, amount: Work
+) -> Passes:
+    """How a process will compute a step, as `train.memory` chooses it where it is trained."""
+    packed = probes.ask(sizes.model, probes.separates_documents)
+    why = micro_batch.why_as_set(asked.on_gpu, training.sharded, packed)
+    if why is None and gpu is None:
+        why = "here as set; the GPU's memory decides where it is trained"
+    if why:
+        return Passes(asked.batch, asked.checkpointing, why)
+    written = training.activation_checkpointing
+    rows = asked.batch.rows if amount.rows is None else -(-amount.rows // training.gpus)
+    asked = replace(asked, checkpointing=written is True)
+    return micro_batch.choose(sizes, asked, gpu.memory, automatic=written == "auto", rows=rows)
 
 
 _known: dict[tuple[str, str], ModelDimensions] = {}
@@ -147,13 +184,34 @@ def _dimensions(
     return _known[shape]
 
 
+def _computed(
+    experiment: Planned,
+    sizes: ModelDimensions,
+    setup: Setup,
+    passes: Passes,
+    gpu: Gpu | None,
+    amount: Work,
+) -> Computed | None:
+    """By which kernels; None without a GPU. The libraries of training take seconds to be
+    imported."""
+    if gpu is None or not setup.on_gpu:
+        return None
+    from deltatune.plan import kernels
+
+    return kernels.choose(experiment, sizes, setup, passes, gpu, amount)
+
+
 def _trial(
-    experiment: Planned, config: Mapping[str, Any], row_length: int, say: Callable[[str], None]
+    experiment: Planned,
+    config: Mapping[str, Any],
+    row_length: int,
+    computed: Computed | None,
+    say: Callable[[str], None],
 ) -> Trial | None:
-    """Of some steps here. The libraries of training take seconds to be imported."""
+    """Of some steps here, by the kernels of the whole run."""
     from deltatune.plan import trial
 
-    return trial.run(experiment, config, row_length, say=say)
+    return trial.run(experiment, config, row_length, computed=computed, say=say)
 
 
 def _refuse(

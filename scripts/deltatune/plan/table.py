@@ -10,6 +10,7 @@ import pandas as pd
 from deltatune.core.table import Cell, Column, Row, table
 from deltatune.core.table_text import to_terminal
 from deltatune.core.text import duration, file_size
+from deltatune.models.batch import Batch
 from deltatune.models.dimensions import ModelDimensions
 from deltatune.models.gpus import Gpu
 from deltatune.models.memory import Memory, Setup
@@ -19,6 +20,7 @@ from deltatune.plan.work import Work
 
 if TYPE_CHECKING:
     from deltatune.plan.trial import Trial
+    from deltatune.train.step import Computed
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,14 @@ class Estimate:
     steps: int | None
     steps_exact: bool
     seeds: int
+    asked: Batch
+    """Of the settings, for one process."""
     setup: Setup
+    """As it will be computed."""
+    reason: str
+    """Why its batch and checkpointing are these."""
+    computed: Computed | None
+    """By which kernels; None without a GPU."""
     memory: Memory
     largest_batch: int | None
     """Rows of one forward pass that fit; None where there is no GPU to fit into."""
@@ -80,11 +89,14 @@ def _measured(row: Estimate) -> dict[str, str]:
     return {"measured": f"{file_size(row.trial.memory)} (plan without overhead: {share:.2f} of it)"}
 
 
+def _rows(batch: Batch) -> str:
+    """Rows of a forward pass, and passes of a step."""
+    return f"{batch.micro_batch_size} × {batch.gradient_accumulation_steps}"
+
+
 def _quantities(row: Estimate) -> dict[str, str]:
     prefix, memory = _PREFIX[row.work.how], row.memory
     share = row.sizes.trainable / row.sizes.parameters
-    batch = row.setup.batch
-    rows = f"{batch.micro_batch_size} × {batch.gradient_accumulation_steps}"
     return {
         "model": row.model,
         "parameters": _count(row.sizes.parameters),
@@ -98,8 +110,11 @@ def _quantities(row: Estimate) -> dict[str, str]:
         + _count(row.steps)
         + (f" × {row.seeds} seeds" if row.seeds > 1 else ""),
         "quantization": row.setup.quantization,
-        "rows per step": f"{rows} of {row.work.row_length} tokens",
+        "rows per step": f"{_rows(row.asked)} of {row.work.row_length} tokens",
+        "micro-batch": _rows(row.setup.batch),
         "checkpointing": "on" if row.setup.checkpointing else "off",
+        "kernels": row.computed.kernels.kind if row.computed else "eager",
+        "optimizer's name": row.setup.optimizer,
         "weights": file_size(memory.weights),
         "adapters": file_size(memory.adapters),
         "optimizer": file_size(memory.optimizer),
@@ -132,7 +147,11 @@ def render(rows: list[Estimate], gpu: Gpu | None, how: str) -> str:
         title = (
             f"GPU: {gpu.name}, {file_size(gpu.memory)}, {'bf16' if gpu.bf16 else 'fp16'} ({how})"
         )
-    notes = [f"{row.experiment}: {advice}" for row in rows for advice in row.advice]
+    notes = [f"{row.experiment}: micro-batch: {row.reason}" for row in rows if row.setup.on_gpu]
+    notes += [f"{row.experiment}: {row.computed.text()}" for row in rows if row.computed]
+    if any(row.computed and row.computed.kernels.kind == "compiled" for row in rows):
+        notes.append("compiled: the peak is estimated as without, and may be lower")
+    notes += [f"{row.experiment}: {advice}" for row in rows for advice in row.advice]
     estimated = {
         f"{row.experiment}: tokens are {row.work.how}, from {row.work.source}"
         for row in rows
@@ -172,6 +191,11 @@ def frame(rows: list[Estimate]) -> pd.DataFrame:
             "tokens_are": row.work.how,
             "quantization": row.setup.quantization,
             "batch_size": row.setup.batch.micro_batch_size,
+            "gradient_accumulation": row.setup.batch.gradient_accumulation_steps,
+            "batch_size_reason": row.reason,
+            "kernels": row.computed.kernels.kind if row.computed else "eager",
+            "optimizer_used": row.setup.optimizer,
+            "logits_used": row.computed.logits.kind if row.computed else "all",
             "activation_checkpointing": row.setup.checkpointing,
             "weights": row.memory.weights,
             "adapters": row.memory.adapters,
@@ -186,6 +210,9 @@ def frame(rows: list[Estimate]) -> pd.DataFrame:
             "largest_batch": row.largest_batch,
             "seconds_per_step": row.trial and row.trial.seconds,
             "measured_bytes": row.trial and row.trial.memory,
+            "measured_batch_size": row.trial and row.trial.micro_batch_size,
+            "measured_checkpointing": row.trial and row.trial.checkpointing,
+            "measured_kernels": row.trial and row.trial.kernels,
             "verdict": row.verdict,
             "advice": "; ".join(row.advice),
             "metric": row.power.metric,

@@ -16,11 +16,14 @@ from typing import Any
 import torch
 from datasets import Dataset
 
-from deltatune.models import device, random_weights
+from deltatune.core.hashing import fingerprint
+from deltatune.models import device, oom, random_weights
+from deltatune.models.batch import Batch
 from deltatune.models.load import load_base
 from deltatune.models.quantization import dequantize_small
 from deltatune.plan.settings import Planned
-from deltatune.train.settings import Base, TrainSettings
+from deltatune.train.settings import Base, Training, TrainSettings
+from deltatune.train.step import Computed
 from deltatune.train.train import train
 
 STEPS = 10
@@ -37,6 +40,11 @@ class Trial:
     memory: int | None
     """Bytes, the peak that torch allocated on the GPU; None on a CPU."""
     device: str
+    micro_batch_size: int
+    """Rows of a forward pass, as they were chosen."""
+    checkpointing: bool
+    kernels: str
+    """compiled or eager."""
 
 
 class Clock:
@@ -68,41 +76,66 @@ def rows(count: int, length: int, vocabulary: int, seed: int) -> Dataset:
     )
 
 
+_bases: dict[str, tempfile.TemporaryDirectory] = {}
+
+
+def _base(config: Mapping[str, Any], device: str) -> Path:
+    """The folder of a base of random weights, written once for experiments that follow one another
+    on it. It is deleted with the next one, or when the process ends."""
+    key = fingerprint(config)
+    if key not in _bases:
+        for _, folder in [_bases.popitem() for _ in list(_bases)]:
+            folder.cleanup()
+        _bases[key] = tempfile.TemporaryDirectory(prefix="deltatune-trial-")
+        random_weights.write(Path(_bases[key].name, "model"), config, device)
+    return Path(_bases[key].name, "model")
+
+
+def _one_process(training: Training, steps: int) -> tuple[Training, Batch]:
+    """What one of the processes does in so many steps, and its rows."""
+    batch = Batch(training.batch_size, training.gradient_accumulation).per_process(training.gpus)
+    changed = {"epochs": None, "max_steps": steps, "evaluations": 1, "gpus": 1, "sharded": False}
+    changed |= {"batch_size": batch.micro_batch_size}
+    changed |= {"gradient_accumulation": batch.gradient_accumulation_steps}
+    return training.model_copy(update=changed), batch
+
+
 def run(
     experiment: Planned,
     config: Mapping[str, Any],
     row_length: int,
     *,
     steps: int = STEPS,
+    computed: Computed | None = None,
     say: Callable[[str], None] = print,
 ) -> Trial | None:
     """Train so many steps of an experiment. None for GPTQ, which random weights cannot stand for.
 
-    config: of the base's config.json. Raises what training raises.
+    config: of the base's config.json. computed: how the whole run will be; where it is trained on
+    a CPU here, it is chosen for these steps. Raises what training raises.
     """
     if experiment.quantization == "gptq":
         return None
-    training = experiment.training
-    training = training.model_copy(update={"epochs": None, "max_steps": steps, "evaluations": 1})
-    training = training.model_copy(update={"gpus": 1, "sharded": False})
+    training, batch = _one_process(experiment.training, steps)
     machine = device.prepare(0, training.threads, training.precision)
     on_gpu = machine.device != "cpu"
     with tempfile.TemporaryDirectory(prefix="deltatune-trial-") as temporary:
         folder = Path(temporary)
         say(f"trial: {experiment.experiment}, {steps} steps on {machine.device}")
-        random_weights.write(folder / "model", config, machine.device)
-        model = load_base(folder / "model", experiment.quantization, machine)
+        # Of what the trial before this one has left, nothing is to be measured.
+        oom.release()
+        base = _base(config, machine.device)
+        model = load_base(base, experiment.quantization, machine)
         dequantize_small(model, machine)
         clock = Clock(model)
         if on_gpu:
             # Loading holds a file in 16 bits for a moment.
             torch.cuda.reset_peak_memory_stats()
-        count = steps * training.batch_size * training.gradient_accumulation
         vocabulary = model.config.get_text_config().vocab_size
         figures = train(
             model,
-            rows(count, row_length, vocabulary, seed=1),
-            rows(training.batch_size, row_length, vocabulary, seed=2),
+            rows(steps * batch.rows, row_length, vocabulary, seed=1),
+            rows(batch.rows, row_length, vocabulary, seed=2),
             TrainSettings(
                 model="random weights",
                 quantization=experiment.quantization,
@@ -114,9 +147,15 @@ def run(
             machine,
             output=folder / "adapter",
             scratch=folder / "trainer",
+            computed=computed if on_gpu else None,
             progress=lambda text: None,
             say=say,
         ).figures
-        memory = torch.cuda.max_memory_allocated() if on_gpu else None
-        name = torch.cuda.get_device_name(0) if on_gpu else "CPU"
-        return Trial(clock.seconds(figures["gradient_accumulation_used"], steps), memory, name)
+        return Trial(
+            clock.seconds(figures["gradient_accumulation_used"], steps),
+            torch.cuda.max_memory_allocated() if on_gpu else None,
+            torch.cuda.get_device_name(0) if on_gpu else "CPU",
+            figures["batch_size_used"],
+            figures["activation_checkpointing_used"],
+            figures["kernels_used"],
+        )

@@ -96,7 +96,7 @@ _ALWAYS: Rows = [
     ),
     (
         "always",
-        "a batch that does not fit is made smaller, with more accumulation",
+        "on a GPU as many rows at a time as fit; fewer where memory runs out all the same",
         "auto_find_batch_size",
     ),
     ("always", "the validation batch is that of training", "eval_batch_size eval_sequence_len"),

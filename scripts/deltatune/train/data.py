@@ -10,7 +10,7 @@ import torch
 from datasets import Dataset
 from torch.utils.data import Sampler
 
-from deltatune.models.batch import Batch, rows_seen, steps_per_epoch, total_steps
+from deltatune.models.batch import Batch, Passes, rows_seen, steps_per_epoch, total_steps
 from deltatune.train.losses import supervised_places
 
 PLACES = "places"
@@ -21,16 +21,21 @@ PLACES = "places"
 class Steps:
     """The optimizer steps of a run.
 
-    rows: of training. batch: of each of the processes. evaluations: how many there are after
+    rows: of training. passes: of each of the processes. evaluations: how many there are after
     step 0. max_steps: how many steps there are, in place of epochs.
     """
 
     rows: int
-    batch: Batch
+    passes: Passes
     processes: int
     epochs: float | None
     evaluations: int
     max_steps: int | None = None
+
+    @property
+    def batch(self) -> Batch:
+        """Of each of the processes."""
+        return self.passes.batch
 
     @property
     def rows_per_step(self) -> int:

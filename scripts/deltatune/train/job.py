@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deltatune.models.batch import Batch
+from deltatune.models.batch import Passes
 from deltatune.train.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -30,8 +30,10 @@ class Job:
     """Of all that decides the result, see `hashing.fingerprint`."""
     quantization_key: str = "quantization"
     """Of the experiment in config.yaml, for messages."""
-    batch: Batch | None = None
-    """Of each process, to begin with another than the settings have."""
+    passes: Passes | None = None
+    """Of each process, to begin with others than are chosen."""
+    jobs_per_gpu: int = 1
+    """How many jobs may use its GPU at a time, this one among them."""
 
 
 @dataclass(frozen=True)

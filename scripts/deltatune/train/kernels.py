@@ -37,12 +37,13 @@ def choose(
     compute: Compute,
     steps: Steps,
     row_length: int,
-    checkpointing: bool,
+    free: int | None = None,
 ) -> step.Computed:
     """How the steps of a run are computed.
 
-    model: with its adapter, on its device. row_length: tokens of each row of a forward pass, 0
-    where they differ. checkpointing: whether activations are recomputed.
+    model: with its adapter, on its device or, for a plan, on none. row_length: tokens of each row
+    of a forward pass, 0 where they differ. free: bytes of GPU memory beside base and adapter; None:
+    those that are there.
     """
     training, on_gpu = settings.training, compute.device.startswith("cuda")
     strict = training.determinism == "strict"
@@ -55,11 +56,11 @@ def choose(
             fp16=compute.dtype is torch.float16,
             processes=steps.processes,
             trainable=sum(p.numel() for p in model.parameters() if p.requires_grad),
-            free=_free(compute.device) if on_gpu else 0,
+            free=(free or _free(compute.device)) if on_gpu else 0,
             parameters=count_parameters(model.get_base_model()),
             blocks=len(blocks(model)),
             has_experts=any("experts" in name for name, _ in model.named_modules()),
-            checkpointing=checkpointing,
+            checkpointing=steps.passes.checkpointing,
             passes=steps.total * steps.batch.gradient_accumulation_steps,
             tokens=steps.batch.micro_batch_size * row_length,
             # The question takes a moment; a CPU computes all logits anyway.

@@ -18,7 +18,7 @@ from pathlib import Path
 from deltatune.core import signals
 from deltatune.core.errors import Stopped, UserError
 from deltatune.core.upstream import without_main_script
-from deltatune.models.batch import OutOfMemory, smaller_batch
+from deltatune.models.batch import OutOfMemory, smaller
 from deltatune.train import worker
 from deltatune.train.job import Job, Trained
 
@@ -41,9 +41,9 @@ def run(
             try:
                 return _train(job, stop_requested, progress, say)
             except OutOfMemory as error:
-                batch, message = smaller_batch(error.batch)
+                passes, message = smaller(error.passes)
             say(message)
-            job = replace(job, batch=batch)
+            job = replace(job, passes=passes)
 
 
 def _train(

@@ -21,10 +21,13 @@ class Training(Section):
     learning_rate: float = Field(2e-4, gt=0)
     """Peak learning rate."""
     batch_size: int = Field(4, ge=1, le=65_536)
-    """Packed rows of one forward pass. When it runs out of memory, training restarts with a smaller
-    batch and more accumulation; the manifest has the values that were used."""
+    """Packed rows of one forward pass where there is no GPU. On a GPU, batch_size x
+    gradient_accumulation, the rows of an optimizer step, is what counts: as many of them as its
+    memory holds go through one forward pass, which changes a step by rounding and by the masks of
+    dropout alone. Where memory runs out all the same, training restarts with fewer at a time. The
+    manifest has the values that were used, and why."""
     gradient_accumulation: int = Field(1, ge=1, le=65_536)
-    """Forward passes per optimizer step."""
+    """Forward passes per optimizer step where there is no GPU, see batch_size."""
     schedule: Literal[
         "linear", "cosine", "constant", "constant_with_warmup", "inverse_sqrt", "polynomial"
     ] = "cosine"
@@ -45,8 +48,10 @@ class Training(Section):
     else fp16, and fp32 on a CPU. On a CPU it is fp32 whatever is set, with a line in the log.
     Evaluation ignores it: its precision is auto for base and tuned alike."""
     activation_checkpointing: Literal["auto"] | bool = "auto"
-    """Recompute activations in the backward pass instead of saving them: less memory, about a third
-    more time. auto: on a GPU, for models of more than a billion parameters."""
+    """Recompute activations in the backward pass instead of saving them: less memory, a third to a
+    half more time. auto: on a GPU, where the rows of a step do not fit into one forward pass
+    without it and several passes would take longer; with `sharded: true` for models of more than a
+    billion parameters."""
     gpus: int = Field(1, ge=1, le=64)
     """GPUs of one machine for data-parallel training (DDP). The rows of each step are divided among
     them, so the effective batch size and the number of steps stay the same; batch_size x

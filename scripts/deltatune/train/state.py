@@ -22,7 +22,7 @@ import torch
 from transformers import TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
-from deltatune.models.batch import Batch
+from deltatune.models.batch import Passes
 from deltatune.train import distributed
 from deltatune.train.checkpoints import Checkpoints
 from deltatune.train.step import Computed
@@ -34,7 +34,7 @@ _TRAINED, _OPTIMIZER, _FACTS = "trained.safetensors", "optimizer.pt", "facts.jso
 class RunState:
     """What a run has to remember beside what the Trainer does."""
 
-    batch: Batch
+    passes: Passes
     computed: Computed
     losses: list[dict[str, Any]] = field(default_factory=list)
     """Rows of the loss history."""
@@ -69,9 +69,9 @@ class SavedState:
     def read(cls, folder: Path) -> SavedState:
         facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
         run = facts["run"]
-        typed = {"batch": Batch(**run["batch"]), "computed": Computed.read(run["computed"])}
+        passes, computed = Passes.from_plain(run["passes"]), Computed.read(run["computed"])
         return cls(
-            run=RunState(**run | typed),
+            run=RunState(**run | {"passes": passes, "computed": computed}),
             trainer=TrainerState.load_from_json(str(folder / TRAINER_STATE_NAME)),
             random_states=facts["random_states"],
             trained=safetensors.torch.load_file(folder / _TRAINED),

@@ -21,13 +21,13 @@ from transformers import TrainerCallback, TrainingArguments
 from deltatune.core import signals
 from deltatune.core.errors import Stopped, UserError
 from deltatune.models import device, oom
-from deltatune.models.batch import Batch, OutOfMemory, smaller_batch
+from deltatune.models.batch import OutOfMemory, Passes, smaller
 from deltatune.models.device import Compute
 from deltatune.models.load import load_base
 from deltatune.models.probes import ask, separates_documents
-from deltatune.models.quantization import count_parameters, dequantize_small, layers
+from deltatune.models.quantization import dequantize_small, layers
 from deltatune.tokens.shards import read_shards, row_lengths
-from deltatune.train import distributed, fsdp, kernels, upstream
+from deltatune.train import distributed, fsdp, kernels, memory, upstream
 from deltatune.train import lora as adapters
 from deltatune.train.checkpoints import Checkpoints
 from deltatune.train.data import Steps
@@ -37,9 +37,6 @@ from deltatune.train.settings import Training, TrainSettings
 from deltatune.train.state import SavedState, load_checkpoint
 from deltatune.train.step import Computed
 from deltatune.train.trainer import AdapterTrainer, arguments
-
-#: A figure of the manifest.
-CHECKPOINTING = "activation_checkpointing_used"
 
 
 def setup(
@@ -69,7 +66,8 @@ def setup(
         dequantize_small(model, compute)
     return train(
         *(model, rows["train"], rows["validation"], settings, compute),
-        *(job.output, job.checkpoints / "trainer", checkpoints, job.batch),
+        *(job.output, job.checkpoints / "trainer", checkpoints, job.passes),
+        jobs_per_gpu=job.jobs_per_gpu,
         progress=progress,
         say=say,
     )
@@ -84,8 +82,10 @@ def train(
     output: Path,
     scratch: Path,
     checkpoints: Checkpoints | None = None,
-    batch: Batch | None = None,
+    passes: Passes | None = None,
     *,
+    computed: Computed | None = None,
+    jobs_per_gpu: int = 1,
     progress: Callable[[str], None] = print,
     say: Callable[[str], None] = print,
 ) -> Trained:
@@ -95,51 +95,51 @@ def train(
     validation_rows: packed rows, see `tokens.packing`. scratch: a folder for the Trainer's own
     files, deleted at the end. checkpoints: where the state is saved regularly and training resumes
     from, with the same result as without a stop; they are left in place; None: nothing is saved,
-    no signal is caught. batch: of each process, to begin with another than the settings have.
+    no signal is caught. passes, computed: others than chosen. jobs_per_gpu: see `memory.passes`.
 
     Where memory runs out, training starts again with a smaller micro-batch and more accumulation,
-    as if these numbers stood in the settings; where blocks cannot be compiled or passes captured,
-    without. Raises OutOfMemory instead in one of several processes, which must all start again;
-    Stopped when a signal asked to stop before the last step; UserError where the loss is no longer
-    finite, no layer is a target, there are no rows, one row does not fit, or the disk is full.
+    or with activation checkpointing; where blocks cannot be compiled or passes captured, without.
+    Raises OutOfMemory instead in one of several processes, which must all start again; Stopped when
+    a signal asked to stop before the last step; UserError where the loss is no longer finite, no
+    layer is a target, there are no rows, one row does not fit, or the disk is full.
     """
     _require_rows(training=train_rows, validation=validation_rows)
-    model, used = _with_adapter(model, settings, compute, say)
+    used, splits = _examine(model, settings, compute, say), (train_rows, validation_rows)
+    chosen = memory.passes(model, settings, compute, splits, jobs_per_gpu)
+    model = _with_adapter(model, settings, compute)
     initial = adapters.copy_trained(model)
-    training, processes = settings.training, distributed.world_size()
-    with signals.catch_stop_signals(checkpoints is not None, again=processes > 1) as stop_requested:
-        saved, batch, computed = _beginning(training, checkpoints, batch)
+    again = distributed.world_size() > 1
+    with signals.catch_stop_signals(checkpoints is not None, again=again) as stop_requested:
+        saved, passes, computed = _beginning(chosen, checkpoints, passes, computed)
         while True:
-            steps, failed = _steps(len(train_rows), batch, training), ""
-            how = model, settings, compute, steps, used[CHECKPOINTING]
-            computed = computed or _choose(*how, train_rows, say)
-            args = arguments(*how, computed, scratch)
+            steps, failed = _steps(len(train_rows), passes, settings.training), ""
+            computed = computed or _choose(model, settings, compute, steps, train_rows, say)
+            args = arguments(model, settings, compute, steps, computed, scratch)
             if saved:
                 say(f"resuming at step {saved.step} of {steps.total}")
             try:
-                fitted = fit(
-                    *(model, train_rows, validation_rows, args, steps, computed),
-                    *(checkpoints, saved, stop_requested, progress),
-                )
+                beside = checkpoints, saved, stop_requested, progress
+                fitted = fit(model, *splits, args, steps, computed, *beside)
                 break
             except kernels.WayFailed as error:
                 failed = str(error)
             except Exception as error:
                 if not oom.out_of_memory(error):
                     raise
-            saved, (batch, computed) = None, _other_way(model, batch, computed, failed, say)
+            saved, (passes, computed) = None, _other_way(model, passes, computed, failed, say)
             if checkpoints:
                 checkpoints.clear()
             adapters.set_trained(model, initial)
     if distributed.rank() == 0:
-        adapters.save(model, settings.base.name, output)
-        shutil.rmtree(scratch, ignore_errors=True)
+        _save(model, settings, output, scratch)
     return _trained(fitted, compute, **used)
 
 
-def _examine(model: Any, say: Callable[[str], None]) -> dict[str, Any]:
-    """Figures of the base for the manifest: its quantized layers, and whether the documents of a
-    packed row are computed together."""
+def _examine(
+    model: Any, settings: TrainSettings, compute: Compute, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Figures for the manifest: the base's quantized layers, whether the documents of a packed row
+    are computed together, and whether algorithms are deterministic, which is chosen here."""
     counted, packed = layers(model), ask(model, separates_documents)
     if not packed:
         say(
@@ -151,6 +151,9 @@ def _examine(model: Any, say: Callable[[str], None]) -> dict[str, Any]:
         "linear_layers": counted.linear,
         "quantized_share": counted.share,
         "documents_packed": packed,
+        "deterministic_algorithms": kernels.choose_algorithms(
+            settings.training.determinism, compute
+        ),
     }
 
 
@@ -159,17 +162,15 @@ def _choose(
     settings: TrainSettings,
     compute: Compute,
     steps: Steps,
-    recomputes: bool,
     rows: Dataset,
     say: Callable[[str], None],
 ) -> Computed:
-    """How steps are computed, the same in all processes. recomputes: whether activations are.
-    rows: of training."""
+    """How steps are computed, the same in all processes. rows: of training."""
     lengths = row_lengths(rows)
     # Rows whose documents are computed one by one make batches of many shapes.
     alike = ask(model, separates_documents) and (lengths == lengths[0]).all()
     length = int(lengths[0]) if alike else 0
-    computed = kernels.choose(model, settings, compute, steps, length, recomputes)
+    computed = kernels.choose(model, settings, compute, steps, length)
     computed = distributed.broadcast(computed)
     if compute.device.startswith("cuda"):
         say(computed.text())
@@ -177,27 +178,31 @@ def _choose(
 
 
 def _other_way(
-    model: Any, batch: Batch, computed: Computed, failed: str, say: Callable[[str], None]
-) -> tuple[Batch, Computed]:
-    """What to start again with. failed: why blocks could not be compiled or passes captured; empty
-    where memory ran out. Raises UserError where a pass has one row already, and OutOfMemory in one
-    of several processes."""
+    model: Any, passes: Passes, computed: Computed, failed: str, say: Callable[[str], None]
+) -> tuple[Passes, Computed | None]:
+    """What to start again with; None: it is chosen again. failed: why blocks could not be compiled
+    or passes captured; empty where memory ran out. Raises UserError where a pass has one row
+    already, and OutOfMemory in one of several processes."""
     if failed:
         kernels.restore_blocks(model)
         say(f"passes cannot be computed as chosen, so training starts in a plain way: {failed}")
-        return batch, computed.plain(failed)
+        return passes, computed.plain(failed)
     if distributed.world_size() > 1:
-        raise OutOfMemory(batch)
+        raise OutOfMemory(passes)
     oom.release()
-    batch, message = smaller_batch(batch)
+    fewer, message = smaller(passes)
     say(message)
-    return batch, computed
+    if fewer.checkpointing == passes.checkpointing:
+        return fewer, computed
+    kernels.restore_blocks(model)
+    return fewer, None
 
 
-def _steps(rows: int, batch: Batch, training: Training) -> Steps:
-    """batch: of each process."""
+def _steps(rows: int, passes: Passes, training: Training) -> Steps:
+    """passes: of each process."""
     length = {"epochs": training.epochs, "max_steps": training.max_steps}
-    return Steps(rows, batch, distributed.world_size(), evaluations=training.evaluations, **length)
+    evaluations = training.evaluations
+    return Steps(rows, passes, distributed.world_size(), evaluations=evaluations, **length)
 
 
 def _trained(fitted: AdapterTrainer, compute: Compute, **used: Any) -> Trained:
@@ -205,6 +210,11 @@ def _trained(fitted: AdapterTrainer, compute: Compute, **used: Any) -> Trained:
     losses, figures = pd.DataFrame(fitted.run_state.losses), fitted.figures() | used
     device, dtype = compute.device, str(compute.dtype)
     return Trained(losses, figures, fitted.used_beside(), device, dtype, compute.reason)
+
+
+def _save(model: Any, settings: TrainSettings, output: Path, scratch: Path) -> None:
+    adapters.save(model, settings.base.name, output)
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _require_rows(**splits: Dataset) -> None:
@@ -216,37 +226,28 @@ def _require_rows(**splits: Dataset) -> None:
             )
 
 
-def _with_adapter(
-    model: Any, settings: TrainSettings, compute: Compute, say: Callable[[str], None]
-) -> tuple[Any, dict[str, Any]]:
-    """The model with an adapter, sharded if it is to be; figures for the manifest, among them
-    whether activations are recomputed."""
-    used = _examine(model, say)
-    training, base = settings.training, settings.base
-    checkpointing = oom.use_checkpointing(
-        training.activation_checkpointing, count_parameters(model), compute.device != "cpu"
-    )
+def _with_adapter(model: Any, settings: TrainSettings, compute: Compute) -> Any:
+    """The model with an adapter, sharded if it is to be."""
+    base = settings.base
     model = adapters.with_lora(model, settings.lora, settings.seed, base.name, base.revision)
-    if checkpointing and upstream.needs_reentrant_checkpointing(model):
-        # What is recomputed takes a gradient only if its input does.
-        model.enable_input_require_grads()
-    model = fsdp.shard(model, compute.device) if training.sharded else model
-    used["deterministic_algorithms"] = kernels.choose_algorithms(training.determinism, compute)
-    return model, used | {CHECKPOINTING: checkpointing}
+    return fsdp.shard(model, compute.device) if settings.training.sharded else model
 
 
 def _beginning(
-    training: Training, checkpoints: Checkpoints | None, batch: Batch | None
-) -> tuple[SavedState | None, Batch, Computed | None]:
-    """The checkpoint to resume from, the batch of each process, and how the steps before were
-    computed. batch: see `train`; what was saved before with a larger one is deleted."""
-    if batch and checkpoints and distributed.rank() == 0:
+    chosen: Passes,
+    checkpoints: Checkpoints | None,
+    passes: Passes | None,
+    computed: Computed | None,
+) -> tuple[SavedState | None, Passes, Computed | None]:
+    """The checkpoint to resume from, the passes of each process, and how its steps were computed:
+    as it was saved, or the chosen passes. passes, computed: see `train`; what was saved before with
+    other passes is deleted."""
+    if passes and checkpoints and distributed.rank() == 0:
         checkpoints.clear()
     saved = load_checkpoint(checkpoints)
     if saved:
-        return saved, saved.run.batch, saved.run.computed
-    whole = Batch(training.batch_size, training.gradient_accumulation)
-    return None, batch or whole.per_process(distributed.world_size()), None
+        return saved, saved.run.passes, saved.run.computed
+    return None, passes or chosen, computed
 
 
 def fit(
@@ -263,6 +264,9 @@ def fit(
 ) -> AdapterTrainer:
     """Train to the last step, from the first one or from a checkpoint. Raises Stopped, and
     WayFailed where blocks cannot be compiled, or passes captured."""
+    if steps.passes.checkpointing and upstream.needs_reentrant_checkpointing(model):
+        # What is recomputed takes a gradient only if its input does.
+        model.enable_input_require_grads()
     torch.manual_seed(args.seed)
     if computed.kernels.kind == "compiled":
         kernels.compile_blocks(model)

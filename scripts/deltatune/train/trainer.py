@@ -67,7 +67,7 @@ class AdapterTrainer(upstream.HookedTrainer):
         self._is_first_pass, self._passes = True, None
         self._checkpoints, self._saved = checkpoints, saved
         self.steps = steps
-        self.run_state = saved.run if saved else RunState(steps.batch, computed)
+        self.run_state = saved.run if saved else RunState(steps.passes, computed)
         #: The step of the newest checkpoint, 0 where there is none.
         self.last_saved = saved.step if saved else 0
         self._save_timer = SaveTimer()
@@ -145,6 +145,8 @@ class AdapterTrainer(upstream.HookedTrainer):
             "processes": steps.processes,
             "batch_size_used": steps.batch.micro_batch_size,
             "gradient_accumulation_used": steps.batch.gradient_accumulation_steps,
+            "activation_checkpointing_used": steps.passes.checkpointing,
+            "batch_size_reason": steps.passes.reason,
             "training_seconds": round(run.seconds, 2),
             "tokens_per_second": round(tokens / run.seconds, 1),
             "losses": ends(run.losses),
@@ -240,13 +242,12 @@ def arguments(
     settings: TrainSettings,
     compute: Compute,
     steps: Steps,
-    checkpointing: bool,
     computed: Computed,
     scratch: Path,
 ) -> TrainingArguments:
-    """The settings in the Trainer's words. checkpointing: whether activations are recomputed.
-    computed: how the steps are. scratch: a folder for the Trainer's own files."""
-    training = settings.training
+    """The settings in the Trainer's words. computed: how the steps are. scratch: a folder for the
+    Trainer's own files."""
+    training, checkpointing = settings.training, steps.passes.checkpointing
     keywords = {"use_reentrant": upstream.needs_reentrant_checkpointing(model)}
     args = TrainingArguments(
         output_dir=str(scratch),

@@ -38,6 +38,11 @@ OUTSIDE = {
     "core/signals.py": Outside(1, "when a job stops, not what it makes"),
     "core/terminal.py": Outside(1, "messages of a running job"),
     "core/text.py": Outside(1, "text for people: excerpts, near matches, sizes of files"),
+    "models/activations.py": Outside(1, "what memory a step takes, not what it computes"),
+    "models/dimensions.py": Outside(1, "sizes of a model, by which memory is estimated"),
+    "models/memory.py": Outside(1, "what memory a step takes, not what it computes"),
+    "models/micro_batch.py": Outside(1, "how many rows of a step at a time, not which"),
+    "train/memory.py": Outside(1, "how many rows of a step at a time, not which"),
     "train/step.py": Outside(1, "by which kernels a GPU computes a step, not what a step is"),
 }
 """Modules that nearly every stage reaches and that decide no result, or only how one is written

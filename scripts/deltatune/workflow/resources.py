@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,13 @@ class Resources:
             "mem_mb": lambda wildcards, attempt: self.train_memory(wildcards.experiment, attempt),
             "gpu": lambda wildcards: self.train_gpus(wildcards.experiment),
         }
+
+    def gpu_jobs(self, limits: Mapping[str, Any]) -> int | None:
+        """How many GPUs may be used at a time, by `--resources gpu=N`; None for one, and where a
+        cluster counts them. limits: `workflow.global_resources`, numbers or what has one."""
+        limit = limits.get("gpu")
+        number = getattr(limit, "value", limit)
+        return number if isinstance(number, int) and number > 1 else None
 
     @property
     def cache_mb(self) -> int:
