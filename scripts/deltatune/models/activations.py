@@ -2,7 +2,8 @@
 
 Forward and backward pass run on fake tensors (torch's FakeTensorMode), block by block as the model
 of any architecture is written, and every storage is counted from when it is made until it is freed.
-So nothing about an architecture is assumed. The loss is left out: `models.memory` adds it.
+So nothing about an architecture is assumed. Where all blocks are alike, a few of them are measured,
+and the others counted as the last of these. The loss is left out: `models.memory` adds it.
 
 Fake tensors lie on the CPU. What a GPU does otherwise is put in its place: the mask of a dropout,
 which is a byte for each number there, and layers in 8 bits, which keep their input.
@@ -13,6 +14,8 @@ from __future__ import annotations
 import copy
 import functools
 import weakref
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,6 +46,13 @@ class Growth:
 
     def of(self, rows: int) -> int:
         return self.fixed + rows * self.each
+
+    def repeated(self, fewer: Growth, times: int) -> Growth:
+        """With what it has beyond `fewer`, so many times more."""
+        return Growth(
+            self.fixed + times * (self.fixed - fewer.fixed),
+            self.each + times * (self.each - fewer.each),
+        )
 
     @classmethod
     def through(cls, one: int, two: int) -> Growth:
@@ -119,13 +129,76 @@ class _Int8Linear(torch.nn.Module):
         return _Int8Product.apply(values, self.weight.to(values.dtype))
 
 
+FEW = 4
+"""Blocks that are measured of a model whose blocks are alike: the first and the last one, which may
+keep less or more, and two between them."""
+
+
 @functools.lru_cache(maxsize=256)
 def measure(model: torch.nn.Module, way: Way) -> Activations:
     """Of a peft model on the meta device, which stays as it is.
 
     Raises RuntimeError where the model's code reads values, which fake tensors do not have.
     """
-    model = copy.deepcopy(model)
+    return _of_all_blocks(_measured, model, way)
+
+
+@functools.lru_cache(maxsize=256)
+def measure_cache(model: torch.nn.Module, way: Way) -> Activations:
+    """Of a forward pass as evaluations do it, without gradients or autocast: the key-value cache,
+    and what there is beyond it at the peak, the logits left out. Raises as `measure`."""
+    return _of_all_blocks(_measured_cache, model, way)
+
+
+def _of_all_blocks(
+    measured: Callable[[torch.nn.Module, Way], Activations], model: torch.nn.Module, way: Way
+) -> Activations:
+    """What is measured of a model, from `FEW` of its blocks where the others are like them."""
+    count = _blocks_alike(model)
+    if count > FEW:
+        with suppress(Exception):  # of code that counts on all of its blocks
+            fewer, few = (measured(_with_blocks(model, n), way) for n in (FEW - 1, FEW))
+            if fewer.backward == few.backward:
+                return Activations(few.kept.repeated(fewer.kept, count - FEW), few.backward)
+    return measured(copy.deepcopy(model), way)
+
+
+def _lists(model: torch.nn.Module) -> list[torch.nn.ModuleList]:
+    """The lists of blocks in a model: those that no other such list holds, adapters left out."""
+    lists = (m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) > 1)
+    outer: list[torch.nn.ModuleList] = []
+    for candidate in lists:
+        if not any(candidate is inner for one in outer for inner in one.modules()):
+            outer.append(candidate)
+    return outer
+
+
+def _blocks_alike(model: torch.nn.Module) -> int:
+    """How many blocks a model has, if there is one list of them and all are alike; otherwise 0."""
+    lists = _lists(model)
+    kinds = getattr(model.get_base_model().config, "layer_types", None) or []
+    if len(lists) != 1 or len({*kinds}) > 1:
+        return 0
+    shapes = {
+        tuple((n, p.shape, p.requires_grad) for n, p in block.named_parameters())
+        for block in lists[0]
+    }
+    return len(lists[0]) if len(shapes) == 1 else 0
+
+
+def _with_blocks(model: torch.nn.Module, count: int) -> torch.nn.Module:
+    """A copy with the first blocks alone."""
+    (blocks,) = _lists(model)
+    left_out = list(blocks)[count:]
+    del blocks[count:]
+    try:
+        return copy.deepcopy(model)
+    finally:
+        blocks.extend(left_out)
+
+
+def _measured(model: torch.nn.Module, way: Way) -> Activations:
+    """`measure` of a model that is not used again."""
     with upstream.fake_tensors(), upstream.fake_products_of_experts():
         model = _fake(model, way).train()
         if way.checkpointing:
@@ -141,11 +214,8 @@ def measure(model: torch.nn.Module, way: Way) -> Activations:
     return Activations(Growth.through(*kept), Growth.through(*backward))
 
 
-@functools.lru_cache(maxsize=256)
-def measure_cache(model: torch.nn.Module, way: Way) -> Activations:
-    """Of a forward pass as evaluations do it, without gradients or autocast: the key-value cache,
-    and what there is beyond it at the peak, the logits left out. Raises as `measure`."""
-    model = copy.deepcopy(model)
+def _measured_cache(model: torch.nn.Module, way: Way) -> Activations:
+    """`measure_cache` of a model that is not used again."""
     kept, beyond = [], []
     with upstream.fake_tensors(), upstream.fake_products_of_experts(), torch.no_grad():
         model = _fake(model, replace(way, quantization="none")).eval()
