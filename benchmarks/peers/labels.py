@@ -47,7 +47,7 @@ def here(model: Any, tokenizer: Any, asked: pd.DataFrame, quantization: str) -> 
         task="news",
         kind="classify",
         quantization=quantization,
-        batch_size=64,
+        batch_size="auto",
         refuses_long_prompts=False,
         prompts=kind.with_labels(kind.Prompts(), LABELS),
         questions=kind.Questions(),

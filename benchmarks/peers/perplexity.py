@@ -26,7 +26,7 @@ def here(model: Any, tokenizer: Any, text: str, asked: dict[str, Any]) -> tuple[
         task="novel",
         kind="prose",
         quantization=asked["quantization"],
-        batch_size=16,
+        batch_size="auto",
         context=asked["context"],
         windows="sliding",
     )

@@ -20,7 +20,8 @@ from conftest import ROOT
 from datasets import Dataset
 from deltatune.core.errors import UserError
 from deltatune.evaluate.generate import answer
-from deltatune.evaluate.label_likelihood import score_completions, shares_cache
+from deltatune.evaluate.label_likelihood import score_completions
+from deltatune.evaluate.label_passes import reads_label_trees, shares_cache
 from deltatune.evaluate.likelihood import score_windows, windows
 from deltatune.models import merge, probes
 from deltatune.models.device import Compute
@@ -268,19 +269,25 @@ def _evaluated(model: Any) -> dict[str, str]:
     for part, nll in zip(parts, scored, strict=True):
         assert abs(nll + tiny.log_probabilities(model, part.ids)[-part.scored :].gather(
             1, torch.tensor(part.ids[-part.scored :])[:, None]).sum()) < 1e-3  # fmt: skip
+    # So short that prompt and labels fit into the windows of those that have them.
+    short = [prompt[:40] for prompt in prompts]
     labels = score_completions(
-        *(model, tokenizer, prompts, LABELS), max_length=96, batch_size=3, progress=_quiet
+        *(model, tokenizer, short, LABELS), max_length=96, batch_size=3, progress=_quiet
     )
     ends = [[*ids, tokenizer.eos_token_id] for ids in continuation_ids(LABELS, tokenizer)]
+    encoded = [bos + ids for ids in text_ids(short, tokenizer)]
     for ids, row in zip(encoded, labels.ended, strict=True):
         for end, score in zip(ends, row, strict=True):
             known = tiny.log_probabilities(model, ids + end)[-len(end) :]
             assert abs(known.gather(1, torch.tensor(end)[:, None]).sum() - score) < 1e-3
     padded, shared = probes.ask(model, probes.ignores_padding), probes.ask(model, shares_cache)
+    in_one_pass = probes.ask(model, reads_label_trees)
+    assert labels.in_one_pass == (len(prompts) if in_one_pass else 0)
+    apart = "one prompt for all" if shared else "each with its prompt"
     return {
         "answers": "in batches" if padded else "one by one",
         "text": "yes",
-        "labels": "one prompt for all" if shared else "each with its prompt",
+        "labels": "one pass for all" if in_one_pass else apart,
     }
 
 

@@ -51,6 +51,16 @@ def test_rows_that_a_batch_takes(model, width, new, rows):
     assert batches.rows_within_budget(lengths, lambda width: token * (width + new)) == rows
 
 
+def test_tokens_of_a_forward_pass():
+    """Of Mistral-7B, some tens of thousands: weights are read once for all of them."""
+    mistral = Config(hidden_size=4096, intermediate_size=14336, vocab_size=32_000)
+    token = batches.forward_bytes(mistral)
+    assert token == 16 * 4096 + 12 * 14336
+    assert 35_000 < batches.BUDGET // token < 45_000
+    assert batches.logits_bytes(mistral) == 64_000
+    assert batches.forward_bytes(Config(hidden_size=10)) == 16 * 10 + 12 * 40
+
+
 def test_layers_that_differ_count_like_the_largest():
     lists = Config(
         num_hidden_layers=4, num_attention_heads=[2, 4], num_key_value_heads=[1, 2], hidden_size=32

@@ -7,11 +7,12 @@ import pytest
 import tiny
 import torch
 from deltatune.core.errors import UserError
-from deltatune.evaluate import label_likelihood
+from deltatune.evaluate import batches, label_passes, label_tree, likelihood
 from deltatune.evaluate.label_likelihood import LabelScores, choose, score_completions
 from deltatune.evaluate.likelihood import evaluate, score_windows, windows
 from deltatune.evaluate.likelihood_settings import TextSettings
 from deltatune.models import probes
+from deltatune.models.architecture import attention_window
 from deltatune.tasks.base import Passage
 from deltatune.tokens.encode import encode
 from deltatune.tokens.encoded import IGNORED
@@ -21,6 +22,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 LABELS = [" World", " Sports", " the river had risen", " B", " Sci/Tech and ünïcode"]
+#: Labels that begin others.
+NESTED = [" bug", " bug report", " b", " bug report found"]
 PROMPTS = [
     "Prices fell for the third month, said the ministry.\n\nCategory:",
     "She wrote.\n\nCategory:",
@@ -95,14 +98,26 @@ def test_perplexity_of_a_text_that_fits_is_that_of_a_plain_forward_pass(model, t
     assert math.exp(nll / window.scored) == pytest.approx(math.exp(expected), rel=1e-5)
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 100])
-def test_windows_score_the_same_in_any_batch(model, tokenizer, batch_size):
+@pytest.mark.parametrize(("batch_size", "at_once"), [(1, 2**26), (3, 2000), (100, 2**26)])
+def test_windows_score_the_same_in_any_batch(model, tokenizer, batch_size, at_once, monkeypatch):
+    monkeypatch.setattr(likelihood, "AT_ONCE", at_once)
     parts = [w for text in (LONG, tiny.TEXTS[1], "a") for w in windows(text, tokenizer, 24)]
     nlls = score_windows(model, tokenizer, parts, batch_size=batch_size, progress=quiet)
     for window, nll in zip(parts, nlls, strict=True):
         logs = tiny.log_probabilities(model, window.ids)
         picked = logs[torch.arange(len(window.ids) - 1), torch.tensor(window.ids[1:])]
         assert nll == pytest.approx(-picked[-window.scored :].sum().item(), abs=1e-4)
+
+
+def test_windows_have_no_logits_before_what_is_scored(model):
+    tokenizer, rows = tiny.tokenizer(), []
+    parts = windows(LONG, tokenizer, 24)[1:]
+    assert len(parts) > 3
+    hook = model.lm_head.register_forward_pre_hook(lambda m, args: rows.append(args[0].shape[1]))
+    score_windows(model, tokenizer, parts, batch_size=100, progress=quiet)
+    hook.remove()
+    before = min(len(part.ids) - part.scored for part in parts)
+    assert before > 5 and rows == [max(len(part.ids) for part in parts) - before]
 
 
 @pytest.mark.parametrize("scheme", ["sliding", "lm_eval"])
@@ -171,28 +186,77 @@ def both(scores):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
-@pytest.mark.parametrize("labels", [LABELS, [" bug", " bug report", " b", " bug report found"]])
-def test_the_shared_cache_gives_what_full_rows_give(model, tokenizer, labels, batch_size):
+@pytest.mark.parametrize("labels", [LABELS, NESTED])
+@pytest.mark.parametrize("allowed", [["reads_label_trees"], ["shares_cache"], []])
+def test_each_way_gives_what_full_rows_give(tokenizer, labels, batch_size, allowed, monkeypatch):
+    model = tiny.model(max_position_embeddings=128)
     lengths = {len(ids) for ids in continuation_ids(labels, tokenizer)}
     assert len(lengths) > 2 and min(lengths) < max(lengths)
+    monkeypatch.setattr(label_passes, "ask", lambda model, asked: asked.__name__ in allowed)
     scores = score_completions(
         model, tokenizer, PROMPTS, labels, max_length=64, batch_size=batch_size, progress=quiet
     )
     assert scores.ended.shape == scores.label.shape == (len(PROMPTS), len(labels))
+    assert scores.in_one_pass == (len(PROMPTS) if "reads_label_trees" in allowed else 0)
     expected = full_rows(model, tokenizer, PROMPTS, labels, 64)
-    np.testing.assert_allclose(both(scores), expected, atol=1e-4)
+    np.testing.assert_allclose(both(scores), expected, atol=1e-5)
 
 
-def test_logits_of_a_prompt_are_computed_for_its_last_token_alone(model, tokenizer):
+def test_labels_that_begin_alike_are_read_once():
+    tree = label_tree.label_tree([[5, 6, 2], [5, 7, 2], [5, 2], [8, 2]], torch.device("cpu"))
+    assert tree.tokens.tolist() == [5, 6, 7, 8]
+    assert tree.depths.tolist() == [0, 1, 1, 0]
+    assert tree.sees.int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 1]]
+    assert tree.sources.tolist() == [[0, 1, 2], [0, 1, 3], [0, 1, 0], [0, 4, 0]]
+    assert tree.targets.tolist() == [[5, 6, 2], [5, 7, 2], [5, 2, 0], [8, 2, 0]]
+
+
+@pytest.mark.parametrize("at_once", [1, 2**26])
+def test_one_pass_computes_no_logits_but_those_of_labels(model, tokenizer, at_once, monkeypatch):
     """A row of 256 tokens has 256 times as many logits as are needed."""
-    rows = []
-    hook = model.lm_head.register_forward_pre_hook(lambda m, given: rows.append(given[0].shape[1]))
-    labels = continuation_ids(LABELS, tokenizer)
-    score_completions(
-        model, tokenizer, PROMPTS, LABELS, max_length=64, batch_size=4, progress=quiet
+    monkeypatch.setattr(label_tree, "AT_ONCE", at_once)
+    passes, rows = [], []
+    hooks = [
+        model.register_forward_pre_hook(
+            lambda m, args, kwargs: passes.append(kwargs["input_ids"].shape), with_kwargs=True
+        ),
+        model.lm_head.register_forward_pre_hook(lambda m, args: rows.append(args[0].shape[1])),
+    ]
+    ids = continuation_ids(NESTED, tokenizer)
+    nodes = len({tuple(label[:stop]) for label in ids for stop in range(1, len(label) + 1)})
+    scores = score_completions(
+        model, tokenizer, PROMPTS, NESTED, max_length=64, batch_size=4, progress=quiet
     )
-    hook.remove()
-    assert rows == [1, max(map(len, labels))]
+    for hook in hooks:
+        hook.remove()
+    assert nodes < sum(map(len, ids))
+    longest = max(map(len, text_ids(PROMPTS, tokenizer))) + len(bos_ids(tokenizer))
+    assert passes == [(len(PROMPTS), longest + nodes)] and rows == [1 + nodes]
+    expected = full_rows(model, tokenizer, PROMPTS, NESTED, 64)
+    np.testing.assert_allclose(both(scores), expected, atol=1e-5)
+
+
+def test_rows_longer_than_a_window_are_not_read_in_one_pass(tokenizer):
+    """A mask that is given takes the place of a model's own, that of its window too."""
+    ids = continuation_ids(NESTED, tokenizer)
+    nodes = len({tuple(label[:stop]) for label in ids for stop in range(1, len(label) + 1)})
+    lengths = [len(bos_ids(tokenizer)) + len(ids) for ids in text_ids(PROMPTS, tokenizer)]
+    assert min(lengths) < sorted(lengths)[-2]
+    windowed = tiny.model(sliding_window=min(lengths) + nodes)
+    scores = score_completions(
+        windowed, tokenizer, PROMPTS, NESTED, max_length=64, batch_size=1, progress=quiet
+    )
+    assert scores.in_one_pass == lengths.count(min(lengths))
+    expected = full_rows(windowed, tokenizer, PROMPTS, NESTED, 64)
+    np.testing.assert_allclose(both(scores), expected, atol=1e-5)
+
+
+def test_what_limits_a_row_is_taken_from_the_config():
+    assert attention_window(tiny.model()) == 64
+    assert attention_window(tiny.model(sliding_window=9)) == 9
+    fields = {"use_sliding_window": True, "sliding_window": None, "max_window_layers": 2}
+    config = SimpleNamespace(to_dict=lambda: fields | {"attention_chunk_size": 30})
+    assert attention_window(SimpleNamespace(config=config)) == 30
 
 
 def test_labels_of_one_token(model):
@@ -310,6 +374,70 @@ def test_a_label_that_begins_another_wins_where_it_is_right(tokenizer, labels, o
         assert outputs["predicted_calibrated"].nunique() == 2
 
 
+# ---------------------------------------------------------------- batches of `auto`
+
+
+@pytest.fixture
+def budget(monkeypatch):
+    """Batches as on a GPU, of at most so many tokens of the tiny model."""
+
+    def rule(*given, **named):
+        return batches.batch_rule(*given, **named | {"on_gpu": True})
+
+    def of(tokens: int, logits: int) -> None:
+        config = tiny.model().config
+        token = batches.forward_bytes(config) + logits * batches.logits_bytes(config)
+        monkeypatch.setattr(batches, "BUDGET", tokens * token)
+        for module in (likelihood, label_passes):
+            monkeypatch.setattr(module, "batch_rule", rule)
+
+    return of
+
+
+def shapes(model, run):
+    """What `run` gives, and the shape of each forward pass."""
+    seen = []
+    hook = model.register_forward_pre_hook(
+        lambda module, args, kwargs: seen.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
+    )
+    result = run()
+    hook.remove()
+    return result, seen
+
+
+def test_windows_fill_a_budget_of_tokens(model, budget):
+    tokenizer = tiny.tokenizer()
+    parts = [w for text in (LONG, tiny.TEXTS[1], "a") for w in windows(text, tokenizer, 24)]
+    assert len(parts) > 8
+
+    def run():
+        return score_windows(model, tokenizer, parts, batch_size="auto", progress=quiet)
+
+    expected, before = shapes(model, run)
+    assert max(before)[0] == 8
+    budget(3 * 64, logits=1)
+    nlls, passes = shapes(model, run)
+    np.testing.assert_allclose(nlls, expected, atol=1e-4)
+    assert sum(rows for rows, _ in passes) == len(parts) and passes[0] == (3, 23)
+    assert all(rows * (width + 1) <= 3 * 24 for rows, width in passes)
+
+
+def test_prompts_fill_a_budget_of_tokens(model, budget):
+    tokenizer = tiny.tokenizer()
+    options = {"max_length": 64, "batch_size": "auto", "progress": quiet}
+    prompts = [*PROMPTS, *(prompt[-20:] for prompt in PROMPTS * 3)]
+    expected = score_completions(model, tokenizer, prompts, NESTED, **options)
+    budget(5 * 64, logits=0)
+    scores, passes = shapes(
+        model, lambda: score_completions(model, tokenizer, prompts, NESTED, **options)
+    )
+    np.testing.assert_allclose(both(scores), both(expected), atol=1e-4)
+    rows, widths = zip(*passes, strict=True)
+    assert sum(rows) == len(prompts) and len(passes) > 1
+    # Shorter ones, more of them.
+    assert list(widths) == sorted(widths, reverse=True) and rows[0] < rows[1]
+
+
 # ---------------------------------------------------------------- choosing
 
 
@@ -402,7 +530,13 @@ def test_texts_are_scored_by_windows_and_what_cannot_be_is_counted(model):
     nll = score_windows(model, without, parts, batch_size=2, progress=quiet)
     assert scored.table["nll"].tolist() == nll.tolist()
     assert scored.figures == {
-        **{"batch_size_used": 2, "windows": len(parts), "texts": 3, "unscored_texts": 1},
+        **{
+            "batch_size_used": 2,
+            "batch_size_from": "set",
+            "windows": len(parts),
+            "texts": 3,
+            "unscored_texts": 1,
+        },
         "tokens": sum(part.scored for part in parts),
         "bytes": sum(part.bytes for part in parts),
     }
@@ -418,8 +552,9 @@ def test_memory_that_runs_out_is_no_answer_of_a_model(monkeypatch):
     def full(*arguments, **options):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr(label_likelihood, "_score_shared", full)
+    monkeypatch.setattr(label_passes, "with_shared_cache", full)
+    monkeypatch.setattr(label_tree, "log_likelihoods", full)
     monkeypatch.setattr(probes, "_answer", full)
-    for question in (label_likelihood.shares_cache, probes.can_answer):
+    for question in (label_passes.reads_label_trees, label_passes.shares_cache, probes.can_answer):
         with pytest.raises(torch.cuda.OutOfMemoryError):
             question(model)

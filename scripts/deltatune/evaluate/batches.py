@@ -131,6 +131,22 @@ def cache_bytes(config: Any) -> int:
     return max(1, _number(text, "num_hidden_layers") * shared * size * 2 * 2)
 
 
+def forward_bytes(config: Any) -> int:
+    """Bytes of a token at the peak of a forward pass in 16 bits without a cache, beside an adapter
+    in fp32 that is not merged: in the feed-forward layer of a block."""
+    text = config.get_text_config()
+    hidden = _number(text, "hidden_size") or 1
+    inner = _number(text, "intermediate_size") or 4 * hidden
+    # Hidden states, their norm and its copies in fp32; gate, activation, up and their product, and
+    # what the adapter reads.
+    return (2 * 2 + 3 * 4) * hidden + (4 * 2 + 4) * inner
+
+
+def logits_bytes(config: Any) -> int:
+    """Bytes of the logits of a token in 16 bits."""
+    return 2 * _number(config.get_text_config(), "vocab_size")
+
+
 def _number(config: Any, field: str) -> int:
     """Of a config; where its layers differ, the largest, and 0 where it has none."""
     value = getattr(config, field, None) or 0

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -13,12 +12,10 @@ import torch
 from deltatune.core.errors import UserError
 from deltatune.core.terminal import Terminal
 from deltatune.evaluate import handicap, outputs
-from deltatune.evaluate.batches import batches_by_length
 from deltatune.evaluate.label_likelihood_settings import LabelSettings
+from deltatune.evaluate.label_passes import LabelReader
 from deltatune.evaluate.outputs import Outputs
-from deltatune.models import oom
-from deltatune.models.probes import FIRST, SECOND, ask, same
-from deltatune.tasks.base import LabelKind
+from deltatune.tasks.base import BatchSize, LabelKind
 from deltatune.tokens.ids import bos_ids, pad_id, prefix_id, text_ids
 from deltatune.tokens.labels import check_distinct, label_ids, nested
 from deltatune.tokens.overflow import refuse
@@ -36,9 +33,14 @@ class LabelScores:
     """float64 [prompts, labels]: of the label's own tokens, whatever follows them."""
     nested: np.ndarray
     """bool [labels]: the label begins with all tokens of another one."""
+    in_one_pass: int = 0
+    """Prompts that one forward pass read with their labels, see `label_passes`."""
+
+    def of(self, prompts: slice) -> LabelScores:
+        """Those of some of the prompts."""
+        return replace(self, ended=self.ended[prompts], label=self.label[prompts])
 
 
-@torch.inference_mode()
 def score_completions(
     model,
     tokenizer,
@@ -47,7 +49,7 @@ def score_completions(
     *,
     bodies: Sequence[Body | None] | None = None,
     max_length: int,
-    batch_size: int,
+    batch_size: BatchSize,
     progress: Callable[[str], None] = print,
 ) -> LabelScores:
     """Log-likelihood of every completion after every prompt.
@@ -56,36 +58,59 @@ def score_completions(
     whose tokens begin another label ("1" and "10") would be at least as likely as that one whatever
     the text, and a model that was tuned on both could never choose the longer one.
 
-    The prompt is computed once and its key-value cache shared by all completions, where the model
-    allows that, see `shares_cache`; else each prompt with each completion. A prompt longer
-    than the room that max_length leaves is shortened as in training, see `shortening`; bodies:
-    where in each the text of its record stands. Raises UserError where the longest completion
-    leaves no room for a token of the prompt.
+    A prompt longer than the room that max_length leaves is shortened as in training, see
+    `shortening`; bodies: where in each the text of its record stands. Raises UserError where the
+    longest completion leaves no room for a token of the prompt.
     """
+    ends = label_ids(completions, tokenizer)
+    room = _room(completions, ends, tokenizer, max_length)
+    rows = _rows(prompts, text_ids(prompts, tokenizer), bodies, room, tokenizer)
+    reader = LabelReader(model, ends, pad_id(tokenizer))
+    rule = reader.batch_rule(rows, batch_size)
+    batches = reader.batches(rows, rule.batch_size, rule.row_bytes)
+    return _score(reader, rows, batches, nested(ends), progress)
+
+
+def _rows(
+    prompts: Sequence[str],
+    encoded: Sequence[list[int]],
+    bodies: Sequence[Body | None] | None,
+    room: int,
+    tokenizer,
+) -> list[list[int]]:
+    """Ids of each prompt, bos included. encoded: the same without it, and not shortened."""
     bos = bos_ids(tokenizer)
-    ends = label_ids(completions, tokenizer)
-    longest = max(map(len, ends))
-    room = _room(completions, tokenizer, max_length)
-    texts = zip(text_ids(prompts, tokenizer), prompts, bodies or [None] * len(prompts), strict=True)
-    encoded = [bos + shortened(*text, room, tokenizer) for text in texts]
+    texts = zip(encoded, prompts, bodies or [None] * len(prompts), strict=True)
+    rows = [bos + shortened(*text, room, tokenizer) for text in texts]
     # A prompt without content may be empty.
-    encoded = [ids or [prefix_id(tokenizer)] for ids in encoded]
-    pad = pad_id(tokenizer)
-    end_ids = torch.tensor([e + [pad] * (longest - len(e)) for e in ends]).to(model.device)
-    lengths = torch.tensor([len(e) for e in ends]).to(model.device)
-    scores = np.zeros((2, len(prompts), len(completions)))
-    done = 0
-    score = _score_shared if ask(model, shares_cache) else _score_whole
-    for batch in batches_by_length([len(ids) for ids in encoded], batch_size):
-        scores[:, batch] = score(model, [encoded[i] for i in batch], end_ids, lengths, pad)
-        done += len(batch)
-        progress(f"{done}/{len(prompts)} texts")
-    return LabelScores(ended=scores[0], label=scores[1], nested=np.array(nested(ends)))
+    return [ids or [prefix_id(tokenizer)] for ids in rows]
 
 
-def _room(completions: Sequence[str], tokenizer, max_length: int) -> int:
-    """Tokens that a prompt can have, bos apart. Raises UserError where that is none."""
-    ends = label_ids(completions, tokenizer)
+@torch.inference_mode()
+def _score(
+    reader: LabelReader,
+    rows: list[list[int]],
+    batches: list[list[int]],
+    is_nested: Sequence[bool],
+    progress: Callable[[str], None],
+) -> LabelScores:
+    order, scores, in_one_pass = [], [], 0
+    for batch in batches:
+        some = [rows[i] for i in batch]
+        scores.append(reader.scores(some))
+        in_one_pass += len(some) * reader.in_one_pass(some)
+        order += batch
+        progress(f"{len(order)}/{len(rows)} texts")
+    # One transfer from a GPU, which would wait for the processor after each batch.
+    ended, label = torch.cat(scores, 1)[:, np.argsort(order)].cpu().numpy()
+    return LabelScores(ended, label, np.array(is_nested), in_one_pass)
+
+
+def _room(
+    completions: Sequence[str], ends: Sequence[Sequence[int]], tokenizer, max_length: int
+) -> int:
+    """Tokens that a prompt can have, bos apart. ends: ids of the completions. Raises UserError
+    where that is none."""
     longest = max(map(len, ends))
     room = max_length - len(bos_ids(tokenizer)) - longest
     if room < 1:
@@ -95,103 +120,6 @@ def _room(completions: Sequence[str], tokenizer, max_length: int) -> int:
             "end); raise it or shorten the label."
         )
     return room
-
-
-def _too_long(
-    prompts: list[str], completions: Sequence[str], tokenizer, max_length: int
-) -> dict[int, int]:
-    """Number of a prompt that is cut -> its tokens with bos and the longest label."""
-    room = _room(completions, tokenizer, max_length)
-    lengths = enumerate(map(len, text_ids(prompts, tokenizer)))
-    return {n: length + max_length - room for n, length in lengths if length > room}
-
-
-def shares_cache(model) -> bool:
-    """Whether completions that share the cache of a padded prompt are as likely as after the prompt
-    itself: a question for `probes.ask`."""
-    end_ids = torch.tensor([[7, 18, 9], [11, 12, 0]], device=model.device)
-    arguments = ([FIRST, SECOND], end_ids, torch.tensor([3, 2], device=model.device), 0)
-    whole = _score_whole(model, *arguments)
-    try:
-        shared = _score_shared(model, *arguments)
-    except (AttributeError, TypeError, ValueError, RuntimeError) as error:
-        # Caches differ in what they lack: a method, its argument, a dimension.
-        if oom.out_of_memory(error):
-            raise
-        return False
-    return same(torch.from_numpy(shared), torch.from_numpy(whole), model)
-
-
-@torch.inference_mode()
-def _score_whole(model, rows: list[list[int]], end_ids, lengths, pad: int) -> np.ndarray:
-    """The same as `_score_shared`, from each prompt with each completion, padded on the right."""
-    count, longest = end_ids.shape
-    width = max(map(len, rows)) + longest - 1
-    scores = torch.zeros(2, len(rows), count, dtype=torch.float64)
-    for n, row in enumerate(rows):
-        inputs = torch.full((count, width), pad, device=model.device)
-        inputs[:, : len(row)] = torch.tensor(row, device=model.device)
-        inputs[:, len(row) : len(row) + longest - 1] = end_ids[:, :-1]
-        logits = model(input_ids=inputs, use_cache=False).logits[:, len(row) - 1 :][:, :longest]
-        logs = logits.float().log_softmax(-1).gather(2, end_ids[..., None]).squeeze(2).double()
-        scores[:, n] = _totals(logs, lengths).cpu()
-    return scores.numpy()
-
-
-def _totals(logs: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """[2, ..., completions] of the log-likelihoods of their tokens [..., completions, longest]:
-    with the end and without."""
-    places = torch.arange(logs.shape[-1], device=logs.device)
-    stops = lengths[:, None]
-    return torch.stack([logs.masked_fill(places >= stop, 0).sum(-1) for stop in (stops, stops - 1)])
-
-
-@torch.inference_mode()
-def _score_shared(model, rows: list[list[int]], end_ids, lengths, pad: int) -> np.ndarray:
-    """[2, rows, completions]: with the end and without.
-
-    Prompts are padded on the left, completions on the right. end_ids: [completions, longest];
-    lengths: [completions], ends included.
-    """
-    count, longest = end_ids.shape
-    width = max(map(len, rows))
-    ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows]).to(model.device)
-    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
-    mask = mask.to(model.device)
-    positions = (mask.cumsum(1) - 1).clamp(min=0)
-    out = model(
-        input_ids=ids,
-        attention_mask=mask,
-        position_ids=positions,
-        use_cache=True,
-        **_last_logits(model),
-    )
-    first_logs = out.logits[:, -1].float().log_softmax(-1)[:, end_ids[:, 0]].double()
-    cache = out.past_key_values
-    cache.batch_repeat_interleave(count)
-    places = torch.arange(longest, device=model.device)
-    end_mask = (places < lengths[:, None]).long()
-    ends = end_ids.repeat(len(rows), 1)
-    next_position = positions[:, -1:].repeat_interleave(count, 0) + 1
-    # What the last token of a completion predicts is not scored.
-    inputs_mask = end_mask[:, :-1].repeat(len(rows), 1)
-    logits = model(
-        input_ids=ends[:, :-1],
-        attention_mask=torch.cat([mask.repeat_interleave(count, 0), inputs_mask], dim=1),
-        position_ids=next_position + places[:-1],
-        past_key_values=cache,
-        use_cache=True,
-    ).logits.float()
-    rest = logits.log_softmax(-1).gather(2, ends[:, 1:, None]).squeeze(2).double()
-    logs = torch.cat([first_logs[..., None], rest.view(len(rows), count, longest - 1)], dim=2)
-    return _totals(logs, lengths).cpu().numpy()
-
-
-def _last_logits(model) -> dict[str, int]:
-    """The argument for logits of the last position only, where the model has one."""
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    parameters = inspect.signature(inner.forward).parameters
-    return {"logits_to_keep": 1} if "logits_to_keep" in parameters else {}
 
 
 def choose(
@@ -236,34 +164,33 @@ def evaluate(
     told apart, or leave no room for a text."""
     labels, completions = settings.prompts.labels, kind.completions(settings.prompts)
     check_distinct(labels, completions, tokenizer, f"tasks.{settings.task}.labels")
-    asked = questions["prompt"].tolist()
-    too_long = _too_long(asked, completions, tokenizer, settings.max_length)
+    # After the texts, and after prompts without content.
+    asked, empty = questions["prompt"].tolist(), kind.empty_prompts(settings.prompts)
+    bodies = [*kind.bodies(questions, settings.prompts), *[None] * len(empty)]
+    ends, encoded = label_ids(completions, tokenizer), text_ids(asked + empty, tokenizer)
+    room = _room(completions, ends, tokenizer, settings.max_length)
+    # With bos and the longest label.
+    lengths = [len(ids) + settings.max_length - room for ids in encoded[: len(asked)]]
+    too_long = {n: length for n, length in enumerate(lengths) if length > settings.max_length}
     if settings.refuses_long_prompts:
         limit = f"tasks.{settings.task}.max_length ({settings.max_length:,} tokens)"
         refuse(too_long, questions["id"].tolist(), f"tasks.{settings.task}: prompts", limit)
-    # After the texts, and after prompts without content.
-    prompts = [
-        (asked, kind.bodies(questions, settings.prompts)),
-        (kind.empty_prompts(settings.prompts), None),
-    ]
-    (scores, empty), batch_size = outputs.compute(
-        lambda batch_size: [
-            score_completions(
-                model,
-                tokenizer,
-                texts,
-                completions,
-                bodies=bodies,
-                max_length=settings.max_length,
-                batch_size=batch_size,
-                progress=terminal.progress,
-            )
-            for texts, bodies in prompts
-        ],
-        settings.batch_size,
-        settings,
-        terminal.say,
-    )
-    table = choose(questions, scores, empty, labels)
-    counts = {"batch_size_used": batch_size, "examples": len(table), "prompts_cut": len(too_long)}
+    rows = _rows(asked + empty, encoded, bodies, room, tokenizer)
+    reader = LabelReader(model, ends, pad_id(tokenizer))
+    rule = reader.batch_rule(rows, settings.batch_size)
+
+    def run(batch_size: int) -> LabelScores:
+        batches = reader.batches(rows, batch_size, rule.row_bytes)
+        return _score(reader, rows, batches, nested(ends), terminal.progress)
+
+    scores, batch_size = outputs.compute(run, rule.batch_size, settings, terminal.say)
+    texts, contentless = scores.of(slice(len(asked))), scores.of(slice(len(asked), None))
+    table = choose(questions, texts, contentless, labels)
+    counts = {
+        "batch_size_used": batch_size,
+        "batch_size_from": rule.source,
+        "in_one_pass": scores.in_one_pass,
+        "examples": len(table),
+        "prompts_cut": len(too_long),
+    }
     return Outputs(table, counts | handicap.label_figures(table))

@@ -9,15 +9,27 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
+from torch.nn.functional import cross_entropy
 
 from deltatune.core.errors import UserError
 from deltatune.core.terminal import Terminal
 from deltatune.evaluate import outputs
-from deltatune.evaluate.batches import batches_by_length
+from deltatune.evaluate.batches import (
+    BatchRule,
+    RowBytes,
+    batch_rule,
+    budgeted_batches,
+    forward_bytes,
+    logits_bytes,
+)
 from deltatune.evaluate.likelihood_settings import Scheme, TextSettings
 from deltatune.evaluate.outputs import Outputs
-from deltatune.tasks.base import Passage
+from deltatune.models.logits import AT_ONCE, last_logits
+from deltatune.tasks.base import BatchSize, Passage
 from deltatune.tokens.ids import bos_ids, pad_id, prefix_id
+
+#: Windows of a batch of `auto` without a GPU.
+WINDOWS_ON_CPU = 8
 
 
 @dataclass(frozen=True)
@@ -103,37 +115,78 @@ def _rolling(ids: list[int], tokenizer, context: int) -> Iterator[tuple[int, int
         yield start, stop, row[max(0, stop - context) : stop + 1]
 
 
-@torch.inference_mode()
 def score_windows(
     model,
     tokenizer,
     parts: list[Window],
     *,
-    batch_size: int,
+    batch_size: BatchSize,
     progress: Callable[[str], None] = print,
 ) -> np.ndarray:
     """Negative log-likelihood of the scored tokens of each window: float64 [windows], nats."""
-    pad = pad_id(tokenizer)
-    totals = np.zeros(len(parts))
-    done = 0
-    for batch in batches_by_length([len(part.ids) for part in parts], batch_size):
-        width = max(len(parts[i].ids) for i in batch)
-        # Padding on the right, where causal attention does not reach it.
-        ids = torch.tensor([parts[i].ids + [pad] * (width - len(parts[i].ids)) for i in batch])
-        # Nothing is predicted from the last token.
-        inputs = ids[:, :-1].to(model.device)
-        logits = model(input_ids=inputs, use_cache=False).logits
-        for row, i in enumerate(batch):
-            stop = len(parts[i].ids)
-            start = stop - parts[i].scored
-            target = ids[row, start:stop].to(logits.device)
-            # A row at a time in float64: what rounding adds to each token adds up over a text.
-            predicted = logits[row, start - 1 : stop - 1].double()
-            nll = torch.nn.functional.cross_entropy(predicted, target, reduction="sum")
-            totals[i] = nll.item()
-        done += len(batch)
-        progress(f"{done}/{len(parts)} windows")
-    return totals
+    rule = _batch_rule(model, parts, batch_size)
+    batches = _batches(parts, rule.batch_size, rule.row_bytes)
+    return _score(model, parts, batches, pad_id(tokenizer), progress)
+
+
+def _batch_rule(model, parts: Sequence[Window], batch_size: BatchSize) -> BatchRule:
+    """batch_size: `evaluation.batch_size` of the task."""
+    token = forward_bytes(model.config) + logits_bytes(model.config)
+    return batch_rule(
+        batch_size,
+        lambda: [len(part.ids) for part in parts],
+        lambda width: token * width,
+        on_gpu=model.device.type == "cuda",
+        on_cpu=WINDOWS_ON_CPU,
+    )
+
+
+def _batches(parts: Sequence[Window], batch_size: int, row_bytes: RowBytes) -> list[list[int]]:
+    """Indices of windows that are scored together: of `budgeted_batches`."""
+    lengths = [len(part.ids) for part in parts]
+    made = budgeted_batches(lengths, batch_size, row_bytes, multiple=1)
+    return [batch.indices for batch in made]
+
+
+@torch.inference_mode()
+def _score(
+    model,
+    parts: Sequence[Window],
+    batches: list[list[int]],
+    pad: int,
+    progress: Callable[[str], None],
+) -> np.ndarray:
+    order, totals = [], []
+    for batch in batches:
+        totals.append(_negative_log_likelihoods(model, [parts[i] for i in batch], pad))
+        order += batch
+        progress(f"{len(order)}/{len(parts)} windows")
+    # One transfer from a GPU, which would wait for the processor after each batch.
+    return torch.cat(totals)[np.argsort(order)].cpu().numpy()
+
+
+def _negative_log_likelihoods(model, parts: list[Window], pad: int) -> torch.Tensor:
+    """float64 [windows] of one forward pass, on the device of the model."""
+    width = max(len(part.ids) for part in parts)
+    # Padding on the right, where causal attention does not reach it.
+    ids = torch.tensor([part.ids + [pad] * (width - len(part.ids)) for part in parts])
+    ids = ids.to(model.device)
+    # Nothing is predicted from the last token, and no logits are needed before the scored ones.
+    before = min(len(part.ids) - part.scored for part in parts) - 1
+    logits = last_logits(model, width - 1 - before, input_ids=ids[:, :-1])
+    size = max(1, AT_ONCE // logits.shape[-1])
+    totals = []
+    for row, part in enumerate(parts):
+        start, stop = len(part.ids) - part.scored, len(part.ids)
+        predicted = logits[row, start - 1 - before : stop - 1 - before].split(size)
+        targets = ids[row, start:stop].split(size)
+        # In float64, so many tokens at a time: what rounding adds to each adds up over a text.
+        nlls = [
+            cross_entropy(some.double(), target, reduction="sum")
+            for some, target in zip(predicted, targets, strict=True)
+        ]
+        totals.append(torch.stack(nlls).sum())
+    return torch.stack(totals)
 
 
 def evaluate(
@@ -160,14 +213,13 @@ def evaluate(
             "has no context, and are not scored"
         )
     scored = [window for _, window in parts]
-    nll, batch_size = outputs.compute(
-        lambda batch_size: score_windows(
-            model, tokenizer, scored, batch_size=batch_size, progress=terminal.progress
-        ),
-        settings.batch_size,
-        settings,
-        terminal.say,
-    )
+    rule, pad = _batch_rule(model, scored, settings.batch_size), pad_id(tokenizer)
+
+    def run(batch_size: int) -> np.ndarray:
+        batches = _batches(scored, batch_size, rule.row_bytes)
+        return _score(model, scored, batches, pad, terminal.progress)
+
+    nll, batch_size = outputs.compute(run, rule.batch_size, settings, terminal.say)
     table = pd.DataFrame(
         {
             "id": range(1, len(parts) + 1),
@@ -184,6 +236,7 @@ def evaluate(
     )
     figures = {
         "batch_size_used": batch_size,
+        "batch_size_from": rule.source,
         "windows": len(table),
         "texts": len(cut),
         "unscored_texts": unscored,

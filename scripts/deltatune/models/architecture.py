@@ -7,6 +7,7 @@ in the same words, before there are any.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ TEXT_PART = {
     r"^language_model\.lm_head\.": "lm_head.",
     r"^model\.text_model\.": "model.",
 }
+
+#: Fields of a config that limit what a layer sees, by the words of the many classes.
+_WINDOW = re.compile(r"(?!.*(layers|pattern|forward|kernel)).*(window|chunk|radius|topk).*")
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,17 @@ def context_length(model: Any) -> int:
     limit."""
     limit = context.context_length(model.config.to_dict())
     return sys.maxsize if limit is None else limit
+
+
+def attention_window(model: Any) -> int:
+    """Tokens in which every layer sees all that stand before one: no more than the context, the
+    narrowest window or chunk that the config names, or so many tokens as a layer chooses."""
+    sizes = [
+        value
+        for name, value in model.config.to_dict().items()
+        if isinstance(value, int) and value > 0 and value is not True and _WINDOW.fullmatch(name)
+    ]
+    return min([context_length(model), *sizes])
 
 
 def of_folder(folder: str | Path, where: str = "models") -> Architecture:

@@ -13,6 +13,7 @@ from deltatune.data.labels import TRUTHS, canonical, find, named, without_case
 from deltatune.data.reasons import Code, Reason
 from deltatune.data.split_settings import Method, Split
 from deltatune.tasks.base import (
+    BatchSize,
     Clusters,
     Record,
     TaskSettings,
@@ -125,8 +126,10 @@ class Questions(Section):
 
 
 class Evaluation(Questions):
-    batch_size: int = Field(32, ge=1, le=65_536)
-    """Texts scored in one batch, sorted by length."""
+    batch_size: BatchSize = "auto"
+    """Texts scored in one batch, sorted by length. auto: on a GPU as many tokens as keep it busy,
+    which follows from the model's shape and the lengths and not from the card; elsewhere 32
+    texts."""
 
 
 class StratifiedSplit(Split):

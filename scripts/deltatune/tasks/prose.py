@@ -11,6 +11,7 @@ from deltatune.data.reasons import Reason
 from deltatune.data.records import OFFSETS, PARAGRAPH_GAP
 from deltatune.data.split_settings import Method, Split
 from deltatune.tasks.base import (
+    BatchSize,
     Clusters,
     Passage,
     Record,
@@ -52,8 +53,10 @@ class Evaluation(Questions):
     overlap, for word perplexity and bits per byte that compare with its figures, and are higher."""
     max_new_tokens: int = Field(60, ge=1, le=1_048_576)
     """Maximum length of a continuation, in tokens."""
-    batch_size: int = Field(8, ge=1, le=65_536)
-    """Windows scored in one batch."""
+    batch_size: BatchSize = "auto"
+    """Windows scored in one batch, and continuations written in one. auto: on a GPU as many tokens
+    as keep it busy, which follows from the model's shape and the lengths and not from the card;
+    elsewhere 8 windows, or 32 continuations."""
 
 
 class ContiguousSplit(Split):
