@@ -36,7 +36,7 @@ SMALL = Run(
     parameters=135_000_000,
     blocks=30,
     has_experts=False,
-    checkpointing=False,
+    redraws=False,
     passes=1_200,
     tokens=8 * 512,
     selects_logits=True,
@@ -115,7 +115,7 @@ def test_blocks_are_compiled_where_that_pays(run, kind, reason):
         (replace(LARGE, tokens=4 * 512), "captured", "passes are short"),
         (replace(LARGE, tokens=4 * 2048), "single", "passes are long"),
         (replace(SMALL, passes=39), "single", "a run of 39 passes is short"),
-        (replace(SMALL, checkpointing=True), "single", "recomputing activations"),
+        (replace(SMALL, redraws=True), "single", "recomputing activations draws"),
         (replace(SMALL, fp16=True), "single", "in fp16"),
         (replace(SMALL, selects_logits=False), "single", "the model's class"),
         (replace(SMALL, quantization="int8"), "single", "layers in int8 wait"),
@@ -329,6 +329,17 @@ def test_the_facts_of_a_run_are_those_of_its_model(folder):
         computed = kernels.choose(model, asked, gpu, steps, 32)
     assert (computed.optimizer.kind, computed.logits.kind) == (FUSED, "supervised")
     assert "30 passes" in computed.kernels.reason
+
+
+def test_dropout_is_seen_wherever_it_is(folder):
+    _, model = test_train_train.base(folder, "none")
+    assert not kernels.draws_numbers(model)
+    for share in (0.0, 0.1):
+        lora = settings({}, lora={"dropout": share}).lora
+        tuned = train.adapters.with_lora(test_train_train.base(folder, "none")[1], lora, 0, BASE)
+        assert kernels.draws_numbers(tuned) is (share > 0)
+    model.model.layers[1].self_attn.attention_dropout = 0.1
+    assert kernels.draws_numbers(model)
 
 
 def test_captured_passes_add_up_gradients_where_they_stay(monkeypatch):

@@ -60,7 +60,7 @@ def choose(
             parameters=count_parameters(model.get_base_model()),
             blocks=len(blocks(model)),
             has_experts=any("experts" in name for name, _ in model.named_modules()),
-            checkpointing=steps.passes.checkpointing,
+            redraws=steps.passes.checkpointing and draws_numbers(model),
             passes=steps.total * steps.batch.gradient_accumulation_steps,
             tokens=steps.batch.micro_batch_size * row_length,
             # The question takes a moment; a CPU computes all logits anyway.
@@ -81,6 +81,16 @@ def _free(device: str) -> int:
     """Bytes of a GPU's memory that are free, those among them that this process has reserved."""
     free, _ = torch.cuda.mem_get_info(device)
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+def draws_numbers(model: Any) -> bool:
+    """Whether a model has dropout, in modules or as a number that its attention takes."""
+    return any(
+        isinstance(value, float) and value > 0
+        for module in model.modules()
+        for name, value in vars(module).items()
+        if "drop" in name or (name == "p" and isinstance(module, torch.nn.Dropout))
+    )
 
 
 def blocks(model: Any) -> list[torch.nn.Module]:

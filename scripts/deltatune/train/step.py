@@ -124,8 +124,8 @@ class Run:
     blocks: int
     """Transformer blocks that are known as such."""
     has_experts: bool
-    checkpointing: bool
-    """Whether activations are recomputed."""
+    redraws: bool
+    """Whether activations are recomputed with the random numbers of the forward pass."""
     passes: int
     """Forward and backward passes of the run, in each process."""
     tokens: int
@@ -172,8 +172,8 @@ def _varies(run: Run) -> str:
 def _launches(run: Run) -> Way:
     if reason := _varies(run):
         return Way("single", reason)
-    if run.checkpointing:
-        return Way("single", "recomputing activations resets the random numbers of dropout")
+    if run.redraws:
+        return Way("single", "recomputing activations draws the numbers of dropout again")
     if run.fp16:
         return Way("single", "in fp16 the gradient scaler looks at every step")
     if not run.selects_logits:

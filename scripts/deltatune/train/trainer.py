@@ -249,6 +249,9 @@ def arguments(
     Trainer's own files."""
     training, checkpointing = settings.training, steps.passes.checkpointing
     keywords = {"use_reentrant": upstream.needs_reentrant_checkpointing(model)}
+    if computed.launches.kind == "captured":
+        # There are none that recomputing draws again, and a capture cannot look at them.
+        keywords["preserve_rng_state"] = False
     args = TrainingArguments(
         output_dir=str(scratch),
         max_steps=steps.total,
