@@ -29,7 +29,7 @@ def run(project: Path, *arguments: str, watch: Path | None = None, timeout: floa
     path = os.pathsep.join([str(STANDIN / "bin"), str(Path(sys.executable).parent)])
     environment = {"PATH": f"{path}{os.pathsep}{os.environ['PATH']}"}
     if watch:
-        watch.mkdir()
+        watch.mkdir(exist_ok=True)
         environment["STANDIN_WATCH"] = str(watch)
     conda = ("--use-conda", "--conda-prefix", str(KEPT))
     KEPT.mkdir(parents=True, exist_ok=True)

@@ -1,12 +1,20 @@
-"""`snakemake archive`: one file that tells what was run, and from which it is run again."""
+"""`snakemake archive`: one file that tells what was run, and from which it is run again.
+
+That is in other environments, each stage in that of its own file. conda is played by
+tests/conda/standin, which builds them for real; the first time takes some minutes, later runs find
+them beside the tests' own packages.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
+import subprocess
 import sys
 import zipfile
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -20,6 +28,7 @@ from test_small_run import jobs
 
 sys.path.insert(0, str(ROOT / "tests/conda"))
 import environments
+from deltatune.workflow import environments as files
 
 SECRET = "hf_thisisnotarealtokenbutacanary"
 #: A setting of the command line is a setting of the run. That the same records come from another
@@ -185,17 +194,56 @@ def test_the_unpacked_archive_plans_what_the_project_plans(unpacked, finished, t
     assert jobs(planned[0]) == jobs(planned[1])
 
 
-def test_run_again_from_the_archive_in_other_environments_it_gives_the_same(
-    unpacked, small_run, tmp_path
-):
-    """On one core, in environments built from the archive's own files: the whole way of one task,
-    and of the splits of the others, which the base is made from."""
-    project = tmp_path / "again"
-    shutil.copytree(unpacked, project)
-    done = environments.run(
-        project, "--cores", "1", "results/comparisons/instructions-qlora/instructions.csv"
-    )
-    assert done.returncode == 0, done.stdout[-3000:]
+# ------------------------------------------------------------ in other environments
+
+USED = {"data", "train", "evaluate", "report"}
+EVALUATIONS = "results/evaluations/test"
+#: One task all the way, which makes the splits of the others too, and what else a base is asked.
+AGAIN = (
+    "results/comparisons/instructions-qlora/instructions.csv",
+    f"{EVALUATIONS}/prose/base/tiny-mistral/nf4/text.parquet",
+    f"{EVALUATIONS}/news/base/tiny-mistral/nf4/labels.parquet",
+)
+#: In a finished run: a job of each rule that is left, and those that follow.
+FORCED = (
+    *("fit_answer_baselines", "fit_label_baselines", "join_comparisons"),
+    "results/figures/losses/instructions-qlora.svg",
+    "results/figures/differences/instructions-qlora.svg",
+    "results/figures/confusion/news-qlora.svg",
+)
+needed = pytest.mark.skipif(
+    not environments.available(), reason="there is no Python 3.11 to build environments with"
+)
+
+
+@dataclass
+class Remade:
+    """again: the unpacked archive, with AGAIN made. last: a finished run, with FORCED made anew.
+    ran: jobs of each rule. records: what each job wrote down at its end."""
+
+    again: Path
+    last: Path
+    ran: Counter[str]
+    records: list[dict]
+
+
+@pytest.fixture(scope="module")
+def remade(unpacked: Path, small_run: Path, tmp_path_factory) -> Remade:
+    folder = tmp_path_factory.mktemp("remade")
+    again, last, ran = folder / "again", folder / "last", Counter()
+    shutil.copytree(unpacked, again)
+    shutil.copytree(small_run, last, symlinks=True)
+    forced = ("--rerun-triggers", "mtime", "--forcerun", *FORCED)
+    for project, arguments in ((again, AGAIN), (last, forced)):
+        watch = folder / "watch"
+        done = environments.run(project, "--cores", "1", *arguments, watch=watch)
+        assert done.returncode == 0, done.stdout[-3000:]
+        ran.update(jobs(done.stdout))
+    return Remade(again, last, ran, list(environments.jobs(watch)))
+
+
+def test_run_again_from_the_archive_in_other_environments_it_gives_the_same(remade, small_run):
+    project = remade.again
     # Where the records of the news come from is another place; they are the same records.
     other = ("README.md", "datasets/news/manifest.json")
     again, before = identity(project, *other), identity(small_run, *other)
@@ -211,3 +259,61 @@ def test_run_again_from_the_archive_in_other_environments_it_gives_the_same(
     assert len(hashes) == 5
     for name in hashes:
         assert (project / "run" / name).read_text() == (project / "results" / name).read_text()
+    assert not differences(before, identity(remade.last, *other))
+
+
+@needed
+@pytest.mark.parametrize("name", sorted(USED))
+def test_an_environment_holds_what_its_file_lists_and_nothing_else(remade, name):
+    """pip was free to add what a listed package needs: there was nothing to add."""
+    python = environments.built()[name] / "bin" / "python"
+    listing = subprocess.run(
+        [python, "-I", "-c", PRINT_INSTALLED], stdout=subprocess.PIPE, check=True, text=True
+    )
+    installed = [line.split("==") for line in listing.stdout.splitlines()]
+    _, pins = files.listed((ROOT / f"envs/{name}.yaml").read_text())
+    assert {(files.canonicalize_name(n), v.split("+")[0]) for n, v in installed} == set(
+        pins.items()
+    )
+
+
+PRINT_INSTALLED = """
+from importlib.metadata import distributions
+for one in distributions():
+    print(f"{one.metadata['Name']}=={one.version}")
+"""
+
+
+@needed
+def test_every_job_ran_in_the_environment_of_its_rule(remade):
+    prefixes, records = environments.built(), remade.records
+    wanted = {script: str(prefixes[name]) for _, name, script in of_rules() if name in USED}
+    assert {job["prefix"] for job in records} == {str(prefixes[name]) for name in USED}
+    assert [job for job in records if job["prefix"] != wanted[job["rule"]]] == []
+    assert all(job["version"].startswith("3.11.") for job in records)
+
+
+@needed
+def test_every_job_was_seen_and_every_rule_had_one(remade, small_run):
+    assert Counter(job["rule"] for job in remade.records) == remade.ran
+    folder = small_run / "results/benchmarks"
+    rules = {Path(path.relative_to(folder).parts[0]).stem for path in folder.rglob("*.tsv")}
+    assert set(remade.ran) == rules and len(rules) >= 20
+
+
+@needed
+def test_no_job_loaded_a_package_from_outside_its_environment(remade):
+    """Snakemake puts its own folder behind the environment's on the path, for its helper."""
+    leaked = {
+        (job["rule"], name)
+        for job in remade.records
+        for name in environments.from_outside(job, remade.again.parent)
+        if not name.startswith("snakemake")
+    }
+    assert leaked == set()
+
+
+def of_rules():
+    from test_workflow_environments import of_rules
+
+    return of_rules()

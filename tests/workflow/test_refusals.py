@@ -10,13 +10,23 @@ from dry_runs import dry_run
 
 def _refused(project, *messages: str, arguments=("-n",)) -> str:
     plan = dry_run(project, "--cores", "2", *arguments, dry=False)
-    assert plan.status == 1, plan.text
-    assert plan.text.count("deltatune:") == 1, plan.text
-    assert "Traceback" not in plan.text and '  File "' not in plan.text, plan.text
+    return _checked(project, plan.status, plan.text, messages)
+
+
+def _stopped(project, *messages: str) -> str:
+    """It is seen by a job of a run."""
+    done = run_snakemake(project, "--cores", "2", warm=True)
+    return _checked(project, done.returncode, done.stdout, messages)
+
+
+def _checked(project, status: int, output: str, messages: tuple[str, ...]) -> str:
+    assert status == 1, output
+    assert output.count("deltatune:") == 1, output
+    assert "Traceback" not in output and '  File "' not in output, output
     for message in messages:
-        assert message in plan.text, plan.text
+        assert message in output, output
     assert not list(project.glob("results/models/*")), "something was trained before the refusal"
-    return plan.text
+    return output
 
 
 def test_misspelt_key(project, edit_config):
@@ -42,19 +52,18 @@ def test_missing_file(project, edit_config):
 @pytest.mark.parametrize("labels", [["World", "Sports", "Business"]])
 def test_records_with_a_label_outside_the_list(project, edit_config, labels):
     edit_config(lambda c: c["tasks"]["news"].update(labels=labels))
-    _refused(
+    _stopped(
         project,
         "tasks.news",
         "unknown label 'Sci/Tech'",
         "the first is row",
         "Add the label to tasks.news.labels",
-        arguments=(),
     )
 
 
 def test_a_label_that_no_record_has(project, edit_config):
     edit_config(lambda c: c["tasks"]["news"]["labels"].append("Weather"))
-    _refused(project, "tasks.news.labels", "'Weather'", arguments=())
+    _stopped(project, "tasks.news.labels", "'Weather'")
 
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
