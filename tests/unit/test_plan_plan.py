@@ -384,6 +384,8 @@ def test_activation_checkpointing_saves_most(mistral):
     less = memory.estimate(mistral, on_gpu(checkpointing=True))
     assert less.activations < plain.activations / 4
     assert less.weights == plain.weights
+    paged = memory.estimate(mistral, on_gpu(optimizer="paged_adamw_32bit"))
+    assert (paged.total, paged.allocated) == (plain.total, plain.allocated - plain.optimizer)
 
 
 # ---------------------------------------------------------------- GPUs

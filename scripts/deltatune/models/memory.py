@@ -85,11 +85,13 @@ class Memory:
     """What the loss takes; 0 where the peak is in a block, whose share is in activations."""
     overhead: int
     """Context and fragmentation: not among what torch.cuda.max_memory_allocated counts."""
+    paged: bool = False
+    """Whether the optimizer is, whose state bitsandbytes allocates by itself."""
 
     @property
     def allocated(self) -> int:
         """What torch.cuda.max_memory_allocated should show."""
-        return self.total - self.overhead
+        return self.total - self.overhead - self.optimizer * self.paged
 
     @property
     def total(self) -> int:
@@ -166,6 +168,7 @@ def estimate(dimensions: ModelDimensions, setup: Setup) -> Memory:
         activations=activations,
         logits=logits,
         overhead=CONTEXT[setup.on_gpu] + round(share * (activations + logits)),
+        paged=setup.on_gpu and "paged" in setup.optimizer,
     )
 
 

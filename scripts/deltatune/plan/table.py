@@ -94,6 +94,12 @@ def _rows(batch: Batch) -> str:
     return f"{batch.micro_batch_size} × {batch.gradient_accumulation_steps}"
 
 
+def _kernels(row: Estimate) -> tuple[str, str]:
+    """Whether they are compiled, and how they are launched."""
+    computed = row.computed
+    return (computed.kernels.kind, computed.launches.kind) if computed else ("eager", "single")
+
+
 def _quantities(row: Estimate) -> dict[str, str]:
     prefix, memory = _PREFIX[row.work.how], row.memory
     share = row.sizes.trainable / row.sizes.parameters
@@ -113,8 +119,8 @@ def _quantities(row: Estimate) -> dict[str, str]:
         "rows per step": f"{_rows(row.asked)} of {row.work.row_length} tokens",
         "micro-batch": _rows(row.setup.batch),
         "checkpointing": "on" if row.setup.checkpointing else "off",
-        "kernels": row.computed.kernels.kind if row.computed else "eager",
-        "optimizer's name": row.setup.optimizer,
+        "kernels": ", ".join(_kernels(row)),
+        "optimizer used": row.setup.optimizer,
         "weights": file_size(memory.weights),
         "adapters": file_size(memory.adapters),
         "optimizer": file_size(memory.optimizer),
@@ -193,7 +199,8 @@ def frame(rows: list[Estimate]) -> pd.DataFrame:
             "batch_size": row.setup.batch.micro_batch_size,
             "gradient_accumulation": row.setup.batch.gradient_accumulation_steps,
             "batch_size_reason": row.reason,
-            "kernels": row.computed.kernels.kind if row.computed else "eager",
+            "kernels": _kernels(row)[0],
+            "launches": _kernels(row)[1],
             "optimizer_used": row.setup.optimizer,
             "logits_used": row.computed.logits.kind if row.computed else "all",
             "activation_checkpointing": row.setup.checkpointing,
