@@ -14,8 +14,9 @@ with stage.stage(snakemake, cached=True) as terminal:
     settings = GenerateSettings[kind.Prompts, own_prompts.OwnPrompts].from_params(params)
     if kind.OUTPUTS == "labels":
         settings = labeled(kind, settings, label_file.read(snakemake.input.labels))
-    machine, model, tokenizer = systems.load(snakemake.input, settings.quantization)
     questions = own_prompts.questions(settings.questions, kind, settings.prompts)
-    answered = generate.evaluate(model, tokenizer, questions, settings, terminal)
+    prompts = questions["prompt"].tolist()
+    system = systems.load(snakemake.input, settings, prompts, generate.taken_ids)
+    answered = generate.evaluate(system.model, system.tokenizer, questions, settings, terminal)
     answered.table.to_csv(output.table, index=False, lineterminator="\n")
-    outputs.write(answered, output.answers, output.manifest, settings, None, machine)
+    outputs.write(answered, output.answers, output.manifest, settings, None, system)

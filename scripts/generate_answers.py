@@ -15,9 +15,10 @@ with stage.stage(snakemake, cached=True) as terminal:
     context.check_folder(
         snakemake.input.model, settings.task, max_new_tokens=settings.max_new_tokens
     )
-    machine, model, tokenizer = systems.load(snakemake.input, settings.quantization)
     records = pd.read_parquet(snakemake.input.records)
     questions = kind.questions(records, settings.prompts, settings.questions)
-    answered = generate.evaluate(model, tokenizer, questions, settings, terminal)
+    prompts = questions["prompt"].tolist()
+    system = systems.load(snakemake.input, settings, prompts, generate.taken_ids)
+    answered = generate.evaluate(system.model, system.tokenizer, questions, settings, terminal)
     split = snakemake.wildcards.split
-    outputs.write(answered, output.answers, output.manifest, settings, split, machine)
+    outputs.write(answered, output.answers, output.manifest, settings, split, system)

@@ -5,7 +5,7 @@ from deltatune.core import hashing, stage
 with stage.stage(snakemake) as terminal:
     from pathlib import Path
 
-    from deltatune.models import merge
+    from deltatune.models import divergence, merge
     from deltatune.models.merge_settings import MergeSettings
     from deltatune.tasks.registry import load_kind
 
@@ -20,10 +20,10 @@ with stage.stage(snakemake) as terminal:
 
     inputs, output = snakemake.input, Path(snakemake.output.model)
     settings = labeled(kind, settings, label_file.read(inputs.labels))
-    machine, model, tokenizer = systems.load(inputs, settings.quantization)
+    machine, model, tokenizer = systems.load_as_trained(inputs, settings.quantization)
     records = pd.read_parquet(inputs.test).to_dict("records")
     pieces = merge.sample(records, kind, settings, tokenizer)
-    evaluated = list(merge.log_probabilities(model, pieces))
+    as_trained = [of_one.cpu() for of_one in divergence.log_probabilities(model, pieces)]
     del model  # its memory is needed; an evaluated model may also have repacked weights
     terminal.progress("merging")
     adapter = Path(inputs.adapter).with_suffix("")
@@ -31,7 +31,8 @@ with stage.stage(snakemake) as terminal:
     merge.save(model, inputs.model, output, kind.document(records[0], settings.prompts).prompt)
     dtype = model.dtype
     del model
-    figures = merge.divergence(evaluated, merge.load_plain(output), pieces, terminal.progress)
+    plain = merge.load_plain(output)
+    figures = merge.judged(divergence.divergence(as_trained, plain, pieces, terminal.progress))
     merge.refuse_if_broken(figures)
     terminal.say(
         f"{snakemake.wildcards.experiment}, seed {snakemake.wildcards.seed}: "

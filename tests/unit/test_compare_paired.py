@@ -1,8 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from deltatune.compare import family, paired, table
+from deltatune.compare import family, paired, table, weights
 from deltatune.compare.settings import ComparisonSettings, Inference
+from deltatune.core import evaluated_with
+from deltatune.core.errors import UserError
 from deltatune.evaluate.scores import compute_metrics
 from deltatune.metrics.settings import MetricsSettings
 
@@ -173,3 +175,30 @@ def test_baselines_are_no_family():
     assert list(joined.columns) == table.COLUMNS
     assert joined["against"].tolist() == ["copied_input"]
     assert joined["p_holm"].isna().all() and (joined["alpha"] == 0.05).all()
+
+
+# ---------------------------------------------------------------- mixed pairs
+
+
+FOLDER = "results/evaluations/test/t"
+BASE, TUNED = f"{FOLDER}/base/m/nf4/scores.parquet", f"{FOLDER}/tuned/x/seed-{{}}/scores.parquet"
+
+
+@pytest.mark.parametrize("dequantized", [[BASE], [TUNED.format(1)], [BASE, TUNED.format(2)]])
+def test_systems_with_different_weights_are_not_compared(dequantized):
+    paths = [BASE, TUNED.format(1), TUNED.format(2)]
+    scores = {path: compute_metrics(answers([True, False]), ANSWERS)[0] for path in paths}
+    weights.require_same(scores, "answers")
+    for path in dequantized:
+        evaluated_with.write(scores[path], "dequantized")
+    with pytest.raises(UserError) as refused:
+        weights.require_same(scores, "answers")
+    others = [path for path in paths if path not in dequantized]
+    text = str(refused.value)
+    assert text.startswith(f"{others[0]} was evaluated with its weights as trained")
+    assert dequantized[0] in text and "evaluation.weights" in text
+    again = " ".join(path.replace("scores", "answers") for path in others)
+    assert text.endswith(f"snakemake --cores all --forcerun {again}")
+    for path in others:
+        evaluated_with.write(scores[path], "dequantized")
+    weights.require_same(scores, "answers")

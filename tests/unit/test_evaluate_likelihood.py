@@ -519,7 +519,7 @@ def test_texts_are_scored_by_windows_and_what_cannot_be_is_counted(model):
     terminal = SimpleNamespace(say=messages.append, progress=quiet)
     chosen = TextSettings(
         **{"task": "book", "kind": "prose", "quantization": "none", "batch_size": 2},
-        **{"context": 24, "windows": "sliding"},
+        **{"weights": "auto", "context": 24, "windows": "sliding"},
     )
     without = tiny.without_bos()
     one = next(text for text in "abc" if len(text_ids([text], without)[0]) == 1)

@@ -12,10 +12,11 @@ import torch
 from deltatune.core.errors import UserError
 from deltatune.models import merge
 from deltatune.models.device import Compute
+from deltatune.models.divergence import divergence, log_probabilities
 from deltatune.models.load import load_base, load_system
 from deltatune.tasks import classify, instruct, prose
 from deltatune.tokens.tokenizer import load_tokenizer
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 from stage_settings import token_settings
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -23,20 +24,6 @@ CPU = Compute("cpu", torch.float32, "a test")
 TEMPLATE = "{% for m in messages %}{{ m.content }}{% endfor %}"
 TASK = token_settings("instruct", prompt="alpaca_short", max_length=64)
 RECORDS = [{"instruction": t[:20], "input": "", "output": t[20:]} for t in tiny.TEXTS]
-
-
-def adapter(folder: Path, base: Path, scale: float = 0.1, **lora) -> Path:
-    """A LoRA adapter that changes what the base says; seeded."""
-    torch.manual_seed(1)
-    fields = {"task_type": "CAUSAL_LM", "r": 4, "target_modules": "all-linear"} | lora
-    model = get_peft_model(load_base(base, "none", CPU), LoraConfig(**fields))
-    for name, weight in model.named_parameters():
-        if "lora_" in name:
-            weight.data.normal_(0, scale)
-        elif weight.requires_grad:  # a copy of the whole layer
-            weight.data += torch.empty_like(weight).normal_(0, scale)
-    model.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +35,7 @@ def base(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def tuned(base, tmp_path_factory) -> Path:
-    return adapter(tmp_path_factory.mktemp("tuned") / "adapter", base)
+    return tiny.adapter(tmp_path_factory.mktemp("tuned") / "adapter", base)
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +44,11 @@ def pieces(base) -> list[np.ndarray]:
 
 
 def evaluated(base, quantization, tuned, pieces) -> list[torch.Tensor]:
-    return list(merge.log_probabilities(load_system(base, quantization, CPU, tuned), pieces))
+    return list(log_probabilities(load_system(base, quantization, CPU, tuned), pieces))
 
 
-def quiet(text: str) -> None:
-    pass
+def compared(before, model, pieces) -> dict:
+    return merge.judged(divergence(before, model, pieces, lambda text: None))
 
 
 TIED = {
@@ -82,14 +69,14 @@ def test_a_tied_base_with_an_adapted_head_or_embeddings_is_merged_as_it_was_eval
     trained as a whole was left out of the file."""
     lora, quantization = TIED[name]
     base = tiny.saved(tmp_path / "base", spread=0.1, tie_word_embeddings=True)
-    tuned = adapter(tmp_path / "adapter", base, **lora)
+    tuned = tiny.adapter(tmp_path / "adapter", base, **lora)
     before = evaluated(base, quantization, tuned, pieces)
     merge.save(merge.merge(base, quantization, CPU, tuned), base, tmp_path / "merged")
     plain = merge.load_plain(tmp_path / "merged")
-    figures = merge.divergence(before, plain, pieces, quiet)
+    figures = compared(before, plain, pieces)
     assert figures["kl_mean"] < merge.KL_LIMIT, figures
     assert plain.config.tie_word_embeddings is (name == "neither")
-    alone = merge.divergence(before, load_base(base, quantization, CPU), pieces, quiet)
+    alone = compared(before, load_base(base, quantization, CPU), pieces)
     assert alone["kl_mean"] > 30 * figures["kl_mean"]
 
 
@@ -98,12 +85,12 @@ def test_a_merged_model_is_what_was_evaluated(base, tuned, pieces, tmp_path, qua
     before = evaluated(base, quantization, tuned, pieces)
     merge.save(merge.merge(base, quantization, CPU, tuned), base, tmp_path / "m")
     plain = merge.load_plain(tmp_path / "m")
-    figures = merge.divergence(before, plain, pieces, quiet)
+    figures = compared(before, plain, pieces)
     assert plain.dtype is torch.bfloat16
     assert 0 < figures["kl_mean"] < merge.KL_LIMIT
     assert figures["within_limit"] and figures["same_argmax"] > 0.9
     # The base alone is far away, so the adapter is in it.
-    alone = merge.divergence(before, load_base(base, quantization, CPU), pieces, quiet)
+    alone = compared(before, load_base(base, quantization, CPU), pieces)
     assert alone["kl_mean"] > 100 * figures["kl_mean"]
 
 
@@ -111,8 +98,8 @@ def test_merging_into_the_original_weights_is_worse(base, tuned, pieces):
     before = evaluated(base, "nf4", tuned, pieces)
     right = merge.merge(base, "nf4", CPU, tuned)
     wrong = PeftModel.from_pretrained(load_base(base, "none", CPU), tuned)
-    far = merge.divergence(before, wrong.merge_and_unload(), pieces, quiet)
-    near = merge.divergence(before, right, pieces, quiet)
+    far = compared(before, wrong.merge_and_unload(), pieces)
+    near = compared(before, right, pieces)
     assert far["kl_mean"] > 20 * near["kl_mean"]
     assert not far["within_limit"]
 
@@ -130,10 +117,10 @@ def test_a_base_that_was_evaluated_before_is_no_obstacle(base, tuned, pieces, tm
     "lora", [{"use_dora": True}, {"use_rslora": True}, {"modules_to_save": ["lm_head"]}]
 )
 def test_other_adapters_merge_too(base, pieces, tmp_path, lora):
-    folder = adapter(tmp_path / "adapter", base, **lora)
+    folder = tiny.adapter(tmp_path / "adapter", base, **lora)
     before = evaluated(base, "nf4", folder, pieces)
     merged = merge.merge(base, "nf4", CPU, folder)
-    assert merge.divergence(before, merged, pieces, quiet)["within_limit"]
+    assert compared(before, merged, pieces)["within_limit"]
 
 
 def test_the_folder_is_an_ordinary_one(base, tuned, tmp_path):
@@ -190,7 +177,7 @@ def test_gptq_is_refused_by_name():
 
 
 def test_an_adapter_that_is_not_a_number_is_refused(base, tmp_path):
-    folder = adapter(tmp_path / "adapter", base, scale=float("inf"))
+    folder = tiny.adapter(tmp_path / "adapter", base, scale=float("inf"))
     with pytest.raises(UserError, match="cannot be merged"):
         merge.merge(base, "none", CPU, folder)
 
@@ -268,22 +255,22 @@ class Fixed:
 def test_divergence_by_hand():
     pieces = [np.array([0, 1, 0]), np.array([1, 0])]
     p, q = [0.5, 0.5], [0.25, 0.75]
-    reference = list(merge.log_probabilities(Fixed(np.log(p).tolist()), pieces))
-    figures = merge.divergence(reference, Fixed(np.log(q).tolist()), pieces, quiet)
+    reference = list(log_probabilities(Fixed(np.log(p).tolist()), pieces))
+    figures = compared(reference, Fixed(np.log(q).tolist()), pieces)
     expected = sum(a * np.log(a / b) for a, b in zip(p, q, strict=True))
     assert figures["kl_mean"] == pytest.approx(expected, rel=1e-6)
     assert figures["kl_max"] == pytest.approx(expected, rel=1e-6)
     assert figures["tokens"] == 3
     assert figures["same_argmax"] == 0
     assert not figures["within_limit"]
-    same = merge.divergence(reference, Fixed(np.log(p).tolist()), pieces, quiet)
+    same = compared(reference, Fixed(np.log(p).tolist()), pieces)
     assert same["kl_mean"] == 0 and same["same_argmax"] == 1
 
 
 def test_impossible_tokens_do_not_spoil_the_mean():
     pieces = [np.array([0, 1])]
-    reference = list(merge.log_probabilities(Fixed([0.0, 0.0, -float("inf")]), pieces))
-    figures = merge.divergence(reference, Fixed([0.0, 0.0, -float("inf")]), pieces, quiet)
+    reference = list(log_probabilities(Fixed([0.0, 0.0, -float("inf")]), pieces))
+    figures = compared(reference, Fixed([0.0, 0.0, -float("inf")]), pieces)
     assert figures["kl_mean"] == 0
 
 

@@ -641,12 +641,16 @@ def test_an_evaluation_grows_with_what_it_reads(mistral, kind):
     given = {"labels": ["a", "b"], "split": {"test": 10, "method": "random"}}
     fields = {"instruct": {}, "classify": given, "prose": {}}[kind]
 
-    def peak(length, rows):
+    def peak(length, rows, weights="auto"):
         settings = {"max_length": length, "evaluation": {"batch_size": rows}}
-        return evaluation.peak(mistral, on_gpu(), task_settings(kind, **fields | settings))
+        task = task_settings(kind, **fields | settings)
+        return evaluation.peak(mistral, on_gpu(), task, weights)
 
     weights = memory.weight_bytes(mistral, on_gpu())
     assert weights < peak(128, 1) < peak(256, 1) < peak(256, 8) < weights + 4e9
+    # Seven billion parameters are dequantized only where that is asked for.
+    more = peak(128, 1, "dequantized") - peak(128, 1)
+    assert more == pytest.approx(2 * mistral.parameters - weights, rel=0.05)
 
 
 # ---------------------------------------------------------------- the trial

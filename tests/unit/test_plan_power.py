@@ -104,7 +104,9 @@ def planned(seeds: int = 3, kind: str = "classify") -> tuple[Planned, PlanSettin
         **{"text": False, "paths": [], "quantization": "none", "lora": {}, "training": {}},
         files=dict.fromkeys(Files.model_fields, ""),
     )
-    settings = PlanSettings(experiments=[one], hardware={}, confidence=0.95, family=2)
+    settings = PlanSettings(
+        experiments=[one], weights="auto", hardware={}, confidence=0.95, family=2
+    )
     return one, settings
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from deltatune.core import paths
-from deltatune.report import collect
+from deltatune.report import collect, provenance
 
 HASHES = {"model.safetensors": "a" * 64, "tokenizer.json": "b" * 64}
 
@@ -101,6 +101,32 @@ def test_jobs_of_several_commits_are_listed_by_commit(run):
     }
     assert shown["processor"] == "A Processor, Another"
     assert shown["gpu"] == "A GPU"
+
+
+def test_the_weights_that_systems_were_evaluated_with():
+    def evaluation(used: str, reason: str, divergence: float | None = None) -> dict[str, Any]:
+        facts = {"weights_used": used, "weights_reason": reason}
+        if divergence is not None:
+            facts["weights_divergence"] = {"kl_mean": divergence}
+        return facts
+
+    shown = provenance.evaluated(
+        [
+            record(),
+            evaluation("quantized", "auto, without a GPU"),
+            evaluation("dequantized", "a GPU", 1.5e-4),
+            evaluation("dequantized", "a GPU", 2.5e-4) | {"weights_divergence": None},
+            evaluation("dequantized", "a GPU", 3.5e-5),
+        ]
+    )
+    assert shown == {
+        "weights of evaluations": {
+            "quantized (auto, without a GPU)": "1 evaluation",
+            "dequantized (a GPU)": "3 evaluations, "
+            "at most 1.5e-04 nats per token from the weights as trained",
+        }
+    }
+    assert provenance.evaluated([record()]) == {}
 
 
 def test_no_commit_where_there_is_no_checkout(run):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from deltatune.models.pretrain import train_tokenizer
+from peft import LoraConfig, get_peft_model
 from transformers import MistralConfig, MistralForCausalLM, PreTrainedTokenizerFast
 
 torch.set_num_threads(1)
@@ -69,6 +70,20 @@ def saved(folder: Path, **changes) -> Path:
     """A model and its tokenizer as a Hugging Face folder."""
     model(**changes).save_pretrained(folder)
     tokenizer().save_pretrained(folder)
+    return folder
+
+
+def adapter(folder: Path, base: Path, scale: float = 0.1, **lora) -> Path:
+    """A LoRA adapter that changes what the base says; seeded."""
+    torch.manual_seed(1)
+    fields = {"task_type": "CAUSAL_LM", "r": 4, "target_modules": "all-linear"} | lora
+    model = get_peft_model(MistralForCausalLM.from_pretrained(base), LoraConfig(**fields))
+    for name, weight in model.named_parameters():
+        if "lora_" in name:
+            weight.data.normal_(0, scale)
+        elif weight.requires_grad:  # a copy of the whole layer
+            weight.data += torch.empty_like(weight).normal_(0, scale)
+    model.save_pretrained(folder)
     return folder
 
 

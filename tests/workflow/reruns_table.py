@@ -873,7 +873,18 @@ SECTIONS["`models`"] = [
     ),
 ]
 
-SECTIONS["`statistics`, `report`, the machine"] = [
+SECTIONS["`evaluation`, `statistics`, `report`, the machine"] = [
+    Row(
+        "`evaluation.weights`",
+        (
+            *("generate_answers *", "score_text *", "score_labels *", "compute_metrics *"),
+            *("compare_systems *", "plot_differences *", "plot_confusion *"),
+            *(*PAGE, *CROSS_TASK, *BASELINES),
+        ),
+        {name: put(evaluation__weights=name) for name in ("quantized", "dequantized")},
+        "Bases and tuned systems are evaluated again, also where the weights that `auto` chose are "
+        "named; nothing is trained.",
+    ),
     Row(
         "`statistics`: `resamples`, `seed`",
         ("compare_systems *", *PAGE, *CROSS_TASK, *BASELINES),

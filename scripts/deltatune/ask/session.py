@@ -1,8 +1,9 @@
 """Base and tuned asked the same question, for a person who wants to see what tuning changed.
 
 One model is in memory, with its adapter switched on and off: that *is* the base and the tuned
-system of an evaluation, under the same quantization. Prompts are made by the task's kind, and
-tokens by `tokens.ids`, as in training and evaluation.
+system of an evaluation, under the same quantization and with its weights as trained. An adapter
+that was merged into dequantized weights (`evaluate.weights`) could not be switched off. Prompts are
+made by the task's kind, and tokens by `tokens.ids`, as in training and evaluation.
 """
 
 from __future__ import annotations
@@ -271,7 +272,7 @@ class Pair:
 
 
 def load(subject: Subject) -> Pair:
-    """The model in memory, quantized as in evaluation."""
+    """The model in memory, quantized as it was trained."""
     keep_threads_from_spinning()
     from deltatune.models import device
     from deltatune.models.load import load_system

@@ -16,6 +16,7 @@ from deltatune.core.schema import HomePath, Name, Section, Seed
 from deltatune.core.text import did_you_mean, excerpt
 from deltatune.data.chunk_settings import Chunks
 from deltatune.data.mixture_settings import MixtureSource
+from deltatune.evaluate.settings import Evaluation
 from deltatune.fetch.dataset_settings import (
     Columns,
     FileSource,
@@ -276,6 +277,8 @@ class Settings(Section):
     """Texts of your own that each base and tuned system answers as a prompt of the experiment's
     task (an instruction, a text to classify, the beginning of a text, a question of a chat), side
     by side in the report; shown and not scored."""
+    evaluation: Evaluation = Evaluation()
+    """How systems are evaluated on all tasks."""
     statistics: Statistics = Statistics()
     """How base and tuned are compared."""
     report: Report = Report()

@@ -109,6 +109,12 @@ def answer(
     return [answers[i] for i in range(len(prompts))]
 
 
+def taken_ids(prompts: Sequence[Prompt], tokenizer: Any) -> list[list[int]]:
+    """`prompt_ids` of those that the model's chat template takes."""
+    taken = [prompt for prompt in prompts if refusal(prompt, tokenizer) is None]
+    return prompt_ids(taken, tokenizer)
+
+
 def _room(model, tokenizer, max_new_tokens: int) -> int:
     """Tokens that a prompt can have, bos included."""
     return max(len(bos_ids(tokenizer)) + 1, context_length(model) - max_new_tokens)

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from deltatune.core import manifest
+from deltatune.core import evaluated_with, manifest
 from deltatune.evaluate.settings import EvaluationSettings
+from deltatune.evaluate.systems import System
 from deltatune.models import oom
-from deltatune.models.device import Compute
 from deltatune.models.load import PACKAGES
 
 Result = TypeVar("Result")
@@ -44,17 +44,19 @@ def write(
     record: str | Path,
     settings: EvaluationSettings,
     split: str | None,
-    machine: Compute,
+    system: System,
 ) -> None:
     """table: path of the Parquet file. record: of the manifest. split: None where the examples are
     of none."""
+    evaluated_with.write(outputs.table, system.facts["weights_used"])
     outputs.table.to_parquet(table, index=False)
     manifest.write(
         record,
         packages=PACKAGES,
         settings=settings.model_dump(mode="json"),
         split=split,
-        device=machine.device,
-        dtype=str(machine.dtype),
+        device=system.machine.device,
+        dtype=str(system.machine.dtype),
+        **system.facts,
         **outputs.figures,
     )

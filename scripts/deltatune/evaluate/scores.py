@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from deltatune.core import manifest
+from deltatune.core import evaluated_with, manifest
 from deltatune.evaluate import behavior
 from deltatune.metrics.registry import load_metric
 from deltatune.metrics.settings import MetricsSettings
@@ -61,6 +61,7 @@ def write(
     if "answer" in outputs:
         per_example = pd.concat([per_example, behavior.per_example(outputs)], axis=1)
         beside["behavior"] = behavior.summary(outputs)
+    evaluated_with.carry(outputs, per_example)
     per_example.to_parquet(scores, index=False)
     manifest.write(
         metrics,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from deltatune.core.schema import Section
 from deltatune.models.settings import Quantization
@@ -12,6 +12,15 @@ Prompts = TypeVar("Prompts", bound=Section)
 """`Prompts` of the kind of the task."""
 Questions = TypeVar("Questions", bound=Section)
 """`Questions` of the kind of the task."""
+Weights = Literal["auto", "quantized", "dequantized"]
+
+
+class Evaluation(Section):
+    weights: Weights = "auto"
+    """The weights that base and tuned systems are evaluated with. quantized: as trained, the
+    adapter beside them. dequantized: those of nf4 and int8 are dequantized once, with the adapter
+    merged into them, which answers sooner and takes the memory of 16-bit weights. auto: dequantized
+    on a GPU, where the base is in nf4 and has at most 4 billion parameters; else quantized."""
 
 
 class EvaluationSettings(Section):
@@ -20,6 +29,7 @@ class EvaluationSettings(Section):
     task: str
     kind: str
     quantization: Quantization
+    weights: Weights
     batch_size: BatchSize
     """Of the first attempt: see `outputs.compute`."""
 

@@ -114,7 +114,13 @@ def load_system(
     folder: str | Path, quantization: str, compute: Compute, adapter: str | Path | None = None
 ) -> transformers.PreTrainedModel:
     """A base, or a tuned system where an adapter folder is given, ready to be evaluated."""
-    model = load_base(folder, quantization, compute)
+    return with_adapter(load_base(folder, quantization, compute), adapter)
+
+
+def with_adapter(
+    model: transformers.PreTrainedModel, adapter: str | Path | None
+) -> transformers.PreTrainedModel:
+    """A base with the adapter of a folder beside its weights; without one, the base."""
     if adapter is None:
         return model
     from peft import PeftModel

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,10 @@ from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
 from deltatune.core.errors import UserError
 from deltatune.models import upstream
+from deltatune.models.dequantize import dequantize, merge_adapter
 from deltatune.models.device import Compute
 from deltatune.models.load import load_base
 from deltatune.models.quantization import gptq_layers
-from deltatune.models.tied import untie_changed
 from deltatune.tokens.answer_ids import stop_id
 from deltatune.tokens.encode import encode
 from deltatune.tokens.ids import eos_id, pad_id
@@ -67,30 +67,20 @@ def merge(
 
     The base is taken *as it was evaluated*: weights that were rounded to 4 or 8 bits
     are dequantized as they are, since the adapter was trained beside their errors. The sum is made
-    in the precision of evaluation and rounded once. The base is quantized on the device
-    of evaluation and dequantized in main memory, so a GPU need not hold the whole 16-bit model.
+    in fp32 and rounded to the precision of evaluation. The base is quantized on the device of
+    evaluation and dequantized in main memory, so a GPU need not hold the whole 16-bit model.
 
     Raises UserError for GPTQ, and where a merged weight is not a number.
     """
     check(quantization)
-    from peft import PeftModel
-
     model = load_base(folder, quantization, compute)
     if gptq_layers(model):
         check("gptq")
     model = model.to("cpu")
     transposed = upstream.conv1d_names(model)
     if quantization != "none":
-        model = model.dequantize()
-    model = PeftModel.from_pretrained(model, str(adapter), is_trainable=False)
-    untie_changed(model)
-    try:
-        model = model.merge_and_unload(safe_merge=True)
-    except ValueError as error:
-        raise UserError(
-            f"{adapter}: the adapter cannot be merged: {error}. Train it again; if it happens "
-            "again, with a lower `training.learning_rate`."
-        ) from None
+        model = dequantize(model)
+    model = merge_adapter(model, adapter)
     upstream.restore_conv1d(model, transposed)
     return model.to(dtype_for(compute)).eval()
 
@@ -168,46 +158,10 @@ def sample(
     return pieces
 
 
-@torch.inference_mode()
-def log_probabilities(model, pieces: Sequence[np.ndarray]) -> Iterator[torch.Tensor]:
-    """Of the next token at every place of each piece but its last: float32 [places, vocabulary],
-    in main memory, one piece at a time."""
-    for ids in pieces:
-        row = torch.from_numpy(ids.astype(np.int64))[None].to(model.device)
-        yield model(input_ids=row, use_cache=False).logits[0, :-1].float().log_softmax(-1).cpu()
-
-
-def divergence(
-    evaluated: Sequence[torch.Tensor],
-    model,
-    pieces: Sequence[np.ndarray],
-    progress: Callable[[str], None] = print,
-) -> dict[str, Any]:
-    """KL(evaluated || model) in nats at each token, over the whole vocabulary.
-
-    evaluated: log-probabilities of what was evaluated, of the same pieces. Returns their mean and
-    maximum, the number of tokens, and the share of them whose likeliest token is the same.
-    """
-    divergences, same = [], []
-    for number, (p, q) in enumerate(
-        zip(evaluated, log_probabilities(model, pieces), strict=True), start=1
-    ):
-        # Normalized anew, or the rounding of fp32 would make small divergences negative.
-        p, q = p.double().log_softmax(-1), q.double().log_softmax(-1)
-        # A token of probability 0 under both would give 0 * (inf - inf).
-        terms = torch.where(p.isneginf(), 0.0, p.exp() * (p - q))
-        divergences.append(terms.sum(-1))
-        same.append(p.argmax(-1) == q.argmax(-1))
-        progress(f"compared {number}/{len(pieces)} texts")
-    nats = torch.cat(divergences)
-    return {
-        "kl_mean": float(nats.mean()),
-        "kl_max": float(nats.max()),
-        "tokens": len(nats),
-        "same_argmax": float(torch.cat(same).double().mean()),
-        "kl_limit": KL_LIMIT,
-        "within_limit": bool(nats.mean() <= KL_LIMIT),
-    }
+def judged(figures: dict[str, Any]) -> dict[str, Any]:
+    """Those of `divergence.divergence` with the limit, and whether they are within it."""
+    within = bool(figures["kl_mean"] <= KL_LIMIT)
+    return {**figures, "kl_limit": KL_LIMIT, "within_limit": within}
 
 
 def load_plain(folder: str | Path) -> PreTrainedModel:

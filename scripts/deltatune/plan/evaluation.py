@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from deltatune.evaluate import batches, label_passes, likelihood
+from deltatune.core.evaluated_with import DEQUANTIZED
+from deltatune.evaluate import batches, label_passes, likelihood, weights
+from deltatune.evaluate.settings import Weights
 from deltatune.models import memory
 from deltatune.models.activations import Activations, Way, measure_cache
 from deltatune.models.dimensions import ModelDimensions
@@ -16,18 +19,22 @@ from deltatune.tasks.base import TaskSettings, lengths
 FP64 = 8
 
 
-def peak(dimensions: ModelDimensions, setup: Setup, task: TaskSettings) -> int:
-    """Bytes at the peak, as torch counts them: base, adapter in fp32, and the largest batch."""
+def peak(dimensions: ModelDimensions, setup: Setup, task: TaskSettings, setting: Weights) -> int:
+    """Bytes at the peak, as torch counts them: base, adapter in fp32, and the largest batch. setup:
+    of the training. setting: `evaluation.weights`."""
+    chosen = weights.choose(setting, setup.quantization, dimensions.parameters, setup.on_gpu)
+    if chosen.used == DEQUANTIZED:
+        setup = replace(setup, quantization="none")
     is_text = hasattr(task.evaluation, "windows")
     width = (lengths(task)["window"] if is_text else 0) or task.max_length
     growth = measure_cache(
         dimensions.model, Way(width, False, setup.on_gpu, setup.half, setup.quantization)
     )
     parts = [_labels if hasattr(task, "labels") else _answers, *([_windows] if is_text else [])]
-    weights = memory.weight_bytes(dimensions, setup) + FP32 * dimensions.trainable
+    base = memory.weight_bytes(dimensions, setup) + FP32 * dimensions.trainable
     if setup.quantization != "none":
-        weights += setup.compute_bytes * dimensions.largest_linear
-    return weights + max(part(dimensions, setup, task, width, growth) for part in parts)
+        base += setup.compute_bytes * dimensions.largest_linear
+    return base + max(part(dimensions, setup, task, width, growth) for part in parts)
 
 
 def _answers(

@@ -122,7 +122,7 @@ def row(
         verdict=verdict,
         advice=(*advice, *_remarks(setup)),
         power=_power(experiment, amount, results, settings),
-        evaluation=evaluation.peak(sizes, setup, experiment.task),
+        evaluation=evaluation.peak(sizes, setup, experiment.task, settings.weights),
         merging=sizes.parameters * setup.compute_bytes,
         trial=_trial(experiment, config, amount.row_length, computed, say)
         if settings.hardware.trial

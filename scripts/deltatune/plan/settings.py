@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deltatune.config.model import AnyDataset, AnyModel, AnyTask, Hardware
 from deltatune.core.schema import Section
+from deltatune.evaluate.settings import Weights
 from deltatune.models.settings import Lora, Quantization
 from deltatune.train.settings import Training
 
@@ -45,6 +46,8 @@ class PlanSettings(Section):
     """All that a plan is made of, files and code apart: the params of `plan`."""
 
     experiments: list[Planned]
+    weights: Weights
+    """`evaluation.weights`."""
     hardware: Hardware
     confidence: float
     family: int

@@ -31,6 +31,7 @@ def provenance(plan: Mapping[str, Any]) -> dict[str, Any]:
         **_if_any("gpu", (job["gpu"] for job in jobs if "gpu" in job)),
         "machine": _names(record["machine"] for record in records),
         "devices": _names(record["device"] for record in records if "device" in record),
+        **evaluated(records),
         "versions": _versions(records),
         "models": {name: _weights(path) for name, path in plan["models"].items()},
         "adapters": {
@@ -75,6 +76,24 @@ def _commit(job: Mapping[str, Any]) -> str:
         return "an unknown commit: there was no git checkout"
     modified = ", with modified code" if job["modified"] else ""
     return f"commit {job['commit'][:10]}{modified}"
+
+
+def evaluated(records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    """The weights that systems were evaluated with -> how many, why, and how far they are from
+    those that were trained with."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for record in records:
+        if "weights_used" in record:
+            name = f"{record['weights_used']} ({record['weights_reason']})"
+            groups.setdefault(name, []).append(record)
+    texts = {}
+    for name, group in groups.items():
+        texts[name] = numbers.plural(len(group), "evaluations")
+        measured = [r["weights_divergence"] for r in group if r.get("weights_divergence")]
+        if measured:
+            most = max(figures["kl_mean"] for figures in measured)
+            texts[name] += f", at most {most:.1e} nats per token from the weights as trained"
+    return {"weights of evaluations": texts} if texts else {}
 
 
 def _versions(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:

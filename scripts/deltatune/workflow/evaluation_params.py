@@ -68,11 +68,12 @@ class EvaluationParams(StageParams):
     def _evaluation(
         self, model: type[EvaluationSettings], wildcards: Wildcards, **others: Any
     ) -> dict:
-        """The same for a base and for what was tuned from it. others: what is not in the section
-        `evaluation` of the task."""
+        """The same for a base and for what was tuned from it. others: what is in no section
+        `evaluation`."""
         task = self._settings.tasks[wildcards.task]
         _, quantization = self._selection.base_of(wildcards)
         which = {"task": wildcards.task, "kind": task.kind, "quantization": quantization}
+        which["weights"] = self._settings.evaluation.weights
         return model.part_of(task.evaluation, **which, **others).model_dump(mode="json")
 
     def compute_metrics(self, wildcards: Wildcards) -> dict:

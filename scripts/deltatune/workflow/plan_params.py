@@ -15,6 +15,7 @@ class PlanParams(StageParams):
     def plan(self) -> PlanSettings:
         return PlanSettings(
             experiments=[self._planned(name) for name in self._selection.experiments],
+            weights=self._settings.evaluation.weights,
             hardware=self._settings.hardware,
             confidence=self._settings.statistics.confidence,
             family=len(self._selection.pairs(own=True)),
