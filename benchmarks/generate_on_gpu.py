@@ -137,7 +137,6 @@ class Bench:
         table = made.table
         return table["answer"].tolist(), int(table["answer_tokens"].sum()), made.figures
 
-    @torch.inference_mode()
     def peer(self, line: Line) -> tuple[list[str], int, dict[str, Any]]:
         """The same by transformers alone."""
         ids = prompt_ids(self.questions["prompt"].tolist(), self.tokenizer)
@@ -152,12 +151,16 @@ class Bench:
             made = self.model.generate_batch(inputs=ids, generation_config=config)
             # In the order of requests, whose names are numbered.
             rows = [one.generated_tokens for one in made.values()]
+            if len(rows) < len(ids) or not all(rows):
+                # It logs an error and goes on.
+                raise SystemExit("generate_batch: prompts without an answer; see its errors above")
         else:
             rows = [self._alone(row, config) for row in ids[:ALONE]]
         rows = [row[: row.index(stop)] if stop in row else row for row in rows]
         texts = [self.tokenizer.decode(row, skip_special_tokens=True) for row in rows]
         return texts, sum(map(len, rows)), {}
 
+    @torch.inference_mode()
     def _alone(self, row: list[int], config: GenerationConfig) -> list[int]:
         inputs = torch.tensor([row], device=self.model.device)
         made = self.model.generate(
