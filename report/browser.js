@@ -18,8 +18,12 @@ const browser = (() => {
 
   /** A text without case and accents, to be searched. */
   function fold(text) {
+    // ASCII has no accents, so of a text in Latin script little has to be taken apart.
     // eslint-disable-next-line no-control-regex
-    if (/^[\x00-\x7f]*$/.test(text)) return text.toLowerCase();
+    return text.replace(/[^\x00-\x7f]+/g, foldBeyondAscii).toLowerCase();
+  }
+
+  function foldBeyondAscii(text) {
     return text.normalize("NFKD")
       .replace(/[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670]/g, "")
       .toLowerCase().replace(/ß/g, "ss").replace(/ς/g, "σ");
@@ -592,6 +596,12 @@ const browser = (() => {
     return box;
   }
 
+  /** As much of a label as a closed row shows. */
+  function shortLabel(text = "") {
+    const MOST = 40;
+    return text.length > MOST ? `${[...text.slice(0, MOST)].slice(0, -1).join("")}…` : text;
+  }
+
   /** What a row says while it is closed. */
   function rowHead(item, state, several) {
     const { table, experiment } = item.list;
@@ -602,9 +612,9 @@ const browser = (() => {
     const mean = (systems) => systems.reduce((sum, one) => sum + (one.score?.[item.row] ?? NaN), 0)
       / systems.length;
     const tuned = browser.systemsOf(item.list, state);
-    const labels = [...new Set(tuned.map((system) => system.output?.[item.row]))].join(", ");
+    const labels = [...new Set(tuned.map((system) => shortLabel(system.output?.[item.row])))].join(", ");
     const scores = table.outputs === "labels"
-      ? `${table.base.output[item.row]} → ${labels}`
+      ? `${shortLabel(table.base.output[item.row])} → ${labels}`
       : table.metric
         ? `${browser.number(mean([table.base]), digits)} → ${browser.number(mean(tuned), digits)}`
         : "continuation";

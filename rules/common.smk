@@ -45,7 +45,8 @@ onstart:
 if workflow.is_main_process:
     notices = [stale.notice(flow.jobs, workflow.modifier.modify_path)]
     if missing.is_report(sys.argv):
-        wanted = [*flow.paths.tables(), f"{RESULTS}/report.html", *flow.paths.figures()]
+        pages = [f"{RESULTS}/report.html", *(one.page for one in flow.table_pages)]
+        wanted = [*flow.paths.tables(), *pages, *flow.paths.figures()]
         notices.append(missing.notice(wanted, workflow.modifier.modify_path))
     for notice in filter(None, notices):
         print(f"\ndeltatune: {printable(notice)}\n", file=sys.stderr)

@@ -7,6 +7,7 @@ localrules:
     plot_losses,
     plot_differences,
     plot_confusion,
+    render_tables,
     render_report,
     report_partial,
 
@@ -128,11 +129,46 @@ rule plot_confusion:
         "../scripts/plot_confusion.py"
 
 
+# In a rule of their own, since which tables there are depends on the settings: with another set of
+# outputs Snakemake would take none of the page's records for it.
+rule render_tables:
+    input:
+        tables=[one.csv for one in flow.table_pages],
+        # Their content is a param; their modification times do not matter.
+        styles=ancient(flow.paths.table_styles()),
+    output:
+        pages=[
+            report(
+                one.page,
+                caption=f"../report/{one.caption}.rst",
+                category=one.category,
+                subcategory=one.subcategory,
+                labels={"shows": one.title},
+            )
+            for one in flow.table_pages
+        ],
+    log:
+        "results/logs/render_tables.log",
+    benchmark:
+        "results/benchmarks/render_tables.tsv"
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        content=flow.params.table_styles,
+        code=flow.code.of("render_tables"),
+    message:
+        "Writing the tables as pages"
+    script:
+        "../scripts/render_tables.py"
+
+
 rule render_report:
     input:
         tables=flow.paths.tables(),
         files=flow.report.files,
-        shown=[one.csv for one in flow.table_pages],
         # Their content is a param; their modification times do not matter.
         template=ancient(flow.paths.page_files()[0]),
         parts=ancient(flow.paths.page_files()[1:]),
@@ -145,16 +181,6 @@ rule render_report:
             labels={"shows": "The whole page: what tuning changed"},
         ),
         verdict="results/verdict.txt",
-        shown=[
-            report(
-                one.page,
-                caption=f"../report/{one.caption}.rst",
-                category=one.category,
-                subcategory=one.subcategory,
-                labels={"shows": one.title},
-            )
-            for one in flow.table_pages
-        ],
     log:
         "results/logs/render_report.log",
     benchmark:

@@ -5,7 +5,7 @@ from deltatune.core import stage
 with stage.stage(snakemake) as terminal:
     from pathlib import Path
 
-    from deltatune.report import collect, page, places, table_page
+    from deltatune.report import collect, page, places
     from deltatune.report.settings import ReportSettings
     from deltatune.report.words import verdict
 
@@ -14,10 +14,6 @@ with stage.stage(snakemake) as terminal:
         places.exchange(snakemake.params.plan, lambda place: snakemake.input.files[place]),
         ReportSettings.from_params(snakemake.params.settings),
     )
-    folder = Path(snakemake.input.template).parent
-    for csv, target in zip(snakemake.input.shown, snakemake.output.shown, strict=True):
-        shown = table_page.render(Path(csv), csv, folder)
-        Path(target).write_text(shown, encoding="utf-8")
     html = page.render(data, Path(snakemake.input.template))
     Path(snakemake.output.page).write_text(html, encoding="utf-8")
     text = verdict.summarize(data).text

@@ -155,6 +155,38 @@ def hostile(texts: Sequence[str]) -> ReportData:
     return data
 
 
+def huge(length: int = 1_000_000) -> ReportData:
+    """What has no bound of its own, each with so many characters: texts, labels and ids that differ
+    at their ends alone, settings, messages, names of packages and of models on the hub."""
+    long = ("Long words, again " * (length // 18 + 1))[:length]
+    data = sweep(
+        3,
+        count=6,
+        seeds=(1, 2),
+        texts=Texts([long] * 3, [long] * 6, [f"{long} {n}" for n in range(3)]),
+    )
+    for table in data.examples:
+        table.records["id"] = [f"{long} {one}" for one in table.records["id"]]
+    one, *_, last = data.experiments
+    data.experiments[one]["settings"] = {"prompt": {"template": long}, long: 1}
+    data.experiments[one]["chosen_on"] = long
+    data.experiments[one]["published"] = {
+        "source": long,
+        "metrics": {"rouge_l": {"base": 0.1, "tuned": 0.2, "scale": 1}},
+        "differs": [long],
+    }
+    data.own_answers[one] = pd.DataFrame({"text": [long], "base": long, "seed 1": long})
+    data.classes = {task_name("classify"): {"test": {f"{long} {n}": n for n in range(4)}}}
+    data.metric_caveats = {fact.pair: {long: ["base"]} for fact in data.facts}
+    data.left_out = {(last, "another"): long}
+    data.missing_results = data.other_settings = [long]
+    for records in data.records.values():
+        records |= {"unread": {long: 1}, "class_weights": {long: 0.5}, "notes": [long]}
+    data.provenance |= {"versions": {long: long}, "models": {long: long}, "machine": long}
+    data.title = long
+    return data
+
+
 def task_name(kind: str) -> str:
     return {"instruct": "instructions", "prose": "novel", "classify": "news"}[kind]
 

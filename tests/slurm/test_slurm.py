@@ -44,6 +44,7 @@ LOCAL = {
     "plot_losses",
     "plot_differences",
     "plot_confusion",
+    "render_tables",
     "render_report",
     "all",
 }

@@ -20,6 +20,7 @@ from deltatune.metrics.settings import MetricsSettings
 from deltatune.report import (
     by_task,
     collect_examples,
+    effects,
     island,
     numbers,
     outcomes,
@@ -30,7 +31,7 @@ from deltatune.report import (
     headline as headline_table,
 )
 from deltatune.report.data import ReportData
-from deltatune.report.figures import confusion
+from deltatune.report.figures import confusion, forest
 from deltatune.report.outcomes import Outcome
 from deltatune.report.sections import matrix, tasks
 from deltatune.report.words import first_screen, phrases, sentences
@@ -401,7 +402,7 @@ def sign_of(text: str) -> int:
 
 @settings(max_examples=60, deadline=None, phases=[Phase.generate])
 @given(comparisons())
-def test_matrix_tally_headline_and_words_tell_the_same(data):
+def test_matrix_tally_headline_forest_and_words_tell_the_same(data):
     own = {fact.pair for fact in data.own_facts()}
     results = {fact.pair: data.outcome(fact) for fact in data.facts}
     facts = {fact.pair: fact for fact in data.facts}
@@ -421,6 +422,7 @@ def test_matrix_tally_headline_and_words_tell_the_same(data):
     for pair in set(cells) - set(results):
         assert cells[pair]["reason"]
     agree_in_the_saved_matrix(drawn["table"], results)
+    agree_in_the_forest(data, results, headline_of)
     assert counts_of(drawn["tally"]) == named_counts(results.values())
     agree_in_the_first_words(data, results, own)
     for row in by_task.by_task(data).rows:
@@ -439,6 +441,53 @@ def agree_in_the_saved_matrix(saved: Table, results: dict) -> None:
             pair = row.cells[matrix.EXPERIMENT].text, column.key
             begin = phrases.BADGES[results[pair]] if pair in results else "not evaluated: "
             assert row.cell(column).text.startswith(begin)
+
+
+def agree_in_the_forest(data: ReportData, results: dict, headline_of: dict) -> None:
+    """The figures that stand in it, and on which side of zero its marks are, filled by outcome."""
+    drawn = rows_of_the_forest(data)
+    effect_of = {fact.pair: effects.effect(fact).value for fact in data.facts}
+    if all(value is None for value in effect_of.values()):
+        assert not drawn
+        return
+    assert len(drawn) == min(len(data.facts), forest.MOST)
+    for pair, (figures, mark, place) in drawn.items():
+        row = headline_of[pair]
+        assert figures == f"score {row['base'].text} → {row['tuned'].text}"
+        if mark is None:
+            assert effect_of[pair] is None
+            continue
+        one = next(one for one in data.facts if one.pair == pair)
+        gain = row["delta"].value * (1 if one.higher_is_better else -1)
+        assert np.sign(place) in (np.sign(gain), 0), "zero where it is rounded away"
+        if mark not in "<>":
+            assert mark == forest.MARKERS.get(results[pair], forest.NOT_SHOWN)[0]
+
+
+def rows_of_the_forest(data: ReportData) -> dict:
+    """pair -> its figures, its mark (None without one), and where that is."""
+    figure = forest.plot(
+        data.own_facts(), data.cross_task_facts(), {}, data.confidence, data.decimals
+    )
+    if not figure.axes:
+        return {}
+    (axis,) = figure.axes
+    points = {line.get_ydata()[0]: line for line in axis.lines if len(line.get_xdata()) == 1}
+    texts: dict[float, list[str]] = {}
+    for text in axis.texts:
+        texts.setdefault(text.xy[1], []).append(text.get_text())
+    rows, name = {}, ""
+    for height, written in sorted(texts.items()):
+        figures = next((text for text in written if text.startswith("score ")), None)
+        if figures is None:
+            continue
+        *names, task = written[: written.index(figures)]
+        name = names[0] if names else name
+        line = points.get(height)
+        mark, place = (line.get_marker(), line.get_xdata()[0]) if line else (None, None)
+        assert (line is None) == (forest.UNKNOWN in written)
+        rows[name, task] = figures, mark, place
+    return rows
 
 
 def agree_on_the_sign(fact, result, cell: dict, row: dict) -> None:

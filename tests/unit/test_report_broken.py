@@ -10,8 +10,10 @@ from urllib.parse import unquote
 import made_reports
 import pytest
 from deltatune.core import table_text
-from deltatune.report import headline, numbers, page
+from deltatune.report import headline, island, numbers, page
 from deltatune.report.data import ReportData
+from deltatune.report.sections import registry
+from deltatune.report.words import verdict
 from test_compare_fact import a_fact
 from test_report import TEMPLATE, Reader
 
@@ -45,8 +47,31 @@ def test_any_number_can_be_shown(value, seeds):
 def test_nothing_is_finished():
     data = ReportData([], {}, missing_results=["Experiment x is not shown: it failed."])
     text = Reader(page.render(data, TEMPLATE)).text
-    assert "No tuned model has been compared" in text
-    assert "Experiment x is not shown: it failed." in text
+    for said in (*data.missing_results, "No experiment of this run", "0 finished experiments"):
+        assert text.count(said) == 1, said
+    assert [one["name"] for one in registry.views(data)] == ["missing", "results", "limits"]
+
+
+def test_what_has_no_bound_of_its_own_is_cut():
+    """Labels, ids, messages and settings of a megabyte each."""
+    data = made_reports.huge()
+    html = page.render(data, TEMPLATE)
+    assert len(html.encode()) < 1_500_000
+    reader = Reader(html)
+    assert len(reader.tags) < 5000
+    assert max(map(len, reader.words)) < 5000
+    attributes = [value or "" for _, one in reader.tags for name, value in one.items()
+                  if name not in ("href", "d", "content")]  # fmt: skip
+    assert max(map(len, attributes)) < 2500
+    assert "(1,000,000 characters)" in reader.text
+    assert len(verdict.summarize(data).text) < 2500
+    # Ids that differ in their last character alone stay apart, and links find them.
+    packed = next(text for one, text in reader.scripts if one.get("id") == "examples-data")
+    tables = island.unpack(packed)
+    assert all(len(set(table["id"])) == len(table["id"]) == 6 for table in tables)
+    keys = {f"example-{table['task']}-{one}" for table in tables for one in table["id"]}
+    shown = {one["id"] for _, one in reader.tags if one.get("id", "").startswith("example-")}
+    assert len(shown) == 12 and shown <= keys
 
 
 @pytest.mark.parametrize("name", NAMES)

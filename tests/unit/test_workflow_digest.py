@@ -83,6 +83,7 @@ REACH = {
     },
     "compare/settings.py": {"compare_systems", "join_comparisons", "compare_baselines"},
     "report/page.py": {"render_report"},
+    "report/table_page.py": {"render_tables"},
     "report/figures/losses.py": {"plot_losses", "render_report"},
 }
 

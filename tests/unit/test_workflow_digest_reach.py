@@ -131,6 +131,14 @@ NOT_REACHED: dict[str, tuple[Iterable[str], tuple[str, ...]]] = {
         )
         for name in ("plot_forest", "plot_losses", "plot_differences", "plot_confusion")
     },
+    "render_tables": (
+        (
+            *("fetch", "data", "tokens", "tasks", *LEARNING, "metrics", "evaluate"),
+            *("compare/statistics", "compare/intervals", "compare/permutation"),
+            *("report/figures", "report/words", "report/page", "report/sections"),
+        ),
+        (),
+    ),
     "render_report": (
         (
             *("fetch", "data/splits", "data/readers", "tokens", "tasks", *LEARNING, "metrics"),

@@ -70,12 +70,12 @@ def jobs(patterns: Iterable[str], finished: Iterable[str]) -> set[str]:
 # ---------------------------------------------------------------- groups of jobs
 
 #: The last jobs of every run.
-PAGE = ("join_comparisons comparison", "plot_forest", "render_report")
-CROSS_TASK = ("join_comparisons cross_task", "plot_forest")
+PAGE = ("join_comparisons comparison", "plot_forest", "render_tables", "render_report")
+CROSS_TASK = ("join_comparisons cross_task", "plot_forest", "render_tables")
 #: The figures of an experiment on its own.
 PLOTS = ("plot_losses *", "plot_differences *", "plot_confusion *")
 #: Tuned systems against plain baselines, which are of answers and of labels.
-BASELINES = ("compare_baselines",)
+BASELINES = ("compare_baselines", "render_tables")
 QUESTIONS_BASELINES = ("fit_answer_baselines test questions", *BASELINES)
 NEWS_BASELINES = ("fit_label_baselines test news", *BASELINES)
 TALKS_BASELINES = ("fit_answer_baselines test talks", *BASELINES)
@@ -360,7 +360,7 @@ SECTIONS["`experiments`"] = [
     ),
     Row(
         "`cross_task`: removed",
-        ("plot_forest", "render_report"),
+        ("plot_forest", "render_tables", "render_report"),
         {"none": put(experiments__answers__cross_task=[])},
         "`cross_task.csv` is kept but no longer shown.",
     ),
@@ -414,7 +414,7 @@ SECTIONS["`prompts`"] = [
                     *(f"tuned/{name}/seed-{seed}" for seed in SEEDS),
                 )
             ),
-            "render_report",
+            *("render_tables", "render_report"),
         ),
         {"one": put(prompts=["Name a river."])},
         "No metric depends on them. After an edit of one the same jobs run again.",
@@ -1156,9 +1156,14 @@ SECTIONS["Code, template, environments"] = [
         {
             "template": append("report/page.html.j2", "<p>More.</p>\n"),
             "section": append("report/sections/limits.html.j2", "<p>More.</p>\n"),
-            "style": append("report/style.css", "p {color: red}\n"),
+            "style": append("report/page.css", "p {color: red}\n"),
             "script": append("report/browser.js", "window.more = 1;\n"),
         },
+    ),
+    Row(
+        "`report/style.css`, `report/table.css`, which a table as a page of its own has too",
+        ("render_tables", "render_report"),
+        {name: append(f"report/{name}.css", "p {color: red}\n") for name in ("style", "table")},
     ),
     Row(
         "a caption of a figure",
@@ -1286,7 +1291,7 @@ SECTIONS["Under `--use-conda`"] = [
     ),
     Row(
         "`envs/report.yaml`",
-        ("plot_*", "render_report"),
+        ("plot_*", "render_tables", "render_report"),
         {"report": append("envs/report.yaml", "# Other.\n")},
     ),
     Row("touch", NOTHING, {"all": touch("envs/*")}),
@@ -1301,8 +1306,8 @@ ORDER = (
     *("generate_answers", "answer_prompts"),
     *("score_text", "score_labels", "compute_metrics", "fit_answer_baselines"),
     *("fit_label_baselines", "compare_systems", "join_comparisons", "compare_baselines"),
-    *("plot_forest", "plot_losses", "plot_differences", "plot_confusion", "render_report"),
-    "merge_adapter",
+    *("plot_forest", "plot_losses", "plot_differences", "plot_confusion"),
+    *("render_tables", "render_report", "merge_adapter"),
 )
 
 HEAD = """# What runs again

@@ -279,7 +279,7 @@ def test_every_rule_that_makes_a_file_by_a_script_has_its_code_in_its_params():
             assert name == script[1] or name == script[2]
             assert re.search(rf'^        code=flow\.code\.\w+\("{name}"', text, flags=re.M), text
             seen += 1
-    assert seen == 26
+    assert seen == 27
 
 
 def test_rules_refer_to_the_library_instead_of_computing():

@@ -19,7 +19,7 @@ def test_a_hundred_experiments_share_their_base_and_tokens(project, default_conf
         **{"fetch_dataset": 1, "split_dataset": 1, "fit_label_baselines": 1, "pretrain_model": 1},
         **{"tokenize_split": 2, "train_adapter": 100, "score_labels": 101, "compute_metrics": 101},
         **{"compare_systems": 100, "join_comparisons": 1, "compare_baselines": 1},
-        **{"plot_forest": 1, "render_report": 1},
+        **{"plot_forest": 1, "render_tables": 1, "render_report": 1},
         **{"plot_losses": 100, "plot_differences": 100, "plot_confusion": 100},
     }
     # One experiment alone asks for what is its own.

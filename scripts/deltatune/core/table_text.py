@@ -15,6 +15,9 @@ from deltatune.core.text import printable, sanitize
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a spreadsheet takes for the beginning of a formula, in full width too
 (https://owasp.org/www-community/attacks/CSV_Injection)."""
+MOST = 2000
+"""Characters of a text that is shown, in a table or elsewhere: labels, ids and messages have no
+length of their own."""
 TO_THE_RIGHT = ("number", "range")
 """Kinds of columns."""
 # Of an underscore between letters nothing is made: rouge_l stays readable.
@@ -46,7 +49,7 @@ def _field(column: Column, cell: Cell) -> str:
 
 def _safe(text: str) -> str:
     """Text that is no formula, whatever it begins with."""
-    text = sanitize(text)
+    text = sanitize(beginning(text))
     return f"'{text}" if text.lstrip(" ").startswith(FORMULA) else text
 
 
@@ -89,7 +92,7 @@ def _line(texts) -> str:
 
 def _escape(text: str) -> str:
     """A text that Markdown shows as it is, in one cell."""
-    text = _MARKUP.sub(lambda match: f"\\{match.group()}", sanitize(text).strip())
+    text = _MARKUP.sub(lambda match: f"\\{match.group()}", sanitize(beginning(text)).strip())
     return re.sub(r"\s*\n\s*", "<br>", text)
 
 
@@ -117,7 +120,7 @@ def _texts(table: Table, row: Row) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    return printable(" ".join(text.split()), keep="")
+    return printable(" ".join(beginning(text).split()), keep="")
 
 
 def _aligned(columns, texts: list[str], widths: list[int]) -> str:
@@ -126,6 +129,11 @@ def _aligned(columns, texts: list[str], widths: list[int]) -> str:
         blank = " " * (most - width(text))
         parts.append(blank + text if column.kind in TO_THE_RIGHT else text + blank)
     return "  ".join(parts).rstrip()
+
+
+def beginning(text: str, most: int = MOST) -> str:
+    """The text; of one with more than `most` characters the beginning, and how many it has."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
 
 
 def width(text: str) -> int:

@@ -11,7 +11,7 @@ import pandas as pd
 from deltatune.compare import fact
 from deltatune.core import label_file, made_with, manifest
 from deltatune.report import collect_examples, reading, record_counts, times
-from deltatune.report.data import Pair, ReportData
+from deltatune.report.data import COSTS, LOSSES, Pair, ReportData
 from deltatune.report.provenance import checkouts, provenance
 from deltatune.report.settings import ReportSettings
 
@@ -19,7 +19,7 @@ from deltatune.report.settings import ReportSettings
 def report_data(
     tables: Sequence[Path], plan: dict[str, Any], settings: ReportSettings
 ) -> ReportData:
-    """Read a run's results.
+    """Read a run's results, of which a run that is not finished may have none.
 
     tables: comparison.csv and, where there are such, cross_task.csv and baselines.csv.
     plan: experiments, pairs, tasks and models with their files: `workflow.report_inputs`.
@@ -73,7 +73,8 @@ def report_data(
         confidence=settings.confidence,
         title=settings.report.title,
     )
-    data.downloads["losses.csv"] = data.losses.to_csv(index=False, lineterminator="\n")
+    if experiments:
+        data.downloads["losses.csv"] = data.losses.to_csv(index=False, lineterminator="\n")
     return data
 
 
@@ -156,9 +157,10 @@ def classes(tasks: dict[str, Any]) -> dict[str, dict[str, dict[str, int]]]:
 
 def losses(experiments: dict[str, Any]) -> pd.DataFrame:
     """The losses of all runs, see `reading.losses`."""
-    return pd.concat(
+    frames = [
         reading.losses({name: e["files"]["losses"]}, e["seeds"]) for name, e in experiments.items()
-    )
+    ]
+    return pd.concat(frames) if frames else pd.DataFrame(columns=LOSSES)
 
 
 def quantization(experiment: dict[str, Any]) -> str:
@@ -245,5 +247,5 @@ def costs(plan: dict[str, Any]) -> pd.DataFrame:
                     "tokens_per_second": record.get("tokens_per_second"),
                 }
             )
-    frame = pd.DataFrame(rows)
+    frame = pd.DataFrame(rows, columns=COSTS)
     return frame.astype({"tokens_per_second": "float64"})

@@ -18,10 +18,13 @@ import pandas as pd
 
 from deltatune.report import examples
 from deltatune.report.examples import ExampleTable
-from deltatune.report.text import clean
+from deltatune.report.labels import record_id
+from deltatune.report.text import brief, clean
 
 LIMIT = 4000
 """Characters of a text that are carried; what follows is counted."""
+LABEL = 200
+"""Characters of a label, which is a name."""
 BUDGET = 11_000_000
 """Characters of the compressed text at most: the page stays below 12 MB."""
 ROWS = 30_000
@@ -80,11 +83,11 @@ def columns(table: ExampleTable) -> dict[str, Any]:
         "metric": clean(table.title),
         "higher": table.higher_is_better,
         "tested": table.tested,
-        "id": [one if isinstance(one, int) else clean(one) for one in table.records["id"].tolist()],
+        "id": [record_id(one) for one in table.records["id"].tolist()],
         **_texts(table.records, "prompt"),
-        **_texts(table.records, "reference"),
-        "labels": [clean(label) for label in labels],
-        "base": _system(table.base, labels),
+        **_outputs(table, table.records, "reference"),
+        "labels": [brief(label, LABEL) for label in labels],
+        "base": _system(table, table.base, labels),
         "experiments": [
             {
                 "name": clean(name),
@@ -92,7 +95,7 @@ def columns(table: ExampleTable) -> dict[str, Any]:
                 "side": _sides(table.gains(name)),
                 "counts": dict(table.counts.get(name, {})),
                 "tuned": [
-                    _system(frame, labels) | {"side": _sides(_gains_of_seed(table, frame))}
+                    _system(table, frame, labels) | {"side": _sides(_gains_of_seed(table, frame))}
                     for frame in seeds.values()
                 ],
             }
@@ -112,10 +115,10 @@ def _sides(gains: np.ndarray) -> str:
     return "".join(LETTERS[side] for side in examples.sides(pd.Series(gains)))
 
 
-def _system(frame: pd.DataFrame, labels: Sequence[str]) -> dict[str, Any]:
+def _system(table: ExampleTable, frame: pd.DataFrame, labels: Sequence[str]) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     if "output" in frame:
-        columns |= _texts(frame, "output")
+        columns |= _outputs(table, frame, "output")
     if "score" in frame:
         columns["score"] = [_number(score) for score in frame["score"]]
     for name in ("right", "truncated", "empty"):
@@ -135,6 +138,13 @@ def _labels(table: ExampleTable) -> list[str]:
     frames = [table.base, *(one for seeds in table.tuned.values() for one in seeds.values())]
     rows = (shares for frame in frames if "shares" in frame for shares in frame["shares"])
     return list(dict.fromkeys(label for shares in rows for label in shares))
+
+
+def _outputs(table: ExampleTable, frame: pd.DataFrame, name: str) -> dict[str, Any]:
+    """What a system puts out, or was to put out."""
+    if table.outputs != "labels":
+        return _texts(frame, name)
+    return {name: [brief(label, LABEL) for label in frame[name]], f"{name}_left": {}}
 
 
 def _texts(frame: pd.DataFrame, name: str) -> dict[str, Any]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Collection
+from numbers import Integral
 
 from deltatune.core.table_text import width
 from deltatune.report.text import clean
 
 ELLIPSIS = "…"
+LOOKED_AT = 2000
+"""Characters at each end of a text that labels are made of: it may have megabytes."""
+LONGEST_ID = 200
 
 
 def one_line(text) -> str:
@@ -18,8 +23,21 @@ def one_line(text) -> str:
 
 def shorten(text, limit: int) -> str:
     """One line of at most `limit` columns; an ellipsis at the end where it is cut."""
-    text = one_line(text)
-    return text if width(text) <= limit else _start(text, limit - 1) + ELLIPSIS
+    cut = isinstance(text, str) and len(text) > limit + LOOKED_AT
+    text = one_line(text[: limit + LOOKED_AT] if cut else text)
+    fits = width(text) <= limit and not cut
+    return text if fits else _start(text, limit - 1) + ELLIPSIS
+
+
+def record_id(one) -> int | str:
+    """An id as the page names it and links to it: a long one is its beginning and its digest."""
+    if isinstance(one, Integral):
+        return int(one)
+    text = str(one)
+    if len(text) <= LONGEST_ID:
+        return clean(text)
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{clean(text[: LONGEST_ID // 2])}{ELLIPSIS}{digest[:16]}"
 
 
 def unique(names: Collection[str], limit: int = 24) -> dict[str, str]:
@@ -29,7 +47,7 @@ def unique(names: Collection[str], limit: int = 24) -> dict[str, str]:
     words), an ellipsis in its place. What is still too wide loses its middle: names of a sweep
     differ at their ends. A number follows where two labels would be alike.
     """
-    texts = {name: one_line(name) for name in dict.fromkeys(names)}
+    texts = {name: one_line(_ends(name)) for name in dict.fromkeys(names)}
     if any(width(text) > limit for text in texts.values()):
         shared = _shared(list(texts.values()))
         texts = {name: ELLIPSIS * bool(shared) + text[shared:] for name, text in texts.items()}
@@ -56,6 +74,10 @@ def _shared(texts: list[str]) -> int:
     same = next((place for place, (a, b) in pairs if a != b), len(smallest))
     ends = [match.end() for match in re.finditer(r"[-_./: ]", smallest[:same])]
     return max((end for end in ends if end < min(map(len, texts))), default=0)
+
+
+def _ends(text: str) -> str:
+    return text if len(text) <= 2 * LOOKED_AT else text[:LOOKED_AT] + text[-LOOKED_AT:]
 
 
 def _without_middle(text: str, limit: int) -> str:

@@ -7,7 +7,7 @@ no character of a generated text is ever taken for markup.
 import re
 from collections import Counter
 from difflib import SequenceMatcher
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from markupsafe import Markup, escape
 
@@ -39,9 +39,13 @@ def differing(text: str, reference: str, limit: int = COMPARED) -> list[tuple[st
 
     Case and space do not count. Beyond `limit` words nothing is compared, and nothing differs.
     """
-    tokens, other = words(text), words(reference)
+    tokens = words(text)
+    # Of a reference of megabytes no more is looked at than is compared.
+    other = (match.group() for match in _WORD.finditer(reference))
     ours = [(i, token.casefold()) for i, token in enumerate(tokens) if not token.isspace()][:limit]
-    theirs = [token.casefold() for token in other if not token.isspace()][:limit]
+    theirs = [
+        token.casefold() for token in islice((one for one in other if not one.isspace()), limit)
+    ]
     differs = [False] * len(tokens)
     for place in _differing_places([token for _, token in ours], theirs):
         differs[ours[place][0]] = True

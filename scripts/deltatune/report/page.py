@@ -17,7 +17,7 @@ from deltatune.report import markup, numbers, table_html
 from deltatune.report.data import ReportData
 from deltatune.report.page_files import SCRIPTS, STYLES
 from deltatune.report.sections import matrix, registry
-from deltatune.report.text import clean
+from deltatune.report.text import brief
 from deltatune.report.words import verdict
 
 
@@ -61,8 +61,8 @@ def inline(path: Path) -> Markup:
 
 
 def _text(value):
-    """Whatever a template writes, made visible; autoescape follows."""
-    return clean(value) if isinstance(value, str) else value
+    """Whatever a template writes, made visible and of a bounded length; autoescape follows."""
+    return brief(value) if isinstance(value, str) else value
 
 
 def csp_hash(script: str) -> str:
@@ -75,10 +75,10 @@ def subtitle(data: ReportData) -> str:
     """'3 experiments · 3 tasks · tiny-mistral · Linux x86_64'."""
     models = sorted({str(one.get("model", "")) for one in data.experiments.values()} - {""})
     tuned_on = {one.get("task") for one in data.experiments.values()}
-    parts = [
-        numbers.plural(len(data.experiments), "experiments"),
-        numbers.plural(len(tuned_on), "tasks"),
-    ]
+    finished = "finished experiments" if data.missing_results else "experiments"
+    parts = [numbers.plural(len(data.experiments), finished)]
+    if data.experiments:
+        parts.append(numbers.plural(len(tuned_on), "tasks"))
     if models:
         parts.append(", ".join(models) if len(models) <= 3 else f"{len(models)} models")
     hardware = data.provenance.get("hardware") or data.provenance.get("machine")

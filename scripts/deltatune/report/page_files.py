@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 STYLES = ("style.css", "page.css", "table.css", "browser.css", "figures.css")
+TABLE_STYLES = ("style.css", "table.css")
+"""Those of a table that is a page of its own."""
 SCRIPTS = ("theme.js", "page.js", "browser.js", "table.js", "figures.js")
 """In the order in which they run, the first in the head."""
 CAPTIONS = ("forest.rst", "losses.rst", "differences.rst", "confusion.rst")

@@ -1,4 +1,5 @@
-"""What is there of a run that is not finished: the experiments all of whose results can be shown.
+"""What is there of a run that is not finished: the experiments all of whose results can be shown,
+which may be none, and the jobs that are done.
 
 A job that failed or was killed, or a change of settings that was not run to its end, leaves results
 that belong to no run. So a result counts if its stage has finished it, it is what was made, its
@@ -29,10 +30,7 @@ class Finished:
 
 
 def finished(plan: Mapping[str, Any], results: Path) -> Finished:
-    """plan: as `workflow.report_inputs` gives it for this page, with paths below `results`.
-
-    Raises UserError where no experiment is finished.
-    """
+    """plan: as `workflow.report_inputs` gives it for this page, with paths below `results`."""
     state = _State(plan, results)
     shown, missing = {}, list(state.problems())
     for name, experiment in plan["experiments"].items():
@@ -45,8 +43,6 @@ def finished(plan: Mapping[str, Any], results: Path) -> Finished:
             missing.append(f"Experiment {name} is not shown: {reasons[0]}.")
         else:
             shown[name] = experiment
-    if not shown:
-        raise UserError("\n".join(["no experiment is finished.", *missing]))
     pairs = [pair for pair in plan["pairs"] if pair["experiment"] in shown]
     kept = [pair for pair in pairs if not state.of_pair(pair)]
     missing += [
@@ -78,8 +74,11 @@ def finished(plan: Mapping[str, Any], results: Path) -> Finished:
 
 
 def write_tables(finished: Finished, folder: Path, confidence: float) -> list[Path]:
-    """The tables of the page, joined of the comparisons that there are. Returns their paths."""
+    """The tables of the page, joined of the comparisons that there are, in place of those of an
+    earlier page. Returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
+    for earlier in folder.glob("*.csv"):
+        earlier.unlink()
     paths = []
     for name, comparisons in finished.tables.items():
         paths.append(folder / f"{name}.csv")

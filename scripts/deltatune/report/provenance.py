@@ -14,7 +14,7 @@ from deltatune.report.data import Checkout
 
 
 def provenance(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Title -> what stands in the page.
+    """Title -> what stands in the page; nothing where no job is done.
 
     plan: what `workflow.report_inputs` lists: jobs, models and experiments with their manifests.
     """
@@ -23,7 +23,9 @@ def provenance(plan: Mapping[str, Any]) -> dict[str, Any]:
     }
     records = [record for several in by_rule.values() for record in several]
     jobs = [record["job"] for record in records]
-    return {
+    if not jobs:
+        return {}
+    parts = {
         "jobs": commits(by_rule),
         "first job started": min(job["started"] for job in jobs),
         "last job ended": max(job["ended"] for job in jobs),
@@ -40,6 +42,7 @@ def provenance(plan: Mapping[str, Any]) -> dict[str, Any]:
             for seed, path in zip(e["seeds"], e["files"]["runs"], strict=True)
         },
     }
+    return {title: part for title, part in parts.items() if part}
 
 
 def checkouts(plan: Mapping[str, Any]) -> list[Checkout]:

@@ -15,10 +15,12 @@ from markupsafe import Markup, escape
 
 from deltatune.core import table_text
 from deltatune.core.table import Cell, Column, Group, Row, Table
-from deltatune.report.text import clean
+from deltatune.report.text import brief
 
 METER = Markup('<span class="meter" aria-hidden="true"><span style="width:{:.1f}%"></span></span>')
 _LINE = Markup("\n")
+WIDEST = 200
+"""Characters of a text that a cell shows; what follows is in its title."""
 _UNQUOTED = "!$()*+,./:;=@[]^_`{|}~'-"
 """What a data: URI may hold as it is; escaped for its attribute afterwards."""
 
@@ -33,7 +35,7 @@ def to_html(table: Table) -> Markup:
     )
     foot = _in("tfoot", [_row(table, table.foot)]) if table.foot else Markup("")
     return shown.format(
-        title=clean(table.title),
+        title=brief(table.title),
         name=table.name,
         sortable=Markup(" data-sortable") if table.sortable and len(list(table.rows)) > 1 else "",
         head=_head(table.columns),
@@ -72,10 +74,10 @@ def _head(columns: Sequence[Column]) -> Markup:
         spans = [(over, len(list(of))) for over, of in groupby(columns, key=lambda c: c.over)]
         over = Markup('<th scope="colgroup" colspan="{}" class="over">{}</th>')
         none = Markup('<td colspan="{}"></td>')
-        cells = [over.format(n, clean(text)) if text else none.format(n) for text, n in spans]
+        cells = [over.format(n, brief(text)) if text else none.format(n) for text, n in spans]
         rows.append(_tr(cells))
     th = Markup('<th scope="col"{}>{}</th>')
-    rows.append(_tr([th.format(_classes(one.kind), clean(one.title)) for one in columns]))
+    rows.append(_tr([th.format(_classes(one.kind), brief(one.title)) for one in columns]))
     return _LINE.join(rows)
 
 
@@ -86,7 +88,7 @@ def _group(table: Table, group: Group) -> Markup:
             '<tr class="group"><th scope="rowgroup" colspan="{}"><span class="pinned">{}</span>'
             "</th></tr>"
         )
-        rows.insert(0, head.format(len(table.columns), clean(group.title)))
+        rows.insert(0, head.format(len(table.columns), brief(group.title)))
     return _in("tbody", rows)
 
 
@@ -102,7 +104,8 @@ def _tr(cells: Sequence[Markup], name: str = "") -> Markup:
 
 
 def _cell(opening: Markup, tag: str, column: Column, cell: Cell) -> Markup:
-    text = escape(clean(cell.text))
+    text = escape(brief(cell.text, WIDEST))
+    whole = cell.title or (cell.text if len(cell.text) > WIDEST else "")
     if cell.href:
         text = Markup('<a href="{}">{}</a>').format(cell.href, text)
     if cell.share is not None and math.isfinite(cell.share):
@@ -110,7 +113,7 @@ def _cell(opening: Markup, tag: str, column: Column, cell: Cell) -> Markup:
     return Markup("{}{}{}{}>{}</{}>").format(
         opening,
         _classes(column.kind, cell.tone, "strong" if cell.strong else ""),
-        _attribute("title", clean(cell.title)),
+        _attribute("title", brief(whole)),
         _attribute("data-sort", table_text.js_number(cell.value) if cell.known else ""),
         text,
         Markup(tag),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -10,12 +11,9 @@ from markupsafe import Markup
 from deltatune.core.table import NOTHING, Cell, Column, Row, table
 from deltatune.report import numbers
 from deltatune.report.labels import shorten
-from deltatune.report.table_html import to_html
+from deltatune.report.table_html import WIDEST, to_html
 
 MOST_ROWS = 1000
-WIDEST = 200
-"""Columns of text that a cell shows."""
-STYLES = ("style.css", "table.css")
 PAGE = Markup("""<!doctype html>
 <html lang="en">
 <head>
@@ -36,10 +34,10 @@ PAGE = Markup("""<!doctype html>
 """)
 
 
-def render(csv: Path, title: str, folder: Path) -> str:
+def render(csv: Path, title: str, styles: Sequence[Path]) -> str:
     """The page of a CSV file: its first rows, and how many there are.
 
-    folder: report/ of the project, with the style sheets
+    styles: style sheets, see `page_files.TABLE_STYLES`
     """
     frame = pd.read_csv(csv, nrows=MOST_ROWS, dtype=object, keep_default_na=False)
     with csv.open("rb") as file:
@@ -63,7 +61,7 @@ def render(csv: Path, title: str, folder: Path) -> str:
     note = f"The first {MOST_ROWS:,} rows; all are in {csv}." if cut else f"All rows of {csv}."
     if not rows:
         note += " It has none."
-    style = "\n".join((folder / name).read_text(encoding="utf-8") for name in STYLES)
+    style = "\n".join(path.read_text(encoding="utf-8") for path in styles)
     return PAGE.format(
         title=title,
         style=Markup(style),

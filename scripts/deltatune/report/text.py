@@ -2,6 +2,7 @@
 
 import re
 
+from deltatune.core import table_text
 from deltatune.core.text import REPLACEMENT, sanitize
 
 # Characters without a width or a picture, in which a text can hide another: the soft hyphen,
@@ -25,6 +26,12 @@ def clean(text) -> str:
         return ""
     visible = sanitize(str(text).replace("\r\n", "\n"), replace=_picture)
     return _UNSEEN.sub(REPLACEMENT, visible)
+
+
+def brief(text, most: int = table_text.MOST) -> str:
+    """A text that is no answer of a model, as it is shown: `clean`, and cut where it is so long
+    that nobody reads it: a label, an id or a message may have megabytes."""
+    return clean(table_text.beginning(text, most) if isinstance(text, str) else text)
 
 
 def _picture(character: str) -> str:

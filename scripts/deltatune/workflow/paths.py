@@ -11,7 +11,7 @@ from deltatune.core import label_file
 from deltatune.core.paths import RESULTS, ROOT
 from deltatune.evaluate.baselines.registry import BASELINES
 from deltatune.fetch import model as model_files
-from deltatune.report.page_files import page_files
+from deltatune.report.page_files import TABLE_STYLES, page_files
 from deltatune.workflow import user_files
 from deltatune.workflow.selection import COMPARED, Selection
 
@@ -35,6 +35,10 @@ class Paths:
     def page_files(self) -> list[str]:
         """Templates, style sheets and scripts of the page, its frame first."""
         return [self.project(f"report/{name}") for name in page_files(ROOT / "report")]
+
+    def table_styles(self) -> list[str]:
+        """Style sheets of a table that is a page of its own."""
+        return [self.project(f"report/{name}") for name in TABLE_STYLES]
 
     def _own(self, paths: list[str]) -> list[str]:
         """Files of the user, as a rule can name them."""

@@ -57,6 +57,9 @@ class ReportParams(StageParams):
     def page_content(self, wildcards: Wildcards) -> dict[str, str]:
         return Brief(self.content(*self._paths.page_files()))
 
+    def table_styles(self, wildcards: Wildcards) -> dict[str, str]:
+        return self.content(*self._paths.table_styles())
+
     def render_report(self, wildcards: Wildcards) -> dict:
         statistics = self._settings.statistics
         return ReportSettings(

@@ -1,4 +1,4 @@
-"""The tables that Snakemake's report shows, each as a page that render_report writes."""
+"""The tables that Snakemake's report shows, each as a page that render_tables writes."""
 
 from __future__ import annotations
 

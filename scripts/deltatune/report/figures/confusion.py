@@ -11,6 +11,7 @@ from deltatune.report import numbers
 from deltatune.report.figures import measure
 from deltatune.report.figures.style import INK, MUTED, RULE, STYLE, TUNED, WIDTH, empty
 from deltatune.report.figures.upstream import sns
+from deltatune.report.labels import shorten
 from deltatune.report.upstream import without_glyph_warnings
 from deltatune.report.words.seeds import aggregation
 
@@ -20,6 +21,8 @@ TITLE, GAP = 0.26, 0.22
 """Inches: of a line of text beside the matrices, and between them."""
 MOST = 12
 """Labels that are drawn at the most."""
+NAMED = 60
+"""Columns of a label in a sentence."""
 
 
 def titles(seeds: Sequence[int]) -> dict[str, str]:
@@ -159,4 +162,5 @@ def described(confusion: Mapping, system: str) -> str:
         return f"{text}."
     row, column = np.unravel_index(np.argmax(wrong), wrong.shape)
     most = numbers.format_count_mean(float(wrong.max()))
-    return f"{text}; most often confused: {names[row]} taken for {names[column]}, {most}."
+    true, predicted = (shorten(names[place], NAMED) for place in (row, column))
+    return f"{text}; most often confused: {true} taken for {predicted}, {most}."

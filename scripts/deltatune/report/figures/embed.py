@@ -24,7 +24,7 @@ from deltatune.report.figures.style import (
     TUNED,
 )
 from deltatune.report.figures.svg import svg_bytes
-from deltatune.report.text import clean
+from deltatune.report.text import brief
 from deltatune.report.upstream import SVG
 
 # The page's name for each color; the fallback keeps a figure whole outside the page.
@@ -102,7 +102,7 @@ def _describe(root: ET.Element, prefix: str, title: str, description: str) -> No
     for place, (tag, text, attribute) in enumerate(texts):
         if text:
             element = ET.Element(f"{{{SVG}}}{tag}", {"id": f"{prefix}-{tag}"})
-            element.text = clean(text)
+            element.text = brief(text)
             root.insert(min(place, len(root)), element)
             root.set(attribute, f"{prefix}-{tag}")
 

@@ -38,7 +38,7 @@ def view(data: ReportData) -> dict | None:
     return {
         "stages": _table("stages", "Time and memory of each stage", "Jobs", stages, foot),
         "jobs": _table("jobs", "Time and memory of each job", "For", costs, None),
-        "note": _note(costs),
+        "note": _note(costs, "of the run that are done" if data.missing_results else "of the run"),
         "timeline": timeline_view(data.times),
     }
 
@@ -79,11 +79,11 @@ def wall_time(times: pd.DataFrame, clock: report_times.Clock) -> str:
     return text
 
 
-def _note(costs: pd.DataFrame) -> str:
+def _note(costs: pd.DataFrame, of: str) -> str:
     """What the total is of."""
     without = int(costs["seconds"].isna().sum())
     note = (
-        f"The total is the time of {numbers.plural(len(costs), 'jobs')}, all of the run from its "
+        f"The total is the time of {numbers.plural(len(costs), 'jobs')}, all {of} from its "
         "data to its metrics, added up whether or not they ran at once. Comparing, drawing and "
         "rendering, which take seconds, are not in it. Memory is the largest of any job."
     )

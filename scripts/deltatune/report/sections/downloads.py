@@ -2,6 +2,8 @@
 
 import base64
 
+from markupsafe import Markup
+
 from deltatune.core.text import file_size
 from deltatune.report.data import ReportData
 
@@ -25,5 +27,6 @@ def view(data: ReportData) -> list[dict] | None:
     ] or None
 
 
-def data_uri(content: bytes) -> str:
-    return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(content).decode()}"
+def data_uri(content: bytes) -> Markup:
+    # No template has to look at it, or may cut it.
+    return Markup(f"data:text/csv;charset=utf-8;base64,{base64.b64encode(content).decode()}")

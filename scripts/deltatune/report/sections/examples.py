@@ -4,15 +4,18 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 import pandas as pd
+from markupsafe import Markup
 
 from deltatune.report import examples, island, markup, numbers
 from deltatune.report.data import Pair, ReportData
 from deltatune.report.examples import ExampleTable
-from deltatune.report.labels import shorten
+from deltatune.report.labels import record_id, shorten
 from deltatune.report.text import clean
 from deltatune.report.words.seeds import aggregation
 
 NAME, TITLE = "examples", "Examples"
+LABEL = 40
+"""Columns of a label in the line of an example."""
 STATIC = 12
 """Examples that are there without a script, and on paper."""
 FLAGS = ("truncated", "empty")
@@ -26,7 +29,7 @@ def view(data: ReportData) -> dict | None:
         return None
     packed = island.build(tables)
     return {
-        "island": packed.text,
+        "island": Markup(packed.text),
         "rule": rule(packed.tables),
         "static": static(data, packed.tables),
         "limit": f"{island.LIMIT:,}",
@@ -85,24 +88,26 @@ def _row(table: ExampleTable, name: str, place: int) -> dict:
     delta = gain * (1 if table.higher_is_better else -1) if numbers.finite(gain) else None
     decimals = _decimals(delta, side)
     record = table.records.iloc[place]
+    named = record_id(record["id"])
     seeds = {seed: frame.iloc[place] for seed, frame in table.tuned[name].items()}
     base = table.base.iloc[place]
     compared = next(iter(seeds.values())).get("output")
-    labels = [row["output"] for row in seeds.values()] if table.outputs == "labels" else []
+    of_labels = [base, *seeds.values()] if table.outputs == "labels" else []
+    labels = [shorten(row["output"], LABEL) for row in of_labels]
     scores = [row.get("score", float("nan")) for row in seeds.values()]
     reference = record["reference"] if table.outputs == "answers" else None
     against = base.get("output") if reference is None else reference
     return {
-        "key": f"example-{table.task}-{record['id']}",
+        "key": f"example-{table.task}-{named}",
         "side": side,
         "delta": numbers.format_signed(delta, decimals),
-        "scores": f"{base['output']} → {', '.join(dict.fromkeys(labels))}"
+        "scores": f"{labels[0]} → {', '.join(dict.fromkeys(labels[1:]))}"
         if labels
         else f"{numbers.format_number(base.get('score'), decimals)} → "
         f"{numbers.format_number(sum(scores) / len(scores), decimals)}",
         "who": f"{name} on {table.task}: {table.title}, {aggregation(list(seeds))}",
         "excerpt": shorten(record["prompt"], 90),
-        "name": f"{NAMES.get(table.outputs, 'prompt')}, {table.task} {record['id']}",
+        "name": f"{NAMES.get(table.outputs, 'prompt')}, {table.task} {named}",
         "prompt": markup.show(record["prompt"], limit=island.LIMIT),
         "reference_name": "label" if table.outputs == "labels" else "reference",
         "reference": record["reference"]
@@ -136,7 +141,9 @@ def _output(name: str, table: ExampleTable, row: Mapping, against: str | None) -
         "name": ", ".join(facts),
         "tuned": name != "base",
         "text": shown,
-        "note": " · ".join(f"{one} {share:.0%}" for one, share in shares.items()),
+        "note": " · ".join(
+            f"{shorten(one, island.LABEL)} {share:.0%}" for one, share in shares.items()
+        ),
     }
 
 

@@ -34,6 +34,8 @@ Wordings = list[str]
 def parts(data: ReportData) -> list[str]:
     """One to five sentences, with MOST_WORDS words in all."""
     facts = outcomes.main_facts(data.own_facts())
+    if not facts and data.missing_results:
+        return ["No experiment of this run is finished."]
     if not facts:
         return ["No tuned model has been compared with its base yet."]
     own = own_tasks(data, facts)

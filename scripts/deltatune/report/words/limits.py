@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from deltatune.report.data import ReportData
+from deltatune.report.labels import shorten
 from deltatune.report.words.limit_list import LIMITS, Details, Limit
+
+NAMED = 200
+"""Columns of a label or of a job in a list of them."""
 
 
 @dataclass(frozen=True)
@@ -48,5 +52,5 @@ def _written(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name}: {inner}" for name, inner in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(value)
+        return ", ".join(shorten(one, NAMED) for one in value)
     return f"{value:,}"
