@@ -1,5 +1,7 @@
 """The examples that the page carries, and what its script makes of them."""
 
+import base64
+import gzip
 import json
 import os
 import re
@@ -119,6 +121,8 @@ def test_long_texts_are_cut_and_counted_and_the_budget_is_kept():
     assert 10 < len(kept.records) < 60
     gains = long.gains("a")
     assert {gains.max(), gains.min()} <= set(kept.gains("a"))
+    short = island.build([long], unpacked=150_000)
+    assert 100_000 < len(gzip.decompress(base64.b64decode(short.text))) <= 150_000
     words = section.rule(small.tables)
     assert f"Carried are {len(kept.records)} of 80 examples of questions: evenly spaced" in words
     assert section.rule([table()]) == ""

@@ -27,6 +27,9 @@ LABEL = 200
 """Characters of a label, which is a name."""
 BUDGET = 11_000_000
 """Characters of the compressed text at most: the page stays below 12 MB."""
+UNPACKED = 24_000_000
+"""Bytes of it at most once it is unpacked, which is what the time to load depends on: texts that
+are alike take little of the budget."""
 ROWS = 30_000
 """Rows of the list at most, of all experiments."""
 LETTERS = {examples.BETTER: "b", examples.SAME: "s", examples.WORSE: "w", examples.UNSCORED: "u"}
@@ -40,16 +43,20 @@ class Island:
     """What is carried."""
 
 
-def build(tables: Sequence[ExampleTable], budget: int = BUDGET) -> Island:
+def build(tables: Sequence[ExampleTable], budget: int = BUDGET, unpacked: int = UNPACKED) -> Island:
     """As many of the examples as fit."""
     kept = limited(tables)
     while True:
-        text = pack([columns(table) for table in kept])
+        source = encode([columns(table) for table in kept])
         most = max((len(table.records) for table in kept), default=0)
-        if len(text) <= budget or most <= 2:
-            return Island(text, list(kept))
+        share = unpacked / len(source)
+        if share >= 1 or most <= 2:
+            text = pack(source)
+            share = budget / len(text)
+            if share >= 1 or most <= 2:
+                return Island(text, list(kept))
         # A little less than the share, since what is left packs a little worse.
-        limit = max(2, min(most - 1, int(0.97 * most * budget / len(text))))
+        limit = max(2, min(most - 1, int(0.97 * most * share)))
         kept = [table.thin(limit) for table in kept]
 
 
@@ -59,13 +66,18 @@ def limited(tables: Sequence[ExampleTable], rows: int = ROWS) -> list[ExampleTab
     return [table.thin(max(12, rows // lists)) for table in tables]
 
 
-def pack(tables: list[dict[str, Any]]) -> str:
-    """Tables of `columns`, compressed."""
+def encode(tables: list[dict[str, Any]]) -> bytes:
+    """Tables of `columns` as JSON."""
     text = json.dumps(
         {"tables": tables}, ensure_ascii=False, allow_nan=False, sort_keys=True,
         separators=(",", ":"),
     )  # fmt: skip
-    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode("ascii")
+    return text.encode()
+
+
+def pack(source: bytes) -> str:
+    """JSON, compressed."""
+    return base64.b64encode(gzip.compress(source, 9, mtime=0)).decode("ascii")
 
 
 def unpack(text: str) -> list[dict[str, Any]]:
