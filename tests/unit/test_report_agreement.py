@@ -340,7 +340,7 @@ def test_the_end_of_a_loss_curve_is_the_mean_of_the_table(run):
     assert f"validation {tuned}" in plain(html)
 
 
-@pytest.mark.parametrize(
+@pytest.marker.parametrize(
     ("seeds", "expected"),
     [
         ([], "seeds unknown"),
@@ -451,21 +451,21 @@ def agree_in_the_forest(data: ReportData, results: dict, headline_of: dict) -> N
         assert not drawn
         return
     assert len(drawn) == min(len(data.facts), forest.MOST)
-    for pair, (figures, mark, place) in drawn.items():
+    for pair, (figures, marker, place) in drawn.items():
         row = headline_of[pair]
         assert figures == f"score {row['base'].text} → {row['tuned'].text}"
-        if mark is None:
+        if marker is None:
             assert effect_of[pair] is None
             continue
         one = next(one for one in data.facts if one.pair == pair)
         gain = row["delta"].value * (1 if one.higher_is_better else -1)
         assert np.sign(place) in (np.sign(gain), 0), "zero where it is rounded away"
-        if mark not in "<>":
-            assert mark == forest.MARKERS.get(results[pair], forest.NOT_SHOWN)[0]
+        if marker not in "<>":
+            assert marker == forest.MARKERS.get(results[pair], forest.NOT_SHOWN)[0]
 
 
 def rows_of_the_forest(data: ReportData) -> dict:
-    """pair -> its figures, its mark (None without one), and where that is."""
+    """pair -> its figures, its marker (None without one), and where that is."""
     figure = forest.plot(
         data.own_facts(), data.cross_task_facts(), {}, data.confidence, data.decimals
     )
@@ -484,9 +484,9 @@ def rows_of_the_forest(data: ReportData) -> dict:
         *names, task = written[: written.index(figures)]
         name = names[0] if names else name
         line = points.get(height)
-        mark, place = (line.get_marker(), line.get_xdata()[0]) if line else (None, None)
+        marker, place = (line.get_marker(), line.get_xdata()[0]) if line else (None, None)
         assert (line is None) == (forest.UNKNOWN in written)
-        rows[name, task] = figures, mark, place
+        rows[name, task] = figures, marker, place
     return rows
 
 

@@ -47,8 +47,8 @@ def test_any_number_can_be_shown(value, seeds):
 def test_nothing_is_finished():
     data = ReportData([], {}, missing_results=["Experiment x is not shown: it failed."])
     text = Reader(page.render(data, TEMPLATE)).text
-    for said in (*data.missing_results, "No experiment of this run", "0 finished experiments"):
-        assert text.count(said) == 1, said
+    for one in (*data.missing_results, "No experiment of this run", "0 finished experiments"):
+        assert text.count(one) == 1, one
     assert [one["name"] for one in registry.views(data)] == ["missing", "results", "limits"]
 
 

@@ -178,6 +178,9 @@ def test_an_edit_of_a_prompt_runs_these_answers_and_the_report_alone(finished, t
     shutil.copytree(finished[0], project)
     ((row,),) = (SECTIONS["`prompts`"],)
     row.edits["one"].change(project)
+    # The page alone sees it too: its rule has the same outputs, whatever the settings.
+    alone = planned(project, "results/report.html")
+    assert set(alone.jobs) == jobs(row.runs, finished[1]) - {"render_tables"}
     made = finish(project, TARGETS)
     config = (project / "config.yaml").read_text()
     (project / "config.yaml").write_text(config.replace("Name a river.", "Name a lake."))
