@@ -340,7 +340,7 @@ def test_the_end_of_a_loss_curve_is_the_mean_of_the_table(run):
     assert f"validation {tuned}" in plain(html)
 
 
-@pytest.marker.parametrize(
+@pytest.mark.parametrize(
     ("seeds", "expected"),
     [
         ([], "seeds unknown"),

@@ -11,7 +11,7 @@ from itertools import islice, pairwise
 
 from markupsafe import Markup, escape
 
-from deltatune.report.text import clean
+from deltatune.report.text import brief, clean
 
 PREVIEW = 600
 """Characters of a text that are shown at once."""
@@ -29,7 +29,7 @@ def words(text: str) -> list[str]:
 
 def code(text: str) -> Markup:
     """A sentence of the project, what stands between backticks as code."""
-    parts = (escape(clean(part)) for part in text.split("`"))
+    parts = (escape(part) for part in brief(text).split("`"))
     made = (Markup("<code>{}</code>").format(one) if n % 2 else one for n, one in enumerate(parts))
     return Markup("").join(made)
 
