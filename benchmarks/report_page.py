@@ -190,6 +190,9 @@ def setting(name: str, value: str) -> str:
     )
 
 
+FIRST_SEARCHES = (("search as soon as the page is there", 0), ("first search, a second later", 1))
+"""Of a word that few texts have, so that all are looked at; and seconds to wait before: texts are
+prepared for the search while nothing else is to be done."""
 ACTIONS = {
     "filter: better": ACT % "form.querySelector('[value=better]').click();",
     "filter: all": ACT % "form.querySelector('[name=outcome]').click();",
@@ -213,15 +216,17 @@ def measure(path: Path, rounds: int) -> dict[str, Any]:
         chromium = Chromium(Path(folder))
         loads: list[float] = []
         times: dict[str, list[float]] = {name: [] for name in ACTIONS}
-        first_search: list[float] = []
+        first_searches: dict[str, float] = {}
         nodes, carried = 0, ""
         for number in range(rounds):
             chromium.call("Page.navigate", url=path.as_uri())
             loads.append(chromium.ask(USABLE))
             nodes = chromium.ask("document.getElementsByTagName('*').length")
             carried = chromium.ask("document.querySelector('#browser output').textContent")
-            if number == 0:
-                first_search.append(chromium.ask(setting("q", "the")))
+            if number < len(FIRST_SEARCHES):
+                title, seconds = FIRST_SEARCHES[number]
+                chromium.ask(f"new Promise((done) => setTimeout(done, {1000 * seconds}))")
+                first_searches[title] = chromium.ask(setting("q", "zebra"))
                 chromium.ask(setting("q", ""))
             for name, script in ACTIONS.items():
                 times[name].append(chromium.ask(script))
@@ -233,7 +238,7 @@ def measure(path: Path, rounds: int) -> dict[str, Any]:
         "load": statistics.median(loads),
         "nodes": max(nodes, opened),
         "carried": carried,
-        "first search": first_search[0],
+        "first searches": first_searches,
         "times": {name: statistics.median(values) for name, values in times.items()},
     }
 
@@ -261,8 +266,7 @@ def main() -> None:
     for name, value in rows.items():
         verdict = "below" if value < LIMITS[name] else "NOT below"
         print(f"{name:12} {value:10.2f}   {verdict} {LIMITS[name]}")
-    print(f"{'search as soon as the page is there, ms':42} {figures['first search']:8.1f}")
-    for name, value in figures["times"].items():
+    for name, value in [*figures["first searches"].items(), *figures["times"].items()]:
         print(f"{name:42} {value:8.1f}")
 
 

@@ -18,12 +18,8 @@ const browser = (() => {
 
   /** A text without case and accents, to be searched. */
   function fold(text) {
-    // ASCII has no accents, so of a text in Latin script little has to be taken apart.
     // eslint-disable-next-line no-control-regex
-    return text.replace(/[^\x00-\x7f]+/g, foldBeyondAscii).toLowerCase();
-  }
-
-  function foldBeyondAscii(text) {
+    if (/^[\x00-\x7f]*$/.test(text)) return text.toLowerCase();
     return text.normalize("NFKD")
       .replace(/[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670]/g, "")
       .toLowerCase().replace(/ß/g, "ss").replace(/ς/g, "σ");
@@ -250,10 +246,10 @@ const browser = (() => {
   function searched(item) {
     const { table, experiment } = item.list;
     table.folded ??= new Array(table.id.length);
-    table.folded[item.row] ??= fold(
-      [table.id[item.row], table.prompt[item.row], table.reference[item.row],
-        table.base.output?.[item.row] ?? ""].join("\n"));
-    const texts = [table.folded[item.row]];
+    // Each by itself: joined, megabytes would be copied once more.
+    table.folded[item.row] ??= [String(table.id[item.row]), table.prompt[item.row],
+      table.reference[item.row], table.base.output?.[item.row] ?? ""].map(fold);
+    const texts = [...table.folded[item.row]];
     for (const system of experiment.tuned) {
       if (!system.output) continue;
       system.folded ??= new Array(table.id.length);

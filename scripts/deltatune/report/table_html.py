@@ -20,7 +20,7 @@ from deltatune.report.text import brief
 METER = Markup('<span class="meter" aria-hidden="true"><span style="width:{:.1f}%"></span></span>')
 _LINE = Markup("\n")
 WIDEST = 200
-"""Characters of a text that a cell shows; what follows is in its title."""
+"""Characters of a text that a cell shows; its files have more of it, see `table_text.MOST`."""
 _UNQUOTED = "!$()*+,./:;=@[]^_`{|}~'-"
 """What a data: URI may hold as it is; escaped for its attribute afterwards."""
 
@@ -105,7 +105,6 @@ def _tr(cells: Sequence[Markup], name: str = "") -> Markup:
 
 def _cell(opening: Markup, tag: str, column: Column, cell: Cell) -> Markup:
     text = escape(brief(cell.text, WIDEST))
-    whole = cell.title or (cell.text if len(cell.text) > WIDEST else "")
     if cell.href:
         text = Markup('<a href="{}">{}</a>').format(cell.href, text)
     if cell.share is not None and math.isfinite(cell.share):
@@ -113,7 +112,7 @@ def _cell(opening: Markup, tag: str, column: Column, cell: Cell) -> Markup:
     return Markup("{}{}{}{}>{}</{}>").format(
         opening,
         _classes(column.kind, cell.tone, "strong" if cell.strong else ""),
-        _attribute("title", brief(whole)),
+        _attribute("title", brief(cell.title)),
         _attribute("data-sort", table_text.js_number(cell.value) if cell.known else ""),
         text,
         Markup(tag),
