@@ -123,6 +123,7 @@ class Bench:
             task="alpaca",
             kind="instruct",
             quantization=self.quantization,
+            weights="quantized",
             batch_size=line.batch_size,
             refuses_long_prompts=False,
             prompts=kind.Prompts(),

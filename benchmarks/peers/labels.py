@@ -47,6 +47,7 @@ def here(model: Any, tokenizer: Any, asked: pd.DataFrame, quantization: str) -> 
         task="news",
         kind="classify",
         quantization=quantization,
+        weights="quantized",
         batch_size="auto",
         refuses_long_prompts=False,
         prompts=kind.with_labels(kind.Prompts(), LABELS),

@@ -26,6 +26,7 @@ def here(model: Any, tokenizer: Any, text: str, asked: dict[str, Any]) -> tuple[
         task="novel",
         kind="prose",
         quantization=asked["quantization"],
+        weights="quantized",
         batch_size="auto",
         context=asked["context"],
         windows="sliding",

@@ -25,6 +25,7 @@ from deltatune.evaluate.label_passes import reads_label_trees, shares_cache
 from deltatune.evaluate.likelihood import score_windows, windows
 from deltatune.models import merge, probes
 from deltatune.models.device import Compute
+from deltatune.models.divergence import divergence, log_probabilities
 from deltatune.models.load import load_base, load_system
 from deltatune.models.quantization import layers
 from deltatune.models.settings import Lora
@@ -302,14 +303,14 @@ def _greedy(model: Any, ids: list[int], new: int) -> list[int]:
 
 def _merged(folder: Path, quantization: str, system: Any) -> dict[str, str]:
     pieces = rows()[1]
-    evaluated = list(merge.log_probabilities(system, pieces))
+    evaluated = list(log_probabilities(system, pieces))
     merged = merge.merge(folder / "model", quantization, CPU, folder / "adapter")
     merge.save(merged, folder / "model", folder / "merged")
     plain = merge.load_plain(folder / "merged")
-    figures = merge.divergence(evaluated, plain, pieces, _quiet)
+    figures = merge.judged(divergence(evaluated, plain, pieces, _quiet))
     assert figures["kl_mean"] < 5 * merge.KL_LIMIT, figures
     again = load_base(folder / "merged", "none", CPU)
-    figures = merge.divergence(evaluated, again, pieces, _quiet)
+    figures = merge.judged(divergence(evaluated, again, pieces, _quiet))
     assert figures["kl_mean"] < 5 * merge.KL_LIMIT, figures
     return {"merge": "yes", "reload": "yes"}
 
