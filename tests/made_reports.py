@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from deltatune.compare.fact import Fact
-from deltatune.report import examples
+from deltatune.metrics.words import words
+from deltatune.report import collect, examples
 from deltatune.report.data import COSTS, ReportData
 from deltatune.report.examples import ExampleTable
 from deltatune.tasks.registry import load_kind
@@ -285,12 +286,34 @@ def _own(
     count = len(scores)
     prompts, answers = _cycle(texts.prompts, count), _cycle(texts.answers, count)
     data.examples.append(_table(data, name, kind, scores, texts, draw))
-    if kind == "classify":
+    if kind == "instruct":
+        _lengths(data, name, data.examples[-1])
+    elif kind == "classify":
         data.confusions[name] = _confusion(scores, texts.labels)
     elif kind == "prose":
         rows = zip(prompts[:3], answers[:3], answers[3:6], strict=True)
         frame = pd.DataFrame(rows, columns=["prompt", "base", "tuned"])
         data.continuations[name] = frame
+
+
+def _lengths(data: ReportData, name: str, table: ExampleTable) -> None:
+    """The words of its answers, and the figures of these in its behavior."""
+    systems = {"base": table.base} | {f"seed {n}": one for n, one in table.tuned[name].items()}
+    texts = {"reference": table.records["reference"]} | {
+        system: frame["output"] for system, frame in systems.items()
+    }
+    lengths = pd.DataFrame({key: [len(words(one)) for one in of] for key, of in texts.items()})
+    data.answer_words[name] = lengths
+    behavior = {
+        system: {
+            **_behavior(float(lengths[system].median())),
+            "words_mean": float(lengths[system].mean()),
+            "reference_words_median": float(lengths["reference"].median()),
+            "truncated_share": float(frame["truncated"].mean()),
+        }
+        for system, frame in systems.items()
+    }
+    data.behavior[name, table.task] = collect.means(list(behavior.values()))
 
 
 def _table(

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from deltatune.evaluate import behavior, scores
 from deltatune.metrics.settings import MetricsSettings
+from deltatune.report import collect
+from deltatune.report.figures import lengths
 
 
 @pytest.mark.parametrize(
@@ -74,6 +76,11 @@ def test_a_model_that_answers_with_one_word_is_seen(tmp_path):
         assert frame["answer_words"].tolist() == [len(text.split()) for text in texts]
     assert figures["base"]["words_median"] == figures["base"]["reference_words_median"] == 5
     assert figures["tuned"]["words_median"] == 1 and figures["tuned"]["distinct_share"] == 0.5
+    files = {"base": tmp_path / "base.scores", "tuned": [tmp_path / "tuned.scores"]}
+    one = {"outputs": "answers", "files": {"scores": files}, "seeds": [7]}
+    words = collect.answer_words({"one": one, "another": {"outputs": "labels"}})["one"]
+    assert list(words) == ["reference", "base", "seed 7"]
+    assert lengths.medians(words) == {"reference": 5, "base": 5, "tuned": 1}
 
 
 def test_characters_are_the_words_of_scripts_without_spaces():

@@ -163,6 +163,7 @@ def make_data(count=20, text="the sky is blue today", **changed) -> ReportData:
             columns=["experiment", "seed", "split", "base", "tuned"],
         ),
         "scores": {name: scores for name in names},
+        "answer_words": {"ex": scores.rename(columns={"id": "reference", "tuned": "seed 1"}) * 9},
         "examples": [answers_table("instructions", "ex", text, scores)],
         "continuations": {
             "novel-r8": pd.DataFrame([{"prompt": text, "base": text, "tuned": text}])
@@ -599,7 +600,8 @@ def test_hostile_texts_stay_texts():
 
 @pytest.mark.parametrize(
     "gone",
-    ["controls", "behavior", "losses", "scores", "examples", "continuations", "confusions",
+    ["controls", "behavior", "losses", "scores", "answer_words", "examples", "continuations",
+     "confusions",
      "records", "costs", "provenance", "downloads", "metrics", "final_losses"],
 )  # fmt: skip
 def test_each_part_may_be_absent(gone, monkeypatch):

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from deltatune.report import captions, effects, times
+from deltatune.report import captions, effects, numbers, times
 from deltatune.report.figures import (
     confusion,
     differences,
     embed,
     forest,
+    lengths,
     losses,
     measure,
     svg,
@@ -22,6 +23,7 @@ from deltatune.report.figures.settings import LossesSettings
 from deltatune.report.sections import costs as costs_section
 from deltatune.report.sections import differences as differences_section
 from deltatune.report.sections import losses as losses_section
+from deltatune.report.sections import tasks
 from made_reports import sweep
 from test_compare_fact import a_fact
 
@@ -73,6 +75,7 @@ def pairs(names, tasks) -> tuple[list, list]:
 
 
 SPREAD = pd.DataFrame({"base": np.zeros(90_000), "tuned": np.linspace(-1, 2, 90_000)})
+WORDS = pd.DataFrame({"reference": np.arange(9_000) % 50, "base": 7, "seed 1": range(9_000)})
 DRAWN = {
     "forest": lambda: forest.plot(*pairs(NAMES, NAMES[:3])),
     "forest of a phone": lambda: forest.plot(*pairs(NAMES, NAMES[:3]), narrow=True),
@@ -89,6 +92,8 @@ DRAWN = {
     ),
     "differences": lambda: differences.plot(SPREAD, [1, 2, 3, 4], title=NAMES[3], unit="windows"),
     "differences, few": lambda: differences.plot(SPREAD.round(), [1], higher_is_better=False),
+    "lengths": lambda: lengths.plot(WORDS, range(9)),
+    "lengths without a reference": lambda: lengths.plot(WORDS.assign(reference=0) // 9_000, [1]),
     "timeline": lambda: timeline.plot(JOBS),
 }
 SVGS: dict[str, ET.Element] = {}
@@ -391,6 +396,48 @@ def test_wins_ties_and_losses_are_counted_on_their_sides():
     assert "← 2 worse" in higher and "1 unchanged" in higher and "3 better →" in higher
     lower = embed.to_svg(differences.plot(scores, [1], higher_is_better=False))
     assert "← 2 better" in lower and "3 worse →" in lower
+
+
+# ----------------------------------------------------------------------------------------- lengths
+
+
+def test_no_answer_is_lost_and_those_beyond_the_axis_are_in_its_last_bar():
+    words = pd.DataFrame(
+        {"reference": [2] * 200, "base": [0, 900] + [5] * 198, "seed 1": 3, "seed 2": [4, 1] * 100}
+    )
+    assert lengths.edges(words).tolist() == [-0.5, 0.5, 1.5, 2.5, 3.5, 4.5, 5.5]
+    assert {name: one.tolist() for name, one in lengths.counts(words).items()} == {
+        "reference": [0, 0, 200, 0, 0, 0],
+        "base": [1, 0, 0, 0, 0, 199],
+        "tuned": [0, 50, 0, 100, 50, 0],
+    }
+    assert lengths.beyond(words) == 5 and lengths.beyond(words.clip(upper=5)) is None
+    assert lengths.medians(words) == {"reference": 2, "base": 5, "tuned": 2.75}
+
+
+def test_the_figure_of_lengths_says_what_the_table_of_behavior_says():
+    data = sweep(1, cross=False)
+    (name,) = data.experiments
+    behavior = data.behavior[name, "instructions"]
+    view = tasks.lengths_view(data, 0, name)
+    root = ET.fromstring(view["svg"])
+    titles = [one.text for one in root.iter("text") if "median" in one.text]
+    assert titles == [
+        f"{system}: median {numbers.format_count_mean(figure)}"
+        for system, figure in {
+            "reference": behavior["base"]["reference_words_median"],
+            "base": behavior["base"]["words_median"],
+            "tuned, mean over seeds 1, 2, 3": behavior["tuned"]["words_median"],
+        }.items()
+    ]
+    shares = [numbers.format_share(behavior[one]["truncated_share"]) for one in ("base", "tuned")]
+    assert (
+        f"Cut off before they ended by themselves are {shares[0]} of base and {shares[1]} of"
+        in (view["caption"])
+    )
+    data.behavior = {}
+    assert "Cut off" not in tasks.lengths_view(data, 0, name)["caption"]
+    assert tasks.lengths_view(sweep(2, cross=False), 1, "novel-qlora") is None
 
 
 # --------------------------------------------------------------------------------------- confusion

@@ -57,6 +57,7 @@ def report_data(
             name: reading.scores(**e["files"]["scores"], metric=e["main_metric"])
             for name, e in experiments.items()
         },
+        answer_words=answer_words(experiments),
         examples=collect_examples.read(
             pairs, experiments, metric_entries, settings.report.examples
         ),
@@ -206,6 +207,22 @@ def answers(experiment: dict[str, Any]) -> pd.DataFrame:
     files = experiment["files"]["answers"]
     base, tuned = pd.read_parquet(files["base"]), pd.read_parquet(files["tuned"][0])
     return base[["prompt"]].assign(base=base["answer"], tuned=tuned["answer"])
+
+
+def answer_words(experiments: dict[str, Any]) -> dict[str, pd.DataFrame]:
+    """experiment -> reference, base and each "seed N": words of each answer; of those that have
+    answers."""
+    words = {}
+    for name, experiment in experiments.items():
+        if experiment["outputs"] != "answers":
+            continue
+        files = experiment["files"]["scores"]
+        base = pd.read_parquet(files["base"], columns=["reference_words", "answer_words"])
+        words[name] = base.set_axis(["reference", "base"], axis=1)
+        for seed, path in zip(experiment["seeds"], files["tuned"], strict=True):
+            tuned = pd.read_parquet(path, columns=["answer_words"])["answer_words"]
+            words[name][f"seed {seed}"] = tuned
+    return words
 
 
 def own_files(experiment: dict[str, Any]) -> list[str]:

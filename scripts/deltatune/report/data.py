@@ -101,6 +101,10 @@ class ReportData:
     """experiment → id, base, tuned: the main metric of each example or window (tuned: mean over
     seeds), on the experiment's own task."""
 
+    answer_words: dict[str, pd.DataFrame] = field(default_factory=dict)
+    """experiment → reference, base and each "seed N": words of each answer, on the experiment's own
+    task, where answers are generated."""
+
     examples: list[ExampleTable] = field(default_factory=list)
     """Of each task and base, see `collect_examples`; own tasks before others."""
 

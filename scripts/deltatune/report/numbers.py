@@ -138,6 +138,11 @@ def format_count_mean(value: float) -> str:
     return format_number(value, 1).removesuffix(".0")
 
 
+def format_share(value: float) -> str:
+    """'0%', '0.35%', '12%': of 0 to 1."""
+    return f"{value:.0%}" if value >= 0.01 or value == 0 else f"{100 * value:.2g}%"
+
+
 def plural(count: int, word: str) -> str:
     """'1 window', '200 windows'; the word is given in the plural."""
     return f"{count:,} {word[:-1] if count == 1 and word.endswith('s') else word}"

@@ -14,9 +14,7 @@ def _count(value: float | None) -> str:
 
 
 def _share(value: float | None) -> str:
-    if value is None:
-        return numbers.NOTHING
-    return f"{value:.0%}" if value >= 0.01 or value == 0 else f"{100 * value:.2g}%"
+    return numbers.NOTHING if value is None else numbers.format_share(value)
 
 
 def _probability(value: float | None) -> str:

@@ -10,7 +10,7 @@ from deltatune.compare.fact import Fact
 from deltatune.core.table import Cell, Column, Row, Table, table
 from deltatune.report import captions, examples, markup, numbers
 from deltatune.report.data import ReportData
-from deltatune.report.figures import confusion, differences, embed
+from deltatune.report.figures import confusion, differences, embed, lengths
 from deltatune.report.figures.settings import ConfusionSettings, DifferencesSettings
 from deltatune.report.words import phrases
 from deltatune.report.words.seeds import aggregation, listed
@@ -44,6 +44,7 @@ def experiment_view(data: ReportData, number: int, name: str) -> dict:
         "settings": experiment.get("settings") or {},
         "published": published_view(data, number, name),
         "spread": None if scores is None or scores.empty else spread_view(data, number, name),
+        "lengths": lengths_view(data, number, name),
         "confusion": confusion_view(data, number, name)
         if matrices and matrices["labels"]
         else None,
@@ -112,6 +113,39 @@ def exact(data: ReportData, name: str) -> str:
                 f"{counts['right_better']:,}{every}."
             )
     return ""
+
+
+def lengths_view(data: ReportData, number: int, name: str) -> dict | None:
+    """How long the answers are. None where none are generated."""
+    words, seeds = data.answer_words.get(name), data.experiments[name].get("seeds", [])
+    if words is None or words.empty:
+        return None
+    medians = ", ".join(
+        f"{system} {numbers.format_count_mean(value)}"
+        for system, value in lengths.medians(words).items()
+    )
+    caption = (
+        f"How many of {numbers.plural(len(words), 'answers')} have so many words (of Chinese and "
+        f"Japanese, characters); tuned is {the(seeds)}. Each row has a scale of its own upwards; "
+        "the dashed lines are medians."
+    )
+    if last := lengths.beyond(words):
+        caption += f" The last bar is of {last:,} words and more."
+    behavior = data.behavior.get((name, data.experiments[name].get("task", "")), {})
+    cut = [
+        f"{numbers.format_share(share)} of {system}"
+        for system, one in behavior.items()
+        if (share := one.get("truncated_share")) is not None
+    ]
+    if cut:
+        caption += f" Cut off before they ended by themselves are {' and '.join(cut)}."
+    return embed.view(
+        lengths.plot(words, seeds),
+        f"Length of the answers of {name}",
+        f"Median number of words: {medians}.",
+        f"lengths{number}",
+        caption,
+    )
 
 
 def the(seeds: Sequence[int]) -> str:
