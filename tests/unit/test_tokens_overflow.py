@@ -106,8 +106,13 @@ def asked(kind: str, refuses: bool):
     model = made["score_labels" if kind == "classify" else "generate_answers"]
     names = {"max_length": 32} if kind == "classify" else {"max_new_tokens": 8, "sampling": None}
     settings = model[type(prompts), module.Questions](
-        **{"task": "t", "kind": kind, "quantization": "none", "batch_size": 2},
-        **{"prompts": prompts, "questions": questions, "refuses_long_prompts": refuses},
+        **{"task": "t", "kind": kind, "quantization": "none", "weights": "quantized"},
+        **{
+            "batch_size": 2,
+            "prompts": prompts,
+            "questions": questions,
+            "refuses_long_prompts": refuses,
+        },
         **names,
     )
     return module, module.questions(test, prompts, questions), settings

@@ -47,8 +47,7 @@ def report_data(
         label_checks=label_checks(evaluations),
         evaluations=evaluations,
         metric_caveats={
-            pair: metric_caveats(systems, list(evaluations[pair]))
-            for pair, systems in metrics.items()
+            one: metric_caveats(systems, list(evaluations[one])) for one, systems in metrics.items()
         },
         classes=classes(plan["tasks"]),
         losses=losses(experiments),
