@@ -19,8 +19,9 @@ MODULES = Path(sys.prefix) / "node" / "node_modules"
 """What package.json lists; `make test` installs it."""
 EXECUTABLES = {
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
-    "firefox": ("firefox-esr", "firefox"),
+    **dict.fromkeys(["firefox", "firefox-dark", "firefox-forced"], ("firefox-esr", "firefox")),
 }
+"""Browser → its commands; dark and with forced colors, Firefox is a browser of its own."""
 WIDE, PHONE = (1280, 900), (390, 844)
 """Width and height of a screen, in CSS pixels."""
 
@@ -181,7 +182,7 @@ class Browser:
         """A page of its own, with nothing stored.
 
         fragment: what follows the address, with its '#'. scheme, forced_colors and print are
-        Chromium's alone: Firefox is light and a screen.
+        Chromium's alone: Firefox is a screen, and as its name in `EXECUTABLES` says.
         """
         url = path.resolve().as_uri() + fragment
         number = self.driver.ask(
@@ -194,6 +195,9 @@ class Browser:
             yield page
         finally:
             page.close()
+
+    def quit(self) -> None:
+        self.driver.ask("quit", browser=self.name)
 
     def downloaded(self, start: Callable[[], object], seconds: float = 20) -> Path:
         """The file that comes of a click."""

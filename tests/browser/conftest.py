@@ -40,6 +40,14 @@ def firefox(request, tmp_path_factory) -> browsers.Browser:
     return start("firefox", request, tmp_path_factory.mktemp("firefox"))
 
 
+@pytest.fixture
+def themed(request, tmp_path) -> Iterator[browsers.Browser]:
+    """A browser of that name for one test alone."""
+    one = start(request.param, request, tmp_path)
+    yield one
+    one.quit()
+
+
 @pytest.fixture(params=["chromium", "firefox"])
 def browser(request) -> browsers.Browser:
     """Each of both."""

@@ -27,25 +27,45 @@ const firefoxPreferences = (downloads) => ({
   "network.connectivity-service.enabled": false,
 });
 
+// WebDriver BiDi has no emulation of media yet: Firefox is a screen, and light but for a browser of
+// other preferences. Those of forced colors are the colors of a reader who chose white on black.
+const FIREFOX_THEMES = {
+  firefox: {},
+  "firefox-dark": { "layout.css.prefers-color-scheme.content-override": 0 },
+  "firefox-forced": {
+    "browser.display.document_color_use": 2,
+    "browser.display.use_system_colors": false,
+    "browser.display.background_color": "#000000",
+    "browser.display.foreground_color": "#ffffff",
+    "browser.anchor_color": "#ffff00",
+  },
+};
+
 const actions = {
   async launch({ browser, executable, downloads }) {
+    const firefox = browser in FIREFOX_THEMES;
     browsers.set(browser, { downloads, process: await puppeteer.launch({
-      browser: browser === "firefox" ? "firefox" : "chrome",
+      browser: firefox ? "firefox" : "chrome",
       executablePath: executable,
       headless: true,
       timeout: TIMEOUT,
       protocolTimeout: 2 * TIMEOUT,
-      ...(browser === "firefox"
-        ? { extraPrefsFirefox: firefoxPreferences(downloads) }
+      ...(firefox
+        ? { extraPrefsFirefox: { ...firefoxPreferences(downloads), ...FIREFOX_THEMES[browser] } }
         : { args: CHROMIUM, downloadBehavior: { policy: "allow", downloadPath: downloads } }),
     }) });
+  },
+  async quit({ browser }) {
+    await browsers.get(browser).process.close();
+    browsers.delete(browser);
   },
 
   // Each page has a context of its own: what it stores is forgotten with it.
   async open({ browser, url, width, height, scheme, js, forced_colors, print }) {
     const { process, downloads } = browsers.get(browser);
+    const firefox = browser in FIREFOX_THEMES;
     const context = await process.createBrowserContext(
-      browser === "firefox"
+      firefox
         ? {}
         : { downloadBehavior: { policy: "allow", downloadPath: downloads } },
     );
@@ -60,8 +80,7 @@ const actions = {
     page.on("request", (request) => requests.push(request.url()));
     await page.setViewport({ width, height });
     if (!js) await page.setJavaScriptEnabled(false);
-    if (browser !== "firefox") {
-      // WebDriver BiDi has no emulation of media yet: Firefox is light, and on a screen.
+    if (!firefox) {
       const session = await page.createCDPSession();
       await session.send("Emulation.setEmulatedMedia", {
         media: print ? "print" : "screen",

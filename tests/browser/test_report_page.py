@@ -29,6 +29,23 @@ def test_it_is_drawn_without_faults_in_firefox(firefox, report, name, view):
         assert lines(look.faults(page)) == ""
 
 
+@pytest.mark.parametrize(
+    ("themed", "media", "paper"),
+    [
+        ("firefox-dark", "(prefers-color-scheme: dark)", "rgb(20, 23, 26)"),
+        ("firefox-forced", "(forced-colors: active)", "rgb(0, 0, 0)"),
+    ],
+    indirect=["themed"],
+)
+def test_it_is_drawn_without_faults_in_other_colors(themed, report, media, paper):
+    for view in look.FIREFOX_VIEWS:
+        with themed.open(report("real"), look.VIEWS[view][0]) as page:
+            assert page.evaluate(f"matchMedia('{media}').matches")
+            assert page.evaluate("getComputedStyle(document.body).backgroundColor") == paper
+            assert page.problems() == page.requests() == []
+            assert lines(look.faults(page)) == ""
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["default", "real", "partial", "hostile"])
 def test_it_is_accessible_with_all_of_it_opened(chromium, report, name, scheme):

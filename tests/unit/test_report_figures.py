@@ -224,6 +224,13 @@ def test_texts_and_lines_have_contrast(name, theme):
                 assert contrast(painted, ground) >= 3, (value, of)
 
 
+def test_in_forced_colors_a_figure_has_colors_of_the_system():
+    forced = CSS[CSS.index("@media (forced-colors: active)") :].partition("}")[0]
+    of = dict(re.findall(r"--([\w-]+): (Canvas|CanvasText|LinkText|GrayText);", forced))
+    used = re.findall(r"var\(--([\w-]+),", " ".join(embed.VARIABLES.values()))
+    assert len(used) > 5 and set(used) <= set(of)
+
+
 @pytest.mark.parametrize("theme", themes())
 def test_numbers_can_be_read_on_the_darkest_shade_of_a_matrix(theme):
     colors = themes()[theme]
@@ -413,6 +420,12 @@ def test_no_answer_is_lost_and_those_beyond_the_axis_are_in_its_last_bar():
     }
     assert lengths.beyond(words) == 5 and lengths.beyond(words.clip(upper=5)) is None
     assert lengths.medians(words) == {"reference": 2, "base": 5, "tuned": 2.75}
+
+
+def test_bars_begin_at_no_answer():
+    """Of the reference too, which is not filled and may have answers of each length."""
+    for axis in lengths.plot(WORDS, [1]).axes:
+        assert axis.get_ylim()[0] == 0 and axis.get_yticks()[0] == 0
 
 
 def test_the_figure_of_lengths_says_what_the_table_of_behavior_says():

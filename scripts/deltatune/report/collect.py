@@ -52,10 +52,7 @@ def report_data(
         classes=classes(plan["tasks"]),
         losses=losses(experiments),
         final_losses=final_losses(experiments),
-        scores={
-            name: reading.scores(**e["files"]["scores"], metric=e["main_metric"])
-            for name, e in experiments.items()
-        },
+        scores=scores(experiments),
         answer_words=answer_words(experiments),
         examples=collect_examples.read(
             pairs, experiments, metric_entries, settings.report.examples
@@ -206,6 +203,14 @@ def answers(experiment: dict[str, Any]) -> pd.DataFrame:
     files = experiment["files"]["answers"]
     base, tuned = pd.read_parquet(files["base"]), pd.read_parquet(files["tuned"][0])
     return base[["prompt"]].assign(base=base["answer"], tuned=tuned["answer"])
+
+
+def scores(experiments: dict[str, Any]) -> dict[str, pd.DataFrame]:
+    """experiment -> its main metric on each example of its own task, see `reading.scores`."""
+    return {
+        name: reading.scores(**e["files"]["scores"], metric=e["main_metric"])
+        for name, e in experiments.items()
+    }
 
 
 def answer_words(experiments: dict[str, Any]) -> dict[str, pd.DataFrame]:

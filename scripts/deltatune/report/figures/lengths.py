@@ -88,6 +88,7 @@ def plot(words: pd.DataFrame, seeds: Sequence[int]) -> Figure:
                 color=COLORS[name], pad=3,
             )  # fmt: skip
             axis.set_ylabel("")
+            axis.set_ylim(0, 1.05 * heights.max())
             axis.yaxis.set_major_locator(MaxNLocator(2, steps=STEPS, integer=True))
             axis.grid(axis="y")
             axis.spines["left"].set_visible(False)
