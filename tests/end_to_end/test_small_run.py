@@ -57,52 +57,6 @@ def test_comparison_has_one_row_for_each_experiment_and_metric(small_run):
     assert table.loc[~table["main"], "p_holm"].isna().all()
 
 
-#: Packages that take a tenth of a second or more to load.
-HEAVY = {
-    *("accelerate", "bitsandbytes", "datasets", "evaluate", "jinja2", "matplotlib"),
-    *("pandas", "peft", "pyarrow", "pydantic", "sacrebleu", "scipy", "seaborn", "sklearn"),
-    *("statsmodels", "torch", "transformers"),
-}
-FRAMES = {"pandas", "pyarrow", "pydantic"}
-MODELS = {"accelerate", "jinja2", "scipy", "torch", "transformers"}
-SYSTEMS = {*MODELS, "bitsandbytes", "peft"}
-METRICS = {"datasets", "evaluate"}
-FIGURES = {"matplotlib", "seaborn"}
-#: Rule -> what its jobs load, tables apart. Another one costs each of them its time.
-LOADED: dict[str, set[str]] = {
-    "fetch_dataset": set(),
-    "chunk_text": set(),
-    "split_dataset": {"scipy", "sklearn"},
-    "pretrain_model": MODELS,
-    "tokenize_split": {"datasets", "jinja2", "transformers"},
-    "train_adapter": {*SYSTEMS, "datasets"},
-    "generate_answers": SYSTEMS,
-    "score_text": SYSTEMS,
-    "score_labels": SYSTEMS,
-    "compute_metrics": METRICS,  # bertscore loads torch, and no task of the small run has it
-    "fit_answer_baselines": {*METRICS, "scipy", "sklearn"},
-    "fit_label_baselines": {*METRICS, "scipy", "sklearn"},
-    "compare_systems": {*METRICS, "scipy"},
-    "compare_baselines": {*METRICS, "scipy"},
-    "join_comparisons": {"scipy"},
-    "plot_forest": {"matplotlib"},
-    "plot_losses": FIGURES,
-    "plot_differences": FIGURES,
-    "plot_confusion": FIGURES,
-    "render_report": {*FIGURES, "jinja2"},
-}
-
-
-def test_a_job_loads_the_packages_that_it_uses(small_run):
-    loaded: dict[str, set[str]] = {}
-    for file in (small_run.parent / "loaded").iterdir():
-        names = loaded.setdefault(file.name.partition(".")[0], set())
-        names |= HEAVY & set(file.read_text().split())
-    expected = {rule: FRAMES | packages for rule, packages in LOADED.items()}
-    # It has no settings.
-    assert loaded == expected | {"render_tables": FRAMES - {"pydantic"}}
-
-
 def test_manifests_say_which_batches_were_used(small_run):
     """All fits here, so they are those of the settings: base and tuned alike."""
     for path in (small_run / "results/evaluations").rglob("*.json"):

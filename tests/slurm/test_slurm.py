@@ -10,7 +10,6 @@ import hashlib
 import itertools
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,8 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import warm_python
 import yaml
-from conftest import copy_project, run_snakemake, small, write_config
+from conftest import ROOT, copy_project, run_snakemake, small, write_config
 from local_cluster import Cluster, Job, Unavailable
 from slurm_profile import fill_in
 
@@ -66,6 +66,40 @@ ASKED = {
     "score_labels": (3000, 20),
     "compute_metrics": (3000, 120),
 }
+#: Packages that take a tenth of a second or more to load.
+HEAVY = {
+    *("accelerate", "bitsandbytes", "datasets", "evaluate", "jinja2", "matplotlib"),
+    *("pandas", "peft", "pyarrow", "pydantic", "sacrebleu", "scipy", "seaborn", "sklearn"),
+    *("statsmodels", "torch", "transformers"),
+}
+FRAMES = {"pandas", "pyarrow", "pydantic"}
+MODELS = {"accelerate", "jinja2", "scipy", "torch", "transformers"}
+SYSTEMS = {*MODELS, "bitsandbytes", "peft"}
+METRICS = {"datasets", "evaluate"}
+FIGURES = {"matplotlib", "seaborn"}
+#: Rule -> what its jobs load, tables apart. Another one costs each of them its time.
+PACKAGES: dict[str, set[str]] = {
+    "fetch_dataset": set(),
+    "chunk_text": set(),
+    "split_dataset": {"scipy", "sklearn"},
+    "pretrain_model": MODELS,
+    "tokenize_split": {"datasets", "jinja2", "transformers"},
+    "train_adapter": {*SYSTEMS, "datasets"},
+    "generate_answers": SYSTEMS,
+    "score_text": SYSTEMS,
+    "score_labels": SYSTEMS,
+    "compute_metrics": METRICS,  # bertscore loads torch, and no task of the small run has it
+    "fit_answer_baselines": {*METRICS, "scipy", "sklearn"},
+    "fit_label_baselines": {*METRICS, "scipy", "sklearn"},
+    "compare_systems": {*METRICS, "scipy"},
+    "compare_baselines": {*METRICS, "scipy"},
+    "join_comparisons": {"scipy"},
+    "plot_forest": {"matplotlib"},
+    "plot_losses": FIGURES,
+    "plot_differences": FIGURES,
+    "plot_confusion": FIGURES,
+    "render_report": {*FIGURES, "jinja2"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +127,9 @@ class Place:
     def path(self, path: str) -> Path:
         return self.folder / "results" / path
 
-    def snakemake(self, *arguments: str) -> str:
-        done = run_snakemake(self.folder, *COMMAND, *arguments, timeout=1500, **self.environment)
+    def snakemake(self, *arguments: str, **environment: str) -> str:
+        environment = self.environment | environment
+        done = run_snakemake(self.folder, *COMMAND, *arguments, timeout=1500, **environment)
         assert done.returncode == 0, f"{done.stdout[-6000:]}\n{self.slurm_logs()}"
         return done.stdout
 
@@ -110,16 +145,22 @@ def place(cluster, tmp_path_factory, default_config) -> Place:
     write_config(project, small(default_config))
     fill_in(project, gpu_partition="gpu", gpu_type="a100")
     (folder / "faults").mkdir()
-    (folder / "python").mkdir()
-    shutil.copy(Path(__file__).with_name("faults.py"), folder / "python" / "sitecustomize.py")
-    python = os.pathsep.join(filter(None, [str(folder / "python"), os.environ.get("PYTHONPATH")]))
+    own = [str(Path(__file__).with_name("python")), str(ROOT / "tests/hooks")]
+    python = os.pathsep.join(filter(None, [*own, os.environ.get("PYTHONPATH")]))
     return Place(project, {"FAULTS": str(folder / "faults"), "PYTHONPATH": python})
 
 
 @pytest.fixture(scope="module")
 def whole(cluster: Cluster, place: Place) -> tuple[str, list[Job]]:
-    """The default pipeline, run on the cluster: snakemake's output, and SLURM's records."""
-    output = place.snakemake()
+    """The default pipeline, run on the cluster: snakemake's output, and SLURM's records.
+
+    The two snakemakes of a job are forked from one that is there. Scripts are processes of their
+    own; what each has loaded stands in `loaded` beside the project.
+    """
+    loaded = place.folder.parent / "loaded"
+    loaded.mkdir()
+    warm = warm_python.variables(os.environ | place.environment)["WARM"]
+    output = place.snakemake(WARM=warm, LOADED=str(loaded))
     return output, cluster.jobs()
 
 
@@ -191,6 +232,16 @@ def test_the_results_are_those_of_a_run_without_slurm(whole, place, small_run):
     here, there = made(place.path("")), made(small_run / "results")
     assert here == there
     assert place.path("report.html").is_file()
+
+
+def test_a_job_loads_the_packages_that_it_uses(whole, place):
+    loaded: dict[str, set[str]] = {}
+    for file in (place.folder.parent / "loaded").iterdir():
+        names = loaded.setdefault(file.name.partition(".")[0], set())
+        names |= HEAVY & set(file.read_text().split())
+    expected = {rule: FRAMES | packages for rule, packages in PACKAGES.items()}
+    # It has no settings.
+    assert loaded == expected | {"render_tables": FRAMES - {"pydantic"}}
 
 
 def test_a_killed_job_is_repeated_with_more_memory_and_time(whole):

@@ -1,7 +1,7 @@
 """A forked job is what a job started by itself would be, and the server leaves nothing behind.
 
-That results are the same, to the last byte, is seen where a run is compared with `small_run`, whose
-jobs load their packages themselves (end_to_end/test_bad_days.py).
+That results are the same, to the last byte, is seen where those of `small_run` are compared with
+those of jobs that load their packages themselves (end_to_end/test_archive_run.py, slurm/).
 """
 
 from __future__ import annotations

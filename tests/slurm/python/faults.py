@@ -1,14 +1,14 @@
-"""Put into a job's interpreter as `sitecustomize`: what goes wrong on a cluster, once each.
+"""What goes wrong on a cluster, in scripts, once each.
 
 FAULTS is a folder; a file in it says that a fault has happened.
 """
 
-import importlib.abc
-import importlib.util
 import os
 import signal
 import sys
 from contextlib import suppress
+
+from loading import when_loaded
 
 _script = os.path.basename(sys.orig_argv[-1])
 
@@ -21,8 +21,9 @@ def _not_yet(name):
     return False
 
 
-def _wait_for_signal(trainer):
+def _wait_for_signal(module):
     """Training of experiments named slow stops in its sixth step until the job gets a signal."""
+    trainer = module.Trainer
     step = trainer.training_step
 
     def training_step(self, *arguments, **named):
@@ -36,25 +37,9 @@ def _wait_for_signal(trainer):
     trainer.training_step = training_step
 
 
-class _Trainer(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path, target=None):
-        if name != "transformers.trainer":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        run = spec.loader.exec_module
-
-        def exec_module(module):
-            run(module)
-            _wait_for_signal(module.Trainer)
-
-        spec.loader.exec_module = exec_module
-        return spec
-
-
 if "FAULTS" in os.environ:
     if _script.endswith(".fit_label_baselines.py") and _not_yet("killed"):
         # As the kernel does where memory runs short.
         os.kill(os.getpid(), signal.SIGKILL)
     if _script.endswith(".train_adapter.py"):
-        sys.meta_path.insert(0, _Trainer())
+        when_loaded("transformers.trainer", _wait_for_signal)
