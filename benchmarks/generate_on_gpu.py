@@ -130,6 +130,7 @@ class Bench:
             questions=kind.Questions(),
             max_new_tokens=self.new,
             sampling=line.sampling,
+            backend="transformers",
         )
         terminal = SimpleNamespace(say=print, progress=lambda text: None)
         with nullcontext() if line.captured else launched():

@@ -4,7 +4,7 @@ from deltatune.core import stage
 
 with stage.stage(snakemake, cached=True) as terminal:
     import pandas as pd
-    from deltatune.evaluate import generate, outputs, systems
+    from deltatune.evaluate import generate, outputs, systems, vllm_engine
     from deltatune.evaluate.generate_settings import GenerateSettings
     from deltatune.tasks.registry import load_kind
     from deltatune.tokens import context
@@ -18,7 +18,10 @@ with stage.stage(snakemake, cached=True) as terminal:
     records = pd.read_parquet(snakemake.input.records)
     questions = kind.questions(records, settings.prompts, settings.questions)
     prompts = questions["prompt"].tolist()
-    system = systems.load(snakemake.input, settings, prompts, generate.taken_ids)
+    if settings.backend == "vllm":
+        system = vllm_engine.load(snakemake.input, settings)
+    else:
+        system = systems.load(snakemake.input, settings, prompts, generate.taken_ids)
     answered = generate.evaluate(system.model, system.tokenizer, questions, settings, terminal)
     split = snakemake.wildcards.split
     outputs.write(answered, output.answers, output.manifest, settings, split, system)

@@ -20,6 +20,7 @@ from deltatune.config.model import (
     Training,
     UrlDataset,
 )
+from deltatune.evaluate.settings import Evaluation
 from deltatune.metrics.registry import available_metrics
 from deltatune.models.gpus import KNOWN
 from deltatune.models.pretrain_settings import Architecture
@@ -50,6 +51,8 @@ _SPECIAL: dict[tuple[type, str], st.SearchStrategy] = {
     # More than one GPU: what goes with it is said by unit tests, and not every base can be shared.
     (Training, "gpus"): st.just(1),
     (Training, "sharded"): st.just(False),
+    # What vLLM cannot do is said by unit tests.
+    (Evaluation, "backend"): st.just("transformers"),
     (Hardware, "gpu"): st.sampled_from([None, *KNOWN]),
     # Names of metrics; which are known depends on the tasks.
     (Statistics, "margins"): st.builds(dict),

@@ -28,7 +28,7 @@ def test_each_kind_asks_them_as_its_own(name):
     settings = GenerateSettings[kind.Prompts, own_prompts.OwnPrompts](
         **{"task": "t", "kind": name, "quantization": "none", "batch_size": 2},
         **{"max_new_tokens": 4, "sampling": Sampling(top_k=5), "refuses_long_prompts": False},
-        weights="auto",
+        **{"weights": "auto", "backend": "transformers"},
         prompts=kind.Prompts.part_of(task),
         questions=own_prompts.OwnPrompts(texts=TEXTS),
     )

@@ -272,6 +272,7 @@ def test_the_version_is_that_of_pyproject():
 FEATURES = {
     "gradio": "requirements-web.txt",
     "gptqmodel": "requirements-gptq.txt",
+    "vllm": "requirements-vllm.txt",
     "lm_eval": "requirements-lm-eval.txt",
     "trl": "benchmarks/peers/trl.txt",
     "unsloth": "benchmarks/peers/unsloth.txt",

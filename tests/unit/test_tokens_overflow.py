@@ -104,7 +104,9 @@ def asked(kind: str, refuses: bool):
         prompts = module.with_labels(prompts, ["x", "y"])
     made = {"generate_answers": GenerateSettings, "score_labels": LabelSettings}
     model = made["score_labels" if kind == "classify" else "generate_answers"]
-    names = {"max_length": 32} if kind == "classify" else {"max_new_tokens": 8, "sampling": None}
+    names: dict = {"max_length": 32}
+    if kind == "instruct":
+        names = {"max_new_tokens": 8, "sampling": None, "backend": "transformers"}
     settings = model[type(prompts), module.Questions](
         **{"task": "t", "kind": kind, "quantization": "none", "weights": "quantized"},
         **{

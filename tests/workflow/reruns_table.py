@@ -886,6 +886,16 @@ SECTIONS["`evaluation`, `statistics`, `report`, the machine"] = [
         "named; nothing is trained.",
     ),
     Row(
+        "`evaluation.backend`",
+        (
+            *("generate_answers *", "compute_metrics test questions *"),
+            *("compute_metrics test talks *", *rescored("answers", "questions")),
+            *rescored("talks", "talks"),
+        ),
+        {"backend": put(evaluation__backend="vllm")},
+        "No likelihood is computed again, and nothing is trained.",
+    ),
+    Row(
         "`statistics`: `resamples`, `seed`",
         ("compare_systems *", *PAGE, *CROSS_TASK, *BASELINES),
         {"resamples": put(statistics__resamples=999), "seed": put(statistics__seed=1)},

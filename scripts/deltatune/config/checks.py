@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from deltatune.config.backend import backend_problems
 from deltatune.config.datasets import mixture_problems, text_parts, with_parts
 from deltatune.config.model import (
     AnyDataset,
@@ -45,6 +46,7 @@ def references(settings: Settings) -> Iterator[Problem]:
     for name, task in settings.tasks.items():
         yield from _task(settings, f"tasks.{name}", task)
     yield from _margins(settings)
+    yield from backend_problems(settings)
     for name, model in settings.models.items():
         yield from _model(settings, f"models.{name}", model)
     for name, experiment in settings.experiments.items():

@@ -87,11 +87,11 @@ def rows_within_budget(
 
 class BatchRule(NamedTuple):
     """How rows are put into batches, and what that is from: `evaluation.batch_size`, `auto` on a
-    GPU or without one, or a model that cannot do with padding."""
+    GPU or without one, or a model that cannot do with padding, or vLLM, which makes its own."""
 
     batch_size: int
     row_bytes: RowBytes
-    source: Literal["set", "budget", "no_gpu", "padding"]
+    source: Literal["set", "budget", "no_gpu", "padding", "vllm"]
 
 
 def batch_rule(

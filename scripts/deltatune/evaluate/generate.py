@@ -26,6 +26,7 @@ from deltatune.evaluate.decode import Decoder
 from deltatune.evaluate.generate_settings import GenerateSettings
 from deltatune.evaluate.outputs import Outputs
 from deltatune.evaluate.sampling import SeededSampling
+from deltatune.evaluate.vllm_engine import Engine
 from deltatune.models.architecture import context_length
 from deltatune.models.probes import ask, ignores_padding
 from deltatune.tasks.base import Sampling
@@ -59,7 +60,7 @@ def answer(
     row_bytes: RowBytes = each_alike,
     sampling: Sampling | None = None,
     keys: Sequence[Any] = (),
-    decoder: Decoder | None = None,
+    decoder: Decoder | Engine | None = None,
     progress: Callable[[str], None] = print,
 ) -> list[Answer]:
     """Continue each prompt until eos or `max_new_tokens`; answers in the order of prompts.
@@ -130,6 +131,8 @@ def _batches(
     """Prompts that are answered together: one where padding would change what a model answers.
 
     On a GPU their widths are few, so that a captured step serves many batches."""
+    if isinstance(model, Engine):
+        return [Batch(list(range(len(lengths))), max(lengths))]
     if not ask(model, ignores_padding):
         return budgeted_batches(lengths, 1, each_alike, multiple=1)
     multiple = MULTIPLE if _on_gpu(model) else 1
@@ -138,6 +141,8 @@ def _batches(
 
 def _batch_rule(model, tokenizer, prompts: list[Prompt], settings: GenerateSettings) -> BatchRule:
     """`evaluation.batch_size` with `auto` resolved."""
+    if isinstance(model, Engine):
+        return BatchRule(len(prompts), each_alike, "vllm")
     if not ask(model, ignores_padding):
         return BatchRule(1, each_alike, "padding")
     token, room = cache_bytes(model.config), _room(model, tokenizer, settings.max_new_tokens)
@@ -178,8 +183,8 @@ def evaluate(
     prompts = questions["prompt"].tolist()
     rule = _batch_rule(model, tokenizer, prompts, settings)
 
-    def run(batch_size: int) -> tuple[list[Answer], Decoder]:
-        decoder = Decoder(model, terminal.say)
+    def run(batch_size: int) -> tuple[list[Answer], Decoder | Engine]:
+        decoder = model if isinstance(model, Engine) else Decoder(model, terminal.say)
         answers = answer(
             model,
             tokenizer,

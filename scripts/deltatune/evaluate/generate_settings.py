@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic
 
-from deltatune.evaluate.settings import PromptedSettings, Prompts, Questions
+from deltatune.evaluate.settings import Backend, PromptedSettings, Prompts, Questions
 from deltatune.tasks.base import Sampling
 
 
@@ -16,3 +16,4 @@ class GenerateSettings(PromptedSettings, Generic[Prompts, Questions]):
     questions: Questions
     max_new_tokens: int
     sampling: Sampling | None
+    backend: Backend

@@ -48,7 +48,8 @@ def write(
 ) -> None:
     """table: path of the Parquet file. record: of the manifest. split: None where the examples are
     of none."""
-    evaluated_with.write(outputs.table, system.facts["weights_used"])
+    backend = getattr(settings, "backend", evaluated_with.TRANSFORMERS)
+    evaluated_with.write(outputs.table, system.facts["weights_used"], backend)
     outputs.table.to_parquet(table, index=False)
     manifest.write(
         record,

@@ -13,6 +13,7 @@ Prompts = TypeVar("Prompts", bound=Section)
 Questions = TypeVar("Questions", bound=Section)
 """`Questions` of the kind of the task."""
 Weights = Literal["auto", "quantized", "dequantized"]
+Backend = Literal["transformers", "vllm"]
 
 
 class Evaluation(Section):
@@ -21,6 +22,10 @@ class Evaluation(Section):
     adapter beside them. dequantized: those of nf4 and int8 are dequantized once, with the adapter
     merged into them, which answers sooner and takes the memory of 16-bit weights. auto: dequantized
     on a GPU, where the base is in nf4 and has at most 4 billion parameters; else quantized."""
+    backend: Backend = "transformers"
+    """What generates answers, of base and tuned alike. vllm: where that is installed, on a GPU,
+    greedily and with the weights as trained. Likelihoods are computed by transformers either way.
+    """
 
 
 class EvaluationSettings(Section):

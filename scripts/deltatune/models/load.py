@@ -23,7 +23,7 @@ from deltatune.models.quantization import (
 from deltatune.tokens import context
 
 #: Packages whose versions stand in the manifest; what is not installed is left out.
-PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "gptqmodel", "optimum")
+PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "gptqmodel", "optimum", "vllm")
 
 
 def load_base(

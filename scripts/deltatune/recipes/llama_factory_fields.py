@@ -165,7 +165,7 @@ _UNNEEDED: Rows = [
     ("unneeded", "no code of a repository is run", "trust_remote_code"),
     (
         "unneeded",
-        "answers come from transformers, the same way for base and tuned",
+        "answers come from `evaluation.backend`, the same for base and tuned",
         "infer_backend infer_dtype use_kv_cache vllm_maxlen vllm_gpu_util vllm_enforce_eager "
         "vllm_max_lora_rank vllm_config sglang_maxlen sglang_mem_fraction sglang_tp_size "
         "sglang_config sglang_lora_backend",

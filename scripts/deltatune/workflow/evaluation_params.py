@@ -32,6 +32,7 @@ class EvaluationParams(StageParams):
         # Continuations, and answers of kinds without the key, are greedy.
         sampling = getattr(self._settings.tasks[wildcards.task].evaluation, "sampling", None)
         asked = {"prompts": prompts, "questions": questions, "sampling": sampling}
+        asked["backend"] = self._settings.evaluation.backend
         return self._evaluation(model, wildcards, **asked, **self._refusal(wildcards.task))
 
     def answer_prompts(self, wildcards: Wildcards) -> dict:
@@ -45,6 +46,7 @@ class EvaluationParams(StageParams):
             # A label is short, whatever the base writes in its place.
             max_new_tokens=getattr(evaluation, "max_new_tokens", LONGEST_LABEL),
             sampling=getattr(evaluation, "sampling", None),
+            backend=self._settings.evaluation.backend,
             refuses_long_prompts=False,
         )
 
