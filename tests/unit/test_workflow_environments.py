@@ -23,8 +23,9 @@ RULES = sorted((ROOT / "rules").glob("*.smk"))
 SCRIPTS = ROOT / "scripts"
 
 
-#: Imported only where the quantization asks for it, in an environment that is chosen for it.
-OPTIONAL = {"gptqmodel": "gptq", "optimum": "gptq"}
+#: Imported only where a setting asks for it: in an environment that is chosen for it or, as vLLM is
+#: for one kind of GPU, in one that its user makes.
+OPTIONAL = {"gptqmodel": "gptq", "optimum": "gptq", "vllm": "none of these"}
 
 
 def pins(lines) -> dict[str, str]:

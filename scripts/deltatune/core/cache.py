@@ -33,6 +33,7 @@ FOLDER = Path(RESULTS, "cache")
 PACKAGES = (
     *("torch", "transformers", "tokenizers", "peft", "bitsandbytes", "accelerate", "safetensors"),
     *("gptqmodel", "optimum", "datasets", "numpy", "pandas", "pyarrow", "sentencepiece", "Jinja2"),
+    "vllm",
 )
 _HASHES = "hashes.json"
 _PARTIAL = "partial-"
