@@ -31,53 +31,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 import torch
 import yaml
 from deltatune.models import random_weights
+from shapes import MISTRAL_7B, SMOLLM2_135M, TINYLLAMA_1B, tiny
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 PROJECT = Path(__file__).resolve().parents[1]
-LLAMA = {"model_type": "llama", "max_position_embeddings": 2048}
 SHAPES = {
-    "smollm2-135m": LLAMA
-    | {
-        "vocab_size": 49152,
-        "hidden_size": 576,
-        "intermediate_size": 1536,
-        "num_hidden_layers": 30,
-        "num_attention_heads": 9,
-        "num_key_value_heads": 3,
-        "tie_word_embeddings": True,
-    },
-    "tinyllama-1b": LLAMA
-    | {
-        "vocab_size": 32000,
-        "hidden_size": 2048,
-        "intermediate_size": 5632,
-        "num_hidden_layers": 22,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 4,
-    },
-    "mistral-7b": {
-        "model_type": "mistral",
-        "max_position_embeddings": 32768,
-        "vocab_size": 32000,
-        "hidden_size": 4096,
-        "intermediate_size": 14336,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
-    },
+    "smollm2-135m": SMOLLM2_135M,
+    "tinyllama-1b": TINYLLAMA_1B,
+    "mistral-7b": MISTRAL_7B,
 }
-TINY = {
-    "tiny": LLAMA
-    | {
-        "vocab_size": 1024,
-        "hidden_size": 64,
-        "intermediate_size": 128,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-    }
-}
+TINY = {"tiny": tiny(TINYLLAMA_1B, 1024)}
 ROWS = {
     "smollm2-135m": (8, 512),
     "tinyllama-1b": (4, 1024),

@@ -41,29 +41,11 @@ from deltatune.models import device, random_weights
 from deltatune.models.load import load_base
 from deltatune.models.pretrain import train_tokenizer
 from deltatune.tokens.tokenizer import load_tokenizer
+from shapes import MISTRAL_7B, tiny
 
 ROOT = Path(__file__).resolve().parents[1]
-SHAPES = {
-    "7b": {
-        "model_type": "mistral",
-        "vocab_size": 32000,
-        "hidden_size": 4096,
-        "intermediate_size": 14336,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
-        "max_position_embeddings": 32768,
-        "sliding_window": None,
-    }
-}
-SHAPES["tiny"] = SHAPES["7b"] | {
-    "vocab_size": 512,
-    "hidden_size": 64,
-    "intermediate_size": 128,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-}
+SHAPES = {"7b": MISTRAL_7B | {"sliding_window": None}}
+SHAPES["tiny"] = tiny(SHAPES["7b"], 512)
 LABELS = [" World", " Sports", " Business", " Sci/Tech"]
 #: How far apart scores may be: the mean of all labels in nats, the share of texts that get another
 #: label, and a text's nats per token, relatively.

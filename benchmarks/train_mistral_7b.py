@@ -37,26 +37,9 @@ from deltatune.models.settings import Lora
 from deltatune.plan.trial import WARM, Clock, rows
 from deltatune.train.settings import Base, Training, TrainSettings
 from deltatune.train.train import train
+from shapes import MISTRAL_7B, tiny
 
-MISTRAL_7B = {
-    "model_type": "mistral",
-    "vocab_size": 32000,
-    "hidden_size": 4096,
-    "intermediate_size": 14336,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "max_position_embeddings": 32768,
-    "sliding_window": 4096,
-}
-TINY = MISTRAL_7B | {
-    "vocab_size": 512,
-    "hidden_size": 64,
-    "intermediate_size": 128,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-}
+TINY = tiny(MISTRAL_7B, 512)
 
 
 def measure(asked: argparse.Namespace, folder: Path, scratch: Path) -> dict:

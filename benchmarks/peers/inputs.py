@@ -13,42 +13,13 @@ from deltatune.models import random_weights
 from deltatune.tokens.encode import encode
 from deltatune.tokens.prompts import TEMPLATES, Document
 from deltatune.tokens.tokenizer import load_tokenizer
+from shapes import MISTRAL_7B, SMOLLM2_135M, tiny
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
-MISTRAL_7B = {
-    "model_type": "mistral",
-    "vocab_size": 32000,
-    "hidden_size": 4096,
-    "intermediate_size": 14336,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "max_position_embeddings": 32768,
-    "sliding_window": None,
-}
-SMOLLM2_135M = {
-    "model_type": "llama",
-    "vocab_size": 49152,
-    "hidden_size": 576,
-    "intermediate_size": 1536,
-    "num_hidden_layers": 30,
-    "num_attention_heads": 9,
-    "num_key_value_heads": 3,
-    "max_position_embeddings": 8192,
-    "tie_word_embeddings": True,
-}
-TINY = MISTRAL_7B | {
-    "vocab_size": 2048,
-    "hidden_size": 64,
-    "intermediate_size": 128,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 2048,
-}
-SHAPES = {"7b": MISTRAL_7B, "135m": SMOLLM2_135M, "tiny": TINY}
+WITHOUT_WINDOW = MISTRAL_7B | {"sliding_window": None}
+SHAPES = {"7b": WITHOUT_WINDOW, "135m": SMOLLM2_135M, "tiny": tiny(WITHOUT_WINDOW, 2048)}
 #: About as many tokens for an English text as a tokenizer of 32,000 pieces makes of texts that it
 #: was not trained on.
 PIECES = 8000
