@@ -4,7 +4,8 @@
 
 asks 200 instructions of a model, up to 256 tokens each, and prints for each LINE the median of
 three runs behind a first one, tokens per second, the peak of GPU memory, and in how many rows the
-answers differ from those of the first line.
+answers differ from those of the line that it is compared with; of a tuned system also the time of a
+token beside its base's.
 
 | LINE | what |
 |---|---|
@@ -14,6 +15,8 @@ answers differ from those of the first line.
 | adapter-launched | the same batches by `generate`; asserts that the answers are the same |
 | sampled | as `here`, drawn with temperature 1 and top_p 0.9 |
 | sampled-launched | the same batches by `generate`; asserts that the answers are the same |
+| dequantized | as `here`, `evaluation.weights: dequantized` |
+| merged | as `adapter`, `evaluation.weights: dequantized`, which merges it |
 | sixteen | as `here`, `batch_size: 16` |
 | sixteen-launched | batches of 16 by `generate`; once |
 | one-by-one | `generate` for the first four prompts, each alone; once |
@@ -21,10 +24,11 @@ answers differ from those of the first line.
 
 Without a LINE it prints all of them; what a line is compared with has to be among them. In 4 or 16
 bits sums depend on the shape of a batch, so other batches differ in some rows, where two tokens are
-as likely as each other; with `--exact` that is an error. `--shape mistral-7b` writes random weights
-to FOLDER where it has none, whose answers hardly end: of all ways about the same number of tokens.
-Needs a GPU and no network; `--shape tiny` runs the same on a CPU, where each step is launched, and
-says nothing of speed.
+as likely as each other; with `--exact` that is an error. Dequantized and merged weights may give
+other answers too; their divergence from the weights as trained is printed. `--shape mistral-7b`
+writes random weights to FOLDER where it has none, whose answers hardly end: of all ways about the
+same number of tokens. Needs a GPU and no network; `--shape tiny` runs the same on a CPU, where each
+step is launched, and says nothing of speed.
 """
 
 from __future__ import annotations
@@ -34,6 +38,7 @@ import json
 import platform
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -48,16 +53,14 @@ import pandas as pd
 import plan_on_gpu
 import torch
 from deltatune.core import manifest
-from deltatune.evaluate import decode, generate
+from deltatune.evaluate import decode, generate, systems
 from deltatune.evaluate.generate_settings import GenerateSettings
-from deltatune.models import device, random_weights
-from deltatune.models.load import load_base
-from deltatune.models.quantization import dequantize_small
+from deltatune.evaluate.settings import Weights
+from deltatune.models import oom, random_weights
 from deltatune.tasks.base import Sampling
 from deltatune.tasks.registry import load_kind
 from deltatune.tokens.answer_ids import prompt_ids
 from deltatune.tokens.ids import eos_id, pad_id
-from deltatune.tokens.tokenizer import load_tokenizer
 from peft import LoraConfig, get_peft_model
 from transformers import GenerationConfig
 
@@ -68,62 +71,100 @@ DRAWN = Sampling(temperature=1.0, top_p=0.9)
 
 
 class Line(NamedTuple):
-    """batch_size, sampling: of the task. captured: whether steps may be. repeats: 0: once, without
-    a first run. peer: a way of transformers' own."""
+    """batch_size, sampling: of the task. weights: of the evaluation. captured: whether steps may
+    be. repeats: 0: once, without a first run. peer: a way of transformers' own. reference: the line
+    whose answers are to be the same. base: of a tuned system."""
 
     batch_size: Any = "auto"
     sampling: Sampling | None = None
     captured: bool = True
+    weights: Weights = "quantized"
     adapter: bool = False
     repeats: int = 3
     peer: str | None = None
+    reference: str | None = "here"
+    base: str | None = None
 
 
 LINES = {
-    "here": Line(),
+    "here": Line(reference=None),
     "launched": Line(captured=False, repeats=0),
-    "sampled": Line(sampling=DRAWN, repeats=1),
-    "sampled-launched": Line(sampling=DRAWN, captured=False, repeats=0),
+    "sampled": Line(sampling=DRAWN, repeats=1, reference=None),
+    "sampled-launched": Line(sampling=DRAWN, captured=False, repeats=0, reference="sampled"),
     "sixteen": Line(batch_size=16, repeats=1),
     "sixteen-launched": Line(batch_size=16, captured=False, repeats=0),
     "one-by-one": Line(repeats=0, peer="alone"),
     "continuous": Line(repeats=1, peer="generate_batch"),
-    # Last: the adapter stays on the model.
-    "adapter": Line(adapter=True),
-    "adapter-launched": Line(adapter=True, captured=False, repeats=0),
+    # Behind those of the base, so that each system is loaded once.
+    "adapter": Line(adapter=True, reference=None, base="here"),
+    "adapter-launched": Line(adapter=True, captured=False, repeats=0, reference="adapter"),
+    "dequantized": Line(weights="dequantized"),
+    "merged": Line(weights="dequantized", adapter=True, reference="adapter", base="dequantized"),
 }
 
 
-class Bench:
-    """A model and what is asked of it. new: tokens of an answer, at most."""
+class Measured(NamedTuple):
+    answers: list[str]
+    seconds_per_token: float
 
-    def __init__(self, asked: argparse.Namespace) -> None:
-        machine = device.prepare(seed=0, threads=1)
-        self.on_gpu = machine.device != "cpu"
-        self.model = load_base(asked.model, asked.quantization, machine)
-        dequantize_small(self.model, machine)
-        self.tokenizer = load_tokenizer(asked.model)
-        self.new, self.quantization = asked.new, asked.quantization
+
+class Bench:
+    """A system, the one that a line needs, and what is asked of it. scratch: a folder for the
+    adapter. new: tokens of an answer, at most."""
+
+    def __init__(self, asked: argparse.Namespace, scratch: Path) -> None:
+        self.on_gpu = torch.cuda.is_available()
+        self.base, self.new, self.quantization = asked.model, asked.new, asked.quantization
+        self.model: Any = None
+        self.tokenizer: Any = None
+        self._adapter = scratch / "adapter.sha256"
+        self._loaded: tuple[Weights, bool] | None = None
         records = json.loads(asked.alpaca.read_text(encoding="utf-8"))
         texts = [f"{one['instruction']}\n{one.get('input') or ''}".strip() for one in records]
         prompts = [f"### Instruction:\n{text}\n\n### Response:\n" for text in texts]
         prompts = (prompts * asked.prompts)[: asked.prompts]
         self.questions = pd.DataFrame({"id": range(len(prompts)), "prompt": prompts})
 
-    def add_adapter(self) -> None:
+    def load(self, line: Line) -> None:
+        """The system of a line, as an evaluation loads it; the last one is kept if it is that."""
+        if self._loaded == (line.weights, line.adapter):
+            return
+        inputs = SimpleNamespace(model=self.base)
+        if line.adapter:
+            self._write_adapter()
+            inputs.adapter = self._adapter
+        self._release()
+        prompts = self.questions["prompt"].tolist()
+        system = systems.load(inputs, self.settings(line), prompts, generate.taken_ids)
+        self.model, self.tokenizer = system.model, system.tokenizer
+        self._loaded = line.weights, line.adapter
+
+    def _write_adapter(self) -> None:
         """One whose product is not zero."""
+        folder = self._adapter.with_suffix("")
+        if folder.is_dir():
+            return
+        self.load(Line())
         torch.manual_seed(0)
         chosen = {"target_modules": "all-linear", "init_lora_weights": False}
-        self.model = get_peft_model(self.model, LoraConfig(r=16, lora_alpha=32, **chosen)).eval()
+        get_peft_model(self.model, LoraConfig(r=16, lora_alpha=32, **chosen)).save_pretrained(
+            folder
+        )
+        # It lies on the base now.
+        self._release()
 
-    def here(self, line: Line) -> tuple[list[str], int, dict[str, Any]]:
-        """(answers, their tokens, figures of the manifest)."""
+    def _release(self) -> None:
+        """There may be no room for two models."""
+        self.model = self._loaded = None
+        oom.release()
+
+    def settings(self, line: Line) -> GenerateSettings:
         kind = load_kind("instruct")
-        settings = GenerateSettings[kind.Prompts, kind.Questions](
+        return GenerateSettings[kind.Prompts, kind.Questions](
             task="alpaca",
             kind="instruct",
             quantization=self.quantization,
-            weights="quantized",
+            weights=line.weights,
             batch_size=line.batch_size,
             refuses_long_prompts=False,
             prompts=kind.Prompts(),
@@ -132,6 +173,10 @@ class Bench:
             sampling=line.sampling,
             backend="transformers",
         )
+
+    def here(self, line: Line) -> tuple[list[str], int, dict[str, Any]]:
+        """(answers, their tokens, figures of the manifest)."""
+        settings = self.settings(line)
         terminal = SimpleNamespace(say=print, progress=lambda text: None)
         with nullcontext() if line.captured else launched():
             made = generate.evaluate(self.model, self.tokenizer, self.questions, settings, terminal)
@@ -194,11 +239,10 @@ def timed(run: Callable[[], Any], on_gpu: bool) -> tuple[Any, float, float]:
     return result, time.perf_counter() - began, torch.cuda.max_memory_allocated() / 1e9
 
 
-def measure(bench: Bench, name: str, seen: dict[str, list[str]], exact: bool) -> None:
-    """Print a line. seen: the answers of earlier ones."""
+def measure(bench: Bench, name: str, seen: dict[str, Measured], exact: bool) -> None:
+    """Print a line. seen: earlier ones."""
     line = LINES[name]
-    if line.adapter and not hasattr(bench.model, "peft_config"):
-        bench.add_adapter()
+    bench.load(line)
     run = bench.peer if line.peer else bench.here
     if line.repeats:
         run(line)
@@ -206,20 +250,21 @@ def measure(bench: Bench, name: str, seen: dict[str, list[str]], exact: bool) ->
     answers, tokens, figures = runs[-1][0]
     seconds = statistics.median(seconds for _, seconds, _ in runs)
     peak = max(peak for _, _, peak in runs)
-    # With an adapter, or drawn, the answers are others.
-    reference = name.removesuffix("-launched")
-    reference = reference if reference in ("adapter", "sampled") else "here"
-    differ = sum(a != b for a, b in zip(seen.get(reference, answers), answers, strict=False))
-    print(
-        f"{name:18}{seconds:8.2f} s{tokens:8} tokens{tokens / seconds:9.0f} tokens/s{peak:8.2f} GB"
-        f"   {differ} of {len(answers)} rows differ from {reference}"
-        f"   {figures.get('batch_shapes', '')}",
-        flush=True,
-    )
-    same_batches = not line.captured and line.batch_size == "auto" and reference in seen
-    if differ and (same_batches or exact):
-        raise SystemExit(f"{name}: the answers are not those of {reference}")
-    seen.setdefault(name, answers)
+    parts = [f"{name:18}{seconds:8.2f} s{tokens:8} tokens{tokens / seconds:9.0f} tokens/s"]
+    parts[0] += f"{peak:8.2f} GB"
+    seen[name] = Measured(answers, seconds / max(tokens, 1))
+    differ = 0
+    if line.reference in seen:
+        pairs = zip(seen[line.reference].answers, answers, strict=False)
+        differ = sum(a != b for a, b in pairs)
+        parts.append(f"{differ} of {len(answers)} rows differ from {line.reference}")
+    if line.base in seen:
+        ratio = seen[name].seconds_per_token / seen[line.base].seconds_per_token
+        parts.append(f"{ratio:.2f} times the time of {line.base}")
+    print(*parts, figures.get("batch_shapes", ""), sep="   ", flush=True)
+    same_batches = not line.captured and line.batch_size == "auto"
+    if differ and (same_batches or (exact and line.weights == "quantized")):
+        raise SystemExit(f"{name}: the answers are not those of {line.reference}")
 
 
 def main() -> None:
@@ -233,8 +278,11 @@ def main() -> None:
     parser.add_argument("--new", type=int, default=256)
     parser.add_argument("--exact", action="store_true")
     asked = parser.parse_args()
-    if unknown := set(asked.lines) - set(LINES):
-        parser.error(f"no such line: {', '.join(sorted(unknown))}; there are {', '.join(LINES)}")
+    # A base that is not quantized has one kind of weights, and its adapter stays beside them.
+    quantized = asked.quantization != "none"
+    lines = [name for name, line in LINES.items() if quantized or line.weights == "quantized"]
+    if unknown := set(asked.lines) - set(lines):
+        parser.error(f"no such line: {', '.join(sorted(unknown))}; there are {', '.join(lines)}")
     on_gpu = torch.cuda.is_available()
     if not on_gpu and asked.shape != "tiny":
         raise SystemExit("this measures a GPU, and there is none; --shape tiny runs on a CPU")
@@ -247,10 +295,11 @@ def main() -> None:
     card = torch.cuda.get_device_name(0) if on_gpu else "CPU"
     print(card, f"Python {platform.python_version()}", json.dumps(versions))
     print(asked.shape or asked.model.name, asked.quantization, f"{asked.prompts} prompts")
-    bench, seen = Bench(asked), {}
-    # What others are compared with is measured first, whatever the order on the command line.
-    for name in (name for name in LINES if not asked.lines or name in asked.lines):
-        measure(bench, name, seen, asked.exact)
+    with tempfile.TemporaryDirectory(prefix="generate-") as scratch:
+        bench, seen = Bench(asked, Path(scratch)), {}
+        # What others are compared with is measured first, whatever the order on the command line.
+        for name in (name for name in lines if not asked.lines or name in asked.lines):
+            measure(bench, name, seen, asked.exact)
 
 
 if __name__ == "__main__":
