@@ -15,7 +15,7 @@ from deltatune.core.errors import UserError
 from deltatune.core.evaluated_with import DEQUANTIZED
 from deltatune.evaluate import weights
 from deltatune.evaluate.settings import EvaluationSettings
-from deltatune.models import device, oom, published
+from deltatune.models import device, norms, oom, published
 from deltatune.models.architecture import context_length
 from deltatune.models.dequantize import dequantize, merge_adapter
 from deltatune.models.divergence import divergence, log_probabilities
@@ -33,8 +33,8 @@ Prompt = TypeVar("Prompt")
 
 @dataclass(frozen=True)
 class System:
-    """A base or a tuned system in memory. facts: which weights it has and why, for the manifest,
-    and how far they are from those that it was trained with."""
+    """A base or a tuned system in memory. facts, for the manifest: which weights it has and why,
+    how far they are from those that it was trained with, and how many of its norms are fused."""
 
     machine: device.Compute
     model: Any
@@ -64,6 +64,7 @@ def load(
     )
     print(f"weights: {choice.used} ({choice.reason})")
     facts: dict[str, Any] = {"weights_used": choice.used, "weights_reason": choice.reason}
+    facts["fused_norms"] = norms.fuse(base) if machine.device.startswith("cuda") else 0
     model = _as_trained(base, inputs, machine)
     if choice.used == DEQUANTIZED:
         ids = encode(_spread(prompts, PROMPTS), tokenizer)
