@@ -15,9 +15,9 @@ Answers, whose peers are in transformers itself, have benchmarks/generate_on_gpu
 Each peer is installed from PyPI in an environment of its own below `--work`, in the versions of
 benchmarks/peers/*.txt, or from the wheels in DIR/trl, DIR/unsloth and DIR/lm_eval. A model of
 random weights is written to `--model` where that folder has none: speed and memory do not depend on
-what the weights are. Printed are medians of the measured steps, ratios, peaks of GPU memory,
-versions and machine. It ends with status 1 where both sides did not compute the same, or one of
-them failed.
+what the weights are. Printed are medians of the measured steps, or of three whole runs of labels
+and perplexity after one that is not measured; ratios, peaks of GPU memory, versions and machine. It
+ends with status 1 where both sides did not compute the same, or one of them failed.
 
     python benchmarks/peers.py LINE --tiny
 

@@ -20,7 +20,7 @@ from lm_eval.evaluator import evaluate
 from lm_eval.models.huggingface import HFLM
 
 from peers import base
-from peers.watch import timed
+from peers.watch import timed, timed_warm
 
 LABELS = ["World", "Sports", "Business", "Sci/Tech"]
 LENGTH = 512
@@ -130,12 +130,11 @@ def main() -> None:
     rows = questions(asked["news"], asked["count"])
     few = rows[:SEARCHED]
     results, versions = base.results(asked, ["lm_eval"])
-    here(model, tokenizer, few[:64], asked["quantization"])
-    ours, cost = timed(lambda: here(model, tokenizer, rows, asked["quantization"]))
+    ours, cost = timed_warm(lambda: here(model, tokenizer, rows, asked["quantization"]))
     speed = {"rows_per_second": round(len(rows) / cost["seconds"], 2), "rows": len(rows)}
     results.add("here", cost | speed | {"versions": versions})
     size, speeds = best_size(model, tokenizer, few)
-    theirs, cost = timed(lambda: there(model, tokenizer, rows, size))
+    theirs, cost = timed_warm(lambda: there(model, tokenizer, rows, size))
     speed = {"rows_per_second": round(len(rows) / cost["seconds"], 2), "rows": len(rows)}
     agreed = agreement(ours, theirs, asked["tolerance"])
     by_size = {"batch_size": size, "rows_per_second_by_batch_size": speeds}

@@ -17,7 +17,7 @@ from deltatune.evaluate.likelihood_settings import TextSettings
 from deltatune.tasks.base import Passage
 
 from peers import base
-from peers.watch import timed
+from peers.watch import timed_warm
 
 
 def here(model: Any, tokenizer: Any, text: str, asked: dict[str, Any]) -> tuple[float, int]:
@@ -58,11 +58,9 @@ def main() -> None:
     text = Path(asked["novel"]).read_text(encoding="utf-8")[: asked["characters"]]
     windows = likelihood.windows(text, tokenizer, asked["context"])
     results, versions = base.results(asked, [])
-    here(model, tokenizer, text[: len(text) // 8], asked)
-    (nll, tokens), cost = timed(lambda: here(model, tokenizer, text, asked))
+    (nll, tokens), cost = timed_warm(lambda: here(model, tokenizer, text, asked))
     results.add("here", figures(nll, tokens, cost) | {"versions": versions})
-    there(model, windows[:4])
-    (nll, tokens), cost = timed(lambda: there(model, windows))
+    (nll, tokens), cost = timed_warm(lambda: there(model, windows))
     results.add("documentation's loop", figures(nll, tokens, cost) | {"versions": versions})
 
 

@@ -157,6 +157,18 @@ def timed(run: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
     return result, {"seconds": round(time.perf_counter() - began, 4), "peak_gb": peak_gb()}
 
 
+def timed_warm(run: Callable[[], Any], times: int = 3) -> tuple[Any, dict[str, Any]]:
+    """(what it returns, the median of its seconds, each of them, and the largest peak of GPU
+    memory), after a run that is not measured: it chooses kernels for all shapes."""
+    run()
+    runs = [timed(run) for _ in range(times)]
+    costs = [cost for _, cost in runs]
+    seconds = [cost["seconds"] for cost in costs]
+    peak = max((cost["peak_gb"] for cost in costs if cost["peak_gb"] is not None), default=None)
+    figures = {"seconds": statistics.median(seconds), "all_seconds": seconds, "peak_gb": peak}
+    return runs[-1][0], figures
+
+
 class Results:
     """What a process measured, in a file that is complete after each of them."""
 

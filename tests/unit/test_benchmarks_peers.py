@@ -54,6 +54,23 @@ def test_steps_that_were_not_taken_are_no_measurement():
         observer.figures()
 
 
+def test_the_median_of_whole_runs_after_one_that_is_not_measured(monkeypatch):
+    seconds = iter([9.0, 2.0, 3.0, 1.0])
+    times = []
+
+    def run():
+        times.append(next(seconds))
+        return len(times)
+
+    def timed(run):
+        return run(), {"seconds": times[-1], "peak_gb": None if len(times) == 2 else times[-1]}
+
+    monkeypatch.setattr(watch, "timed", timed)
+    result, figures = watch.timed_warm(run)
+    assert result == 4
+    assert figures == {"seconds": 2.0, "all_seconds": [2.0, 3.0, 1.0], "peak_gb": 3.0}
+
+
 def test_other_tokens_and_another_loss_are_seen():
     one = {"supervised_tokens": 100, "loss": 8.0}
     same = {"here": one, "trl": one | {"loss": 8.0001}}
