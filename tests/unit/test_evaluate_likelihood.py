@@ -16,7 +16,7 @@ from deltatune.models.architecture import attention_window
 from deltatune.tasks.base import Passage
 from deltatune.tokens.encode import encode
 from deltatune.tokens.encoded import IGNORED
-from deltatune.tokens.ids import bos_ids, continuation_ids, text_ids
+from deltatune.tokens.ids import bos_ids, continuation_ids, pad_id, text_ids
 from deltatune.tokens.prompts import Document
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -418,8 +418,23 @@ def test_windows_fill_a_budget_of_tokens(model, budget):
     budget(3 * 64, logits=1)
     nlls, passes = shapes(model, run)
     np.testing.assert_allclose(nlls, expected, atol=1e-4)
-    assert sum(rows for rows, _ in passes) == len(parts) and passes[0] == (3, 23)
-    assert all(rows * (width + 1) <= 3 * 24 for rows, width in passes)
+    assert sum(rows for rows, _ in passes) == len(parts) and passes[0] == (3, 32)
+    # What the last token of a window predicts is not read.
+    assert {width for _, width in passes} <= {16, 32}
+    assert all(rows * width <= 3 * 32 for rows, width in passes)
+
+
+def test_widths_on_a_gpu_stay_within_the_context(budget):
+    """A model has no position beyond it."""
+    tokenizer, short = tiny.tokenizer(), tiny.model(max_position_embeddings=23)
+    parts = windows(LONG, tokenizer, 23)
+    budget(3 * 64, logits=1)
+    nlls, passes = shapes(
+        short, lambda: score_windows(short, tokenizer, parts, batch_size="auto", progress=quiet)
+    )
+    assert {width for _, width in passes} <= {16, 23}
+    expected = score_windows(short, tokenizer, parts, batch_size=1, progress=quiet)
+    np.testing.assert_allclose(nlls, expected, atol=1e-4)
 
 
 def test_prompts_fill_a_budget_of_tokens(model, budget):
@@ -432,10 +447,50 @@ def test_prompts_fill_a_budget_of_tokens(model, budget):
         model, lambda: score_completions(model, tokenizer, prompts, NESTED, **options)
     )
     np.testing.assert_allclose(both(scores), both(expected), atol=1e-4)
-    rows, widths = zip(*passes, strict=True)
-    assert sum(rows) == len(prompts) and len(passes) > 1
+    assert sum(rows for rows, _ in passes) == len(prompts) and len(passes) > 1
+    # Prompts and labels, in widths that are few.
+    assert {width for _, width in passes} <= {16, 32, 48, 64}
+    by_width = sorted(passes, key=lambda shape: shape[1])
     # Shorter ones, more of them.
-    assert list(widths) == sorted(widths, reverse=True) and rows[0] < rows[1]
+    assert by_width[0][0] > by_width[-1][0]
+
+
+@pytest.mark.parametrize("allowed", [["reads_label_trees"], ["shares_cache"], []])
+def test_labels_score_the_same_behind_any_padding(model, allowed, monkeypatch):
+    tokenizer = tiny.tokenizer()
+    monkeypatch.setattr(label_passes, "ask", lambda model, asked: asked.__name__ in allowed)
+    rows = [bos_ids(tokenizer) + ids[:20] for ids in text_ids(PROMPTS, tokenizer)]
+    ends = [[*ids, tokenizer.eos_token_id] for ids in continuation_ids(NESTED, tokenizer)]
+    reader = label_passes.LabelReader(model, ends, pad_id(tokenizer))
+    (batch,) = reader.batches(rows, batches.BatchRule(9, batches.each_alike, "set"))
+    expected = reader.scores(rows, batch.width)
+    padded, passes = shapes(model, lambda: reader.scores(rows, batch.width + 7))
+    np.testing.assert_allclose(padded, expected, atol=1e-4)
+    if allowed == ["reads_label_trees"]:
+        assert passes == [(len(rows), batch.width + 7)]
+
+
+def test_memory_that_runs_out_halves_what_a_batch_keeps(model, budget, monkeypatch):
+    tokenizer, sizes = tiny.tokenizer(), []
+    budget(8 * 64, logits=1)
+    score = likelihood._score
+
+    def full(model, parts, made, *rest):
+        sizes.append(max(len(batch.indices) * batch.width for batch in made))
+        if len(sizes) < 3:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        return score(model, parts, made, *rest)
+
+    monkeypatch.setattr(likelihood, "_score", full)
+    terminal = SimpleNamespace(say=quiet, progress=quiet)
+    scored = evaluate(
+        model, tokenizer, passages(LONG), text_settings(batch_size="auto"), "test", terminal
+    )
+    assert scored.figures["batch_size_used"] == 2 and scored.figures["batch_size_from"] == "budget"
+    assert sizes == [8 * 32, 4 * 32, 2 * 32]
+    parts = windows(LONG, tokenizer, 24)
+    expected = score_windows(model, tokenizer, parts, batch_size=1, progress=quiet)
+    np.testing.assert_allclose(scored.table["nll"], expected, atol=1e-4)
 
 
 # ---------------------------------------------------------------- choosing
@@ -510,6 +565,13 @@ def test_the_mass_is_that_of_all_answers_that_are_labels(model, tokenizer):
 # ---------------------------------------------------------------- as a stage
 
 
+def text_settings(batch_size):
+    return TextSettings(
+        **{"task": "book", "kind": "prose", "quantization": "none", "batch_size": batch_size},
+        **{"weights": "auto", "context": 24, "windows": "sliding"},
+    )
+
+
 def passages(*texts: str) -> list[Passage]:
     return [Passage(f"chapter {n}", "chapters", text, n) for n, text in enumerate(texts)]
 
@@ -517,10 +579,7 @@ def passages(*texts: str) -> list[Passage]:
 def test_texts_are_scored_by_windows_and_what_cannot_be_is_counted(model):
     messages = []
     terminal = SimpleNamespace(say=messages.append, progress=quiet)
-    chosen = TextSettings(
-        **{"task": "book", "kind": "prose", "quantization": "none", "batch_size": 2},
-        **{"weights": "auto", "context": 24, "windows": "sliding"},
-    )
+    chosen = text_settings(batch_size=2)
     without = tiny.without_bos()
     one = next(text for text in "abc" if len(text_ids([text], without)[0]) == 1)
     scored = evaluate(model, without, passages(LONG, one, tiny.TEXTS[1]), chosen, "test", terminal)
@@ -528,11 +587,14 @@ def test_texts_are_scored_by_windows_and_what_cannot_be_is_counted(model):
     assert scored.table["cluster"].tolist() == sorted(scored.table["cluster"])
     assert set(scored.table["cluster"]) == {"chapter 0", "chapter 2"}
     nll = score_windows(model, without, parts, batch_size=2, progress=quiet)
+    read = sorted((len(part.ids) - 1 for part in parts), reverse=True)
+    computed = sum(width * len(read[n : n + 2]) for n, width in enumerate(read) if n % 2 == 0)
     assert scored.table["nll"].tolist() == nll.tolist()
     assert scored.figures == {
         **{
             "batch_size_used": 2,
             "batch_size_from": "set",
+            "padding_share": round(1 - sum(read) / computed, 4),
             "windows": len(parts),
             "texts": 3,
             "unscored_texts": 1,

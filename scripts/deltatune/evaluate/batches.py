@@ -62,14 +62,21 @@ def budgeted_batches(
     """
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     widths = [padded(length, multiple, longest) for length in lengths]
-    most = batch_size * row_bytes(widths[order[0]]) if order else 0
+    rows_of = rows_by_width(max(widths, default=1), batch_size, row_bytes)
     batches, start = [], 0
     while start < len(order):
         width = widths[order[start]]
-        rows = min(max(MOST_ROWS, batch_size), max(1, most // row_bytes(width)))
+        rows = rows_of(width)
         batches.append(Batch(order[start : start + rows], width))
         start += rows
     return batches
+
+
+def rows_by_width(widest: int, batch_size: int, row_bytes: RowBytes) -> Callable[[int], int]:
+    """Rows that a batch of a width takes: they keep at most what `batch_size` rows of the widest
+    batch keep, or are one."""
+    most = batch_size * row_bytes(widest)
+    return lambda width: min(max(MOST_ROWS, batch_size), max(1, most // row_bytes(width)))
 
 
 def rows_within_budget(
@@ -125,18 +132,25 @@ def cache_bytes(config: Any) -> int:
     A layer that keeps less, by a window or a state of constant size, is counted like the others.
     """
     text = config.get_text_config()
-    heads = _number(text, "num_attention_heads") or 1
-    size = _number(text, "head_dim") or _number(text, "hidden_size") // heads
-    shared = _number(text, "num_key_value_heads") or heads
-    return max(1, _number(text, "num_hidden_layers") * shared * size * 2 * 2)
+    _, shared = _head_widths(text)
+    return max(1, _number(text, "num_hidden_layers") * shared * 2 * 2)
+
+
+def block_parameters(config: Any) -> int:
+    """Parameters of all blocks, which each token is multiplied by: of a transformers config, so of
+    a base and of what was tuned from it alike. Of experts one is counted."""
+    text = config.get_text_config()
+    hidden, inner = _hidden_and_inner(text)
+    queries, shared = _head_widths(text)
+    # Queries and output, keys and values; gate, up and down.
+    block = hidden * (2 * queries + 2 * shared + 3 * inner)
+    return max(1, _number(text, "num_hidden_layers") * block)
 
 
 def forward_bytes(config: Any) -> int:
     """Bytes of a token at the peak of a forward pass in 16 bits without a cache, beside an adapter
     in fp32 that is not merged: in the feed-forward layer of a block."""
-    text = config.get_text_config()
-    hidden = _number(text, "hidden_size") or 1
-    inner = _number(text, "intermediate_size") or 4 * hidden
+    hidden, inner = _hidden_and_inner(config.get_text_config())
     # Hidden states, their norm and its copies in fp32; gate, activation, up and their product, and
     # what the adapter reads.
     return (2 * 2 + 3 * 4) * hidden + (4 * 2 + 4) * inner
@@ -145,6 +159,19 @@ def forward_bytes(config: Any) -> int:
 def logits_bytes(config: Any) -> int:
     """Bytes of the logits of a token in 16 bits."""
     return 2 * _number(config.get_text_config(), "vocab_size")
+
+
+def _head_widths(text: Any) -> tuple[int, int]:
+    """(width of all queries, of all keys) of a layer."""
+    heads = _number(text, "num_attention_heads") or 1
+    size = _number(text, "head_dim") or _number(text, "hidden_size") // heads
+    return heads * size, (_number(text, "num_key_value_heads") or heads) * size
+
+
+def _hidden_and_inner(text: Any) -> tuple[int, int]:
+    """Widths of the hidden states and of the feed-forward layer."""
+    hidden = _number(text, "hidden_size") or 1
+    return hidden, _number(text, "intermediate_size") or 4 * hidden
 
 
 def _number(config: Any, field: str) -> int:

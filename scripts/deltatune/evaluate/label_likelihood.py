@@ -12,6 +12,7 @@ import torch
 from deltatune.core.errors import UserError
 from deltatune.core.terminal import Terminal
 from deltatune.evaluate import handicap, outputs
+from deltatune.evaluate.batches import Batch
 from deltatune.evaluate.label_likelihood_settings import LabelSettings
 from deltatune.evaluate.label_passes import LabelReader
 from deltatune.evaluate.outputs import Outputs
@@ -67,8 +68,7 @@ def score_completions(
     rows = _rows(prompts, text_ids(prompts, tokenizer), bodies, room, tokenizer)
     reader = LabelReader(model, ends, pad_id(tokenizer))
     rule = reader.batch_rule(rows, batch_size)
-    batches = reader.batches(rows, rule.batch_size, rule.row_bytes)
-    return _score(reader, rows, batches, nested(ends), progress)
+    return _score(reader, rows, reader.batches(rows, rule), nested(ends), progress)
 
 
 def _rows(
@@ -90,16 +90,16 @@ def _rows(
 def _score(
     reader: LabelReader,
     rows: list[list[int]],
-    batches: list[list[int]],
+    batches: list[Batch],
     is_nested: Sequence[bool],
     progress: Callable[[str], None],
 ) -> LabelScores:
     order, scores, in_one_pass = [], [], 0
     for batch in batches:
-        some = [rows[i] for i in batch]
-        scores.append(reader.scores(some))
+        some = [rows[i] for i in batch.indices]
+        scores.append(reader.scores(some, batch.width))
         in_one_pass += len(some) * reader.in_one_pass(some)
-        order += batch
+        order += batch.indices
         progress(f"{len(order)}/{len(rows)} texts")
     # One transfer from a GPU, which would wait for the processor after each batch.
     ended, label = torch.cat(scores, 1)[:, np.argsort(order)].cpu().numpy()
@@ -179,16 +179,18 @@ def evaluate(
     reader = LabelReader(model, ends, pad_id(tokenizer))
     rule = reader.batch_rule(rows, settings.batch_size)
 
-    def run(batch_size: int) -> LabelScores:
-        batches = reader.batches(rows, batch_size, rule.row_bytes)
-        return _score(reader, rows, batches, nested(ends), terminal.progress)
+    def run(batch_size: int) -> tuple[LabelScores, float]:
+        batches = reader.batches(rows, rule._replace(batch_size=batch_size))
+        scores = _score(reader, rows, batches, nested(ends), terminal.progress)
+        return scores, reader.padding_share(rows, batches)
 
-    scores, batch_size = outputs.compute(run, rule.batch_size, settings, terminal.say)
+    (scores, padding), batch_size = outputs.compute(run, rule.batch_size, settings, terminal.say)
     texts, contentless = scores.of(slice(len(asked))), scores.of(slice(len(asked), None))
     table = choose(questions, texts, contentless, labels)
     counts = {
         "batch_size_used": batch_size,
         "batch_size_from": rule.source,
+        "padding_share": padding,
         "in_one_pass": scores.in_one_pass,
         "examples": len(table),
         "prompts_cut": len(too_long),

@@ -10,13 +10,13 @@ import torch
 
 from deltatune.evaluate import label_tree
 from deltatune.evaluate.batches import (
+    Batch,
     BatchRule,
-    RowBytes,
     batch_rule,
-    budgeted_batches,
     forward_bytes,
     logits_bytes,
 )
+from deltatune.evaluate.scoring_batches import padding_share, scoring_batches
 from deltatune.models.architecture import attention_window
 from deltatune.models.logits import last_output
 from deltatune.models.probes import FIRST, SECOND, ask, same
@@ -52,12 +52,14 @@ class LabelReader:
             on_gpu=self._model.device.type == "cuda",
         )
 
-    def batches(
-        self, rows: list[list[int]], batch_size: int, row_bytes: RowBytes
-    ) -> list[list[int]]:
-        """Indices of rows that are scored together: of `budgeted_batches`."""
-        made = budgeted_batches(self._widths(rows), batch_size, row_bytes, multiple=1)
-        return [batch.indices for batch in made]
+    def batches(self, rows: list[list[int]], rule: BatchRule) -> list[Batch]:
+        """Rows that are scored in one pass, whose widths are those of prompts and labels."""
+        longest = attention_window(self._model)
+        return scoring_batches(self._widths(rows), rule, self._model.config, longest)
+
+    def padding_share(self, rows: list[list[int]], batches: list[Batch]) -> float:
+        """Of the tokens of `batches`."""
+        return padding_share(batches, self._widths(rows))
 
     def _widths(self, rows: list[list[int]]) -> list[int]:
         """Tokens of each prompt and of all labels behind it."""
@@ -72,15 +74,16 @@ class LabelReader:
         """Whether prompts and labels are read in one pass."""
         return max(map(len, rows)) + self._tree.nodes <= self._most
 
-    def scores(self, rows: list[list[int]]) -> torch.Tensor:
+    def scores(self, rows: list[list[int]], width: int) -> torch.Tensor:
         """float64 [2, rows, labels] on the device of the model: with the end of each label and
-        without. rows: prompts, of at least one token."""
+        without. rows: prompts, of at least one token. width: of their batch."""
+        model, pad, width = self._model, self._pad, width - self._tree.nodes
         if self.in_one_pass(rows):
-            logs = label_tree.log_likelihoods(self._model, rows, self._tree, self._pad)
-        elif ask(self._model, shares_cache):
-            logs = with_shared_cache(self._model, rows, self._ids, self._lengths, self._pad)
+            logs = label_tree.log_likelihoods(model, rows, width, self._tree, pad)
+        elif ask(model, shares_cache):
+            logs = with_shared_cache(model, rows, width, self._ids, self._lengths, pad)
         else:
-            logs = each_with_its_prompt(self._model, rows, self._ids, self._pad)
+            logs = each_with_its_prompt(model, rows, width, self._ids, pad)
         places = torch.arange(logs.shape[-1], device=logs.device)
         stops = self._lengths[:, None], self._lengths[:, None] - 1
         return torch.stack([logs.masked_fill(places >= stop, 0).sum(-1) for stop in stops])
@@ -90,12 +93,13 @@ class LabelReader:
 
 #: Ids of labels with their ends, two of which begin alike.
 _LABELS = ([7, 18, 9], [11, 12], [7, 30, 22, 9])
+_WIDTH = max(len(FIRST), len(SECOND))
 
 
 def reads_label_trees(model: Any) -> bool:
     """Whether labels in a tree behind a padded prompt are as likely as after the prompt itself."""
     tree = label_tree.label_tree(_LABELS, model.device)
-    logs = label_tree.log_likelihoods(model, [FIRST, SECOND], tree, 0)
+    logs = label_tree.log_likelihoods(model, [FIRST, SECOND], _WIDTH, tree, 0)
     return _same(logs, model)
 
 
@@ -104,7 +108,7 @@ def shares_cache(model: Any) -> bool:
     itself."""
     ids = _padded(model)
     lengths = torch.tensor([len(label) for label in _LABELS], device=model.device)
-    return _same(with_shared_cache(model, [FIRST, SECOND], ids, lengths, 0), model)
+    return _same(with_shared_cache(model, [FIRST, SECOND], _WIDTH, ids, lengths, 0), model)
 
 
 def _padded(model: Any) -> torch.Tensor:
@@ -114,7 +118,7 @@ def _padded(model: Any) -> torch.Tensor:
 
 
 def _same(logs: torch.Tensor, model: Any) -> bool:
-    whole = each_with_its_prompt(model, [FIRST, SECOND], _padded(model), 0)
+    whole = each_with_its_prompt(model, [FIRST, SECOND], _WIDTH, _padded(model), 0)
     counted = [logs[:, n, : len(label)] for n, label in enumerate(_LABELS)]
     known = [whole[:, n, : len(label)] for n, label in enumerate(_LABELS)]
     return same(torch.cat(counted, 1), torch.cat(known, 1), model)
@@ -125,14 +129,13 @@ def _same(logs: torch.Tensor, model: Any) -> bool:
 
 @torch.inference_mode()
 def each_with_its_prompt(
-    model: Any, rows: list[list[int]], ids: torch.Tensor, pad: int
+    model: Any, rows: list[list[int]], width: int, ids: torch.Tensor, pad: int
 ) -> torch.Tensor:
     """The same as `with_shared_cache`, from each prompt with each label, padded on the right."""
     count, longest = ids.shape
-    width = max(map(len, rows)) + longest - 1
     logs = []
     for row in rows:
-        inputs = torch.full((count, width), pad, device=model.device)
+        inputs = torch.full((count, width + longest - 1), pad, device=model.device)
         inputs[:, : len(row)] = torch.tensor(row, device=model.device)
         inputs[:, len(row) : len(row) + longest - 1] = ids[:, :-1]
         logits = model(input_ids=inputs, use_cache=False).logits[:, len(row) - 1 :][:, :longest]
@@ -142,16 +145,20 @@ def each_with_its_prompt(
 
 @torch.inference_mode()
 def with_shared_cache(
-    model: Any, rows: list[list[int]], ids: torch.Tensor, lengths: torch.Tensor, pad: int
+    model: Any,
+    rows: list[list[int]],
+    width: int,
+    ids: torch.Tensor,
+    lengths: torch.Tensor,
+    pad: int,
 ) -> torch.Tensor:
     """float64 [rows, labels, longest] of the tokens of each label after each prompt, in nats;
     behind the end of a shorter label stands anything.
 
-    Prompts are padded on the left, labels on the right. ids: [labels, longest]; lengths: [labels],
-    ends included.
+    Prompts are padded on the left to a width, labels on the right. ids: [labels, longest]; lengths:
+    [labels], ends included.
     """
     count, longest = ids.shape
-    width = max(map(len, rows))
     prompts = torch.tensor([[pad] * (width - len(row)) + row for row in rows]).to(model.device)
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
     mask = mask.to(model.device)

@@ -65,14 +65,16 @@ def label_tree(labels: Sequence[Sequence[int]], device: torch.device) -> LabelTr
 
 
 @torch.inference_mode()
-def log_likelihoods(model: Any, rows: list[list[int]], tree: LabelTree, pad: int) -> torch.Tensor:
+def log_likelihoods(
+    model: Any, rows: list[list[int]], width: int, tree: LabelTree, pad: int
+) -> torch.Tensor:
     """float64 [rows, labels, longest] of the tokens of each label after each prompt, in nats;
     behind the end of a shorter label stands anything.
 
-    rows: prompts, of at least one token. They are padded on the left, so that what is predicted
-    stands in the same places of all rows.
+    rows: prompts, of at least one token. They are padded on the left to a width, so that what is
+    predicted stands in the same places of all rows.
     """
-    width, nodes = max(map(len, rows)), tree.nodes
+    nodes = tree.nodes
     prompts = torch.tensor([[pad] * (width - len(row)) + row for row in rows]).to(model.device)
     lengths = torch.tensor([len(row) for row in rows]).to(model.device)
     places = torch.arange(width, device=model.device)

@@ -15,15 +15,16 @@ from deltatune.core.errors import UserError
 from deltatune.core.terminal import Terminal
 from deltatune.evaluate import outputs
 from deltatune.evaluate.batches import (
+    Batch,
     BatchRule,
-    RowBytes,
     batch_rule,
-    budgeted_batches,
     forward_bytes,
     logits_bytes,
 )
 from deltatune.evaluate.likelihood_settings import Scheme, TextSettings
 from deltatune.evaluate.outputs import Outputs
+from deltatune.evaluate.scoring_batches import padding_share, scoring_batches
+from deltatune.models.architecture import context_length
 from deltatune.models.logits import AT_ONCE, last_logits
 from deltatune.tasks.base import BatchSize, Passage
 from deltatune.tokens.ids import bos_ids, pad_id, prefix_id
@@ -125,8 +126,7 @@ def score_windows(
 ) -> np.ndarray:
     """Negative log-likelihood of the scored tokens of each window: float64 [windows], nats."""
     rule = _batch_rule(model, parts, batch_size)
-    batches = _batches(parts, rule.batch_size, rule.row_bytes)
-    return _score(model, parts, batches, pad_id(tokenizer), progress)
+    return _score(model, parts, _batches(model, parts, rule), pad_id(tokenizer), progress)
 
 
 def _batch_rule(model, parts: Sequence[Window], batch_size: BatchSize) -> BatchRule:
@@ -134,46 +134,50 @@ def _batch_rule(model, parts: Sequence[Window], batch_size: BatchSize) -> BatchR
     token = forward_bytes(model.config) + logits_bytes(model.config)
     return batch_rule(
         batch_size,
-        lambda: [len(part.ids) for part in parts],
+        lambda: _widths(parts),
         lambda width: token * width,
         on_gpu=model.device.type == "cuda",
         on_cpu=WINDOWS_ON_CPU,
     )
 
 
-def _batches(parts: Sequence[Window], batch_size: int, row_bytes: RowBytes) -> list[list[int]]:
-    """Indices of windows that are scored together: of `budgeted_batches`."""
-    lengths = [len(part.ids) for part in parts]
-    made = budgeted_batches(lengths, batch_size, row_bytes, multiple=1)
-    return [batch.indices for batch in made]
+def _widths(parts: Sequence[Window]) -> list[int]:
+    """Tokens of each window that are read: nothing is predicted from the last one."""
+    return [len(part.ids) - 1 for part in parts]
+
+
+def _batches(model, parts: Sequence[Window], rule: BatchRule) -> list[Batch]:
+    """Windows that are scored in one pass."""
+    return scoring_batches(_widths(parts), rule, model.config, context_length(model))
 
 
 @torch.inference_mode()
 def _score(
     model,
     parts: Sequence[Window],
-    batches: list[list[int]],
+    batches: list[Batch],
     pad: int,
     progress: Callable[[str], None],
 ) -> np.ndarray:
     order, totals = [], []
     for batch in batches:
-        totals.append(_negative_log_likelihoods(model, [parts[i] for i in batch], pad))
-        order += batch
+        some = [parts[i] for i in batch.indices]
+        totals.append(_negative_log_likelihoods(model, some, batch.width, pad))
+        order += batch.indices
         progress(f"{len(order)}/{len(parts)} windows")
     # One transfer from a GPU, which would wait for the processor after each batch.
     return torch.cat(totals)[np.argsort(order)].cpu().numpy()
 
 
-def _negative_log_likelihoods(model, parts: list[Window], pad: int) -> torch.Tensor:
-    """float64 [windows] of one forward pass, on the device of the model."""
-    width = max(len(part.ids) for part in parts)
+def _negative_log_likelihoods(model, parts: list[Window], width: int, pad: int) -> torch.Tensor:
+    """float64 [windows] of one forward pass, on the device of the model. width: of what it reads,
+    see `_widths`."""
     # Padding on the right, where causal attention does not reach it.
-    ids = torch.tensor([part.ids + [pad] * (width - len(part.ids)) for part in parts])
+    ids = torch.tensor([part.ids + [pad] * (width + 1 - len(part.ids)) for part in parts])
     ids = ids.to(model.device)
-    # Nothing is predicted from the last token, and no logits are needed before the scored ones.
+    # No logits are needed before the scored ones.
     before = min(len(part.ids) - part.scored for part in parts) - 1
-    logits = last_logits(model, width - 1 - before, input_ids=ids[:, :-1])
+    logits = last_logits(model, width - before, input_ids=ids[:, :-1])
     size = max(1, AT_ONCE // logits.shape[-1])
     totals = []
     for row, part in enumerate(parts):
@@ -215,11 +219,12 @@ def evaluate(
     scored = [window for _, window in parts]
     rule, pad = _batch_rule(model, scored, settings.batch_size), pad_id(tokenizer)
 
-    def run(batch_size: int) -> np.ndarray:
-        batches = _batches(scored, batch_size, rule.row_bytes)
-        return _score(model, scored, batches, pad, terminal.progress)
+    def run(batch_size: int) -> tuple[np.ndarray, float]:
+        batches = _batches(model, scored, rule._replace(batch_size=batch_size))
+        nll = _score(model, scored, batches, pad, terminal.progress)
+        return nll, padding_share(batches, _widths(scored))
 
-    nll, batch_size = outputs.compute(run, rule.batch_size, settings, terminal.say)
+    (nll, padding), batch_size = outputs.compute(run, rule.batch_size, settings, terminal.say)
     table = pd.DataFrame(
         {
             "id": range(1, len(parts) + 1),
@@ -237,6 +242,7 @@ def evaluate(
     figures = {
         "batch_size_used": batch_size,
         "batch_size_from": rule.source,
+        "padding_share": padding,
         "windows": len(table),
         "texts": len(cut),
         "unscored_texts": unscored,
