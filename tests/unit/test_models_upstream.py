@@ -4,6 +4,7 @@ gptqmodel is not installed here: what works around it is tested in tests/gptq.
 """
 
 import inspect
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -94,3 +95,92 @@ def test_torch_still_has_no_fake_product_of_groups_in_fp32():
     ):
         offsets = torch.tensor([2, 4], dtype=torch.int32)
         torch.nn.functional.grouped_mm(torch.ones(4, 16), torch.ones(2, 16, 16), offs=offsets)
+
+
+# ---------------------------------------------------------------- failed captures
+
+
+class Cuda:
+    """What stands for a GPU: a pool of memory, the graph that takes it, and the current stream.
+
+    ends: whether torch ends a failed capture. releases: whether the graph then releases the pool.
+    """
+
+    id = (0, 7)
+
+    def __init__(self, monkeypatch, ends, releases):
+        self.ends, self.releases = ends, releases
+        self.count, self.underway, self.current = 1, False, "default"
+        for name, value in {
+            "current_device": lambda: 3,
+            "current_stream": lambda: self.current,
+            "MemPool": lambda: self,
+            "stream": self.stream,
+            "graph": self.graph,
+        }.items():
+            monkeypatch.setattr(torch.cuda, name, value)
+        monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", self.end)
+        monkeypatch.setattr(torch._C, "_cuda_releasePool", self.release)
+
+    def use_count(self):
+        return self.count
+
+    def end(self, device, number):
+        assert (device, number) == (3, self.id)
+        if not self.underway:
+            raise RuntimeError("endAllocatePool: not currently recording to mempool_id")
+        self.underway = False
+
+    def release(self, device, number):
+        assert (device, number) == (3, self.id)
+        self.count -= 1
+
+    def reset(self):
+        if self.releases and self.count > 1:
+            self.count -= 1
+
+    @contextmanager
+    def stream(self, stream):
+        before, self.current = self.current, stream
+        try:
+            yield
+        finally:
+            self.current = before
+
+    @contextmanager
+    def graph(self, graph, pool, stream):
+        assert (graph, pool) == (self, self.id)
+        before, self.current = self.current, stream
+        self.count, self.underway = 2, True
+        try:
+            yield
+        except BaseException:
+            self.underway = not self.ends
+            raise
+        self.current, self.underway = before, False
+
+
+@pytest.mark.parametrize(
+    "ends, releases", [(False, False), (True, False), (True, True)], ids=["2.11", "2.13", "later"]
+)
+def test_nothing_is_left_of_a_capture_that_fails(monkeypatch, ends, releases):
+    cuda = Cuda(monkeypatch, ends, releases)
+    with pytest.raises(ValueError, match="within"), upstream.captured(cuda, "aside"):
+        raise ValueError("within")
+    assert (cuda.count, cuda.underway, cuda.current) == (1, False, "default")
+
+
+def test_a_graph_keeps_the_memory_of_its_capture(monkeypatch):
+    cuda = Cuda(monkeypatch, ends=True, releases=True)
+    with upstream.captured(cuda, "aside"):
+        assert cuda.current == "aside"
+    assert (cuda.count, cuda.underway, cuda.current) == (2, False, "default")
+
+
+def test_torch_still_leaves_the_stream_of_a_failed_capture_and_pools_have_the_same_calls():
+    source = inspect.getsource(torch.cuda.graph.__exit__)
+    assert "finally" not in source
+    assert source.index(".capture_end()") < source.index("stream_ctx.__exit__")
+    source = inspect.getsource(torch.cuda.use_mem_pool)
+    assert "_cuda_endAllocateToPool(device_index, pool.id)" in source
+    assert "_cuda_releasePool(device_index, pool.id)" in source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import asdict, replace
 
 import architectures_table as table
@@ -12,11 +13,11 @@ import test_train_trainer
 import tiny
 import torch
 from datasets import Dataset
-from deltatune.models import device
+from deltatune.models import device, oom
 from deltatune.models.architecture import architecture
 from deltatune.models.batch import Batch
 from deltatune.models.twin import twin
-from deltatune.train import capture, kernels, losses, train
+from deltatune.train import capture, kernels, losses, train, trainer
 from deltatune.train.step import ADAMW, FUSED, PAGED, Computed, Run, Way, choose
 from safetensors.torch import load_file
 from test_train_train import BASE, hashes, rows, settings
@@ -382,8 +383,17 @@ def test_where_a_pass_cannot_be_captured_training_starts_without(
         run()
         raise RuntimeError("operation not permitted when stream is capturing")
 
+    def release():
+        gc.collect()
+        kinds = capture.CapturedPasses, trainer.AdapterTrainer
+        remaining.append([o for o in gc.get_objects() if isinstance(o, kinds)])
+
+    remaining: list[list] = []
     monkeypatch.setattr(capture, "repeated", refused)
+    monkeypatch.setattr(oom, "release", release)
+    gc.collect()
     computed = way(launches="captured")
     _, figures, (message,) = run(monkeypatch, folder, data, tmp_path / "adapter", computed)
+    assert remaining == [[]], "the failed attempt takes memory, or it is not released"
     assert hashes(tmp_path / "adapter") == hashes(plain[0])
     assert "not permitted" in message and figures["launches_used"] == "single"

@@ -23,6 +23,7 @@ from deltatune.evaluate.sampling import SeededSampling
 from deltatune.models import oom
 from deltatune.models.probes import FIRST, SECOND, ask
 from deltatune.models.quantization import gptq_layers
+from deltatune.models.upstream import captured
 from deltatune.tasks.base import Sampling
 
 #: Steps between two looks at whether all rows have ended. Each look waits for the GPU, and half of
@@ -275,7 +276,7 @@ def _captured(decoding: _Decoding) -> Callable[[], None]:
         with torch.cuda.stream(aside):
             decoding.step()
         torch.cuda.current_stream().wait_stream(aside)
-        with torch.cuda.graph(graph):
+        with captured(graph):
             decoding.step()
     except RuntimeError as error:
         if oom.out_of_memory(error):

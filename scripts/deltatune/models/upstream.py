@@ -11,7 +11,7 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -250,6 +250,35 @@ def fake_products_of_experts() -> Iterator[None]:
         yield
     finally:
         moe._can_use_grouped_mm = before
+
+
+@contextmanager
+def captured(
+    graph: torch.cuda.CUDAGraph, stream: torch.cuda.Stream | None = None
+) -> Iterator[None]:
+    """`torch.cuda.graph`, of which nothing is left where the capture fails.
+
+    torch 2.13 never frees the memory of a capture that ended by an error (later versions do, see
+    pytorch#190348), and leaves its stream the current one. torch 2.11 also takes the capture to go
+    on, and then empties no cache at all.
+    """
+    device = torch.cuda.current_device()
+    # Unlike a handle of `graph_pool_handle`, it knows how many use it: the graph is the other one.
+    pool = torch.cuda.MemPool()
+    try:
+        with (
+            torch.cuda.stream(torch.cuda.current_stream()),
+            torch.cuda.graph(graph, pool=pool.id, stream=stream),
+        ):
+            yield
+    except BaseException:
+        # Before all else: what is released here, the graph must not release when it is deleted.
+        graph.reset()
+        with suppress(RuntimeError):  # of a capture that has ended
+            torch._C._cuda_endAllocateToPool(device, pool.id)
+        while pool.use_count() > 1:
+            torch._C._cuda_releasePool(device, pool.id)
+        raise
 
 
 #: torch 2.13 has no public names for these, on which its own tools to measure memory stand.

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 
+from deltatune.models.upstream import captured
 from deltatune.train import upstream
 
 #: Passes before the one that is captured: libraries choose kernels and compile at the first ones.
@@ -73,7 +74,8 @@ class CapturedPasses:
 
 
 def repeated(run: Callable[[], None]) -> Callable[[], None]:
-    """What a function does on the GPU, as a graph. Raises what cannot be captured raises."""
+    """What a function does on the GPU, as a graph. Raises what cannot be captured raises, and then
+    all memory is free again that nothing else has."""
     graph = torch.cuda.CUDAGraph()
     with upstream.random_numbers_kept(), upstream.masks_of_a_capture():
         aside = torch.cuda.Stream()
@@ -85,6 +87,6 @@ def repeated(run: Callable[[], None]) -> Callable[[], None]:
         # A graph has memory of its own; what these passes took would lie idle.
         torch.cuda.empty_cache()
         # In the same stream, in which gradients are added up since the first pass.
-        with torch.cuda.graph(graph, stream=aside):
+        with captured(graph, aside):
             run()
     return graph.replay

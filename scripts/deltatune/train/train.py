@@ -185,6 +185,7 @@ def _other_way(
     already, and OutOfMemory in one of several processes."""
     if failed:
         kernels.restore_blocks(model)
+        oom.release()
         say(f"passes cannot be computed as chosen, so training starts in a plain way: {failed}")
         return passes, computed.plain(failed)
     if distributed.world_size() > 1:
