@@ -32,7 +32,7 @@ from deltatune.models import device, gptq, random_weights
 from deltatune.models.gptq_settings import QuantizeSettings
 from deltatune.models.load import load_base
 from deltatune.models.settings import Lora
-from deltatune.plan.trial import STEPS, WARM, Clock, rows
+from deltatune.plan.trial import STEPS, Clock, rows
 from deltatune.train.settings import Base, Training, TrainSettings
 from deltatune.train.train import train
 
@@ -74,26 +74,29 @@ def trained(
     vocabulary = SHAPES[size]["vocab_size"]
     model = load_base(folder, quantization, machine)
     weights = torch.cuda.memory_allocated() if torch.cuda.is_available() else None
-    clock, began = Clock(model), reset()
-    train(
-        model,
-        rows(STEPS * batch, length, vocabulary, seed=1),
-        rows(batch, length, vocabulary, seed=2),
-        TrainSettings(
-            model="random weights",
-            quantization=quantization,
-            lora=Lora(rank=8),
-            training=Training(epochs=1, batch_size=batch, gradient_accumulation=1, evaluations=1),
-            seed=0,
-            base=Base(name="random weights", revision=None),
-        ),
-        machine,
-        output=scratch / quantization / "adapter",
-        scratch=scratch / quantization / "trainer",
-        progress=lambda text: None,
-    )
+    clock, began = Clock(), reset()
+    with clock.running():
+        train(
+            model,
+            rows(STEPS * batch, length, vocabulary, seed=1),
+            rows(batch, length, vocabulary, seed=2),
+            TrainSettings(
+                model="random weights",
+                quantization=quantization,
+                lora=Lora(rank=8),
+                training=Training(
+                    epochs=1, batch_size=batch, gradient_accumulation=1, evaluations=1
+                ),
+                seed=0,
+                base=Base(name="random weights", revision=None),
+            ),
+            machine,
+            output=scratch / quantization / "adapter",
+            scratch=scratch / quantization / "trainer",
+            progress=lambda text: None,
+        )
     figures = spent(began)
-    seconds = clock.seconds(1, STEPS, WARM)
+    seconds = clock.seconds()
     return {
         "weights_gb": None if weights is None else round(weights / 1e9, 3),
         **figures,

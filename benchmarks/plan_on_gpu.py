@@ -10,9 +10,10 @@ and no network. `--size tiny` runs the same on a CPU with one small model; memor
     python benchmarks/plan_on_gpu.py --settings --json OUT
 
 plans six settings of two of the models, in rows of 512 and of 2,048 tokens, with checkpointing as
-it is chosen and as it is set, and compares the micro-batch, the checkpointing and the peak that the
-plan foretells with those of the ten steps of its trial: some minutes on an H100. The kernels are
-those of a run of `--steps` steps: 60 are too few for compiling to pay, 3,000 are enough.
+it is chosen and as it is set, and compares the micro-batch, the checkpointing, the kernels and the
+peak that the plan foretells with those of the ten steps of its trial: some minutes on an H100. The
+kernels are those of a run of `--steps` steps: 60 are too few for compiling to pay, 3,000 are
+enough.
 """
 
 from __future__ import annotations
@@ -142,10 +143,11 @@ def chosen(row: dict[str, str]) -> dict:
         "planned_batch": f"{row['batch_size']} x {row['gradient_accumulation']}",
         "planned_checkpointing": row["activation_checkpointing"],
         "why": row["batch_size_reason"],
-        "planned_kernels": ", ".join(row[n] for n in ("kernels", "launches", "optimizer_used")),
+        "planned_kernels": f"{row['kernels']}, {row['launches']}",
+        "optimizer": row["optimizer_used"],
         "measured_batch_size": row["measured_batch_size"],
         "measured_checkpointing": row["measured_checkpointing"],
-        "measured_kernels": row["measured_kernels"],
+        "measured_kernels": f"{row['measured_kernels']}, {row['measured_launches']}",
         "seconds_per_step": round(float(row["seconds_per_step"]), 3),
     }
     if row["measured_bytes"]:

@@ -79,21 +79,22 @@ def measure(asked: argparse.Namespace, folder: Path, scratch: Path) -> dict:
     began = time.perf_counter()
     model = load_base(folder, asked.quantization, machine)
     load_seconds = time.perf_counter() - began
-    clock = Clock(model)
+    clock = Clock()
     if on_gpu:
         # Loading holds a shard in 16 bits for a moment, which the plan is not about.
         weights, loading = torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated()
         torch.cuda.reset_peak_memory_stats()
-    figures = train(
-        model,
-        rows(asked.steps * asked.batch_size, asked.length, shape["vocab_size"], seed=1),
-        rows(asked.batch_size, asked.length, shape["vocab_size"], seed=2),
-        settings,
-        machine,
-        output=scratch / "adapter",
-        scratch=scratch / "trainer",
-        progress=lambda text: print(text, flush=True),
-    ).figures
+    with clock.running():
+        figures = train(
+            model,
+            rows(asked.steps * asked.batch_size, asked.length, shape["vocab_size"], seed=1),
+            rows(asked.batch_size, asked.length, shape["vocab_size"], seed=2),
+            settings,
+            machine,
+            output=scratch / "adapter",
+            scratch=scratch / "trainer",
+            progress=lambda text: print(text, flush=True),
+        ).figures
     used = figures["batch_size_used"]
     per_step = figures["gradient_accumulation_used"]
     tokens = used * asked.length
@@ -132,7 +133,7 @@ def measure(asked: argparse.Namespace, folder: Path, scratch: Path) -> dict:
         "planned_weights_gb": round(planned.weights / 1e9, 6),
         "planned_allocated_gb": round(planned.allocated / 1e9, 6),
         **on_the_gpu,
-        "tokens_per_second": round(tokens * per_step / clock.seconds(per_step, figures["steps"])),
+        "tokens_per_second": round(tokens * per_step / clock.seconds()),
         "tokens_per_second_with_warm_up": figures["tokens_per_second"],
         "versions": manifest.versions(["torch", "transformers", "peft", "bitsandbytes"]),
     }

@@ -664,9 +664,39 @@ def test_a_trial_trains_here_and_says_how_long_it_takes(tmp_path, offline):
     messages = []
     trained = trial.run(planned, config, LENGTH, steps=6, say=messages.append)
     assert trained.seconds > 0 and trained.memory is None and trained.device == "CPU"
+    assert (trained.kernels, trained.launches) == ("eager", "single")
     assert "6 steps on cpu" in messages[0]
     gptq = planned.model_copy(update={"quantization": "gptq"})
     assert trial.run(gptq, config, LENGTH, say=messages.append) is None
+
+
+def test_a_trial_times_optimizer_steps_whatever_passes_they_have(offline, monkeypatch):
+    """A hook of a forward pass would run while it is captured, and not when it is replayed."""
+    from deltatune.plan import trial
+
+    clock = trial.Clock()
+    monkeypatch.setattr(trial, "Clock", lambda: clock)
+    config = tiny.model(**SHAPE | {"tie_word_embeddings": True}).config.to_dict()
+    planned = experiment(training={"batch_size": 1, "gradient_accumulation": 4, "epochs": 3})
+    trial.run(planned, config, LENGTH, steps=5, say=lambda text: None)
+    assert len(clock.times) == 5
+    sgd = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
+    sgd.step()
+    assert len(clock.times) == 5, "it goes on after the trial"
+
+
+def test_where_training_begins_again_only_its_last_steps_are_timed(monkeypatch):
+    from deltatune.plan import trial
+
+    seconds = iter([0, 100, 200, 300, 400, 1000, 1050, 1060, 1062, 1066])
+    monkeypatch.setattr(trial.time, "perf_counter", lambda: next(seconds))
+    clock = trial.Clock()
+    with clock.running():
+        for _ in range(2):
+            sgd = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
+            for _ in range(5):
+                sgd.step()
+    assert clock.seconds() == 3
 
 
 GEMMA = {"num_hidden_layers": 2, "head_dim": 16, "hidden_size": 64, "vocab_size": 300}

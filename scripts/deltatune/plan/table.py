@@ -82,11 +82,15 @@ def _time(row: Estimate) -> str:
 
 
 def _measured(row: Estimate) -> dict[str, str]:
-    """What the trial allocated, beside what the plan says of it."""
-    if row.trial is None or row.trial.memory is None:
+    """What the trial allocated, beside what the plan says of it, and by which kernels."""
+    trial = row.trial
+    if trial is None or trial.memory is None:
         return {}
-    share = row.memory.allocated / row.trial.memory
-    return {"measured": f"{file_size(row.trial.memory)} (plan without overhead: {share:.2f} of it)"}
+    share = row.memory.allocated / trial.memory
+    return {
+        "measured": f"{file_size(trial.memory)} (plan without overhead: {share:.2f} of it)",
+        "measured kernels": f"{trial.kernels}, {trial.launches}",
+    }
 
 
 def _rows(batch: Batch) -> str:
@@ -220,6 +224,7 @@ def frame(rows: list[Estimate]) -> pd.DataFrame:
             "measured_batch_size": row.trial and row.trial.micro_batch_size,
             "measured_checkpointing": row.trial and row.trial.checkpointing,
             "measured_kernels": row.trial and row.trial.kernels,
+            "measured_launches": row.trial and row.trial.launches,
             "verdict": row.verdict,
             "advice": "; ".join(row.advice),
             "metric": row.power.metric,

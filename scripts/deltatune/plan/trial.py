@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from deltatune.core.hashing import fingerprint
 from deltatune.models import device, oom, random_weights
@@ -27,7 +30,8 @@ from deltatune.train.step import Computed
 from deltatune.train.train import train
 
 STEPS = 10
-#: Steps that are not timed: they choose kernels and grow the pools of the allocator.
+#: Steps that are not timed: they choose kernels, compile, capture, and grow the pools of the
+#: allocator.
 WARM = 3
 
 
@@ -44,26 +48,40 @@ class Trial:
     """Rows of a forward pass, as they were chosen."""
     checkpointing: bool
     kernels: str
-    """compiled or eager."""
+    """compiled or eager, as they were used."""
+    launches: str
+    """captured or single, as they were used."""
 
 
 class Clock:
-    """When each forward pass of training began."""
+    """When each optimizer step of a training was done."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self) -> None:
         self.times: list[float] = []
-        model.register_forward_pre_hook(self._tick)
+        self._optimizer: Callable[[], Any] = lambda: None
 
-    def _tick(self, module: Any, arguments: Any) -> None:
-        if module.training:
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            self.times.append(time.perf_counter())
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Steps within it are timed. Where training begins again, it has another optimizer, and
+        the steps of the one before are forgotten."""
+        hook = register_optimizer_step_post_hook(self._stepped)
+        try:
+            yield
+        finally:
+            hook.remove()
 
-    def seconds(self, passes: int, steps: int, warm: int = WARM) -> float:
-        """Of an optimizer step. passes: forward passes of each of the last `steps`."""
-        times = self.times[-passes * steps :][passes * warm :]
-        return (times[-1] - times[0]) / (len(times) - 1) * passes
+    def _stepped(self, optimizer: Any, arguments: Any, keywords: Any) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        if self._optimizer() is not optimizer:
+            # Its state is memory, which must be free for the next one.
+            self.times, self._optimizer = [], weakref.ref(optimizer)
+        self.times.append(time.perf_counter())
+
+    def seconds(self) -> float:
+        """Of an optimizer step, the mean of those behind the warm ones."""
+        times = self.times[WARM - 1 :]
+        return (times[-1] - times[0]) / (len(times) - 1)
 
 
 def rows(count: int, length: int, vocabulary: int, seed: int) -> Dataset:
@@ -100,6 +118,18 @@ def _one_process(training: Training, steps: int) -> tuple[Training, Batch]:
     return training.model_copy(update=changed), batch
 
 
+def _settings(experiment: Planned, training: Training) -> TrainSettings:
+    name = "random weights"
+    return TrainSettings(
+        model=name,
+        quantization=experiment.quantization,
+        lora=experiment.lora,
+        training=training,
+        seed=0,
+        base=Base(name=name, revision=None),
+    )
+
+
 def run(
     experiment: Planned,
     config: Mapping[str, Any],
@@ -127,35 +157,30 @@ def run(
         base = _base(config, machine.device)
         model = load_base(base, experiment.quantization, machine)
         dequantize_small(model, machine)
-        clock = Clock(model)
+        clock = Clock()
         if on_gpu:
             # Loading holds a file in 16 bits for a moment.
             torch.cuda.reset_peak_memory_stats()
         vocabulary = model.config.get_text_config().vocab_size
-        figures = train(
-            model,
-            rows(steps * batch.rows, row_length, vocabulary, seed=1),
-            rows(batch.rows, row_length, vocabulary, seed=2),
-            TrainSettings(
-                model="random weights",
-                quantization=experiment.quantization,
-                lora=experiment.lora,
-                training=training,
-                seed=0,
-                base=Base(name="random weights", revision=None),
-            ),
-            machine,
-            output=folder / "adapter",
-            scratch=folder / "trainer",
-            computed=computed if on_gpu else None,
-            progress=lambda text: None,
-            say=say,
-        ).figures
+        with clock.running():
+            figures = train(
+                model,
+                rows(steps * batch.rows, row_length, vocabulary, seed=1),
+                rows(batch.rows, row_length, vocabulary, seed=2),
+                _settings(experiment, training),
+                machine,
+                output=folder / "adapter",
+                scratch=folder / "trainer",
+                computed=computed if on_gpu else None,
+                progress=lambda text: None,
+                say=say,
+            ).figures
         return Trial(
-            clock.seconds(figures["gradient_accumulation_used"], steps),
+            clock.seconds(),
             torch.cuda.max_memory_allocated() if on_gpu else None,
             torch.cuda.get_device_name(0) if on_gpu else "CPU",
             figures["batch_size_used"],
             figures["activation_checkpointing_used"],
             figures["kernels_used"],
+            figures["launches_used"],
         )
