@@ -184,3 +184,32 @@ def test_torch_still_leaves_the_stream_of_a_failed_capture_and_pools_have_the_sa
     source = inspect.getsource(torch.cuda.use_mem_pool)
     assert "_cuda_endAllocateToPool(device_index, pool.id)" in source
     assert "_cuda_releasePool(device_index, pool.id)" in source
+
+
+def test_transformers_names_the_classes_of_blocks():
+    assert upstream.block_classes(tiny.model()) == {"MistralDecoderLayer"}
+    assert upstream.block_classes(torch.nn.Linear(1, 1)) == set()
+
+
+def test_torch_still_compiles_nothing_within_a_mode_of_ours():
+    """Unless `DispatchMode` says that it is one of torch's."""
+    traced = []
+
+    def backend(graph, inputs):
+        traced.append(graph)
+        return graph
+
+    class Plain(upstream.DispatchMode):
+        is_infra_mode = classmethod(lambda kind: False)
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            return function(*args, **(kwargs or {}))
+
+    class Known(Plain):
+        is_infra_mode = classmethod(lambda kind: upstream.DispatchMode.is_infra_mode())
+
+    for mode, expected in ((Plain, 0), (Known, 1)):
+        torch.compiler.reset()
+        with mode():
+            torch.compile(lambda x: x + 1, backend=backend)(torch.ones(2))
+        assert len(traced) == expected

@@ -48,11 +48,6 @@ def test_the_trainer_still_takes_every_gpu(tmp_path):
     assert arguments.n_gpu == 1
 
 
-def test_transformers_names_the_classes_of_blocks():
-    assert upstream.block_classes(tiny.model()) == {"MistralDecoderLayer"}
-    assert upstream.block_classes(torch.nn.Linear(1, 1)) == set()
-
-
 def test_ddp_still_ignores_what_it_is_told_to():
     model = torch.nn.Linear(1, 1)
     upstream.ignore_in_ddp(model, ["bias"])

@@ -5,6 +5,11 @@ of any architecture is written, and every storage is counted from when it is mad
 So nothing about an architecture is assumed. Where all blocks are alike, a few of them are measured,
 and the others counted as the last of these. The loss is left out: `models.memory` adds it.
 
+Compiled blocks save less, since what is cheap is computed again in the backward pass. What they
+save is decided by the functions that training's compiler calls, here with fake tensors. What there
+is beyond it in the backward pass is counted as that of blocks as they are written, which fused
+kernels do not exceed. Where activations are recomputed, both save the inputs of blocks alone.
+
 Fake tensors lie on the CPU. What a GPU does otherwise is put in its place: the mask of a dropout,
 which is a byte for each number there, and layers in 8 bits, which keep their input.
 """
@@ -22,6 +27,7 @@ from typing import Any
 import torch
 
 from deltatune.models import upstream
+from deltatune.models.blocks import blocks
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,8 @@ class Way:
     half: bool
     """Whether it computes in bf16 or fp16 rather than in fp32."""
     quantization: str
+    compiled: bool = False
+    """Whether its transformer blocks are."""
 
 
 @dataclass(frozen=True)
@@ -138,9 +146,19 @@ keep less or more, and two between them."""
 def measure(model: torch.nn.Module, way: Way) -> Activations:
     """Of a peft model on the meta device, which stays as it is.
 
-    Raises RuntimeError where the model's code reads values, which fake tensors do not have.
+    Raises RuntimeError where the model's code reads values, which fake tensors do not have. Blocks
+    that cannot be compiled are measured as they are written, as training computes them then.
     """
-    return _of_all_blocks(_measured, model, way)
+    if not way.compiled:
+        return _of_all_blocks(_measured, model, way)
+    written = measure(model, replace(way, compiled=False))
+    if way.checkpointing:
+        return written
+    with suppress(Exception):  # each way in which compiling fails has an error of its own
+        written = replace(written, kept=_of_all_blocks(_measured, model, way).kept)
+    # Of what was traced nothing is used again, and torch traces a function a few times only.
+    torch.compiler.reset()
+    return written
 
 
 @functools.lru_cache(maxsize=256)
@@ -201,6 +219,8 @@ def _measured(model: torch.nn.Module, way: Way) -> Activations:
     """`measure` of a model that is not used again."""
     with upstream.fake_tensors(), upstream.fake_products_of_experts():
         model = _fake(model, way).train()
+        for block in blocks(model) if way.compiled else ():
+            upstream.partition(block)
         if way.checkpointing:
             base = model.get_base_model()
             # As training does for a base that is frozen; 8 bits need the reentrant form.

@@ -59,6 +59,8 @@ class Setup:
     """Whether it computes in bf16 or fp16 rather than in fp32."""
     gptq: tuple[int, int] = (4, 128)
     """Bits and group size, where the quantization is gptq."""
+    compiled: bool = False
+    """Whether transformer blocks are."""
 
     @property
     def compute_bytes(self) -> int:
@@ -115,6 +117,7 @@ def measured(dimensions: ModelDimensions, setup: Setup) -> Activations:
             on_gpu=setup.on_gpu,
             half=setup.half,
             quantization=setup.quantization,
+            compiled=setup.compiled,
         ),
     )
 

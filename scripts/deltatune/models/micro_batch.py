@@ -3,7 +3,8 @@
 What names a result is the rows of a step. As many of them as fit go through one forward pass.
 Activations are recomputed (activation checkpointing) only where not all of them fit without, and
 where passes of the rows that do would take longer in all. A run and `snakemake plan` ask the same
-function.
+function. Memory is that of blocks as they are written, whether they will be compiled or not: those
+take more, and where compiling fails, training goes on with them.
 
 A pass of n tokens is taken to last n + `LAUNCHING` with a 7B, whose share that does not grow is
 the host's, which launches kernels, and that of dequantized weights; of a smaller model that share

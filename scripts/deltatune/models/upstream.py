@@ -60,6 +60,12 @@ def forget_renaming(model: Any) -> None:
     model._weight_conversions = None
 
 
+def block_classes(model: Any) -> set[str]:
+    """Names of the classes of a model's transformer blocks; none where transformers 5.23 does not
+    say."""
+    return set(getattr(model, "_no_split_modules", None) or ())
+
+
 def is_linear(module: Any) -> bool:
     """Whether a module is a linear layer, quantized or not; GPT-2 has one of another name."""
     return isinstance(module, torch.nn.Linear | Conv1D)
@@ -282,7 +288,6 @@ def captured(
 
 
 #: torch 2.13 has no public names for these, on which its own tools to measure memory stand.
-DispatchMode = TorchDispatchMode
 fake_tensors = FakeTensorMode
 leaves = tree_leaves
 
@@ -290,3 +295,24 @@ leaves = tree_leaves
 def storage_key(storage: torch.UntypedStorage) -> int:
     """The same for all Python objects of one storage; that of fake ones has no address."""
     return storage._cdata
+
+
+class DispatchMode(TorchDispatchMode):
+    """What is called for every operation of torch within it.
+
+    torch 2.13 compiles nothing within such a mode, unless it says that it belongs to torch.
+    """
+
+    @classmethod
+    def is_infra_mode(cls) -> bool:
+        return True
+
+
+def partition(module: torch.nn.Module) -> None:
+    """Let a module save for its backward pass what it saves when it is compiled.
+
+    It is traced when it is used, and divided into a forward and a backward graph, by the functions
+    that torch 2.13's default backend has for it. The graphs are run operation by operation: no code
+    is generated, so that no compiler is needed, and tensors need no values.
+    """
+    module.compile(backend="aot_eager_decomp_partition", dynamic=False)

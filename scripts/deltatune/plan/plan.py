@@ -97,7 +97,9 @@ def row(
     passes = _passes(sizes, asked, gpu, training, amount)
     setup = replace(asked, batch=passes.batch, checkpointing=passes.checkpointing)
     computed = _computed(experiment, sizes, setup, passes, gpu, amount)
-    setup = replace(setup, optimizer=computed.optimizer.kind) if computed else setup
+    if computed:
+        is_compiled = computed.kernels.kind == "compiled"
+        setup = replace(setup, optimizer=computed.optimizer.kind, compiled=is_compiled)
     memory = memory_model.estimate(sizes, setup)
     verdict, advice, largest = _fit(sizes, setup, gpu)
     if gpu and not gpu.bf16 and training.precision == "bf16":

@@ -159,8 +159,8 @@ def render(rows: list[Estimate], gpu: Gpu | None, how: str) -> str:
         )
     notes = [f"{row.experiment}: micro-batch: {row.reason}" for row in rows if row.setup.on_gpu]
     notes += [f"{row.experiment}: {row.computed.text()}" for row in rows if row.computed]
-    if any(row.computed and row.computed.kernels.kind == "compiled" for row in rows):
-        notes.append("compiled: the peak is estimated as without, and may be lower")
+    if any(row.setup.compiled for row in rows):
+        notes.append("compiled: where that fails, training takes more memory than the peak here")
     notes += [f"{row.experiment}: {advice}" for row in rows for advice in row.advice]
     estimated = {
         f"{row.experiment}: tokens are {row.work.how}, from {row.work.source}"

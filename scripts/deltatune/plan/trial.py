@@ -84,11 +84,12 @@ class Clock:
         return (times[-1] - times[0]) / (len(times) - 1)
 
 
-def rows(count: int, length: int, vocabulary: int, seed: int) -> Dataset:
-    """Rows of random tokens, each one document, with a loss on every token."""
+def rows(count: int, length: int, vocabulary: int, seed: int, documents: int = 1) -> Dataset:
+    """Rows of random tokens, each of so many documents, with a loss on every token."""
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(3, vocabulary, (count, length), generator=generator, dtype=torch.int32)
-    positions = torch.arange(length, dtype=torch.int32).expand(count, -1)
+    positions = torch.arange(length, dtype=torch.int32) % -(-length // documents)
+    positions = positions.expand(count, -1)
     return Dataset.from_dict(
         {"input_ids": ids.numpy(), "labels": ids.numpy(), "position_ids": positions.numpy()}
     )
@@ -162,11 +163,13 @@ def run(
             # Loading holds a file in 16 bits for a moment.
             torch.cuda.reset_peak_memory_stats()
         vocabulary = model.config.get_text_config().vocab_size
+        # Packed rows need a mask, which the memory of the plan has too.
+        documents = 2 if experiment.task.packing else 1
         with clock.running():
             figures = train(
                 model,
-                rows(steps * batch.rows, row_length, vocabulary, seed=1),
-                rows(batch.rows, row_length, vocabulary, seed=2),
+                rows(steps * batch.rows, row_length, vocabulary, 1, documents),
+                rows(batch.rows, row_length, vocabulary, 2, documents),
                 _settings(experiment, training),
                 machine,
                 output=folder / "adapter",

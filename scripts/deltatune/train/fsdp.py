@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from deltatune.core.errors import UserError
+from deltatune.models.blocks import blocks
 from deltatune.models.upstream import multiply
 from deltatune.train import upstream
 
@@ -40,16 +41,14 @@ def shard(model: Any, device: str) -> Any:
     trained = {p for p in model.parameters() if p.requires_grad}
     for parameter in trained:
         parameter.data = parameter.data.to(device)
-    names = upstream.block_classes(model.get_base_model())
-    blocks = [module for module in model.modules() if type(module).__name__ in names]
-    if not blocks:
+    if not (units := blocks(model)):
         raise UserError(
             "training.sharded: transformers does not say which blocks this model consists of, so "
             "it cannot be sharded over GPUs."
         )
     kind = torch.device(device).type
     mesh = init_device_mesh(kind, (torch.distributed.get_world_size(),))
-    for module in (*blocks, model):
+    for module in (*units, model):
         fully_shard(module, mesh=mesh, ignored_params=trained)
     # Where the base was loaded to, which accelerate compares with the device.
     model.get_base_model().hf_device_map = {"": device}

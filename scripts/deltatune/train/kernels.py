@@ -15,6 +15,7 @@ import torch
 
 from deltatune.core.text import excerpt
 from deltatune.models import oom
+from deltatune.models.blocks import blocks
 from deltatune.models.device import Compute
 from deltatune.models.probes import ask
 from deltatune.models.quantization import count_parameters
@@ -91,12 +92,6 @@ def draws_numbers(model: Any) -> bool:
         for name, value in vars(module).items()
         if "drop" in name or (name == "p" and isinstance(module, torch.nn.Dropout))
     )
-
-
-def blocks(model: Any) -> list[torch.nn.Module]:
-    """The transformer blocks of a model with an adapter; none where they are not known."""
-    names = upstream.block_classes(model.get_base_model())
-    return [module for module in model.modules() if type(module).__name__ in names]
 
 
 def compile_blocks(model: Any) -> None:

@@ -90,12 +90,6 @@ def use_one_gpu(arguments: TrainingArguments) -> None:
         arguments._n_gpu = 1
 
 
-def block_classes(model: Any) -> set[str]:
-    """Names of the classes of a model's transformer blocks; none where transformers 5.23 does not
-    say."""
-    return set(getattr(model, "_no_split_modules", None) or ())
-
-
 @contextmanager
 def masks_of_a_capture() -> Iterator[None]:
     """Within it, a model makes the masks that it makes while a graph is captured.
