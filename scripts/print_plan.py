@@ -2,7 +2,7 @@
 
 from deltatune.core import stage
 
-with stage.stage(snakemake) as terminal:
+with stage.stage(snakemake, compiles=True) as terminal:
     from pathlib import Path
 
     from deltatune.core.paths import ROOT

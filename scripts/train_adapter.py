@@ -3,7 +3,7 @@
 from deltatune.core import gpu_slots, hashing, stage
 
 gpus = snakemake.params.settings["training"]["gpus"]
-with stage.stage(snakemake, cached=True, gpus=gpus) as terminal:
+with stage.stage(snakemake, cached=True, gpus=gpus, compiles=True) as terminal:
     from pathlib import Path
 
     from deltatune.core import manifest

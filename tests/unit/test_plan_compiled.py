@@ -101,8 +101,9 @@ def test_blocks_that_cannot_be_compiled_are_measured_as_written(monkeypatch):
     assert activations.measure(model, WAY) == written
 
 
-def allocated(name: str, rows: int, length: int) -> float:
-    """Gigabytes that a plan has for compiled training in NF4, rank 16 on all layers, no dropout."""
+def allocated(name: str, rows: int, length: int, **changes: bool) -> float:
+    """Gigabytes that a plan has for compiled training in NF4, rank 16 on all layers, no dropout.
+    changes: of the setup."""
     shape = json.loads((CONFIGS / f"{name}.json").read_text())
     setup = Setup(
         quantization="nf4",
@@ -114,6 +115,7 @@ def allocated(name: str, rows: int, length: int) -> float:
         half=True,
         compiled=True,
     )
+    setup = replace(setup, **changes)
     dimensions = model_dimensions(shape, lora(rank=16), "experiments.x")
     return memory.estimate(dimensions, setup).allocated / 1e9
 
@@ -127,6 +129,14 @@ def test_a_7b_whose_rows_are_one_document(monkeypatch):
     # These have no mask outside of a capture; in a plan there is one, for rows of several.
     monkeypatch.setattr(masking_utils, "find_packed_sequence_indices", lambda positions: None)
     assert allocated("mistralai--Mistral-7B-v0.1", 4, 2048) == pytest.approx(44.6, rel=0.1)
+
+
+@pytest.mark.parametrize(("keeps_products", "measured"), [(True, 30.5), (False, 10.1)])
+def test_a_7b_with_checkpointing(keeps_products, measured):
+    """On an H100, the blocks compiled with their checkpoints, and below them."""
+    changes = {"checkpointing": True, "keeps_products": keeps_products}
+    found = allocated("mistralai--Mistral-7B-v0.1", 4, 2048, **changes)
+    assert found == pytest.approx(measured, rel=0.1)
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,11 @@ from datasets import Dataset
 from deltatune.models import device, oom
 from deltatune.models.architecture import architecture
 from deltatune.models.batch import Batch
+from deltatune.models.blocks import products
 from deltatune.models.twin import twin
-from deltatune.train import capture, kernels, losses, train, trainer
+from deltatune.train import capture, kernels, losses, train, trainer, upstream
 from deltatune.train.step import ADAMW, FUSED, PAGED, Computed, Run, Way, choose
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 from test_train_train import BASE, hashes, rows, settings
 
@@ -37,7 +39,11 @@ SMALL = Run(
     parameters=135_000_000,
     blocks=30,
     has_experts=False,
-    redraws=False,
+    compiler=True,
+    checkpointing=False,
+    draws=False,
+    products=0,
+    spare=0,
     passes=1_200,
     tokens=8 * 512,
     selects_logits=True,
@@ -58,6 +64,7 @@ def test_without_a_gpu_and_under_strict_all_is_as_it_is_named(change, optimizer)
         "eager",
         "single",
         "all",
+        "nothing",
     )
 
 
@@ -102,6 +109,7 @@ def test_in_fp16_a_step_that_the_scaler_skips_is_no_step_of_the_schedule():
         (replace(SMALL, has_experts=True), "eager", "each expert of a mixture"),
         (replace(SMALL, blocks=0), "eager", "transformers does not say which blocks"),
         (replace(SMALL, tokens=0), "eager", "rows differ in length"),
+        (replace(LARGE, compiler=False), "eager", "torch.compile is switched off"),
     ],
 )
 def test_blocks_are_compiled_where_that_pays(run, kind, reason):
@@ -116,7 +124,7 @@ def test_blocks_are_compiled_where_that_pays(run, kind, reason):
         (replace(LARGE, tokens=4 * 512), "captured", "passes are short"),
         (replace(LARGE, tokens=4 * 2048), "single", "passes are long"),
         (replace(SMALL, passes=39), "single", "a run of 39 passes is short"),
-        (replace(SMALL, redraws=True), "single", "recomputing activations draws"),
+        (replace(SMALL, checkpointing=True, draws=True), "single", "recomputing activations"),
         (replace(SMALL, fp16=True), "single", "in fp16"),
         (replace(SMALL, selects_logits=False), "single", "the model's class"),
         (replace(SMALL, quantization="int8"), "single", "layers in int8 wait"),
@@ -130,12 +138,32 @@ def test_passes_are_captured_where_they_are_short(run, kind, reason):
     assert chosen.kind == kind and chosen.reason.startswith(reason)
 
 
+@pytest.mark.parametrize(
+    ("run", "kind", "reason"),
+    [
+        (LARGE, "nothing", "no activation checkpointing"),
+        (replace(LARGE, checkpointing=True, on_gpu=False), "blocks", "activation checkpointing"),
+        (replace(LARGE, checkpointing=True), "blocks", "activation checkpointing"),
+        (replace(LARGE, checkpointing=True, products=9, spare=9), "rest", "the products with"),
+        (replace(LARGE, checkpointing=True, products=9, spare=8), "blocks", "the products with"),
+        (
+            replace(SMALL, checkpointing=True, products=9, spare=9, passes=1),
+            "blocks",
+            "activation checkpointing",
+        ),
+    ],
+)
+def test_compiled_blocks_keep_products_beside_checkpointing_where_there_is_room(run, kind, reason):
+    chosen = choose(run).recomputed
+    assert chosen.kind == kind and chosen.reason.startswith(reason)
+
+
 def test_what_was_chosen_stands_in_manifest_and_log_and_in_a_checkpoint():
     computed = choose(replace(SMALL, selects_logits=False))
     figures = computed.figures()
     assert set(figures) == {
         f"{name}_{what}"
-        for name in ("optimizer", "kernels", "launches", "logits")
+        for name in ("optimizer", "kernels", "launches", "logits", "recomputed")
         for what in ("used", "reason")
     }
     assert all(text in computed.text() for text in figures.values())
@@ -218,8 +246,11 @@ def data():
     return rows(20), rows(6, seed=1)
 
 
-def way(optimizer="adamw_torch", kernels_="eager", launches="single", logits="all") -> Computed:
-    return Computed(*(Way(kind, "a test") for kind in (optimizer, kernels_, launches, logits)))
+def way(
+    optimizer="adamw_torch", kernels_="eager", launches="single", logits="all", recomputed="nothing"
+) -> Computed:
+    kinds = (optimizer, kernels_, launches, logits, recomputed)
+    return Computed(*(Way(kind, "a test") for kind in kinds))
 
 
 def run(monkeypatch, folder, data, output, computed, **changes):
@@ -255,16 +286,16 @@ def graphs(monkeypatch):
     torch.compiler.reset()
 
 
-@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("recomputed", ["nothing", "rest", "blocks"])
 @pytest.mark.parametrize("launches", ["single", "captured"])
 def test_each_way_trains_the_same_adapter(
-    monkeypatch, folder, data, tmp_path, plain, graphs, launches, checkpointing
+    monkeypatch, folder, data, tmp_path, plain, graphs, launches, recomputed
 ):
     output, expected = plain
     # What is recorded on a GPU is done again here.
     monkeypatch.setattr(capture, "repeated", lambda run: run)
-    computed = way(FUSED, "compiled", launches, "supervised")
-    changes = {"activation_checkpointing": checkpointing}
+    computed = way(FUSED, "compiled", launches, "supervised", recomputed)
+    changes = {"activation_checkpointing": recomputed != "nothing"}
     frame, figures, _ = run(monkeypatch, folder, data, tmp_path / "adapter", computed, **changes)
     pd.testing.assert_frame_equal(frame, expected, atol=1e-5)
     assert figures.items() >= computed.figures().items()
@@ -278,14 +309,19 @@ def test_each_way_trains_the_same_adapter(
     assert graphs and all(graphs)
 
 
-def test_where_nothing_compiles_training_starts_without(monkeypatch, folder, data, tmp_path, plain):
+@pytest.mark.parametrize("recomputed", ["nothing", "blocks"])
+def test_where_nothing_compiles_training_starts_without(
+    monkeypatch, folder, data, tmp_path, plain, recomputed
+):
     def backend(graph, inputs):
         raise RuntimeError("Failed to find C compiler.\nPlease specify via CC.")
 
     torch.compiler.reset()
     monkeypatch.setattr(kernels, "BACKEND", backend)
     frame, figures, messages = run(
-        monkeypatch, folder, data, tmp_path / "adapter", way(kernels_="compiled")
+        *(monkeypatch, folder, data, tmp_path / "adapter"),
+        way(kernels_="compiled", recomputed=recomputed),
+        activation_checkpointing=recomputed != "nothing",
     )
     torch.compiler.reset()
     output, expected = plain
@@ -294,6 +330,48 @@ def test_where_nothing_compiles_training_starts_without(monkeypatch, folder, dat
     (message,) = messages
     assert message.startswith("passes cannot be computed as chosen") and "C compiler" in message
     assert figures["kernels_used"] == "eager" and "C compiler" in figures["kernels_reason"]
+
+
+def with_adapter():
+    chosen = {"target_modules": "all-linear", "init_lora_weights": False, "lora_dropout": 0.0}
+    return get_peft_model(tiny.model(), LoraConfig(r=2, lora_alpha=4, **chosen))
+
+
+def test_blocks_that_are_computed_again_are_compiled_below_their_checkpoint(graphs):
+    """Each is a graph without a checkpoint in it, and gradients are those of the plain model."""
+    torch.manual_seed(0)
+    model = with_adapter()
+    ids = torch.randint(3, 50, (2, 12))
+
+    def gradients() -> list[torch.Tensor]:
+        model.zero_grad()
+        model(input_ids=ids, labels=ids).loss.backward()
+        return [p.grad for p in model.parameters() if p.grad is not None]
+
+    model.train()
+    expected = gradients()
+    model.get_base_model().gradient_checkpointing_enable({"use_reentrant": False})
+    kernels.compile_blocks(model, "blocks")
+    for one, other in zip(gradients(), expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+    assert graphs
+
+
+def test_a_job_compiles_unless_a_variable_forbids_it(monkeypatch):
+    for name in ("TORCHDYNAMO_DISABLE", "TORCH_COMPILE_DISABLE"):
+        monkeypatch.delenv(name, raising=False)
+    assert upstream.compiles()
+    monkeypatch.setenv("TORCHDYNAMO_DISABLE", "1")
+    assert not upstream.compiles()
+
+
+def test_the_products_of_a_block_are_those_of_the_base_but_the_last():
+    model = with_adapter()
+    config = model.config
+    heads = config.hidden_size // config.num_attention_heads * config.num_key_value_heads
+    # Of the queries and the attention, of keys and values, of gate and up.
+    outputs = 2 * config.hidden_size + 2 * heads + 2 * config.intermediate_size
+    assert products(model, 10, 2) == config.num_hidden_layers * outputs * 2 * 10
 
 
 def test_an_error_of_memory_is_none_of_compiling():

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from deltatune.core import cache, disk, gpu_slots, integrity, provenance, signals
+from deltatune.core import cache, disk, gpu_devices, gpu_slots, integrity, provenance, signals
 from deltatune.core.errors import Stopped, UserError
 from deltatune.core.paths import results_of
 from deltatune.core.terminal import Terminal
@@ -27,18 +27,21 @@ from deltatune.core.upstream import (
 
 
 @contextmanager
-def stage(snakemake: Any, cached: bool = False, gpus: int = 1) -> Iterator[Terminal]:
+def stage(
+    snakemake: Any, cached: bool = False, gpus: int = 1, compiles: bool = False
+) -> Iterator[Terminal]:
     """Run a script's body with its output in the rule's log, on inputs that are what was made.
 
     cached: keep the results, see `cache`. Where the same job was done before, its results are put
     in place and the process ends at once, with exit status 0: the body is not run.
     gpus: how many a job takes that asks Snakemake for any, which counts no more than there are.
+    compiles: whether it uses torch's compiler where there is a GPU; no other job loads that.
 
     A UserError ends the script with its message alone and exit status 1, and so does a disk that
     cannot be written to; Ctrl-C with one line and the status of a process that it ended. Any other
     error leaves its traceback in the log and one line on the terminal.
     """
-    _prepare_process()
+    _prepare_process(compiles)
     path = Path(snakemake.log[0])
     results = results_of(path)
     sys.stdout.flush()
@@ -88,9 +91,10 @@ def stage(snakemake: Any, cached: bool = False, gpus: int = 1) -> Iterator[Termi
         sys.exit(status)
 
 
-def _prepare_process() -> None:
+def _prepare_process(compiles: bool) -> None:
     leave_snakemakes_environment()
-    leave_out_torch_compiler()
+    if not (compiles and gpu_devices.usable()[1]):
+        leave_out_torch_compiler()
     keep_threads_from_spinning()
     signals.end_with_parent()
     with suppress(AttributeError):  # a locale that cannot write a word of the data stops nothing

@@ -38,8 +38,8 @@ def leave_out_torch_compiler() -> None:
     """Say that nothing will be compiled, before torch is loaded.
 
     bitsandbytes 0.50.2 marks functions for torch's compiler and loads all of it for that at import,
-    a second in each job (benchmarks/README.md). Nothing that runs here is compiled, so the results
-    are the same.
+    a second in each job (benchmarks/README.md). With this set `torch.compile` does nothing, and
+    says nothing: not for jobs that compile.
     """
     os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 

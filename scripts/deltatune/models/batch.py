@@ -64,6 +64,8 @@ class Passes:
     least_plain: int = 0
     """Where memory runs out: rows of a pass below which activations are recomputed rather than
     fewer rows taken; 0: they never are."""
+    spare: int = 0
+    """Bytes of GPU memory that are left beside them by estimate; 0 where it is not known."""
 
     @classmethod
     def from_plain(cls, fields: Mapping[str, Any]) -> Passes:
@@ -90,12 +92,13 @@ def smaller(used: Passes) -> tuple[Passes, str]:
     too_few = halved is None or halved.micro_batch_size < used.least_plain
     if used.least_plain and not used.checkpointing and too_few:
         reason = f"memory ran out with {rows} rows at a time and without activation checkpointing"
-        return replace(used, checkpointing=True, reason=reason), (
+        return replace(used, checkpointing=True, reason=reason, spare=0), (
             f"training.activation_checkpointing: out of memory with {rows} rows at a time; "
             "starting again with activation checkpointing"
         )
     batch, message = smaller_batch(used.batch)
-    return replace(used, batch=batch, reason=f"memory ran out with {rows} rows at a time"), message
+    reason = f"memory ran out with {rows} rows at a time"
+    return replace(used, batch=batch, reason=reason, spare=0), message
 
 
 def smaller_batch(used: Batch) -> tuple[Batch, str]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 from deltatune.models.activations import Activations, Way, measure
 from deltatune.models.batch import Batch
+from deltatune.models.blocks import products
 from deltatune.models.dimensions import ModelDimensions
 
 # Bytes of one weight of a quantized linear layer; of GPTQ see `group_bytes`.
@@ -61,6 +62,8 @@ class Setup:
     """Bits and group size, where the quantization is gptq."""
     compiled: bool = False
     """Whether transformer blocks are."""
+    keeps_products: bool = False
+    """Whether compiled blocks keep `blocks.products` beside activation checkpointing."""
 
     @property
     def compute_bytes(self) -> int:
@@ -158,6 +161,8 @@ def estimate(dimensions: ModelDimensions, setup: Setup) -> Memory:
     """The peak of training, in bytes by part."""
     rows, growth = setup.batch.micro_batch_size, measured(dimensions, setup)
     kept, backward = growth.kept.of(rows), growth.backward.of(rows)
+    if setup.keeps_products:
+        kept += products(dimensions.model, rows * setup.row_length, setup.compute_bytes)
     loss = rows * setup.row_length * loss_bytes(dimensions)
     if setup.quantization != "none":
         backward += setup.compute_bytes * dimensions.largest_linear

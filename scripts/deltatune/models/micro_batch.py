@@ -68,10 +68,12 @@ def choose(
     def passes(batch: Batch | None, checkpointing: bool, note: str = "", least: int = 0) -> Passes:
         batch = batch or Batch(1, step.rows)
         used = replace(setup, batch=batch, checkpointing=checkpointing)
-        sizes = f"{file_size(estimate(dimensions, used).total)} of {file_size(room)}{note}"
+        total = estimate(dimensions, used).total
+        spare = max(0, round(room * (1 - SAFETY)) - total)
+        sizes = f"{file_size(total)} of {file_size(room)}{note}"
         whole = "all that a step has" + ", as many as there are" * (widest < step.rows)
         limit = whole if batch.micro_batch_size == widest else f"no more of {widest} fit"
-        return Passes(batch, checkpointing, f"{limit}: {sizes}", least)
+        return Passes(batch, checkpointing, f"{limit}: {sizes}", least, spare)
 
     if not automatic:
         return passes(fitting(setup.checkpointing), setup.checkpointing)

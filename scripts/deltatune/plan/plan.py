@@ -98,8 +98,12 @@ def row(
     setup = replace(asked, batch=passes.batch, checkpointing=passes.checkpointing)
     computed = _computed(experiment, sizes, setup, passes, gpu, amount)
     if computed:
-        is_compiled = computed.kernels.kind == "compiled"
-        setup = replace(setup, optimizer=computed.optimizer.kind, compiled=is_compiled)
+        setup = replace(
+            setup,
+            optimizer=computed.optimizer.kind,
+            compiled=computed.kernels.kind == "compiled",
+            keeps_products=computed.recomputed.kind == "rest",
+        )
     memory = memory_model.estimate(sizes, setup)
     verdict, advice, largest = _fit(sizes, setup, gpu)
     if gpu and not gpu.bf16 and training.precision == "bf16":

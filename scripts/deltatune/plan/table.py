@@ -207,6 +207,7 @@ def frame(rows: list[Estimate]) -> pd.DataFrame:
             "launches": _kernels(row)[1],
             "optimizer_used": row.setup.optimizer,
             "logits_used": row.computed.logits.kind if row.computed else "all",
+            "recomputed": row.computed.recomputed.kind if row.computed else None,
             "activation_checkpointing": row.setup.checkpointing,
             "weights": row.memory.weights,
             "adapters": row.memory.adapters,

@@ -1,8 +1,9 @@
 """Transformer blocks, compiled in place by torch.compile, and what is known of a run before it.
 
 Blocks are compiled one by one, for constant shapes: blocks that are alike share the compiled code,
-which takes seconds where a whole model takes minutes, and checkpointing stays outside of them. What
-is measured between the steps, without gradients and in other shapes, uses them as they are written.
+which takes seconds where a whole model takes minutes. Checkpointing stays outside of them where
+whole blocks are computed again. What is measured between the steps, without gradients and in other
+shapes, uses them as they are written.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 
 from deltatune.core.text import excerpt
 from deltatune.models import oom
-from deltatune.models.blocks import blocks
+from deltatune.models.blocks import blocks, products
 from deltatune.models.device import Compute
 from deltatune.models.probes import ask
 from deltatune.models.quantization import count_parameters
@@ -43,11 +44,12 @@ def choose(
     """How the steps of a run are computed.
 
     model: with its adapter, on its device or, for a plan, on none. row_length: tokens of each row
-    of a forward pass, 0 where they differ. free: bytes of GPU memory beside base and adapter; None:
-    those that are there.
+    of a forward pass, 0 where they differ. free: for a plan, bytes of GPU memory beside base and
+    adapter; None: those that are there.
     """
     training, on_gpu = settings.training, compute.device.startswith("cuda")
     strict = training.determinism == "strict"
+    tokens = steps.batch.micro_batch_size * row_length
     return step.choose(
         step.Run(
             optimizer=training.optimizer,
@@ -61,9 +63,15 @@ def choose(
             parameters=count_parameters(model.get_base_model()),
             blocks=len(blocks(model)),
             has_experts=any("experts" in name for name, _ in model.named_modules()),
-            redraws=steps.passes.checkpointing and draws_numbers(model),
+            compiler=free is not None or upstream.compiles(),
+            checkpointing=steps.passes.checkpointing,
+            draws=draws_numbers(model),
+            products=products(model, tokens, compute.dtype.itemsize)
+            if settings.quantization == "nf4"
+            else 0,
+            spare=steps.passes.spare,
             passes=steps.total * steps.batch.gradient_accumulation_steps,
-            tokens=steps.batch.micro_batch_size * row_length,
+            tokens=tokens,
             # The question takes a moment; a CPU computes all logits anyway.
             selects_logits=on_gpu and not strict and ask(model.get_base_model(), selects_logits),
         )
@@ -94,14 +102,18 @@ def draws_numbers(model: Any) -> bool:
     )
 
 
-def compile_blocks(model: Any) -> None:
-    """Compile the blocks of a model when they are used next. Names of parameters stay."""
+def compile_blocks(model: Any, recomputed: str) -> None:
+    """Compile the blocks of a model, as transformers has set its checkpointing, when they are used
+    next. Names of parameters stay. recomputed: see `step.Computed`."""
     for block in blocks(model):
-        upstream.compile_in_place(block, BACKEND)
+        if recomputed == "blocks":
+            upstream.compile_below_checkpoint(block, BACKEND)
+        else:
+            upstream.compile_in_place(block, BACKEND)
 
 
 def restore_blocks(model: Any) -> None:
-    """Undo `compile_blocks`."""
+    """Undo `compile_blocks`; checkpointing is set anew with each training."""
     for block in blocks(model):
         upstream.forget_compiled(block)
 

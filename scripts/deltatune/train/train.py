@@ -269,8 +269,6 @@ def fit(
         # What is recomputed takes a gradient only if its input does.
         model.enable_input_require_grads()
     torch.manual_seed(args.seed)
-    if computed.kernels.kind == "compiled":
-        kernels.compile_blocks(model)
     fitted = AdapterTrainer(model, args, train_rows, steps, computed, checkpoints, saved)
     # As many training rows as validation rows, from all of the data.
     share = min(len(train_rows), max(len(validation_rows), 8))

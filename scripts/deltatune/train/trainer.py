@@ -51,6 +51,7 @@ class AdapterTrainer(upstream.HookedTrainer):
         self.sampler = SeededSampler(len(rows), args.seed, multiple)
         self._row_lengths = row_lengths(rows)
         self._compiled = computed.kernels.kind == "compiled"
+        self._recomputed = computed.recomputed.kind
         self._captures = computed.launches.kind == "captured"
         least = most_supervised(rows, steps.batch.micro_batch_size) if self._captures else 1
         if len(self.sampler) > len(rows):
@@ -78,6 +79,8 @@ class AdapterTrainer(upstream.HookedTrainer):
         if not (self._compiled or self._captures):
             return super().training_step(model, inputs, num_items_in_batch)
         try:
+            if self._compiled and self._is_first_pass:
+                kernels.compile_blocks(self.model, self._recomputed)
             loss = self._pass(model, self._prepare_inputs(inputs), num_items_in_batch)
         except Exception as error:
             kernels.require_way(error, self._is_first_pass)

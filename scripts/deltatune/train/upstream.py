@@ -6,7 +6,9 @@ tests/unit/test_train_upstream.py or tests/gptq/test_gptq.py fails when it can g
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import functools
+import os
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -117,6 +119,32 @@ def compile_in_place(module: torch.nn.Module, backend: Any) -> None:
     """
     torch.compiler.config.recompile_limit = 64
     module.compile(backend=backend, dynamic=False)
+
+
+def compile_below_checkpoint(block: torch.nn.Module, backend: Any) -> None:
+    """Compile what the checkpointing of a block of transformers computes, twice.
+
+    In transformers 5.23 a block's `forward` calls its checkpointing, which a block that is compiled
+    in place has within it; torch 2.11 then keeps the results of operators of other packages for the
+    backward pass (`step.Computed.recomputed`).
+    """
+    torch.compiler.config.recompile_limit = 64
+    compiled = torch.compile(_call, backend=backend, dynamic=False)
+    checkpoint = block._gradient_checkpointing_func
+    block._gradient_checkpointing_func = lambda run, *inputs: checkpoint(
+        functools.partial(compiled, run), *inputs
+    )
+
+
+def _call(run: Callable[..., Any], *inputs: Any) -> Any:
+    return run(*inputs)
+
+
+def compiles() -> bool:
+    """Whether torch.compile compiles in this process: with these variables, torch 2.13 runs what it
+    is given as it is written, and says nothing."""
+    switches = ("TORCHDYNAMO_DISABLE", "TORCH_COMPILE_DISABLE")
+    return all(os.environ.get(name) != "1" for name in switches)
 
 
 def forget_compiled(module: torch.nn.Module) -> None:
