@@ -135,8 +135,8 @@ def test_a_7b_whose_rows_are_one_document(monkeypatch):
 def test_a_7b_with_checkpointing(keeps_products, measured):
     """On an H100, the blocks compiled with their checkpoints, and below them."""
     changes = {"checkpointing": True, "keeps_products": keeps_products}
-    found = allocated("mistralai--Mistral-7B-v0.1", 4, 2048, **changes)
-    assert found == pytest.approx(measured, rel=0.1)
+    planned = allocated("mistralai--Mistral-7B-v0.1", 4, 2048, **changes)
+    assert planned == pytest.approx(measured, rel=0.1)
 
 
 @pytest.mark.parametrize(

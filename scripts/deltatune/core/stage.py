@@ -54,8 +54,7 @@ def stage(
             os.dup2(log.fileno(), 2)
     except OSError as error:
         sys.exit(f"deltatune: {snakemake.rule} {disk.unwritable(error) or error}")
-    wildcards = ", ".join(str(value) for value in snakemake.wildcards)
-    name = f"{snakemake.rule} {wildcards}".strip()
+    name = _name(snakemake)
     terminal = Terminal(saved[1], name)
     status = 0
     try:
@@ -65,8 +64,7 @@ def stage(
             terminal.say(f"  {name}: found again")
             sys.exit()
         inputs = integrity.check(snakemake.input, results)
-        asked = gpus if getattr(snakemake.resources, "gpu", 0) else 0
-        taken = gpu_slots.take(asked, name, terminal.say)
+        taken = gpu_slots.take(_asked(snakemake, gpus), name, terminal.say)
         provenance.begin(inputs, snakemake.threads, taken)
         yield terminal
         if kept:
@@ -99,6 +97,17 @@ def _prepare_process(compiles: bool) -> None:
     signals.end_with_parent()
     with suppress(AttributeError):  # a locale that cannot write a word of the data stops nothing
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _name(snakemake: Any) -> str:
+    """Of a job: its rule and its wildcards."""
+    wildcards = ", ".join(str(value) for value in snakemake.wildcards)
+    return f"{snakemake.rule} {wildcards}".strip()
+
+
+def _asked(snakemake: Any, gpus: int) -> int:
+    """GPUs of a job. gpus: see `stage`."""
+    return gpus if getattr(snakemake.resources, "gpu", 0) else 0
 
 
 def _say(error: UserError, rule: str, terminal: Terminal) -> None:

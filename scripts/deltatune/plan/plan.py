@@ -97,13 +97,7 @@ def row(
     passes = _passes(sizes, asked, gpu, training, amount)
     setup = replace(asked, batch=passes.batch, checkpointing=passes.checkpointing)
     computed = _computed(experiment, sizes, setup, passes, gpu, amount)
-    if computed:
-        setup = replace(
-            setup,
-            optimizer=computed.optimizer.kind,
-            compiled=computed.kernels.kind == "compiled",
-            keeps_products=computed.recomputed.kind == "rest",
-        )
+    setup = _as_computed(setup, computed)
     memory = memory_model.estimate(sizes, setup)
     verdict, advice, largest = _fit(sizes, setup, gpu)
     if gpu and not gpu.bf16 and training.precision == "bf16":
@@ -205,6 +199,18 @@ def _computed(
     from deltatune.plan import kernels
 
     return kernels.choose(experiment, sizes, setup, passes, gpu, amount)
+
+
+def _as_computed(setup: Setup, computed: Computed | None) -> Setup:
+    """The setup with what its kernels take."""
+    if computed is None:
+        return setup
+    return replace(
+        setup,
+        optimizer=computed.optimizer.kind,
+        compiled=computed.kernels.kind == "compiled",
+        keeps_products=computed.recomputed.kind == "rest",
+    )
 
 
 def _trial(
