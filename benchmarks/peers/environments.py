@@ -84,13 +84,11 @@ def environment(peer: str | None, folder: Path, wheels: Path | None) -> Environm
             )
         return Environment(paths=(place,))
     if peer == "lm_eval":
-        # It is asked in one process with this project, and needs no other version of anything.
+        # It is asked in one process with this project, whose packages are all that these parts of
+        # it need; second copies of them would get in the way.
         place = folder / peer
         if not place.is_dir():
-            constraints = ROOT / "constraints.txt"
-            _pip(
-                sys.executable, "--target", str(place), "-r", REQUIREMENTS[peer], "-c", constraints
-            )
+            _pip(sys.executable, "--no-deps", "--target", str(place), "-r", REQUIREMENTS[peer])
         return Environment(paths=(place,))
     place = folder / f"{peer}-venv"
     python = place / "bin" / "python"

@@ -58,10 +58,12 @@ def main() -> None:
     text = Path(asked["novel"]).read_text(encoding="utf-8")[: asked["characters"]]
     windows = likelihood.windows(text, tokenizer, asked["context"])
     results, versions = base.results(asked, [])
+    (nll, tokens), cost = timed_warm(lambda: there(model, windows))
+    peer = figures(nll, tokens, cost) | {"versions": versions}
+    base.fuse_norms(model)
     (nll, tokens), cost = timed_warm(lambda: here(model, tokenizer, text, asked))
     results.add("here", figures(nll, tokens, cost) | {"versions": versions})
-    (nll, tokens), cost = timed_warm(lambda: there(model, windows))
-    results.add("documentation's loop", figures(nll, tokens, cost) | {"versions": versions})
+    results.add("documentation's loop", peer)
 
 
 def figures(nll: float, tokens: int, cost: dict[str, Any]) -> dict[str, Any]:
