@@ -13,27 +13,16 @@ from typing import Any
 import torch
 from deltatune.evaluate import likelihood
 from deltatune.evaluate.likelihood import Window
-from deltatune.evaluate.likelihood_settings import TextSettings
-from deltatune.tasks.base import Passage
 
 from peers import base
 from peers.watch import timed_warm
 
 
-def here(model: Any, tokenizer: Any, text: str, asked: dict[str, Any]) -> tuple[float, int]:
+def here(model: Any, tokenizer: Any, windows: list[Window]) -> tuple[float, int]:
     """(negative log-likelihood in nats, scored tokens)."""
-    settings = TextSettings(
-        task="novel",
-        kind="prose",
-        quantization=asked["quantization"],
-        weights="quantized",
-        batch_size="auto",
-        context=asked["context"],
-        windows="sliding",
-    )
-    passages = [Passage("1", "documents", text)]
-    table = likelihood.evaluate(model, tokenizer, passages, settings, "test", base.terminal()).table
-    return float(table["nll"].sum()), int(table["tokens"].sum())
+    quiet = {"batch_size": "auto", "progress": lambda text: None}
+    nlls = likelihood.score_windows(model, tokenizer, windows, **quiet)
+    return float(nlls.sum()), sum(window.scored for window in windows)
 
 
 @torch.inference_mode()
@@ -61,7 +50,7 @@ def main() -> None:
     (nll, tokens), cost = timed_warm(lambda: there(model, windows))
     peer = figures(nll, tokens, cost) | {"versions": versions}
     base.fuse_norms(model)
-    (nll, tokens), cost = timed_warm(lambda: here(model, tokenizer, text, asked))
+    (nll, tokens), cost = timed_warm(lambda: here(model, tokenizer, windows))
     results.add("here", figures(nll, tokens, cost) | {"versions": versions})
     results.add("documentation's loop", peer)
 

@@ -23,7 +23,8 @@ def products(model: Any, tokens: int, size: int) -> int:
     Where a base is in 4 bits, compiled blocks keep them beside activation checkpointing: an
     operator of bitsandbytes 0.50 is not computed again by what torch 2.11 compiles.
     """
-    last = model.get_base_model().config.get_text_config().hidden_size
+    # Where a config has another name for it, what is counted is more than is kept.
+    last = getattr(model.get_base_model().config.get_text_config(), "hidden_size", 0)
     widths = (sum(_widths(block)) for block in blocks(model))
     return tokens * size * sum(max(0, width - last) for width in widths)
 
