@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,8 +23,10 @@ from deltatune.metrics.settings import MetricsSettings
 from deltatune.models import dequantize
 from deltatune.models.device import Compute
 from deltatune.models.load import load_base, with_adapter
+from deltatune.models.lora import compute_as_trained
 from deltatune.tasks.base import Sampling
 from deltatune.tokens.ids import text_ids
+from peft.tuners.lora import LoraLayer
 
 CPU = Compute("cpu", torch.float32, "a test")
 PROMPTS = ["Name a river.", "She wrote three letters", "The", "Prices fell for the third month"]
@@ -120,6 +123,31 @@ def test_a_sum_is_made_in_fp32_and_rounded_once(folder, pair, tmp_path, dtype):
     assert {weight.dtype for weight in merged.values()} == {dtype}
     # What the adapter does not change is as it was.
     assert torch.equal(merged["lm_head.weight"], before["lm_head.weight"])
+
+
+@pytest.mark.parametrize("quantization", ["nf4", "none"])
+def test_an_adapter_multiplies_in_16_bits_as_in_training(folder, tmp_path, quantization):
+    adapter = tiny.adapter(tmp_path / "adapter", folder)
+    half = Compute("cpu", torch.bfloat16, "a test")
+    model = with_adapter(load_base(folder, quantization, half), adapter)
+    layer = next(module for module in model.modules() if isinstance(module, LoraLayer))
+    values = torch.randn(2, 5, layer.in_features, dtype=torch.bfloat16)
+    in_fp32 = layer(values)
+    with torch.autocast("cpu", torch.bfloat16):
+        trained = layer(values)
+    compute_as_trained(model)
+    assert torch.equal(layer(values), trained) and not torch.equal(trained, in_fp32)
+
+
+def test_in_fp32_and_under_dora_an_adapter_stays_as_it_is(folder, tmp_path):
+    half = Compute("cpu", torch.bfloat16, "a test")
+    for dtype, dora in ((torch.float32, False), (torch.bfloat16, True)):
+        adapter = tiny.adapter(tmp_path / f"{dora}", folder, use_dora=dora)
+        machine = replace(half, dtype=dtype)
+        model = with_adapter(load_base(folder, "none", machine), adapter)
+        compute_as_trained(model)
+        parts = {p.dtype for name, p in model.named_parameters() if "lora_" in name}
+        assert parts == {torch.float32}
 
 
 # ---------------------------------------------------------------- all that is asked of a system

@@ -20,6 +20,7 @@ from deltatune.models.architecture import context_length
 from deltatune.models.dequantize import dequantize, merge_adapter
 from deltatune.models.divergence import divergence, log_probabilities
 from deltatune.models.load import load_base, with_adapter
+from deltatune.models.lora import compute_as_trained
 from deltatune.models.quantization import count_parameters, dequantize_small
 from deltatune.tokens.ids import bos_ids
 from deltatune.tokens.tokenizer import load_tokenizer
@@ -96,6 +97,7 @@ def _base(inputs: Any, quantization: str) -> tuple[device.Compute, Any, Any]:
 
 def _as_trained(base: Any, inputs: Any, machine: device.Compute) -> Any:
     model = with_adapter(base, _adapter(inputs))
+    compute_as_trained(model)
     dequantize_small(model, machine)
     return model
 
