@@ -2,6 +2,7 @@
 
 from deltatune.core import stage
 
+# The compiler is asked what compiled blocks save, also on a machine without a GPU.
 with stage.stage(snakemake, compiles=True) as terminal:
     from pathlib import Path
 

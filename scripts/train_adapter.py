@@ -1,9 +1,11 @@
 """Train a LoRA adapter on a quantized base."""
 
-from deltatune.core import gpu_slots, hashing, stage
+from deltatune.core import gpu_devices, gpu_slots, hashing, stage
 
 gpus = snakemake.params.settings["training"]["gpus"]
-with stage.stage(snakemake, cached=True, gpus=gpus, compiles=True) as terminal:
+# Nothing is compiled on a CPU.
+compiles = bool(gpu_devices.usable()[1])
+with stage.stage(snakemake, cached=True, gpus=gpus, compiles=compiles) as terminal:
     from pathlib import Path
 
     from deltatune.core import manifest

@@ -228,21 +228,14 @@ def test_a_locale_without_the_letters_of_the_data_stops_nothing(script, monkeypa
     assert "\\u6f22\\u5b57" in log
 
 
-@pytest.mark.parametrize(
-    ("compiles", "gpus", "expected"),
-    [(True, ["one"], False), (True, [], True), (False, ["one"], True)],
-)
-def test_the_compiler_is_left_out_but_of_a_job_that_compiles_on_a_gpu(
-    script, compiles, gpus, expected
-):
+@pytest.mark.parametrize("compiles", [True, False])
+def test_the_compiler_is_left_out_but_of_a_job_that_compiles(script, compiles):
     """Otherwise training would say that blocks are compiled, and run them as they are written."""
     status, shown, _ = script(f"""
         import os
         os.environ.pop("TORCHDYNAMO_DISABLE", None)
-        from deltatune.core import gpu_devices
-        gpu_devices.usable = lambda *arguments: ("CUDA_VISIBLE_DEVICES", {gpus})
         with stage.stage(snakemake, compiles={compiles}):
             pass
-        print(os.environ.get("TORCHDYNAMO_DISABLE") == "1")
+        print("TORCHDYNAMO_DISABLE" in os.environ)
     """)
-    assert status == 0 and shown.strip() == str(expected)
+    assert status == 0 and shown.strip() == str(not compiles)

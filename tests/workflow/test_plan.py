@@ -80,6 +80,32 @@ def test_a_preset_of_seven_billion(planned, edit_config):
     assert "tokens are estimated, from what is known of tatsu-lab/alpaca" in output
 
 
+def test_compiled_blocks_save_less_also_where_the_plan_has_no_gpu(planned, edit_config):
+    """The job asks torch's compiler for it, which other jobs switch off."""
+
+    def change(config):
+        config["hardware"] = {"gpu": "H100"}
+        config["models"]["smollm2"] = {
+            "source": "hub",
+            "id": "HuggingFaceTB/SmolLM2-135M-Instruct",
+            "revision": REVISION,
+        }
+        asked = {"model": "smollm2", "task": "prose"}
+        training = {"max_steps": 20_000, "batch_size": 8, "activation_checkpointing": False}
+        config["experiments"] = {
+            name: asked | {"training": training | {"determinism": name}}
+            for name in ("auto", "strict")
+        }
+
+    edit_config(change)
+    # Not by the warm server, in whose jobs the compiler is off from the start.
+    done = run_snakemake(planned, "plan", "--cores", "1", CUDA_VISIBLE_DEVICES="")
+    assert done.returncode == 0, done.stdout
+    table = pd.read_csv(planned / "results/plan.csv").set_index("experiment")
+    assert list(table.kernels) == ["compiled", "eager"], done.stdout
+    assert table.activations["auto"] < 0.9 * table.activations["strict"]
+
+
 def test_an_unknown_gpu(planned, edit_config):
     edit_config(lambda config: config.update(hardware={"gpu": "T5"}))
     done = run_snakemake(planned, "plan", "--cores", "1")

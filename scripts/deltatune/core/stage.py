@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from deltatune.core import cache, disk, gpu_devices, gpu_slots, integrity, provenance, signals
+from deltatune.core import cache, disk, gpu_slots, integrity, provenance, signals
 from deltatune.core.errors import Stopped, UserError
 from deltatune.core.paths import results_of
 from deltatune.core.terminal import Terminal
@@ -35,7 +35,7 @@ def stage(
     cached: keep the results, see `cache`. Where the same job was done before, its results are put
     in place and the process ends at once, with exit status 0: the body is not run.
     gpus: how many a job takes that asks Snakemake for any, which counts no more than there are.
-    compiles: whether it uses torch's compiler where there is a GPU; no other job loads that.
+    compiles: whether it uses torch's compiler, which no other job loads.
 
     A UserError ends the script with its message alone and exit status 1, and so does a disk that
     cannot be written to; Ctrl-C with one line and the status of a process that it ended. Any other
@@ -91,7 +91,7 @@ def stage(
 
 def _prepare_process(compiles: bool) -> None:
     leave_snakemakes_environment()
-    if not (compiles and gpu_devices.usable()[1]):
+    if not compiles:
         leave_out_torch_compiler()
     keep_threads_from_spinning()
     signals.end_with_parent()
