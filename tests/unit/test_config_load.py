@@ -1,9 +1,11 @@
 import copy
+import re
 
 import pytest
 import yaml
 from conftest import ROOT, small
-from deltatune.config.load import load_settings
+from deltatune.config.load import load_settings, validate_settings
+from deltatune.config.problems import ConfigError
 from deltatune.core.errors import UserError
 
 
@@ -40,9 +42,10 @@ def test_a_task_says_nothing_of_a_split_that_its_dataset_gives(config):
         "tasks.news.split.test: datasets.news.split.test gives the test split, which is taken "
         "whole; leave this size out",
     ]
-    config["tasks"]["news"]["split"] = {"validation": 0.3}
+    config["tasks"]["news"]["split"] = {"validation": 0.9}
     load_settings(config, ROOT)
     # Trained on what is the other's test, or on what is the same train in another way.
+    config["tasks"]["news"]["split"] = {"validation": 0.3}
     config["tasks"]["other"] = config["tasks"]["news"] | {"dataset": "other"}
     config["datasets"]["other"] = hub | {"split": "test"}
     config["models"]["tiny-mistral"]["corpus"] = ["other"]
@@ -170,7 +173,7 @@ PROBLEMS = [
         "clasify",
         "tasks.news.kind: 'clasify' is no kind of task (did you mean 'cl",
     ),
-    ("tasks.news.kind", None, "tasks.news.kind: None is no kind of task"),
+    ("tasks.news.kind", None, "tasks.news.kind: null is no kind of task"),
     ("tasks.news", None, "tasks.news: expected a mapping with `kind` and `dataset`"),
     ("tasks.news", {"dataset": "news"}, "tasks.news.kind: this key is required"),
     ("datasets.news", [], "datasets.news: expected a mapping with `source` (it is [])"),
@@ -254,11 +257,25 @@ PROBLEMS = [
         1,
         "experiments.news-qlora.training.warmup: input sh",
     ),
-    ("experiments", {}, "experiments: dictionary should have at least 1 item"),
+    ("experiments", {}, "experiments: expected at least 1 item"),
     ("run", ["nws-qlora"], "run: no experiment is called 'nws-qlora' (did you mean 'news-qlora'?)"),
     ("run", [], "run: name at least one experiment"),
-    ("run", "news-qlora", "run: "),
-    ("seeds", [1, 1], "seeds: [1, 1] has a seed twice"),
+    ("seeds", [0, 0], "seeds: 0 stands there twice"),
+    (
+        "experiments.news-qlora.cross_task",
+        ["prose", "prose"],
+        "experiments.news-qlora.cross_task: 'prose' stands there twice",
+    ),
+    ("models.tiny-mistral.corpus", ["news"] * 2, "models.tiny-mistral.corpus: 'news' stands "),
+    ("tasks.news.metrics", ["accuracy"] * 2, "tasks.news.metrics: 'accuracy' stands there twice"),
+    ("tasks.news.split.test", 0, "tasks.news.split.test: 0 leaves the split without a record"),
+    ("tasks.news.split", {"validation": 0.0}, "tasks.news.split.validation: 0 leaves the split"),
+    (
+        "tasks.news.split",
+        {"test": 0.6, "validation": 0.5},
+        "tasks.news.split: validation (0.5) and test (0.6) leave nothing for training; lower one",
+    ),
+    ("tasks.news.split.test", 0.9, "tasks.news.split: validation (0.1) and test (0.9) leave no"),
     ("seeds", [-1], "seeds.0: "),
     ("seeds", [], "seeds: "),
     *(
@@ -291,7 +308,7 @@ PROBLEMS = [
         )
     ),
     ("tasks", None, "tasks: "),
-    ("models", [1], "models: input should be a valid dictionary"),
+    ("models", [1], "models: expected a mapping of keys to values (it is [1])"),
 ]
 
 
@@ -305,6 +322,93 @@ def test_a_problem_is_shown_with_its_path(config, path, value, message):
     lines = refused(config)
     assert any(line.startswith(message) for line in lines), lines
     assert not any("[" in line.split(": ")[0] for line in lines), "a place that no file has"
+
+
+def paths_in(value, path=""):
+    """Every key of a config, as put() takes it."""
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        yield f"{path}{key}"
+        yield from paths_in(inner, f"{path}{key}.")
+
+
+def one_of_each(config):
+    """The settings with all defaults, reduced to a dataset, a model, a task and an experiment."""
+    every = load_settings(config, ROOT).model_dump(mode="json")
+    chosen = {"datasets": "news", "models": "tiny-mistral", "tasks": "news"}
+    small = {section: {name: every[section][name]} for section, name in chosen.items()}
+    small["experiments"] = {"news-qlora": every["experiments"]["news-qlora"]}
+    small["models"]["tiny-mistral"]["corpus"] = ["news"]
+    return every | small
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, True, "x", "20%", "1e3x", 3, 1.5, -1, [], {}, [None], [True], {"a": True}, {"b": None}],
+    ids=str,
+)
+def test_a_wrong_value_has_one_message_without_words_of_the_library(config, value):
+    """Where a key takes several types, each of them refuses the value for reasons of its own."""
+    whole = one_of_each(config)
+    validate_settings(whole)
+    jargon = re.compile("valid (list|dict|string|int|number)|instance of|pars|validation,")
+    for path in paths_in(whole):
+        changed = copy.deepcopy(whole)
+        put(changed, path, value)
+        try:
+            validate_settings(changed)
+        except ConfigError as error:
+            problems = [one for one in error.problems if one.path.startswith(path)]
+            shown = [one.path for one in problems]
+            assert len(shown) == len(set(shown)), problems
+            assert not any(a != b and b.startswith(f"{a}.") for a in shown for b in shown), problems
+            assert not [one for one in problems if jargon.search(one.message)], problems
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "line"),
+    [
+        ("run", "news-qlora", "expected a list, such as ['news-qlora'], or 'all'"),
+        ("seeds", 1, "expected a list, such as [1]"),
+        ("seeds", [], "expected at least 1 item"),
+        ("report", None, "expected a mapping of keys to values"),
+        ("report.examples", "1e3", "expected a whole number (it is '1e3')"),
+        ("report.examples", 10.5, "expected a whole number (it is 10.5)"),
+        ("cache_gb", "20GB", "expected a number (it is '20GB')"),
+        ("tasks.news.packing", "x", "expected true or false (it is 'x')"),
+        ("tasks.news.split.test", "20%", "expected a number such as 0.2 or 200 (it"),
+        ("tasks.news.class_weights", True, "expected 'balanced' or a mapping of keys to values"),
+        ("experiments.news-qlora.lora.targets", "*q", "'*q' is no regular expression"),
+        ("experiments.news-qlora.quantization", False, "false is not one of"),
+    ],
+)
+def test_a_wrong_value_is_answered_with_what_is_expected(config, path, value, line):
+    whole = one_of_each(config)
+    put(whole, path, value)
+    (shown,) = refused(whole)
+    assert shown.startswith(f"{path}: {line}")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "at"),
+    [
+        ("seeds", [True, 2], "seeds.0"),
+        ("cache_gb", False, "cache_gb"),
+        ("statistics.margins", {"accuracy": True}, "statistics.margins.accuracy"),
+        ("tasks.news.split.test", True, "tasks.news.split.test"),
+        ("tasks.news.split.near_duplicates", True, "tasks.news.split.near_duplicates"),
+        ("tasks.news.evaluation.batch_size", True, "tasks.news.evaluation.batch_size"),
+        ("experiments.news-qlora.training.learning_rate", True, None),
+        ("experiments.news-qlora.training.weight_decay", False, None),
+        ("experiments.news-qlora.lora.rank_pattern", {"q_proj": True}, None),
+    ],
+)
+def test_yes_is_no_number(config, path, value, at):
+    """pydantic takes true for 1: `learning_rate: yes` would be a rate of 1."""
+    whole = one_of_each(config)
+    put(whole, path, value)
+    (line,) = refused(whole)
+    assert line.startswith(f"{at or path}") and "expected a number" in line
+    assert "YAML reads yes and on" in line or "YAML reads no and off" in line
 
 
 @pytest.mark.parametrize(
@@ -552,4 +656,4 @@ def test_a_broken_text_under_an_odd_key_is_one_line(config, key):
 
 def test_words_that_yaml_reads_as_something_else_are_to_be_quoted(config):
     put(config, "tasks.news.labels", ["a", True])
-    assert any("True is not text; write it in quotes" in line for line in refused(config))
+    assert any("true is not text; write it in quotes" in line for line in refused(config))

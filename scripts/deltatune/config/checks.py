@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from deltatune.config.backend import backend_problems
-from deltatune.config.datasets import mixture_problems, text_parts, with_parts
+from deltatune.config.datasets import (
+    mixture_problems,
+    split_problems,
+    text_parts,
+    with_parts,
+)
 from deltatune.config.model import (
     AnyDataset,
     Experiment,
@@ -82,15 +87,23 @@ def _run(settings: Settings) -> Iterator[Problem]:
                 yield _unknown(settings, "run", name, "experiments")
         if not settings.run:
             yield Problem("run", "name at least one experiment, or write `all`")
-    if len(set(settings.seeds)) < len(settings.seeds):
-        yield Problem("seeds", f"{settings.seeds} has a seed twice")
+    yield from _twice("seeds", settings.seeds)
+
+
+def _twice(where: str, values: Sequence[str] | Sequence[int]) -> Iterator[Problem]:
+    """An entry that stands twice would be counted twice, such as a task in a family of tests."""
+    for value in dict.fromkeys(values):
+        if values.count(value) > 1:
+            yield Problem(where, f"{value!r} stands there twice; leave one of them out")
 
 
 def _task(settings: Settings, where: str, task: TaskSettings) -> Iterator[Problem]:
     if task.dataset not in settings.datasets:
         yield _unknown(settings, f"{where}.dataset", task.dataset, "datasets")
     else:
-        yield from _given(settings.datasets[task.dataset], where, task)
+        dataset = settings.datasets[task.dataset]
+        yield from split_problems(dataset, f"{where}.split", task)
+    yield from _twice(f"{where}.metrics", task.metrics)
     outputs = load_kind(task.kind).OUTPUTS
     known = available_metrics(outputs)
     for metric in task.metrics:
@@ -104,24 +117,6 @@ def _task(settings: Settings, where: str, task: TaskSettings) -> Iterator[Proble
         yield Problem(
             f"{where}.main_metric", f"'{task.main_metric}' is not among metrics {task.metrics}"
         )
-
-
-def _given(dataset: AnyDataset, where: str, task: TaskSettings) -> Iterator[Problem]:
-    """What `split` of a task says of splits that its dataset names."""
-    given = given_splits(dataset)
-    key = f"datasets.{task.dataset}.{'path' if isinstance(dataset, FileDataset) else 'split'}"
-    if given and task.split.column is not None:
-        yield Problem(
-            f"{where}.split.column",
-            f"{key} names the splits already; leave one of the two out",
-        )
-    for name in ("validation", "test"):
-        default = type(task.split).model_fields[name].default
-        if name in given and getattr(task.split, name) != default:
-            yield Problem(
-                f"{where}.split.{name}",
-                f"{key}.{name} gives the {name} split, which is taken whole; leave this size out",
-            )
 
 
 def _margins(settings: Settings) -> Iterator[Problem]:
@@ -140,6 +135,7 @@ def _model(settings: Settings, where: str, model: Model) -> Iterator[Problem]:
         for task in model.corpus:
             if task not in settings.tasks:
                 yield _unknown(settings, f"{where}.corpus", task, "tasks")
+        yield from _twice(f"{where}.corpus", model.corpus)
         if model.sequence_length > model.architecture.context:
             yield Problem(
                 f"{where}.sequence_length",
@@ -158,6 +154,7 @@ def _experiment(settings: Settings, where: str, experiment: Experiment) -> Itera
     if experiment.model in settings.models and experiment.task in settings.tasks:
         yield from _fits(settings, where, experiment.model, experiment.task)
         yield from _can_calibrate(settings, where, experiment)
+    yield from _twice(f"{where}.cross_task", experiment.cross_task or [])
     for task in experiment.cross_task or []:
         if task not in settings.tasks:
             yield _unknown(settings, f"{where}.cross_task", task, "tasks")

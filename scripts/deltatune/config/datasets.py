@@ -1,4 +1,4 @@
-"""Datasets: which are plain text, and which a mixture is of."""
+"""Datasets: which are plain text, which a mixture is of, and how a task can split them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from deltatune.config.model import (
 from deltatune.config.problems import Problem
 from deltatune.core.text import did_you_mean
 from deltatune.data import formats
+from deltatune.tasks.base import TaskSettings
 
 #: Name of a sample dataset -> its file in data/sample.
 SAMPLES = {"instructions": "instructions.json", "prose": "prose.txt", "news": "news.csv"}
@@ -93,3 +94,44 @@ def text_parts(settings: Settings, name: str, folder: Path) -> Iterator[Problem]
                 f"'{part}' is a plain text, which has no records to draw from; give records with a "
                 "field `text`, such as a csv",
             )
+
+
+def split_problems(dataset: AnyDataset, where: str, task: TaskSettings) -> Iterator[Problem]:
+    """What `split` of a task cannot be with its dataset. where: the path of `split`."""
+    yield from _given(dataset, where, task)
+    yield from _cut(dataset, where, task)
+
+
+def _given(dataset: AnyDataset, where: str, task: TaskSettings) -> Iterator[Problem]:
+    """Keys that say something of splits that the dataset names."""
+    given = given_splits(dataset)
+    key = f"datasets.{task.dataset}.{'path' if isinstance(dataset, FileDataset) else 'split'}"
+    if given and task.split.column is not None:
+        yield Problem(
+            f"{where}.column",
+            f"{key} names the splits already; leave one of the two out",
+        )
+    for name in ("validation", "test"):
+        default = type(task.split).model_fields[name].default
+        if name in given and getattr(task.split, name) != default:
+            yield Problem(
+                f"{where}.{name}",
+                f"{key}.{name} gives the {name} split, which is taken whole; leave this size out",
+            )
+
+
+def _cut(dataset: AnyDataset, where: str, task: TaskSettings) -> Iterator[Problem]:
+    """Sizes that no number of records can have, where the data do not name the splits."""
+    if task.split.column is not None:
+        return
+    given, named = given_splits(dataset), ("validation", "test")
+    sizes = {name: getattr(task.split, name) for name in named if name not in given}
+    for name, size in sizes.items():
+        if size == 0:
+            yield Problem(
+                f"{where}.{name}",
+                f"{size:g} leaves the split without a record; give a fraction such as 0.1",
+            )
+    fractions = [f"{name} ({size})" for name, size in sizes.items() if size < 1]
+    if len(fractions) == 2 and round(sum(sizes.values()), 9) >= 1:
+        yield Problem(where, f"{' and '.join(fractions)} leave nothing for training; lower one")

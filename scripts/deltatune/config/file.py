@@ -35,6 +35,8 @@ NODES = 200_000
 DIGITS = 40
 """Digits of the longest number."""
 
+_NO_BREAK = re.compile(r"^[ \t]*\u00a0", re.MULTILINE)
+"""An indent as it comes of a copied web page, which YAML takes for text."""
 _TAG = "tag:yaml.org,2002:"
 _PLAIN_TAGS = {f"{_TAG}{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq")}
 
@@ -150,6 +152,12 @@ def _reason(error: yaml.YAMLError, text: str) -> str:
             what += "; indent with spaces, never with tabs"
         elif "mapping values are not allowed" in what:
             what += "; a text with a colon and a space in it needs quotes"
+        begin = getattr(error, "context_mark", None)
+        if begin is not None and begin.line != position.line:
+            what += f"; what it belongs to begins in line {begin.line + 1}"
+        if copied := _NO_BREAK.search(text):
+            number = text.count("\n", 0, copied.end()) + 1
+            what += f"; line {number} is indented with no-break spaces; use plain ones"
         return f"line {position.line + 1}, column {position.column + 1}: {what}"
     offset = getattr(error, "position", None)
     if isinstance(offset, int):
@@ -279,6 +287,9 @@ class _Check:
         if kind in ("int", "float"):
             self._number(event, kind)
         line = event.start_mark.line + 1
+        if name.startswith("\u00a0"):
+            name = name.replace("\u00a0", " ").strip()
+            raise self.fail(event, f"'{name}' is indented with no-break spaces; use plain ones")
         if name in top.keys:
             raise self.fail(
                 event, f"the key '{name}' stands here a second time, after line {top.keys[name]}"

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from deltatune.config.checks import files, references
-from deltatune.config.messages import describe
+from deltatune.config.messages import describe, not_a_number
 from deltatune.config.model import Settings
 from deltatune.config.problems import ConfigError, Problem
 
@@ -42,7 +42,9 @@ def validate_settings(config: Mapping[str, Any]) -> Settings:
     try:
         settings = Settings.model_validate(config)
     except ValidationError as error:
-        raise ConfigError(map(describe, error.errors())) from None
+        raise ConfigError(describe(error.errors())) from None
+    if truths := list(_truths_for_numbers(config, settings)):
+        raise ConfigError(truths)
     if problems := list(references(settings)):
         raise ConfigError(problems)
     return settings
@@ -63,3 +65,19 @@ def _broken_texts(value: Any, path: str = "") -> Iterator[Problem]:
             yield Problem(path, "a key holds a NUL byte or half a surrogate pair")
         else:
             yield from _broken_texts(part, f"{path}.{key}".removeprefix("."))
+
+
+def _truths_for_numbers(given: Any, read: Any, path: str = "") -> Iterator[Problem]:
+    """Each true or false that pydantic has read as a number. given: as in the file."""
+    if isinstance(given, bool):
+        if isinstance(read, int | float) and not isinstance(read, bool):
+            yield not_a_number(path, given)
+        return
+    pairs: Any = ()
+    if isinstance(given, Mapping):
+        values = dict(read) if isinstance(read, Mapping | BaseModel) else {}
+        pairs = ((key, part, values.get(key)) for key, part in given.items())
+    elif isinstance(given, list | tuple) and isinstance(read, list | tuple):
+        pairs = ((number, *both) for number, both in enumerate(zip(given, read, strict=False)))
+    for key, part, value in pairs:
+        yield from _truths_for_numbers(part, value, f"{path}.{key}".removeprefix("."))

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from deltatune.core.schema import Section, Seed, Share
 
 Count = Annotated[int, Field(ge=1)]
+
+
+def _size(value: Any) -> Any:
+    """A fraction below 1 or a whole number; 1.0 could be either, and all records or one."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"expected a number such as 0.2 or 200 (it is {value!r})") from None
+    if 0 <= number < 1 or (number >= 1 and not isinstance(value, float)):
+        return value
+    raise ValueError(f"{value} is neither a fraction below 1 nor a number of records")
+
+
+Size = Annotated[Share | Count, BeforeValidator(_size)]
 
 Column = Annotated[str, Field(min_length=1)]
 
@@ -30,10 +44,10 @@ class Split(Section):
     """Column of the dataset that names the split of each record: train, validation (or dev, val,
     valid, eval) or test. A split that no record names is cut from train; null: all are cut here,
     unless the dataset names its splits."""
-    validation: Share | Count = 0.1
+    validation: Size = 0.1
     """Fraction of the records, or their number; of those of train, where train is given. A
     validation split that is given is taken whole."""
-    test: Share | Count = 0.2
+    test: Size = 0.2
     """Fraction of the records, or their number, as `validation`."""
     train: Count | None = None
     """Use only this many of the training records, drawn as with `max_records`; null: all."""
