@@ -138,9 +138,16 @@ def test_the_system_prompt_is_the_record_s_its_column_s_or_the_task_s():
 def test_what_follows_the_last_answer_is_left_out_and_last_is_one_turn():
     assert [m["content"] for m in stored([Q, A, Q, A, Q])] == ["Q", "A", "Q", "A"]
     flagged = stored([Q, A | {"weight": 0}, Q, A | {"train": "true"}, Q, A | {"train": False}])
-    assert [m["learned"] for m in flagged[1::2]] == [False, True, False]
+    assert [m["learned"] for m in flagged[1::2]] == [False, True]
     last = stored([Q, A, Q, A], records={"learn": "last"})
     assert [m.get("learned") for m in last] == [None, False, None, True]
+
+
+@pytest.mark.parametrize("learn", ["all", "last"])
+@pytest.mark.parametrize("ending", [{"content": ""}, {"content": "Bad.", "weight": 0}])
+def test_the_reference_is_an_answer_that_is_learned(learn, ending):
+    record = cleaned([Q, A, Q, {"role": "assistant", **ending}], records={"learn": learn})
+    assert (record["prompt"], record["answer"]) == ("Q", "A")
 
 
 def test_questions_ask_for_the_last_turn():
@@ -188,3 +195,37 @@ def test_a_list_of_messages_comes_through_every_format_as_one_field(suffix, tmp_
     record = pd.read_parquet(out).to_dict("records")[0]
     assert chat.check(record, chat.Records()) is None
     assert chat.clean(record, chat.Records())["answer"] == "A"
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl", "parquet", "csv"])
+def test_a_null_that_the_data_state_stays_and_one_that_a_table_fills_in_goes(suffix, tmp_path):
+    answers = [
+        {"from": "gpt", "value": None, "tool_calls": [{"name": "f", "arguments": arguments}]}
+        for arguments in ({"city": "Rome", "unit": None}, {"city": None, "unit": "C"})
+    ]
+    rows = [
+        {"conversations": [CONVERSATION[0], answer], "functions": [{"name": "f", "strict": None}]}
+        for answer in answers
+    ]
+    file = tmp_path / f"talks.{suffix}"
+    if suffix == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    elif suffix == "csv":
+        texts = [{key: json.dumps(value) for key, value in row.items()} for row in rows]
+        pd.DataFrame(texts).to_csv(file, index=False)
+    else:
+        lines = [json.dumps(row) for row in rows]
+        file.write_text("\n".join(lines) if suffix == "jsonl" else f"[{','.join(lines)}]")
+    out = tmp_path / "records.parquet"
+    facts = read_records(file, None, {}, out, tmp_path / "rejects.csv", used=fields_of(["chat"]))
+    assert "the column 'functions' is taken for `tools`" in facts["notes"]
+    read = [chat.clean(row, chat.Records()) for row in pd.read_parquet(out).to_dict("records")]
+    calls = [json.loads(one["messages"])[1]["tool_calls"][0]["function"] for one in read]
+    is_table = suffix == "parquet"
+    assert [call["arguments"] for call in calls] == (
+        [{"city": "Rome"}, {"unit": "C"}]
+        if is_table
+        else [{"city": "Rome", "unit": None}, {"city": None, "unit": "C"}]
+    )
+    tool = {"name": "f"} if is_table else {"name": "f", "strict": None}
+    assert json.loads(read[0]["tools"]) == [{"type": "function", "function": tool}]

@@ -25,7 +25,7 @@ CHAPTER = "chapter"
 """The field with the chapter of a text, "" for none; a record need not have it."""
 STRUCTURED = ("messages", "system", "tools")
 """Fields of conversations, which are lists of objects in most sources: kept as text in JSON."""
-ALSO_CALLED = {"messages": "conversations"}
+ALSO_CALLED = {"messages": "conversations", "tools": "functions"}
 """Field -> the name that some sources have for it."""
 ROLES = {
     **dict.fromkeys(("user", "human"), "user"),

@@ -25,6 +25,7 @@ from huggingface_hub.utils import build_hf_headers, disable_progress_bars
 from deltatune.core import disk
 from deltatune.core.errors import UserError
 from deltatune.core.text import did_you_mean, file_size
+from deltatune.data.readers.values import without_fillers
 from deltatune.fetch import download, upstream
 
 _UNREACHABLE = (
@@ -120,7 +121,7 @@ class Records:
     def rows(self, wanted: list[str]) -> Iterator[list[Any]]:
         with self._readable():
             for record in self.stream.select_columns(wanted):
-                yield [record[name] for name in wanted]
+                yield [without_fillers(record[name]) for name in wanted]
 
     @contextmanager
     def _readable(self) -> Iterator[None]:

@@ -67,11 +67,6 @@ def check(record: Record, settings: Records) -> Reason | None:
         return messages
     if isinstance(tools, Reason):
         return tools
-    answers = [message for message in messages if message["role"] == "assistant"]
-    if not answers:
-        return Reason(Code.NOTHING_LEARNED, "messages", "no turn of the assistant")
-    if not any(message["learned"] for message in answers):
-        return Reason(Code.NOTHING_LEARNED, "messages", "each turn of the assistant is left out")
     return None
 
 
@@ -89,7 +84,8 @@ def clean(record: Record, settings: Records) -> Record:
 
 
 def _messages(record: Record, settings: Records) -> list[dict[str, Any]] | Reason:
-    """The messages up to the last one of the assistant, all in one form."""
+    """The messages up to the last one that is learned, all in one form: it is the reference of an
+    evaluation, which a turn without content, or one that the data exclude, cannot be."""
     given = _loaded(record, "messages")
     if isinstance(given, Reason):
         return given
@@ -104,8 +100,12 @@ def _messages(record: Record, settings: Records) -> list[dict[str, Any]] | Reaso
             return Reason(Code.NOT_A_CONVERSATION, "messages", value)
     if record.get("system") and not (messages and messages[0]["role"] == "system"):
         messages.insert(0, {"role": "system", "content": record["system"].strip()})
-    while messages and messages[-1]["role"] != "assistant":
+    if not any(message["role"] == "assistant" for message in messages):
+        return Reason(Code.NOTHING_LEARNED, "messages", "no turn of the assistant")
+    while messages and not messages[-1].get("learned"):
         messages.pop()
+    if not messages:
+        return Reason(Code.NOTHING_LEARNED, "messages", "each turn of the assistant is left out")
     if settings.learn == "last":
         for message in messages[:-1]:
             if "learned" in message:
@@ -120,7 +120,7 @@ def _tools(record: Record) -> list[dict[str, Any]] | Reason:
         return given
     tools = []
     for number, tool in enumerate(given or [], start=1):
-        function = tool.get("function", tool) if isinstance(tool, dict) else None
+        function = tool.get("function") or tool if isinstance(tool, dict) else None
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             value = f"tool {number}: no object with the name of a function"
             return Reason(Code.NOT_A_CONVERSATION, "tools", value)
@@ -146,6 +146,7 @@ def _message(given: Any) -> dict[str, Any]:
     """A message as it is stored. Raises ValueError where it is none."""
     if not isinstance(given, dict):
         raise ValueError("no object")
+    given = {key: value for key, value in given.items() if value is not None}
     named = given.get("role", given.get("from"))
     if named is None:
         raise ValueError(f"no `role`; it has {_keys(given)}")
@@ -199,10 +200,11 @@ def _of_assistant(given: dict[str, Any], content: str, is_call: bool) -> dict[st
 
 def _call(given: Any) -> dict[str, Any]:
     """A call as templates take it, its arguments an object."""
-    function = given.get("function", given) if isinstance(given, dict) else None
+    function = given.get("function") or given if isinstance(given, dict) else None
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
         raise ValueError("a call without the name of its function")
-    arguments = function.get("arguments", function.get("parameters", {}))
+    given_arguments = (function.get(name) for name in ("arguments", "parameters"))
+    arguments = next((one for one in given_arguments if one is not None), {})
     if isinstance(arguments, str):
         arguments = _json(arguments or "{}", "arguments of a call")
     if not isinstance(arguments, dict):

@@ -14,6 +14,7 @@ from deltatune.core.errors import UserError
 from deltatune.core.text import excerpt
 from deltatune.data.readers.base import BATCH, Row
 from deltatune.data.readers.files import File
+from deltatune.data.readers.values import without_fillers
 
 
 class Parquet:
@@ -58,7 +59,8 @@ def _values(column: pa.Array) -> list[Any]:
         kind = np.float16 if pa.types.is_float16(column.type) else np.float32
         return [v if v is None else float(str(kind(v))) for v in column.to_pylist()]
     try:
-        return column.to_pylist()
+        values = column.to_pylist()
+        return without_fillers(values) if pa.types.is_nested(column.type) else values
     except (ValueError, OverflowError, pa.ArrowException):
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             raw = column.cast(pa.large_binary()).to_pylist()

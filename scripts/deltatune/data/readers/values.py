@@ -52,17 +52,18 @@ def as_text(value: Any) -> str | Reason | None:
 
 
 def as_json(value: Any) -> str | Reason | None:
-    """The text of a value; of a list or an object that of JSON, keys without a value left out."""
+    """The text of a value; of a list or an object that of JSON."""
     if isinstance(value, list | tuple | dict):
-        value = json.dumps(_stated(value), ensure_ascii=False, default=str)
+        value = json.dumps(value, ensure_ascii=False, default=str)
     return as_text(value)
 
 
-def _stated(value: Any) -> Any:
-    # A table has each key in each row.
+def without_fillers(value: Any) -> Any:
+    """A value of a table, whose objects have each key in each row, without the keys that have no
+    value. In JSON a null is a value that somebody wrote, such as an argument of a call."""
     if isinstance(value, dict):
-        return {str(key): _stated(item) for key, item in value.items() if item is not None}
-    return [_stated(item) for item in value] if isinstance(value, list | tuple) else value
+        return {str(k): without_fillers(item) for k, item in value.items() if item is not None}
+    return [without_fillers(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _number(value: float | Decimal) -> str | Reason | None:
