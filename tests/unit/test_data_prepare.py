@@ -284,6 +284,14 @@ def test_a_name_is_recognized_however_it_is_written(values, labels):
     assert labels_of(split)[:2] == labels and counts["notes"] == []
 
 
+@pytest.mark.parametrize("labels", [["café", "thé"], {"cafe\u0301": "café", "thé": "thé"}, None])
+def test_an_accent_is_the_same_as_one_character_or_as_two(labels):
+    records = labeled("caf\u00e9", "the\u0301", "cafe\u0301", "th\u00e9")
+    split, counts = split_of(records, labels=labels)
+    assert counts["rejected"] == {} and labels_of(split)[:4] == ["café", "thé"] * 2
+    assert list(counts["classes"]["train"]) == ["café", "thé"]
+
+
 def test_truth_values_as_indices_are_said():
     split, counts = split_of(labeled("true", "false"), labels=["yes", "no"])
     assert labels_of(split)[:2] == ["no", "yes"]

@@ -182,8 +182,8 @@ def test_hostile_csv_rows_are_rejected_and_the_rest_is_kept(reader):
     assert rejects == [
         ["2", "text", "not UTF-8", "caf\ufffd"],
         ["3", "text", "NUL byte", "nul\ufffdbyte"],
-        ["4", "", "wrong number of columns", "4"],
-        ["5", "", "wrong number of columns", "5,a,b"],
+        ["4", "", "wrong number of columns (1, not 2)", "4"],
+        ["5", "", "wrong number of columns (3, not 2)", "5,a,b"],
         ["6", "", "bad quoting", '6,"a"b'],
         ["7", "", "bad quoting", 'lines 8-9: 7,"x'],
     ]
@@ -414,8 +414,49 @@ def test_a_separator_inside_the_texts_is_none(reader):
         counts, records, _ = reader(content, columns={})
         assert "notes" not in counts and records[0]["row"] == 1
     # Most rows are wrong, but by no other separator are they right.
-    counts, _, rejects = reader("label,text\n1,a, b\n2,c, d\n3,e\n")
-    assert counts["kept"] == 1 and [line[2] for line in rejects] == ["wrong number of columns"] * 2
+    counts, _, _ = reader("label,text\n1,a, b\n2,c, d\n3,e\n")
+    assert counts["kept"] == 1 and counts["reasons"] == {Code.WRONG_COLUMNS: 2}
+
+
+@pytest.mark.parametrize("broken", ["a; b; c", "only text", 'a;"b" c'])
+def test_a_broken_record_hides_no_separator(broken, reader):
+    rows = ["label;text", *(f"{n};one, two {n}" for n in range(4)), broken]
+    counts, records, rejects = reader("\n".join(rows))
+    assert [r["text"] for r in records] == [f"one, two {n}" for n in range(4)]
+    assert [line[0] for line in rejects] == ["5"]
+    assert counts["notes"] == ["data.csv is read as separated by semicolons"]
+
+
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_spaces_before_quotation_marks_are_no_text(separator, reader):
+    rows = [["label", "text"], ['"1"', '"one, two; three"'], ['"2"', "plain"], ['"3"', '"a ""b"""']]
+    content = "\n".join(f"{separator}  ".join(row) for row in rows)
+    counts, records, _ = reader(content)
+    assert [r["text"].strip() for r in records] == ["one, two; three", "plain", 'a "b"']
+    assert counts["notes"][-1] == "data.csv is read without the spaces before quotation marks"
+    # What is quoted in part of a text is text.
+    counts, records, _ = reader('label,text\n1, "a" b\n2, c\n')
+    assert [r["text"] for r in records] == [' "a" b', " c"] and "notes" not in counts
+
+
+def test_a_name_that_is_repeated_in_an_object_has_no_value(reader):
+    good, bad = '{"text": "a", "label": 1}', '{"text": "b", "label": 1, "text": "c"}'
+    for name, content in (("d.jsonl", f"{good}\n{bad}"), ("d.json", f"{good}\n{bad},")):
+        _, records, rejects = reader(content, name)
+        assert [r["text"] for r in records] == ["a"]
+        assert rejects[0][:3] == ["2", "", "repeated name 'text'"]
+
+
+def test_a_name_that_is_repeated_in_a_list_of_objects_stops_reading(fails):
+    message = fails('[{"text": "a"}, {"text": "b", "text": "c"}]', "d.json")
+    assert """d.json: an object has the name 'text' twice: {"text": "c"}; which""" in message
+
+
+def test_a_header_that_stands_again_is_no_record(reader):
+    # As in files that were joined by `cat`.
+    _, records, rejects = reader("label,text\n1,text\nlabel, text\nlabel,x\n")
+    assert [r["row"] for r in records] == [1, 3]
+    assert rejects == [["2", "", "repeated header", "label, text"]]
 
 
 TABLE = [{"label": "1", "text": "a, b"}, {"label": "0", "text": "c },\n ]"}]
@@ -550,6 +591,8 @@ def test_a_column_of_a_template_or_a_path_that_is_not_there_is_named(fails):
         ("d.parquet", pd.DataFrame({"label": [], "text": []}).to_parquet(None), "holds no record"),
         ("d.csv", "label,text\n1\n2\n", "none of the 2 records"),
         ("d.csv", b"\xff\xfel\0a\0", "UTF-16"),
+        ("d.jsonl", '{"text": "a"}'.encode("utf-16-le"), "UTF-16"),
+        ("d.csv", "label,text".encode("utf-16-be"), "UTF-16"),
         ("d.csv", b"\x1f\x8b\x08", "d.csv cannot be read: Compressed file ended"),
         (
             "d.csv.gz",
@@ -792,6 +835,11 @@ def test_the_first_sheet_of_a_spreadsheet(reader):
     assert counts["notes"][0] == (
         "of d.xlsx the sheet 'a' is read, not 'b'; save another one as a file of its own to read it"
     )
+    # What XML cannot hold, and line breaks that were pasted, stand there as their codes.
+    escaped = "a_x000D_ _x005F_x000D_ _x000d_ x000D_ _x12_"
+    text = f'<row r="2"><c r="A2" t="inlineStr"><is><t>{escaped}</t></is></c></row>'
+    _, records, _ = reader(workbook(HEADER + text), "d.xlsx", {"text": "text"})
+    assert records[0]["text"] == "a\r _x000D_ \r x000D_ _x12_"
     sheets = "".join(f'<sheet name="{name}"/>' for name in "bcdefgh")
     notes = reader(workbook(header + rows, more=sheets), "d.xlsx", {})[0]["notes"]
     assert "not 'b', 'c', 'd', 'e', 'f' and 2 more; save" in notes[0]

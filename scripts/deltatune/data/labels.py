@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 from deltatune.core.text import excerpt
@@ -14,7 +15,9 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def canonical(value: str) -> str:
-    """1.0 as 1, True as true: the same label as every format has it."""
+    """1.0 as 1, True as true: the same label as every format has it; and é in one character, not
+    two, as macOS writes it."""
+    value = unicodedata.normalize("NFC", value)
     if value.casefold() in TRUTHS:
         return value.casefold()
     whole, point, zeros = value.partition(".")
@@ -30,7 +33,7 @@ def named(value: str, names: Mapping[str, str]) -> str | None:
 
 
 def without_case(name: str) -> str:
-    return " ".join(name.casefold().split())
+    return " ".join(canonical(name).casefold().split())
 
 
 def find(values: Iterable[str], source_names: Sequence[str] = ()) -> dict[str, str]:

@@ -25,9 +25,11 @@ class Code(StrEnum):
     TOO_LONG = "too_long"
     WRONG_TYPE = "wrong_type"
     WRONG_COLUMNS = "wrong_columns"
+    REPEATED_HEADER = "repeated_header"
     BAD_QUOTING = "bad_quoting"
     NOT_JSON = "not_json"
     NOT_AN_OBJECT = "not_an_object"
+    REPEATED_NAME = "repeated_name"
     SEVERAL_TURNS = "several_turns"
     # For a task.
     MISSING = "missing"
@@ -77,6 +79,8 @@ _LABELS = {
 """Where it is not the value with spaces."""
 _DETAILS = {
     Code.WRONG_TYPE: " ({value})",
+    Code.WRONG_COLUMNS: " ({value})",
+    Code.REPEATED_NAME: " '{value}'",
     Code.SEVERAL_TURNS: " ({value})",
     Code.UNKNOWN_LABEL: " '{value}'{suggestion}",
     Code.NOT_A_CONVERSATION: " ({value})",
@@ -99,6 +103,7 @@ _ADVICE = {
     Code.WRONG_COLUMNS: "A text with separators in it has to stand in quotation marks.",
     Code.NOT_JSON: "Correct the rows: one object a line, names and texts in double quotes.",
     Code.NOT_AN_OBJECT: "A record is an object with the names of its fields.",
+    Code.REPEATED_NAME: "An object has each name once.",
     Code.BAD_QUOTING: "A quotation mark that belongs to the text is doubled.",
 }
 

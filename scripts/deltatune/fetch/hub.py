@@ -24,8 +24,8 @@ from huggingface_hub.utils import build_hf_headers, disable_progress_bars
 
 from deltatune.core import disk
 from deltatune.core.errors import UserError
+from deltatune.core.nested import without_fillers
 from deltatune.core.text import did_you_mean, file_size
-from deltatune.data.readers.values import without_fillers
 from deltatune.fetch import download, upstream
 
 _UNREACHABLE = (

@@ -203,6 +203,8 @@ def read_labels(
             note = f"labels are read by the names of their source, in another order: {listed}"
     elif isinstance(labels, dict):
         names = {str(value): name for value, name in labels.items()}
+        forms = {canonical(value): name for value, name in reversed(names.items())}
+        names |= {value: name for value, name in forms.items() if value not in names}
     elif any(named(value, own) for value in known):
         names = own
         numbers = sorted(one for one in known if one.isdecimal() and not named(one, names))

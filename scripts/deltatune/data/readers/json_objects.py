@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -22,6 +23,25 @@ HEAD = 2**20
 _ANOTHER = re.compile(r"^\},?\s+\{\s*$", re.MULTILINE)
 # A comma before a closing bracket, or a string, in which there may be one too.
 _COMMA_TOO_MANY = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[\]}])')
+
+
+class RepeatedName(ValueError):
+    """An object has two values of one name, of which JSON does not say which counts."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        self.name = next(name for name, count in Counter(n for n, _ in pairs).items() if count > 1)
+        shown = excerpt(json.dumps(dict(pairs), ensure_ascii=False))
+        super().__init__(f"an object has the name '{excerpt(self.name, 40)}' twice: {shown}")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = dict(pairs)
+    if len(names) < len(pairs):
+        raise RepeatedName(pairs)
+    return names
+
+
+_parsed = json.JSONDecoder(object_pairs_hook=_object).decode
 
 
 def open_json(path: File, format: str, where: str) -> Source:
@@ -48,15 +68,16 @@ def open_json(path: File, format: str, where: str) -> Source:
 
 
 def _loaded(line: str) -> Any:
-    """The value of a line, a comma behind it or not; None where it is no JSON."""
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        return json.loads(line.strip().removesuffix(","))
-    except (ValueError, RecursionError):
-        return None
+    """The value of a line, a comma behind it or not; None where it is no JSON, and the error where
+    a name is repeated."""
+    for text in (line, line.strip().removesuffix(",")):
+        try:
+            return _parsed(text)
+        except RepeatedName as error:
+            return error
+        except (ValueError, RecursionError):
+            pass
+    return None
 
 
 class JsonLines:
@@ -84,6 +105,8 @@ class JsonLines:
         for record, line in self._parse():
             if isinstance(record, dict):
                 yield [record.get(name) for name in wanted]
+            elif isinstance(record, RepeatedName):
+                yield Rejected(Reason(Code.REPEATED_NAME, value=excerpt(record.name, 40)), line)
             else:
                 broken = record is None and line.strip() != "null"
                 yield Rejected(Reason(Code.NOT_JSON if broken else Code.NOT_AN_OBJECT), line)
@@ -133,10 +156,12 @@ class JsonList:
 
 def _whole(text: str, path: File, where: str) -> Any:
     try:
-        return json.loads(text)
+        return _parsed(text)
+    except RepeatedName as error:
+        raise UserError(f"{where}: {path}: {error}; which one counts? Remove the other") from None
     except (ValueError, RecursionError) as error:
         try:
-            return json.loads(_COMMA_TOO_MANY.sub(r"\1", text))
+            return _parsed(_COMMA_TOO_MANY.sub(r"\1", text))
         except (ValueError, RecursionError):
             pass
         place = ""

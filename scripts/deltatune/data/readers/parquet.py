@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deltatune.core.errors import UserError
+from deltatune.core.nested import without_fillers
 from deltatune.core.text import excerpt
 from deltatune.data.readers.base import BATCH, Row
 from deltatune.data.readers.files import File
-from deltatune.data.readers.values import without_fillers
 
 
 class Parquet:

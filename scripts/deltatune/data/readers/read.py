@@ -278,6 +278,8 @@ def _readable(file: File, kind: str, where: str) -> None:
         raise UserError(f"{where}: {file} is a pointer of Git LFS to the data; run `git lfs pull`")
     if kind in ("parquet", "xlsx"):
         return
+    if b"\0" in head[:2] and b"\0" in head[2:4]:
+        raise UserError(f"{where}: {file} is UTF-16; save it as UTF-8")
     for signature, what in (
         (b"\xff\xfe", "is UTF-16; save it as UTF-8"),
         (b"\xfe\xff", "is UTF-16; save it as UTF-8"),

@@ -30,6 +30,9 @@ _BROKEN = (zipfile.BadZipFile, ElementTree.ParseError, LookupError, ValueError, 
 # Of a format of one's own: what is quoted, escaped, a color or a condition says nothing.
 _LITERAL = re.compile(r'"[^"]*"|\\.|_.|\[(?!h+\]|m+\]|s+\])[^\]]*\]', re.IGNORECASE)
 
+# A character by its code (ECMA-376, 22.9.2.19), such as the line breaks of Windows.
+_ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
+
 
 class Spreadsheet:
     """The value of a formula is the one that the program has saved; an error such as #N/A is no
@@ -135,7 +138,11 @@ def _shared_texts(archive: zipfile.ZipFile) -> Iterator[str]:
 def _text(item: ElementTree.Element) -> str:
     """Of a text in one piece or in several with formats of their own, without its reading aids."""
     runs = [item, *item.findall(f"{_MAIN}r")]
-    return "".join(part.text or "" for run in runs for part in run.findall(f"{_MAIN}t"))
+    return _unescaped("".join(t.text or "" for run in runs for t in run.findall(f"{_MAIN}t")))
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
 
 
 def _date_styles(archive: zipfile.ZipFile) -> set[int]:
@@ -173,7 +180,7 @@ def _value(cell: ElementTree.Element, texts: list[str], dates: set[int], epoch: 
     if kind == "b":
         return content == "1"
     if kind != "n":  # str, the text of a formula, and d, a date in ISO 8601
-        return content
+        return _unescaped(content)
     number = float(content)
     if int(cell.get("s", 0)) not in dates:
         return number
