@@ -777,6 +777,83 @@ def test_a_source_may_be_a_file_a_folder_a_pattern_or_several(tmp_path):
     assert files("a[1].csv") == ["a[1].csv"]
 
 
+# ---------------------------------------------------------------- Arrow, and what datasets writes
+
+
+def columns_of(names: list[str]) -> pa.Table:
+    """Texts with the indices of classes, as datasets keeps them. names: of the classes."""
+    features = {"text": {"dtype": "string"}, "label": {"names": names, "_type": "ClassLabel"}}
+    about = {"huggingface": json.dumps({"info": {"features": features}})}
+    table = pa.table({"text": ["text 0", "text 1", "text 2"], "label": [0, 1, 0]})
+    return table.replace_schema_metadata(about)
+
+
+def save_to_disk(folder: Path, form) -> Path:
+    """The files that `save_to_disk` of datasets writes; those of JSON are about the other."""
+    folder.mkdir(parents=True)
+    for name in ("dataset_info.json", "state.json"):
+        (folder / name).write_text('{"a": 1}')
+    table = columns_of(["bad", "good"])
+    for name in ("data-00000-of-00001.arrow", "cache-0123.arrow"):
+        with form(folder / name, table.schema) as out:
+            out.write_table(table, max_chunksize=2)
+    return folder
+
+
+@pytest.mark.parametrize("form", [pa.ipc.new_stream, pa.ipc.new_file])
+def test_a_folder_of_save_to_disk_is_its_records_with_the_names_of_classes(form, reader, tmp_path):
+    folder = save_to_disk(tmp_path / "saved", form)
+    (path,) = formats.source_files("saved", tmp_path)
+    counts, records, _ = reader(tmp_path / path)
+    assert [r["text"] for r in records] == ["text 0", "text 1", "text 2"]
+    assert counts["classes"] == {"label": ["bad", "good"]}
+    assert formats.left_out("saved", tmp_path) == [
+        "of the folder saved cache-0123.arrow, dataset_info.json, state.json are not read"
+    ]
+    pq.write_table(columns_of(["bad", "good"]), folder / "same.parquet")
+    assert reader(folder / "same.parquet")[0]["classes"] == counts["classes"]
+
+
+def test_what_is_no_arrow_file_is_refused(fails):
+    assert "d.arrow cannot be read as Arrow" in fails("text\na\n", "d.arrow")
+
+
+def test_the_names_of_classes_are_those_of_all_files_or_none(tmp_path):
+    def facts_of(*lists):
+        files = [tmp_path / f"{n}.parquet" for n in range(len(lists))]
+        for file, names in zip(files, lists, strict=True):
+            table = columns_of(names or [])
+            pq.write_table(table if names else table.replace_schema_metadata(None), file)
+        return read.read_records(files, None, {}, tmp_path / "r.parquet", tmp_path / "r.csv")
+
+    assert facts_of(["bad", "good"], ["bad", "good"])["classes"] == {"label": ["bad", "good"]}
+    for others in (["good", "bad"], None):
+        facts = facts_of(["bad", "good"], others)
+        assert "classes" not in facts
+        assert "'label': not all files name its classes alike" in facts["notes"][0]
+
+
+@pytest.mark.parametrize(
+    ("names", "listed"),
+    [
+        (["train-00000-of-00001.csv", "my_test.csv"], "train: train-00000-of-00001.csv, test: my"),
+        (["dev/a.csv", "test/a.csv", "training/a.csv"], "train: training/a.csv, validation: dev"),
+        (["train-1.csv", "train-2.csv"], ""),
+        (["contest.csv", "latest.csv"], ""),
+    ],
+)
+def test_files_that_are_called_after_splits_are_said_to_be_joined(names, listed, tmp_path):
+    files = [tmp_path / name for name in names]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("text\na\n")
+    out = tmp_path / "r.parquet", tmp_path / "r.csv"
+    notes = read.read_records(files, None, {}, *out).get("notes", [])
+    assert (listed in notes[0] and "path: {train:" in notes[0]) if listed else notes == []
+    splits = ["train", *["test"] * (len(files) - 1)]
+    assert "notes" not in read.read_records(files, None, {}, *out, splits=splits)
+
+
 # ---------------------------------------------------------------- spreadsheets
 
 SHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"

@@ -19,6 +19,7 @@ SUFFIXES = {
     ".ndjson": "jsonl",
     ".parquet": "parquet",
     ".pq": "parquet",
+    ".arrow": "arrow",
     ".xlsx": "xlsx",
 }
 TEXT_SUFFIXES = (".txt", ".text")
@@ -27,6 +28,8 @@ PACKED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 """Of a compressed file, behind that of its format."""
 NAMED = 5
 """Files that are not read, which are named."""
+_ABOUT_ARROW = re.compile(r"(dataset_info|dataset_dict|state)\.json|cache-.*\.arrow")
+"""What datasets writes beside its Arrow files that is no record of them."""
 ARCHIVE = ".zip"
 """Of an archive of files of records."""
 
@@ -95,6 +98,8 @@ def readable(names: Sequence[str], more: Sequence[str] = ()) -> list[str]:
     """Of files beside each other those of records, and if there are none those of text. more:
     other suffixes of files of records."""
     known = [name for name in names if suffix(name) in (*SUFFIXES, *more)]
+    if any(suffix(name) == ".arrow" for name in known):
+        known = [name for name in known if not _ABOUT_ARROW.fullmatch(PurePosixPath(name).name)]
     return known or [name for name in names if suffix(name) in TEXT_SUFFIXES]
 
 

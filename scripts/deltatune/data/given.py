@@ -11,20 +11,13 @@ from deltatune.core.errors import UserError
 from deltatune.core.text import excerpt, nearest
 from deltatune.data.assignment import Parts, assign
 from deltatune.data.reasons import Code, Reason
-from deltatune.data.records import SPLITS
+from deltatune.data.records import SPLIT_NAMES, SPLITS
 from deltatune.data.split_settings import Method
-
-NAMES = {
-    **{name: "train" for name in ("train", "training")},
-    **{name: "validation" for name in ("validation", "valid", "val", "dev", "development", "eval")},
-    **{name: "test" for name in ("test", "testing")},
-}
-"""What data call a split -> the split."""
 
 
 def split_of(value: object) -> str | None:
     """The split that a value of the column names, in any case; None for another value."""
-    return NAMES.get(value.strip().casefold()) if isinstance(value, str) else None
+    return SPLIT_NAMES.get(value.strip().casefold()) if isinstance(value, str) else None
 
 
 def reason(value: str | None, column: str) -> Reason | None:
@@ -36,7 +29,7 @@ def reason(value: str | None, column: str) -> Reason | None:
     plain = value.strip()
     if not plain:
         return Reason(Code.EMPTY, column)
-    near = nearest(plain, NAMES)
+    near = nearest(plain, SPLIT_NAMES)
     return Reason(Code.UNKNOWN_SPLIT, column, value=plain[:60], nearest=near)
 
 

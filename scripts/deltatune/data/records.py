@@ -18,6 +18,12 @@ GIVEN = "split:"
 """The field with the split that the source gives a record, one of SPLITS; it is there where a
 dataset names its splits, and not among the fields of a split record."""
 SPLITS = ("train", "validation", "test")
+SPLIT_NAMES = {
+    **{name: "train" for name in ("train", "training")},
+    **{name: "validation" for name in ("validation", "valid", "val", "dev", "development", "eval")},
+    **{name: "test" for name in ("test", "testing")},
+}
+"""What data call a split -> the split."""
 GROUP_ID = "group"
 """The field of a split record with the name of its group, "" for a record by itself; it is there
 where `split.group` is set."""

@@ -29,7 +29,7 @@ def _well_formed(column: str | list[str]) -> str | list[str]:
 
 Columns = dict[str, Annotated[str | list[str], AfterValidator(_well_formed)]]
 
-Format = Literal["csv", "tsv", "json", "jsonl", "parquet", "xlsx", "txt"]
+Format = Literal["csv", "tsv", "json", "jsonl", "parquet", "arrow", "xlsx", "txt"]
 
 
 class SampleSource(Section):

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import shutil
 import struct
 import tempfile
@@ -22,6 +23,7 @@ import pyarrow as pa
 from deltatune.core.errors import UserError
 from deltatune.core.text import excerpt
 from deltatune.data.formats import SUFFIXES, below_shared_folder, readable, suffix, unread
+from deltatune.data.records import SPLIT_NAMES, SPLITS
 
 _BROKEN = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException, OSError)
 
@@ -113,6 +115,26 @@ def _unpacked(raw: Any) -> Iterator[BinaryIO]:
 def labels(files: Sequence[File]) -> list[str]:
     """A short name for each of several files, that of an archive before those in it."""
     return below_shared_folder([str(file.path / file.member) for file in files])
+
+
+def named_like_splits(files: Sequence[File]) -> list[str]:
+    """That files which are read as one dataset are called after its splits, a sentence; [] where
+    they are not."""
+    names = {}
+    for label in labels(files) if len(files) > 1 else ():
+        words = re.findall("[a-z]+", label.lower())
+        split = next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
+        names.setdefault(split, label)
+    names.pop(None, None)
+    if len(names) < 2:
+        return []
+    listed = ", ".join(
+        f"{split}: {excerpt(names[split], 60)}" for split in SPLITS if split in names
+    )
+    return [
+        f"files that are called after splits ({listed}) are joined, and the task splits their "
+        "records anew; to keep these splits, write `path: {train: ..., test: ...}`"
+    ]
 
 
 def members(path: Path, where: str) -> list[File]:

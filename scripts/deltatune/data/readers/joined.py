@@ -37,6 +37,9 @@ class Joined:
         self._names: list[str] = []
         self._alike: dict[str, list[str]] = {}
         """Name without regard to case -> the columns that are called so, in their order."""
+        self.classes: dict[str, list[str]] = {}
+        """Column -> the names of the classes whose indices it has, where all files say the same."""
+        named: dict[str, list[list[str] | None]] = {}
         notes: list[str] = []
         for name, file in self.files.items():
             # Not kept: a list of JSON is in memory as a whole.
@@ -45,8 +48,12 @@ class Joined:
             columns = [self._known_as(column, own) for column in own]
             self.columns[name], self.own_names[name] = columns, dict(zip(columns, own, strict=True))
             self._add(columns)
+            classes = getattr(source, "classes", {})
+            for column, own_name in self.own_names[name].items():
+                named.setdefault(column, []).append(classes.get(own_name))
             notes += getattr(source, "notes", [])
         notes += self._lacking()
+        notes += self._agree(named)
         self.notes = notes[:NOTES]
         if len(notes) > NOTES:
             self.notes.append(f"and {len(notes) - NOTES} more of this kind")
@@ -71,6 +78,18 @@ class Joined:
             return column
         earlier = self._alike.get(column.casefold(), [])
         return next((name for name in earlier if name not in own), column)
+
+    def _agree(self, named: Mapping[str, Sequence[list[str] | None]]) -> list[str]:
+        """Take the names of classes that all files have, and say where they have others. named:
+        column -> the names in each file that has it."""
+        notes = []
+        for column, names in named.items():
+            if names[0] and all(others == names[0] for others in names):
+                self.classes[column] = names[0]
+            elif any(names):
+                which = f"'{excerpt(column, 40)}': not all files name its classes alike"
+                notes.append(f"{which}, so its values stay as they are")
+        return notes
 
     def _lacking(self) -> list[str]:
         names = dict.fromkeys(self.names())

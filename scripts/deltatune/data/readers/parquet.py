@@ -1,9 +1,11 @@
-"""Parquet."""
+"""Parquet, and Arrow as `save_to_disk` of datasets writes it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,27 +18,47 @@ from deltatune.core.text import excerpt
 from deltatune.data.readers.base import BATCH, Row
 from deltatune.data.readers.files import File
 
+Table = tuple[pa.Schema, Callable[[list[str]], Iterator[pa.RecordBatch]]]
+"""The columns of a file, and wanted columns -> its records in batches."""
 
-class Parquet:
+
+class _Columns:
+    """Records of a file of columns: how it is opened, and what that is called."""
+
+    called: str
+    open: Callable[[Path | Any], AbstractContextManager[Table]]
+
     def __init__(self, path: File, where: str) -> None:
         self.path, self.where = path, where
 
     @contextmanager
-    def _file(self) -> Iterator[pq.ParquetFile]:
+    def _table(self) -> Iterator[Table]:
         with self.path.seekable() as place:
             try:
-                with pq.ParquetFile(place) as file:
-                    yield file
+                with self.open(place) as table:
+                    yield table
             except (pa.ArrowException, OSError, OverflowError) as error:
                 raise UserError(
-                    f"{self.where}: {self.path} cannot be read as Parquet: "
+                    f"{self.where}: {self.path} cannot be read as {self.called}: "
                     f"{excerpt(str(error), 200)}; fetch or save it again, or set `format` if it is "
                     "something else"
                 ) from None
 
+    @property
+    def classes(self) -> dict[str, list[str]]:
+        """Column -> the names of the classes whose indices it has, where datasets wrote them."""
+        with self._table() as (schema, _):
+            own = (schema.metadata or {}).get(b"huggingface", b"{}")
+        try:
+            features = json.loads(own)["info"]["features"].items()
+        except (ValueError, LookupError, TypeError, AttributeError):
+            return {}
+        kinds = ((name, one) for name, one in features if isinstance(one, dict))
+        return {name: one["names"] for name, one in kinds if one.get("_type") == "ClassLabel"}
+
     def names(self) -> list[str]:
-        with self._file() as file:
-            return file.schema_arrow.names
+        with self._table() as (schema, _):
+            return schema.names
 
     def rows(self, wanted: list[str]) -> Iterator[Row]:
         batches = self._batches(wanted)
@@ -45,9 +67,40 @@ class Parquet:
                 yield list(values)
 
     def _batches(self, wanted: list[str]) -> Iterator[list[list[Any]]]:
-        with self._file() as file:
-            for batch in file.iter_batches(batch_size=BATCH, columns=wanted):
+        with self._table() as (_, batches):
+            for batch in batches(wanted):
                 yield [_values(batch.column(name)) for name in wanted]
+
+
+class Parquet(_Columns):
+    called = "Parquet"
+
+    @staticmethod
+    @contextmanager
+    def open(place: Path | Any) -> Iterator[Table]:
+        with pq.ParquetFile(place) as file:
+            yield file.schema_arrow, lambda wanted: file.iter_batches(BATCH, columns=wanted)
+
+
+class Arrow(_Columns):
+    """Of both forms, a stream of batches and a file with a list of them."""
+
+    called = "Arrow"
+
+    @staticmethod
+    @contextmanager
+    def open(place: Path | Any) -> Iterator[Table]:
+        is_path = isinstance(place, Path)
+        with pa.OSFile(str(place)) if is_path else pa.PythonFile(place, mode="r") as file:
+            is_stream = file.read(6) != b"ARROW1"
+            file.seek(0)
+            if is_stream:
+                stream = pa.ipc.open_stream(file)
+                yield stream.schema, lambda _: iter(stream)
+            else:
+                listed = pa.ipc.open_file(file)
+                numbers = range(listed.num_record_batches)
+                yield listed.schema, lambda _: map(listed.get_batch, numbers)
 
 
 def _values(column: pa.Array) -> list[Any]:

@@ -1,6 +1,6 @@
 """Records in: a file in an open format becomes records.parquet and rejects.csv.
 
-Formats: csv, tsv, json, jsonl, parquet, xlsx, and txt (paragraphs). A record that
+Formats: csv, tsv, json, jsonl, parquet, arrow, xlsx, and txt (paragraphs). A record that
 cannot be read is written to rejects.csv with its reason and counted; a file that cannot be right
 stops with a UserError. All but json are streamed, in batches of `BATCH` records.
 """
@@ -19,11 +19,11 @@ from deltatune.data.formats import SUFFIXES
 from deltatune.data.readers import fields, preferences
 from deltatune.data.readers.base import Rejected, Source
 from deltatune.data.readers.delimited import Delimited
-from deltatune.data.readers.files import File, labels, left_out, members
+from deltatune.data.readers.files import File, labels, left_out, members, named_like_splits
 from deltatune.data.readers.joined import Joined
 from deltatune.data.readers.json_objects import open_json
 from deltatune.data.readers.lines import paragraphs
-from deltatune.data.readers.parquet import Parquet
+from deltatune.data.readers.parquet import Arrow, Parquet
 from deltatune.data.readers.spreadsheet import Spreadsheet
 from deltatune.data.readers.values import as_text
 from deltatune.data.readers.writer import Writer
@@ -45,8 +45,8 @@ def read_records(
     """Stream a file of records into Parquet.
 
     paths: the file, or several, whose records follow each other; each may be compressed (gzip,
-    bzip2, xz, zstd), or a zip archive of files. format: csv, tsv, json, jsonl or parquet, or None
-    to go by the suffix of each.
+    bzip2, xz, zstd), or a zip archive of files. format: csv, tsv, json, jsonl, parquet, arrow or
+    xlsx, or None to go by the suffix of each.
     columns: field -> column, several columns that are joined with a space (empty ones skipped), a
     dotted path to a value inside one, or a template with such names in braces. {} takes every
     column under its own name (a csv column without a name becomes column_<position>).
@@ -87,7 +87,8 @@ def read_records(
     )
     source = Joined(files, opened, of_files) if len(files) > 1 else opened(files[0])
     facts = read_rows(source, named, columns, write, rejects, where, groups, used)
-    return _with_notes(facts, left_out(list(map(Path, chosen)), where))
+    called = [] if splits else named_like_splits(files)
+    return _with_notes(facts, [*left_out(list(map(Path, chosen)), where), *called])
 
 
 def read_rows(
@@ -251,6 +252,7 @@ def _open(file: File, format: str | None, where: str) -> Source:
         "json": lambda: open_json(file, "json", where),
         "jsonl": lambda: open_json(file, "jsonl", where),
         "parquet": lambda: Parquet(file, where),
+        "arrow": lambda: Arrow(file, where),
         "xlsx": lambda: Spreadsheet(file, where),
     }
     if kind not in sources:
@@ -276,7 +278,7 @@ def _readable(file: File, kind: str, where: str) -> None:
         raise UserError(f"{where}: {file} holds no record; is it the right file?")
     if head.startswith(b"version https://git-lfs"):
         raise UserError(f"{where}: {file} is a pointer of Git LFS to the data; run `git lfs pull`")
-    if kind in ("parquet", "xlsx"):
+    if kind in ("parquet", "arrow", "xlsx"):
         return
     if b"\0" in head[:2] and b"\0" in head[2:4]:
         raise UserError(f"{where}: {file} is UTF-16; save it as UTF-8")
