@@ -132,6 +132,7 @@ def test_the_system_prompt_is_the_record_s_its_column_s_or_the_task_s():
 
     assert system_of([own, Q, A], system="column") == "own"
     assert system_of([Q, A], system="column") == "column"
+    assert system_of([Q, A], system=" ") == "task"
     assert system_of([Q, A]) == "task"
 
 

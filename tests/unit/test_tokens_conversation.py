@@ -190,6 +190,31 @@ def test_an_empty_turn_stays_and_is_not_learned(name, expected):
     assert learned(talk, tokenizer_of(name)) == expected
 
 
+# As Qwen2's: a system prompt of its own before the first turn.
+WITH_DEFAULT = (
+    "{% for message in messages %}{% if loop.first and message.role != 'system' %}"
+    "{{ '<|im_start|>system\nBe kind.<|im_end|>\n' }}{% endif %}"
+) + CHATML.removeprefix("{% for message in messages %}")
+
+
+@pytest.mark.parametrize("name", ["chatml", "default", "zephyr", "llama3", "qwen3"])
+@pytest.mark.parametrize("greeting", ["Hello.", "e", "<|im_start|>assistant\n"])
+def test_of_a_turn_that_begins_a_conversation_the_answer_alone_is_learned(name, greeting):
+    tokenizer = tokenizer_of("chatml" if name == "default" else name)
+    if name == "default":
+        tokenizer.chat_template = WITH_DEFAULT
+    talk = document([assistant(greeting), user("Q"), assistant("B")])
+    before, _, answer = learned(talk, tokenizer).partition("「")
+    assert answer.startswith(greeting.strip()) and before.rstrip().endswith(
+        ("assistant", "<|assistant|>", "assistant<|end_header_id|>")
+    )
+
+
+def test_an_empty_system_prompt_is_nothing_before_the_first_question():
+    talk = document([{"role": "system", "content": ""}, user("Q"), assistant("A")])
+    assert learned(talk, tokenizer_of("mistral")) == "[INST] Q [/INST]「 A</s>」"
+
+
 def test_conversations_that_share_a_row_are_those_that_stand_alone(tokenizer):
     talks = [document([SYSTEM, *TWO]), document(TWO[:2]), document(TWO)]
     columns = pack(encode(talks, tokenizer, 500, "leave_out_turns"), 500)

@@ -98,8 +98,9 @@ def _messages(record: Record, settings: Records) -> list[dict[str, Any]] | Reaso
         except (ValueError, RecursionError) as error:
             value = f"message {number}: {error}"
             return Reason(Code.NOT_A_CONVERSATION, "messages", value)
-    if record.get("system") and not (messages and messages[0]["role"] == "system"):
-        messages.insert(0, {"role": "system", "content": record["system"].strip()})
+    system = (record.get("system") or "").strip()
+    if system and not (messages and messages[0]["role"] == "system"):
+        messages.insert(0, {"role": "system", "content": system})
     if not any(message["role"] == "assistant" for message in messages):
         return Reason(Code.NOTHING_LEARNED, "messages", "no turn of the assistant")
     while messages and not messages[-1].get("learned"):

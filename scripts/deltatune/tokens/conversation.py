@@ -193,7 +193,7 @@ def _cut(
 def _answer(text: str, region: turns.Region, turn: Turn, tokenizer: Any) -> tuple[int, int]:
     """Where in the text the answer of a turn begins, and where its end is learned to."""
     start, end = region
-    start += _asked(text[start:end], tokenizer)
+    start += _asked(text[start:end], turn, tokenizer)
     ending = chat.ending(tokenizer)
     if not turn.reasoning and text.startswith(ending.opening, start):
         start += len(ending.opening)
@@ -220,15 +220,20 @@ def _first_special(text: str, tokenizer: Any) -> tuple[int | None, int]:
     return None, 0
 
 
-def _asked(turn: str, tokenizer: Any) -> int:
-    """How many characters of a turn the template writes before the answer."""
+def _asked(text: str, turn: Turn, tokenizer: Any) -> int:
+    """How many characters of the text of a turn the template writes before the answer."""
     beginning = chat.beginning(tokenizer).lstrip()
-    blank = len(turn) - len(turn.lstrip()) if beginning else 0
+    blank = len(text) - len(text.lstrip()) if beginning else 0
     # Where an answer begins with a thought, turns that are past may have none.
-    for written in (beginning, _THOUGHT_BEGINS.sub("", beginning)):
-        if turn.startswith(written, blank):
+    ways = (beginning, _THOUGHT_BEGINS.sub("", beginning))
+    for written in ways:
+        if text.startswith(written, blank):
             return blank + len(written)
-    return 0
+    # Of a conversation that the assistant begins, bos or a system prompt may stand in that turn.
+    content = chat.escape(turn.content.strip(), chat.special_ids(tokenizer))
+    limit = text.rfind(content) if content else len(text)
+    ends = (text.find(written) + len(written) for written in ways if written in text)
+    return next((end for end in ends if end <= limit), 0)
 
 
 @lru_cache(maxsize=8)
@@ -317,7 +322,8 @@ def _folded(sequence: tuple[Turn, ...]) -> tuple[Turn, ...]:
     system, *rest = sequence
     if not rest or rest[0].role != "user":
         raise Refused("it has no system role, and the conversation does not begin with the user")
-    return (replace(rest[0], content=f"{system.content}\n\n{rest[0].content}"), *rest[1:])
+    content = "\n\n".join(filter(None, (system.content, rest[0].content)))
+    return (replace(rest[0], content=content), *rest[1:])
 
 
 @lru_cache(maxsize=8)
