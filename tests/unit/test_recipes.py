@@ -54,6 +54,8 @@ AXOLOTL_DATA = {
         "  - path: owner/share\n    type: chat_template\n    field_messages: conversations\n"
         "    message_property_mappings: {role: from, content: value}"
     ),
+    "turns": "  - {path: owner/share, type: chat_template, field_messages: turns}",
+    "missing": "  - {path: data/later.jsonl, ds_type: json, type: alpaca}",
     "completion": "  - {path: owner/books, type: completion, field: content}",
     "own prompt": (
         "  - path: owner/own\n    type:\n"
@@ -199,7 +201,8 @@ def test_a_qlora_recipe_has_each_of_its_settings(tmp_path):
     ("data", "task", "dataset"),
     [
         ("chat_template", {"kind": "chat"}, {"id": "owner/chats"}),
-        ("sharegpt", {"kind": "chat"}, {"columns": {"messages": "conversations"}}),
+        ("sharegpt", {"kind": "chat"}, {"id": "owner/share"}),
+        ("turns", {"kind": "chat"}, {"columns": {"messages": "turns"}}),
         ("completion", {"kind": "prose"}, {"columns": {"text": "content"}}),
         (
             "own prompt",
@@ -224,6 +227,15 @@ def test_each_type_of_records_has_its_task_and_columns(tmp_path, data, task, dat
     config = axolotl(tmp_path, data).config
     assert only(config["tasks"]).items() >= task.items()
     assert only(config["datasets"]).items() >= dataset.items()
+
+
+def test_a_column_known_by_its_name_leaves_those_beside_it_to_be_read(tmp_path):
+    assert "columns" not in only(axolotl(tmp_path, "sharegpt").config["datasets"])
+
+
+def test_a_file_that_is_not_there_is_no_repository(tmp_path):
+    dataset = only(axolotl(tmp_path, "missing").config["datasets"])
+    assert dataset == {"source": "file", "path": "data/later.jsonl"}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deltatune.data.formats import SUFFIXES, TEXT_SUFFIXES, suffix
+from deltatune.data.records import ALSO_CALLED
 from deltatune.recipes.common import Pin, exists, is_local, pinned
 from deltatune.recipes.translation import Translation, name_of, shown
 
@@ -88,7 +89,8 @@ def _source(t: Translation, place: str, folder: Path, pin: Pin) -> Part:
         t.keep(f"{place}.data_files", "datasets.NAME.path", made.section["path"])
         t.answer(f"{place}.path", "the files are named in `path` of the data set")
         return made
-    if is_local(path, folder):
+    # A file that is not there (yet) is no repository.
+    if is_local(path, folder) or suffix(path) in (*SUFFIXES, *TEXT_SUFFIXES):
         made = _of_files(t, place, [path])
         t.keep(f"{place}.path", "datasets.NAME.path", path)
         return made
@@ -188,9 +190,13 @@ def _chat(t: Translation, place: str, made: Part) -> None:
     made.task["kind"] = "chat"
     column = t.text(f"{place}.field_messages")
     tools = t.text(f"{place}.field_tools")
-    if column or tools:
+    # Known by its name; with `columns` its `system` and `tools`, which they read, would not be.
+    is_known = column in ("messages", ALSO_CALLED["messages"]) and not tools
+    if (column or tools) and not is_known:
         made.section["columns"] = {"messages": column or "messages"}
-    if column:
+    if is_known:
+        t.answer(f"{place}.field_messages", "the column is known by its usual name")
+    elif column:
         t.keep(f"{place}.field_messages", "datasets.NAME.columns.messages", column)
     if tools:
         made.section["columns"]["tools"] = tools
