@@ -197,7 +197,8 @@ def _records(content: Any, text: str, path: File, where: str) -> list[Any]:
             lengths = ", ".join(f"{excerpt(key, 40)} {len(its):,}" for key, its in lists.items())
             hint = f" of columns that differ in length ({excerpt(lengths, 200)})"
         elif lists:
-            hint = f" (the list may be the one under '{excerpt(next(iter(lists)), 40)}')"
+            listed = ", ".join(f"'{excerpt(key, 40)}'" for key in list(lists)[:5])
+            hint = f"; save the list that holds the records as a file of its own, of {listed}"
         elif len(text.strip().splitlines()) == 1:
             hint = " (for one object a line, set format: jsonl)"
     raise UserError(
