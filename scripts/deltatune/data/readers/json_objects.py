@@ -197,8 +197,8 @@ def _records(content: Any, text: str, path: File, where: str) -> list[Any]:
             lengths = ", ".join(f"{excerpt(key, 40)} {len(its):,}" for key, its in lists.items())
             hint = f" of columns that differ in length ({excerpt(lengths, 200)})"
         elif lists:
-            listed = ", ".join(f"'{excerpt(key, 40)}'" for key in list(lists)[:5])
-            hint = f"; save the list that holds the records as a file of its own, of {listed}"
+            keys = " or ".join(f"'{excerpt(key, 40)}'" for key in list(lists)[:3])
+            hint = f"; save the list with the records, maybe that under {keys}, as a file of its own"
         elif len(text.strip().splitlines()) == 1:
             hint = " (for one object a line, set format: jsonl)"
     raise UserError(
