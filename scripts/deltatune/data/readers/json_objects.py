@@ -198,7 +198,9 @@ def _records(content: Any, text: str, path: File, where: str) -> list[Any]:
             hint = f" of columns that differ in length ({excerpt(lengths, 200)})"
         elif lists:
             keys = " or ".join(f"'{excerpt(key, 40)}'" for key in list(lists)[:3])
-            hint = f"; save the list with the records, maybe that under {keys}, as a file of its own"
+            hint = (
+                f"; save the list with the records, maybe that under {keys}, as a file of its own"
+            )
         elif len(text.strip().splitlines()) == 1:
             hint = " (for one object a line, set format: jsonl)"
     raise UserError(
