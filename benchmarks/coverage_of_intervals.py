@@ -113,6 +113,18 @@ def zero_inflated(n: int, zeros: float, difference: bool) -> Draw:
     return draw
 
 
+def exact_in_groups(groups: int, after: float) -> Draw:
+    """Right answers after none, in groups of five that resemble each other."""
+
+    def draw(rng):
+        names = np.repeat(np.arange(groups), 5)
+        chance = rng.beta(8 * after, 8 * (1 - after), groups)[names]
+        tuned = counted((rng.random(len(names)) < chance).astype(float))
+        return compared(counted(np.zeros(len(names))), [tuned], clusters=names), after
+
+    return draw
+
+
 def clustered(clusters: int, icc: float) -> Draw:
     """Windows of chapters of unequal length: perplexity's log, with a part that chapters share."""
 
@@ -207,6 +219,13 @@ def grid() -> list[Cell]:
             for n in (50, 100, 1000)
         ),
         Cell("zero-inflated 80%, n 1000, null", zero_inflated(1000, 0.8, False), True),
+        Cell("zero-inflated 70%, n 12, null", zero_inflated(12, 0.7, False), True),
+        *(
+            Cell(
+                f"exact match 0 -> {after:g}, {count} groups", exact_in_groups(count, after), False
+            )
+            for after, count in ((0.1, 8), (0.03, 30))
+        ),
         *(
             Cell(f"{count} clusters, ICC {icc:g}", clustered(count, icc), True)
             for count in (2, 5, 8, 20)

@@ -161,6 +161,13 @@ def test_under_five_clusters_there_is_no_p_value(clusters):
     assert result.no_p == (Missing.FEW_CLUSTERS,)
     assert "for this text only" in result.no_p[0].words
     assert result.ci_low < result.delta < result.ci_high
+    assert "p:" not in result.method
+
+
+def test_few_binary_examples_have_no_p_value():
+    result = compare(counted(np.zeros(4)), [counted(np.ones(4))], mean)
+    assert result.no_p == (Missing.FEW_CLUSTERS,)
+    assert result.method == "interval: Agresti-Min on 4 examples"
 
 
 def test_eight_chapters_that_all_agree_can_show_it_in_a_family_of_eleven():
@@ -233,6 +240,38 @@ def test_few_differing_examples_have_no_interval():
     assert result.no_interval == (Missing.FEW_DIFFERING,)
     assert math.isnan(result.ci_low) and math.isnan(result.adapters_high)
     assert result.p_value < 0.05  # the permutation test stays exact
+
+
+@pytest.mark.parametrize("differing", [2, 3, 4, 5])
+def test_without_an_interval_the_p_value_is_that_of_the_permutations(differing):
+    """Of 12 examples, of which 4 are better, Student's t gives .04, and chance alone 1 in 8."""
+    base = np.linspace(0.1, 0.6, 12)
+    moved = np.where(np.arange(12) < differing, np.linspace(0.2, 0.21, 12), 0)
+    result = compare(counted(base), [counted(base + moved)], mean)
+    assert result.no_interval == (Missing.FEW_DIFFERING,)
+    assert result.p_value == pytest.approx(2 / 2**differing, rel=0.1)
+    assert "p: sign-flip permutation" in result.method
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+@pytest.mark.parametrize("clusters", [None, np.repeat(np.arange(8), 5)])
+def test_a_few_units_that_all_moved_alike_have_a_p_value(clusters, seeds):
+    n = 8 if clusters is None else 40
+    base = counted(np.linspace(0, 0.5, 8) if clusters is None else np.zeros(n))
+    result = compare(base, [shift_by(base, 0.5)] * seeds, mean, clusters=clusters)
+    assert result.no_interval == (Missing.CONSTANT,)
+    assert result.adapters_p == pytest.approx(2 / 2**8, rel=0.3)
+    assert math.isnan(result.p_value) == (Missing.TWO_SEEDS in result.no_p) == (seeds == 2)
+
+
+@pytest.mark.parametrize(("clusters", "better"), [(8, 3), (30, 4)])
+def test_few_differing_clusters_have_no_interval(clusters, better):
+    names = np.repeat(np.arange(clusters), 5)
+    base = counted(np.zeros(5 * clusters))
+    result = compare(base, [counted(names < better)], mean, clusters=names)
+    assert result.differing == 5 * better
+    assert result.no_interval == (Missing.FEW_CLUSTERS_DIFFER,)
+    assert result.p_value == pytest.approx(2 / 2**better, rel=0.1)
 
 
 def test_rare_classes_have_no_interval(pair):

@@ -176,9 +176,9 @@ CASES = {
     ),
     "one_test_split": (data(), "One test split is one sample of a task", data(facts=[])),
     "secondary": (
-        data(facts=[a_fact(), *[a_fact(main=False)] * 4]),
-        "4 rows of other metrics are unadjusted and marked †: of so many, about 0.2 would be",
-        data(),
+        data(facts=[a_fact(), *[a_fact(main=False)] * 4, a_fact(main=False, p_value=None)]),
+        "Other metrics are unadjusted and marked †: of 4 rows with a p-value, about 0.2 would be",
+        data(facts=[a_fact(), a_fact(main=False, p_value=None)]),
     ),
     "left_out_pairs": (
         data(left_out={("x", "u"): "512 is more than the context of models.m (256)"}),
@@ -243,6 +243,13 @@ def test_the_short_form_is_short_and_complete(limit):
     of_short = {name for _, name, _, _ in Formatter().parse(limit.short) if name}
     details = next(iter(limit.condition(CASES[limit.id][0])))
     assert names | of_short <= set(details)
+
+
+def test_few_clusters_that_differ_are_counted_in_their_clusters():
+    few = {"no_interval": "few_clusters_differ", "differing": 20, "clusters": 40}
+    every = [str(one) for one in limits.shown(fact(**few, cluster_unit="chapters"))]
+    begin = "x on t, accuracy: 20 of 200 examples in 40 chapters differ between base and tuned, too"
+    assert any(one.startswith(begin) for one in every)
 
 
 def test_a_clean_run_has_the_limit_of_every_run_alone():

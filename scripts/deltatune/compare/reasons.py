@@ -27,6 +27,10 @@ class Missing(StrEnum):
         "few_differing",
         "most examples score the same and fewer than 20 differ, too few for an interval",
     )
+    FEW_CLUSTERS_DIFFER = (
+        "few_clusters_differ",
+        "most clusters score the same and fewer than 20 differ, too few for an interval",
+    )
     RARE_CLASS = "rare_class", "a class has fewer than 5 test examples"
     CONSTANT = "constant", "nothing varies: every example moved by the same amount, or by none"
     TWO_SEEDS = "two_seeds", "two seeds are too few for a test of the recipe"

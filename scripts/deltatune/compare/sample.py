@@ -41,6 +41,10 @@ class Sample:
         """Whether base and tuned are zeros and ones of independent examples."""
         return self.binary and self.units == self.n
 
+    @property
+    def differing_units(self) -> int:
+        return _differing(self.base, self.tuned)
+
     @cached_property
     def figures(self) -> tuple[np.ndarray, np.ndarray]:
         """Of the whole set, of each system: (base, tuned)."""
@@ -75,13 +79,19 @@ def sample(
             f"{len(tuned_systems)} of another: train both with as many seeds"
         )
     n = tuned_systems.shape[1]
-    scale = np.abs(tuned_systems).max(initial=1.0)
-    differing = int((np.abs(tuned_systems - base_systems) > 1e-12 * scale).any((0, 2)).sum())
+    differing = _differing(base_systems, tuned_systems)
     binary = _is_binary(base_systems) and _is_binary(tuned_systems)
     if clusters is not None:
         base_systems = _sum_clusters(base_systems, np.asarray(clusters))
         tuned_systems = _sum_clusters(tuned_systems, np.asarray(clusters))
     return Sample(base_systems, tuned_systems, aggregate, n, differing, binary)
+
+
+def _differing(base: np.ndarray, tuned: np.ndarray) -> int:
+    """How many of n have other statistics in base and tuned, for any seed; [1 or S, n, k], [S, n,
+    k] -> count."""
+    scale = np.abs(tuned).max(initial=1.0)
+    return int((np.abs(tuned - base) > 1e-12 * scale).any((0, 2)).sum())
 
 
 def _is_binary(systems: np.ndarray) -> bool:

@@ -25,9 +25,9 @@ from deltatune.compare.sample import Sample, sample
 
 MIN_PERMUTED = 20
 """Units, below which the smallest p-value of a sign-flip test, 2 / 2^units, is too large to survive
-the correction for a family of tests; Student's t stands in."""
+the correction for a family of tests; Student's t stands in where there is an interval."""
 MIN_DIFFERING = 20
-"""Examples that must differ where most do not: Student's t covers too little with fewer."""
+"""Units that must differ where most do not: Student's t covers too little with fewer."""
 FLOORS = 20
 """The smallest p-value of the permutation test is the family's share of alpha, divided by this."""
 _MOST_DRAWS = 1_000_000
@@ -105,13 +105,14 @@ def compare(
     whole = sample(base, tuned, aggregate, clusters)
     center, records, missing = _records(whole, rare)
     no_p = [code for code in missing if code in _NO_P]
-    draws, permuted = 0, (math.nan, False)
-    # Of zeros and ones the test is McNemar's, exact for any number of examples.
-    if (whole.units >= MIN_PERMUTED or whole.paired_binary) and not no_p:
-        draws = _draws(resamples, confidence, family)
-        permuted = _permuted(whole, draws, seed)
     if 1 < whole.units < MIN_TESTED:
         no_p.append(Missing.FEW_CLUSTERS)
+    draws, permuted = 0, (math.nan, False)
+    # Of zeros and ones the test is McNemar's, exact for any number of examples. Where there is no
+    # interval, there is no p-value of it either.
+    if (whole.units >= MIN_PERMUTED or whole.paired_binary or missing) and not no_p:
+        draws = _draws(resamples, confidence, family)
+        permuted = _permuted(whole, draws, seed)
     if draws and math.isnan(permuted[0]):
         draws = 0
         no_p.append(Missing.NOT_FINITE)
@@ -130,7 +131,7 @@ def compare(
         no_p += [Missing.TWO_SEEDS] if whole.seeds == 2 else []
         error = Error(records, intervals.seed_part(*whole.figures), whole.seeds)
         chosen = estimate("recipe", error)
-    method = _method(whole, draws, missing)
+    method = _method(whole, draws, missing, tested=math.isfinite(adapters.p_value))
     return _comparison(whole, records, chosen, adapters, missing, no_p, method)
 
 
@@ -204,8 +205,9 @@ def _records(whole: Sample, rare: bool) -> tuple[float, Part, list[Missing]]:
         return delta, Part(0.0, records.df), [Missing.CONSTANT]
     if rare:
         return delta, records, [Missing.RARE_CLASS]
-    if whole.units == whole.n and whole.differing < min(MIN_DIFFERING, whole.n / 2):
-        return delta, records, [Missing.FEW_DIFFERING]
+    if whole.differing_units < min(MIN_DIFFERING, whole.units / 2):
+        alone = whole.units == whole.n
+        return delta, records, [Missing.FEW_DIFFERING if alone else Missing.FEW_CLUSTERS_DIFFER]
     return delta, records, []
 
 
@@ -218,8 +220,8 @@ def _p_value(
     """(p-value, whether it is the smallest that the permutations can give).
 
     Of the adapters it is that of the permutation test, which is exact, or with few units that of
-    the interval. Of the recipe it is that of its interval; but a claim about the recipe is one
-    about its adapters too, so it is never below theirs.
+    the interval, where there is one. Of the recipe it is that of its interval; but a claim about
+    the recipe is one about its adapters too, so it is never below theirs.
     """
     p, _ = permuted
     if not math.isfinite(error.records.variance):
@@ -238,8 +240,9 @@ def _draws(resamples: int, confidence: float, family: int) -> int:
     return max(resamples, min(needed, _MOST_DRAWS))
 
 
-def _method(whole: Sample, draws: int, missing: Sequence[Missing]) -> str:
-    """How interval and p-value were computed. draws: 0 where nothing was permuted."""
+def _method(whole: Sample, draws: int, missing: Sequence[Missing], tested: bool) -> str:
+    """How interval and p-value were computed. draws: 0 where nothing was permuted. tested: whether
+    there is a p-value."""
     units, seeds = whole.units, whole.seeds
     what = f"{units:,} examples" if units == whole.n else f"{units:,} clusters"
     if any(code in _NO_P for code in missing):
@@ -258,6 +261,6 @@ def _method(whole: Sample, draws: int, missing: Sequence[Missing]) -> str:
         parts.append(f"p: sign-flip permutation, {draws:,} draws")
         if seeds > 2:
             parts.append("or that of the interval where it is larger")
-    elif units >= MIN_TESTED:
+    elif tested:
         parts.append("p: that of the interval")
     return "; ".join(parts)

@@ -11,6 +11,7 @@ from deltatune.compare.reasons import MIN_TESTED, Missing, codes
 from deltatune.data import reasons
 from deltatune.report import numbers, outcomes
 from deltatune.report.data import ReportData
+from deltatune.report.words import phrases
 
 Details = Iterator[dict[str, Any]]
 
@@ -309,9 +310,9 @@ def few_examples(data: ReportData) -> Details:
 
 def few_differing(data: ReportData) -> Details:
     for fact in outcomes.main_facts(data.facts):
-        if Missing.FEW_DIFFERING in codes(fact.no_interval):
-            n = numbers.plural(fact.n, fact.unit)
-            yield {**_names(data, fact), "differing": fact.differing, "n": n, "unit": fact.unit}
+        if {Missing.FEW_DIFFERING, Missing.FEW_CLUSTERS_DIFFER} & {*codes(fact.no_interval)}:
+            n, unit = phrases.sample(fact), fact.cluster_unit
+            yield {**_names(data, fact), "differing": fact.differing, "n": n, "unit": unit}
 
 
 def nothing_varies(data: ReportData) -> Details:
@@ -342,10 +343,10 @@ def one_test_split(data: ReportData) -> Details:
 
 
 def secondary(data: ReportData) -> Details:
-    count = sum(not fact.main for fact in data.facts)
+    count = sum(not fact.main and fact.p is not None for fact in data.facts)
     if count:
         yield {
-            "count": count,
+            "rows": numbers.plural(count, "rows"),
             "level": f"{data.level:.4g}",
             "expected": f"{count * data.level:.2g}",
         }

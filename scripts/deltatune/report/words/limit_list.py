@@ -247,7 +247,7 @@ LIMITS = (
     Limit(
         "few_differing",
         46,
-        "most examples score the same and fewer than 20 differ",
+        "most examples, or most clusters, score the same and fewer than 20 differ",
         "{experiment} on {task}, {metric}: {differing} of {n} differ between base and tuned, too "
         "few for an interval.",
         "few {unit} of {task} differ",
@@ -292,10 +292,10 @@ LIMITS = (
     Limit(
         "secondary",
         5,
-        "tables have rows of other metrics than the main one",
+        "other metrics than the main one have p-values",
         "Only the main metric of each experiment and task is tested with a correction for the "
-        "number of comparisons. {count} rows of other metrics are unadjusted and marked †: of so "
-        "many, about {expected} would be below {level} without any difference.",
+        "number of comparisons. Other metrics are unadjusted and marked †: of {rows} with a "
+        "p-value, about {expected} would be below {level} without any difference.",
         "other metrics are not corrected for their number",
         conditions.secondary,
     ),

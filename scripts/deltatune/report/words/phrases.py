@@ -24,6 +24,7 @@ NO_P = {
     Missing.ONE_CLUSTER: "one text or group: none",
     Missing.FEW_CLUSTERS: "under 5: none",
     Missing.FEW_DIFFERING: "few differ: none",
+    Missing.FEW_CLUSTERS_DIFFER: "few differ: none",
     Missing.RARE_CLASS: "rare class: none",
     Missing.CONSTANT: "nothing varies: none",
     Missing.TWO_SEEDS: "two seeds: none",
