@@ -130,10 +130,12 @@ def outcome(row: dict[str, str]) -> str:
     decided = p < LEVEL and delta != 0 and (seeds != 2 or low > 0 or high < 0)
     if decided:
         return "improved" if (delta > 0) == (row["higher_is_better"] == "True") else "worsened"
-    margin = MARGINS.get(row["metric"])
-    if margin is not None and low >= -margin and high <= margin:
-        return "equivalent"
-    return "undetected"
+    return "equivalent" if is_within_margin(row) else "undetected"
+
+
+def is_within_margin(row: dict[str, str]) -> bool:
+    margin, low, high = MARGINS.get(row["metric"]), number(row, "ci_low"), number(row, "ci_high")
+    return margin is not None and low >= -margin and high <= margin
 
 
 def worse_by(row: dict[str, str]) -> float:
@@ -141,6 +143,12 @@ def worse_by(row: dict[str, str]) -> float:
     base, tuned = number(row, "base"), number(row, "tuned")
     low, high = (tuned, base) if row["higher_is_better"] == "True" else (base, tuned)
     return math.inf if low == 0 else high / low
+
+
+def times(row: dict[str, str]) -> float:
+    """How many times one figure is the other."""
+    low, high = sorted((number(row, "base"), number(row, "tuned")))
+    return 1.0 if low == high else math.inf if low == 0 else high / low
 
 
 def is_written(text: str, value: float) -> bool:
@@ -175,7 +183,7 @@ BEGIN = rf"(?:(?P<subject>{'|'.join(SUBJECT.values())}) |A difference is |There 
 SEGMENT = re.compile(
     rf"{BEGIN}(?P<word>{'|'.join(OUTCOMES)}) (?P<by>on|in) (?P<count>\d+)"
     r"(?: of (?P<total>\d+) (?P<what>task|experiment)s?(?: on (?P<tasks>\d+) tasks?)?)?"
-    r"(?:(?P<such>: |, such as )(?P<items>.+))?"
+    r"(?:(?P<such>: |, such as |, most (?P<where>on|in) )(?P<items>.+))?"
 )
 SINGLE = re.compile(rf"{BEGIN}(?P<word>{'|'.join(OUTCOMES)}) on (?P<name>\w+): (?P<figures>.+)\.")
 ITEM = re.compile(r"(\w+) \(([^)]*)\)")
@@ -183,6 +191,7 @@ FIGURES = re.compile(
     rf"(?P<title>{TITLE})(?: (?P<base>{NUMBER}) to (?P<tuned>{NUMBER}))?"
     rf"(?:, within (?P<margin>{NUMBER}) of the base, 95% sure)?"
     r"(?:, (?P<clusters>\d+) chapters, for this text only)?"
+    rf"(?:, within the margin of (?P<negligible>{NUMBER}))?"
 )
 
 
@@ -198,6 +207,10 @@ def check_figures(text: str, row: dict[str, str]) -> None:
     assert (parsed["margin"] is not None) == (result == "equivalent")
     if parsed["margin"]:
         assert float(parsed["margin"]) == MARGINS[row["metric"]]
+    decided = result in ("improved", "worsened")
+    assert (parsed["negligible"] is not None) == (decided and is_within_margin(row))
+    if parsed["negligible"]:
+        assert float(parsed["negligible"]) == MARGINS[row["metric"]]
     assert (parsed["clusters"] is not None) == (result == "untested")
     if parsed["clusters"]:
         assert parsed["clusters"] == row["clusters"]
@@ -239,19 +252,28 @@ def check_own_tasks(text: str, table: list[dict[str, str]]) -> None:
             assert ", ".join(f"{name} ({one})" for name, one in items.items()) == parsed["items"]
             assert items.keys() <= group.keys()
             assert (len(items) == len(group)) == (parsed["such"] == ": ")
+            if parsed["where"]:
+                assert parsed["where"] == parsed["by"]
+                assert result in ("improved", "worsened")
+                (shown,) = items
+                assert times(group[shown]) == max(map(times, group.values()))
             for name, figures in items.items():
                 check_figures(figures, group[name])
     assert sum(counted.values()) == len(table)
 
 
 WORSE = re.compile(
-    rf"Cross-task, (?P<worse>\d+) of (?P<pairs>\d+) pairs? became worse, on (?P<hurt>\d+) tasks?"
+    r"Cross-task, (?:(?P<worse>\d+) of (?P<pairs>\d+) pairs? became worse, on (?P<hurt>\d+) tasks?"
+    r"|harm is not tested in (?P<untested>\d+) pairs? on (?P<on>\d+) tasks?)"
     rf"(?:, at worst (?:(?P<title>{TITLE}) on )?(?P<task>\w+)"
     rf"(?:, (?P<more>more than )?(?P<times>{NUMBER}) times (?P<side>lower|higher))?"
     r"(?P<nothing>, which fell to 0)?"
-    rf"(?:,? \(?(?P<base>{NUMBER}) to (?P<tuned>{NUMBER}))?(?:(?:, | \()(?P<experiment>\w+)\))?)?\."
+    rf"(?:,? \(?(?P<base>{NUMBER}) to (?P<tuned>{NUMBER}))?"
+    rf"(?:(?:, | \()within the margin of (?P<margin>{NUMBER}))?"
+    r"(?:(?:, | \()(?P<experiment>\w+)\))?)?(?P<end>; [^.]+)?\."
 )
 NO_HARM = re.compile(r"Cross-task, harm is not shown in (\d+) pairs? on (\d+) tasks?\.")
+NOT_SHOWN = re.compile(r"; not shown in (\d+) pairs? on (\d+) tasks?")
 
 
 def check_cross_task(text: str, table: list[dict[str, str]]) -> None:
@@ -259,25 +281,50 @@ def check_cross_task(text: str, table: list[dict[str, str]]) -> None:
         assert text == "Other tasks were not evaluated."
         return
     worse = [row for row in table if outcome(row) == "worsened"]
-    if not worse:
-        parsed = NO_HARM.fullmatch(text)
-        assert parsed, text
-        assert int(parsed[1]) == len(table)
-        assert int(parsed[2]) == len({row["task"] for row in table})
+    untested = [row for row in table if outcome(row) in ("untested", "unknown")]
+    if not worse and not untested:
+        check_counts(NO_HARM.fullmatch(text), table)
         return
     parsed = WORSE.fullmatch(text)
     assert parsed, text
-    assert int(parsed["worse"]) == len(worse)
-    assert int(parsed["pairs"]) == len(table)
-    assert int(parsed["hurt"]) == len({row["task"] for row in worse})
+    if worse:
+        assert int(parsed["worse"]) == len(worse)
+        assert int(parsed["pairs"]) == len(table)
+        assert int(parsed["hurt"]) == len({row["task"] for row in worse})
+        assert parsed["end"] == (f"; {len(untested)} not tested" if untested else None)
+    else:
+        assert int(parsed["untested"]) == len(untested)
+        assert int(parsed["on"]) == len({row["task"] for row in untested})
+        tested = [row for row in table if row not in untested]
+        if tested:
+            check_counts(NOT_SHOWN.fullmatch(parsed["end"]), tested)
+        else:
+            assert parsed["end"] is None
+        worse = [row for row in untested if row["base"] and row["tuned"] and worse_by(row) > 1]
+        if not worse:
+            assert parsed["task"] is None
+            return
+    check_worst(parsed, worse)
+
+
+def check_counts(parsed: re.Match | None, table: list[dict[str, str]]) -> None:
+    assert parsed
+    assert int(parsed[1]) == len(table)
+    assert int(parsed[2]) == len({row["task"] for row in table})
+
+
+def check_worst(parsed: re.Match, worse: list[dict[str, str]]) -> None:
+    """What is named is the worst of `worse`, with its figures."""
     largest = max(map(worse_by, worse))
     worst = [row for row in worse if worse_by(row) == largest]
     if parsed["task"]:
         worst = [row for row in worst if row["task"] == parsed["task"]]
     if parsed["experiment"]:
         worst = [row for row in worst if row["experiment"] == parsed["experiment"]]
-    assert worst, text
+    assert worst, parsed[0]
     row = worst[0]
+    if parsed["experiment"]:
+        assert (parsed["margin"] is not None) == is_within_margin(row)
     if parsed["title"]:
         assert parsed["title"] == TITLES[row["metric"]]
     if parsed["times"]:

@@ -165,6 +165,24 @@ def test_within_the_margin_is_said_instead_of_nothing():
     assert pair(one).startswith("A difference in Accuracy on t is not shown")
 
 
+def test_a_difference_that_is_shown_but_within_the_margin_is_said_to_be():
+    small = {"base": 0.85, "tuned": 0.858, "delta": 0.008, "ci_low": 0.003, "ci_high": 0.013}
+    margins = {"margins": {"accuracy": 0.02}}
+    assert pair(a_fact(**small), **margins).endswith(
+        " The interval lies within the margin of 0.02, so both count as equivalent."
+    )
+    assert parts(a_fact(**small), **margins)[0] == (
+        "Tuning (mean of 3 seeds) helped on t: Accuracy 0.8500 to 0.8580, within the margin of "
+        "0.02."
+    )
+    worse = a_fact(task="u", **small, higher_is_better=False)
+    assert (
+        "(0.8500 to 0.8580, within the margin of 0.02, x)" in parts(a_fact(), worse, **margins)[1]
+    )
+    for other in ({"accuracy": 0.01}, {}):
+        assert "margin" not in pair(a_fact(**small), margins=other)
+
+
 def test_an_interval_that_disagrees_with_the_test_is_stated():
     assert pair(a_fact(ci_low=-0.001)).endswith(
         "The interval includes zero, so take this with care."
@@ -328,6 +346,31 @@ def test_harm_is_counted_by_pairs_and_tasks_and_named_as_a_factor():
     assert parts(*own, tasks=tuned_on(own))[1] == "Other tasks were not evaluated."
 
 
+FEW = {"clusters": 3, "no_p": "few_clusters"} | dict.fromkeys(
+    ("p_value", "p_holm", "adapters_p", "adapters_p_holm")
+)
+
+
+def test_harm_that_is_not_tested_is_not_called_not_shown():
+    untested = a_fact(task="u", **PROSE | HARM | FEW)
+    better = a_fact(task="v", **PROSE | FEW)
+    unknown = a_fact(task="w", tuned=None, delta=None)
+    helped, hurt = a_fact(task="y"), a_fact(task="z", **PROSE | HARM)
+    worst = "Perplexity on u, 13.4 times higher (63 to 846, x)"
+    assert parts(a_fact(), untested)[1] == (
+        f"Cross-task, harm is not tested in 1 pair on 1 task, at worst {worst}."
+    )
+    assert parts(a_fact(), helped, untested, better, unknown)[1] == (
+        f"Cross-task, harm is not tested in 3 pairs on 3 tasks, at worst {worst}; not shown in 1 "
+        "pair on 1 task."
+    )
+    assert parts(a_fact(), better)[1] == "Cross-task, harm is not tested in 1 pair on 1 task."
+    assert parts(a_fact(), hurt, untested, helped)[1] == (
+        "Cross-task, 1 of 3 pairs became worse, on 1 task, at worst Perplexity on z, 13.4 times "
+        "higher (63 to 846, x); 1 not tested."
+    )
+
+
 @pytest.mark.parametrize(
     ("changes", "size"),
     [
@@ -442,7 +485,7 @@ def test_the_words_stay_few_with_many_experiments():
     summary = verdict.summarize(run(*own, *other, tasks=tuned_on(own), controls=controls))
     assert len(summary.text.split()) <= first_screen.MOST_WORDS
     assert summary.parts[:3] == [
-        "Tuning (mean of 3 seeds) helped on 40 of 40 tasks, such as t3 (Accuracy 0.01 to 0.85).",
+        "Tuning (mean of 3 seeds) helped on 40 of 40 tasks, most on t3 (Accuracy 0.01 to 0.85).",
         "Cross-task, 39 of 39 pairs became worse, on 1 task, at worst Perplexity on t0, 13.4 times "
         "higher (63 to 846, e1).",
         "Every plain baseline is beaten on 40 tasks; closest: tfidf on t0 (0.72 against 0.85).",

@@ -157,6 +157,11 @@ class ReportData:
     def outcome(self, fact: Fact) -> Outcome:
         return outcomes.outcome(fact, self.level, self.margins.get(fact.metric))
 
+    def within(self, fact: Fact) -> float | None:
+        """The margin that the fact's interval lies within; None where there is none."""
+        margin = self.margins.get(fact.metric)
+        return margin if outcomes.is_within(fact, margin) else None
+
     def own_facts(self) -> list[Fact]:
         return outcomes.own_facts(self.facts, self.experiments)
 

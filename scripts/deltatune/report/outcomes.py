@@ -29,6 +29,8 @@ class Outcome(StrEnum):
 
 DECIDED = (Outcome.IMPROVED, Outcome.WORSENED)
 """What alone is called help or harm."""
+NOT_TESTED = (Outcome.UNTESTED, Outcome.UNKNOWN)
+"""What is neither shown nor not shown."""
 
 
 def outcome(fact: Fact, level: float, margin: float | None = None) -> Outcome:

@@ -115,7 +115,9 @@ def _tally(data: ReportData, facts: Sequence[Fact], groups: dict, most: int | No
                 f"{fact.task if by_task else fact.experiment} ({_figures(data, fact)})"
                 for fact in named
             ]
-            text += ", such as " if len(named) < len(group) else ": "
+            extreme = f", most {'on' if by_task else 'in'} "
+            one = extreme if result in outcomes.DECIDED else ", such as "
+            text += one if len(named) < len(group) else ": "
             text += ", ".join(items)
         segments.append(text)
     return "; ".join(segments) + "."
@@ -130,9 +132,11 @@ def _figures(data: ReportData, fact: Fact) -> str:
     text = f"{title} {phrases.change(fact, data.decimals(fact))}"
     if result is Outcome.EQUIVALENT:
         sure = f"{100 * data.confidence:.4g}%"
-        return f"{text}, within {data.margins[fact.metric]:g} of the base, {sure} sure"
+        return f"{text}, within {data.within(fact):g} of the base, {sure} sure"
     if result is Outcome.UNTESTED and fact.clusters < MIN_TESTED:
         return f"{text}, {numbers.plural(fact.clusters, fact.cluster_unit)}, for this text only"
+    if result in outcomes.DECIDED and (margin := data.within(fact)):
+        return f"{text}, within the margin of {margin:g}"
     return text
 
 
@@ -148,20 +152,41 @@ def cross_task(data: ReportData, facts: Sequence[Fact]) -> Wordings:
     """Harm on tasks that a system was not tuned for; pairs and tasks are counted apart."""
     if not facts:
         return ["Other tasks were not evaluated."]
-    pairs = numbers.plural(len(facts), "pairs")
-    tasks = numbers.plural(len({fact.task for fact in facts}), "tasks")
     harmed = [fact for fact in facts if data.outcome(fact) is Outcome.WORSENED]
-    if not harmed:
-        return [f"Cross-task, harm is not shown in {pairs} on {tasks}."]
-    hurt = numbers.plural(len({fact.task for fact in harmed}), "tasks")
-    begin = f"Cross-task, {len(harmed)} of {pairs} became worse, on {hurt}"
-    worst = max(harmed, key=harm)
+    untested = [fact for fact in facts if data.outcome(fact) in outcomes.NOT_TESTED]
+    if harmed:
+        pairs, tasks = numbers.plural(len(facts), "pairs"), _tasks(harmed)
+        begin = f"Cross-task, {len(harmed)} of {pairs} became worse, on {tasks}"
+        return _at_worst(data, begin, harmed, f"; {len(untested)} not tested" if untested else "")
+    if not untested:
+        return [f"Cross-task, harm is not shown in {_pairs(facts)}."]
+    tested = [fact for fact in facts if fact not in untested]
+    begin = f"Cross-task, harm is not tested in {_pairs(untested)}"
+    end = f"; not shown in {_pairs(tested)}" if tested else ""
+    return _at_worst(data, begin, [fact for fact in untested if (fact.gain or 0) < 0], end)
+
+
+def _pairs(facts: Sequence[Fact]) -> str:
+    return f"{numbers.plural(len(facts), 'pairs')} on {_tasks(facts)}"
+
+
+def _tasks(facts: Sequence[Fact]) -> str:
+    return numbers.plural(len({fact.task for fact in facts}), "tasks")
+
+
+def _at_worst(data: ReportData, begin: str, worse: Sequence[Fact], end: str) -> Wordings:
+    """The worst of what became worse between beginning and end of a sentence, which may be none."""
+    if not worse:
+        return [f"{begin}{end}."]
+    worst = max(worse, key=harm)
     at_worst = f"{begin}, at worst {data.metric_title(worst.metric)} on {worst.task}"
     change = phrases.change(worst, data.decimals(worst))
     size = how_much(worst)
     figures = f"{change}, " if not size or _is_in_figures(data, worst) else ""
-    full = f"{at_worst}{size and f', {size}'} ({figures}{worst.experiment})."
-    return [full, f"{at_worst}, {size or change}.", f"{begin}."]
+    margin = data.within(worst)
+    within = f"within the margin of {margin:g}, " if margin else ""
+    full = f"{at_worst}{size and f', {size}'} ({figures}{within}{worst.experiment}){end}."
+    return [full, f"{at_worst}, {size or change}{end}.", f"{begin}{end}."]
 
 
 def harm(fact: Fact, reverse: bool = False) -> float:

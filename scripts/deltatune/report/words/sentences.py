@@ -55,11 +55,11 @@ def sentence(data: ReportData, fact: Fact) -> str:
     if result is Outcome.UNTESTED:
         return _untested(data, fact, title)
     if result in outcomes.DECIDED:
-        return _decided(data, fact, title, result)
+        return _decided(data, fact, title, result) + _negligible(data, fact)
     facts = _facts(data, fact)
     change = phrases.change(fact, data.decimals(fact))
     if result is Outcome.EQUIVALENT:
-        margin = f"{data.margins[fact.metric]:g}"
+        margin = f"{data.within(fact):g}"
         subject = phrases.subject(fact.seeds)
         text = (
             f"{subject} left {title} on {fact.task} within {margin} of the base, "
@@ -89,6 +89,14 @@ def _care(fact: Fact) -> str:
     if fact.ci_low is None or outcomes.excludes_zero(fact):
         return ""
     return " The interval includes zero, so take this with care."
+
+
+def _negligible(data: ReportData, fact: Fact) -> str:
+    """A remark where a difference is shown that is too small to matter."""
+    margin = data.within(fact)
+    if margin is None:
+        return ""
+    return f" The interval lies within the margin of {margin:g}, so both count as equivalent."
 
 
 def _facts(data: ReportData, fact: Fact) -> str:
