@@ -167,6 +167,15 @@ def test_two_seeds_are_adjusted_by_the_p_values_of_their_adapters():
     assert (joined["family"] == 2).all()
 
 
+def test_no_difference_that_is_possible_is_as_large_as_what_would_be_detected():
+    """Two seeds, one of which is right where the other is wrong: no accuracy could show it."""
+    rights = [True] * 6 + [False] * 6, [True] * 2 + [False] * 10, [True] * 11 + [False]
+    base, one, two = (compute_metrics(answers(right), ANSWERS)[0] for right in rights)
+    apart = family.join([paired.compare(base, [one, two], settings())], 0.95)
+    alike = family.join([paired.compare(base, [one, one], settings())], 0.95)
+    assert np.isinf(apart["detectable"][0]) and 0 < alike["detectable"][0] < 1
+
+
 def test_baselines_are_no_family():
     base, _ = compute_metrics(answers([False] * 30), ANSWERS)
     tuned, _ = compute_metrics(answers([True] * 20 + [False] * 10), ANSWERS)

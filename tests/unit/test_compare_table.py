@@ -9,7 +9,7 @@ def test_names_stay_names(name, tmp_path):
     row |= {"experiment": name, "task": name, "model": name, "metric": "accuracy", "p_value": None}
     row |= {**dict.fromkeys(table.FLAGS, True), "n": 3, "seeds": 1, "ci_low": float("-inf")}
     path = tmp_path / "comparison.csv"
-    pd.DataFrame([row]).to_csv(path, index=False)
+    pd.DataFrame([row | {"most": 1.0}]).to_csv(path, index=False)
     (row,) = table.read(path).to_dict("records")
     assert row["experiment"] == row["task"] == row["model"] == name
     assert row["higher_is_better"] is True and row["n"] == 3

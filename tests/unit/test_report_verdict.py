@@ -121,6 +121,15 @@ GOLDEN = {
         "that 200 examples and 3 seeds show with a power of 80%, at the level of 0.025 that "
         "decides here, is about 0.090.",
     ),
+    "no difference would be shown": (
+        a_fact(**NO_RECIPE, base=0.5, tuned=0.52, delta=0.02, seed_sd=0.58, ci_low=-1.0,
+               ci_high=1.0, adapters_low=-0.05, adapters_high=0.09, adapters_p=0.6,
+               adapters_p_holm=0.6, adapters_p_is_floor=False, detectable=float("inf")),
+        "A difference in Accuracy on t is not shown: 0.50 to 0.52 (+0.02; of these two adapters "
+        "95% interval −0.05 to 0.09, Holm-adjusted p = 0.60; of the recipe, roughly, −1.00 to "
+        "1.00; 200 examples, mean over 2 seeds with SD 0.580). 200 examples and 2 seeds show no "
+        "difference that is possible with a power of 80%, at the level of 0.025 that decides here.",
+    ),
     "one of 500 rows": (
         a_fact(base=0.5, tuned=0.6, delta=0.1, ci_low=0.02, ci_high=0.18, p_value=0.0001,
                p_is_floor=True, p_holm=0.05, family=500, alpha=0.0001, detectable=0.15,
@@ -149,6 +158,13 @@ GOLDEN = {
 def test_the_sentence_on_a_pair(name):
     fact, expected = GOLDEN[name]
     assert pair(fact) == expected
+
+
+def test_of_two_seeds_the_rough_interval_counts_too_when_a_difference_is_taken_alone():
+    alone = " Taken alone it would have counted"
+    one = NO_RECIPE | {"adapters_p": 0.03, "adapters_p_holm": 0.06}
+    assert alone in pair(a_fact(**one))
+    assert alone not in pair(a_fact(**one, ci_low=-0.1))
 
 
 def test_within_the_margin_is_said_instead_of_nothing():

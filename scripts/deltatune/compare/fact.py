@@ -67,7 +67,8 @@ class Fact:
     alpha: float
     """Level that decided the row, after the Holm correction."""
     detectable: float | None
-    """Smallest |delta| that is detected at `alpha` with a power of 80%."""
+    """Smallest |delta| that is detected at `alpha` with a power of 80%; infinite where none that is
+    possible is."""
     adapters_low: float | None
     adapters_high: float | None
     adapters_p: float | None

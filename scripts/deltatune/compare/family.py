@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,7 +28,7 @@ def join(tables: Sequence[pd.DataFrame], confidence: float) -> pd.DataFrame:
     deciding = table["p_value"].where(table["seeds"] != 2, table["adapters_p"]).where(main)
     table["family"] = int(deciding.notna().sum())
     table["alpha"] = np.where(main, alphas(deciding, level), level)
-    table["detectable"] = [detectable(row, level, row["alpha"]) for row in table.to_dict("records")]
+    table["detectable"] = _detectable(table, level)
     return table[COLUMNS]
 
 
@@ -41,7 +42,7 @@ def independent(tables: Sequence[pd.DataFrame], confidence: float) -> pd.DataFra
     level = round(1 - confidence, 12)
     table[["p_holm", "adapters_p_holm"]] = np.nan
     table["family"], table["alpha"] = 0, level
-    table["detectable"] = [detectable(row, level, level) for row in table.to_dict("records")]
+    table["detectable"] = _detectable(table, level)
     return table[COLUMNS]
 
 
@@ -78,6 +79,13 @@ def alphas(p: Sequence[float] | pd.Series, level: float) -> np.ndarray:
             stopped = step
         result[place] = step if stopped is None else stopped
     return result
+
+
+def _detectable(table: pd.DataFrame, level: float) -> list[float]:
+    """Of each row, at the level that decided it; infinite where no difference is so large."""
+    rows = table.to_dict("records")
+    values = [(detectable(row, level, row["alpha"]), row["most"]) for row in rows]
+    return [math.inf if value > most else value for value, most in values]
 
 
 def detectable(row: dict, level: float, alpha: float) -> float:

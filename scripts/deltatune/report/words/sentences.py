@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from deltatune.compare.fact import Fact
@@ -140,7 +141,8 @@ def _percent(share: float) -> str:
 def _why_not_shown(fact: Fact, level: float) -> str:
     """Where something else than the deciding test points to a difference."""
     adjusted = outcomes.is_adjusted(fact)
-    if adjusted and fact.p is not None and fact.p < level <= fact.p_adjusted:
+    alone = adjusted and fact.p is not None and fact.p < level <= fact.p_adjusted
+    if alone and (fact.seeds != 2 or outcomes.excludes_zero(fact)):
         return (
             " Taken alone it would have counted; it does not after the correction for "
             f"{fact.family} comparisons."
@@ -164,6 +166,12 @@ def _not_excluded(data: ReportData, fact: Fact) -> str:
         )
     if fact.detectable is None:
         return ""
+    if math.isinf(fact.detectable):
+        return (
+            f" {phrases.sample(fact)} and {numbers.plural(fact.seeds, 'seeds')} show no difference "
+            f"that is possible with a power of 80%, at the level of {fact.alpha:.2g} that decides "
+            "here."
+        )
     smallest = numbers.format_number(fact.detectable, max(data.decimals(fact), 2))
     return (
         f" The smallest difference that {phrases.sample(fact)} and "
