@@ -56,6 +56,19 @@ def test_the_figures_of_a_set_by_hand():
     assert behavior.per_example(outputs)["truncated"].tolist() == [False] * 4 + [True]
 
 
+@pytest.mark.parametrize(
+    ("answer", "length"),
+    [
+        ("แมวนั่งบนเสื่อ", 10),  # without the marks above and below
+        ("แมว นั่ง cat 12", 7),
+        ("我们今天去学校", 7),
+        ("“Curly quotes” and naïve café", 5),
+    ],
+)
+def test_an_answer_without_spaces_is_no_single_word(answer, length):
+    assert behavior.summary(answers([answer]))["words_median"] == length
+
+
 def test_a_model_that_answers_with_one_word_is_seen(tmp_path):
     """BLEU on Alpaca fell from 6.0 to 0.02 because the answers had become one word."""
     reference = "one two three four five"

@@ -166,6 +166,14 @@ def test_phrases_taken_for_words_are_reported():
         assert caveats(name, chinese, language=language) == ""
 
 
+def test_word_perplexity_says_where_there_are_no_words():
+    metric = load_metric("text", "word_perplexity")
+    windows = {"nll": [9.0], "words": [1], "text": ["我们今天去学校，明天也去。"]}
+    (line,) = metric.caveats(pd.DataFrame(windows))
+    assert line.startswith("100% of the text's letters") and "bits_per_byte" in line
+    assert metric.caveats(pd.DataFrame(windows | {"text": ["We go to school."]})) == []
+
+
 def test_bleu_takes_the_words_of_japanese_where_they_can_be_had(monkeypatch):
     find_spec = importlib.util.find_spec
     there: list[str] = []

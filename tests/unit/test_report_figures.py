@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from deltatune.report import captions, effects, numbers, times
+from deltatune.report.data import ReportData
 from deltatune.report.figures import (
     confusion,
     differences,
@@ -353,6 +354,20 @@ def test_the_section_says_what_the_forest_shows():
     assert sum(map(int, re.findall(r"(\d+) (?:better|worse|not shown)", rest))) == 9
     assert roots[1].find("desc").text == described
     assert "Cohen 1988" in " ".join(view["caption"])
+
+
+def test_what_is_not_tested_is_neither_shown_nor_not_shown():
+    untested = {"p_value": None, "p_holm": None, "no_p": "few_clusters", "family": 1}
+    facts = [
+        a_fact(family=1),
+        a_fact(task="u", **untested),
+        a_fact(task="v", base=None, **untested),
+    ]
+    data = ReportData(facts, {"x": {"task": "t", "seeds": [1, 2, 3]}})
+    assert differences_section.description(data, facts).startswith(
+        "3 rows: 1 better, 2 not tested."
+    )
+    assert "over 1 test on own tasks" in " ".join(differences_section.view(data)["caption"])
 
 
 def test_a_row_without_an_interval_says_why():

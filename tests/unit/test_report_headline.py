@@ -71,6 +71,16 @@ def test_with_one_seed_there_is_one_interval_and_no_spread():
     assert {column.over for column in table.columns} == {"", "This adapter"}
 
 
+def test_the_best_of_several_experiments_on_one_task_is_called_optimistic():
+    def notes(tasks: dict[str, str]) -> str:
+        facts = [row(experiment=name, task=task) for name, task in tasks.items()]
+        data = ReportData(facts, {name: experiment(task=task) for name, task in tasks.items()})
+        return results.notes(headline(data), data)
+
+    assert "its figure is optimistic" in notes({"r8": "t", "r64": "t"})
+    assert "optimistic" not in notes({"r8": "t", "other": "u"})
+
+
 def test_a_column_without_figures_is_left_out_and_the_notes_say_what_is_missing():
     def parts(**changes) -> tuple[list[str], str]:
         data = ReportData([row(**changes)], {"ex": experiment()})

@@ -27,9 +27,8 @@ def compare(
     base, tuned: scores as `evaluate.scores.compute_metrics` gives them; where two recipes are
     compared, base are the systems of one, as many as of the other. labels: names of the classes,
     where the outputs are labels. against: "base", or the name of what stands in its place.
-    Returns the columns of `compare.table` but those that the family decides, and `most`, the
-    largest |delta| that is possible. Raises ValueError where base and tuned are not of the same
-    examples.
+    Returns the columns of `compare.table` but those that the family decides, and `most`: no |delta|
+    is larger. Raises ValueError where base and tuned are not of the same examples.
     """
     bases = [base] if isinstance(base, pd.DataFrame) else list(base)
     examples = bases[0]
@@ -43,7 +42,6 @@ def compare(
     rows = []
     for name in metrics.metrics:
         metric = load_metric(metrics.outputs, name, labels, metrics.language)
-        most = metric.bounds[1] - metric.bounds[0]
         base_statistics = [np.stack(scores[f"{name}_statistics"]) for scores in bases]
         result = statistics.compare(
             base_statistics,
@@ -51,7 +49,7 @@ def compare(
             metric.aggregate,
             clusters=clusters,
             rare=metric.rare(base_statistics[0]),
-            most=most,
+            most=metric.bounds[1] - metric.bounds[0],
             resamples=options.resamples,
             confidence=options.confidence,
             family=settings.family,
@@ -72,7 +70,7 @@ def compare(
                 "cluster_unit": cluster_unit,
                 "differing": result.differing,
                 "seeds": len(tuned),
-                "most": most,
+                "most": metric.bounds[1] - metric.bounds[0],
                 **_figures(result),
             }
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from deltatune.metrics.words import words
+from deltatune.metrics.words import length, words
 
 N = 4
 """Words in the n-grams whose repetition is counted."""
@@ -24,8 +24,8 @@ def per_example(outputs: pd.DataFrame) -> pd.DataFrame:
     answers = [words(text) for text in outputs["answer"]]
     frame = pd.DataFrame(
         {
-            "answer_words": [len(answer) for answer in answers],
-            "reference_words": [len(words(text)) for text in outputs["reference"]],
+            "answer_words": [length(text) for text in outputs["answer"]],
+            "reference_words": [length(text) for text in outputs["reference"]],
             "repeated_4grams": [repeated_ngrams(answer) for answer in answers],
             "empty": [not text.strip() for text in outputs["answer"]],
         },
@@ -40,10 +40,10 @@ def summary(outputs: pd.DataFrame) -> dict[str, Any]:
     """The behavior of a system, from the frame of its answers.
 
     words_median, words_mean, reference_words_median: in words of any script, Han and Kana by the
-    character. tokens_mean: tokens generated, or None of a system without a tokenizer.
-    truncated_share: answers that did not end by themselves, or None. empty_share: without a visible
-    character. repeated_4grams: the mean over answers, see `repeated_ngrams`. distinct_share:
-    different answers among all, spaces at the ends apart.
+    character, scripts without spaces by the letter. tokens_mean: tokens generated, or None of a
+    system without a tokenizer. truncated_share: answers that did not end by themselves, or None.
+    empty_share: without a visible character. repeated_4grams: the mean over answers, see
+    `repeated_ngrams`. distinct_share: different answers among all, spaces at the ends apart.
     """
     rows = per_example(outputs)
     tokens = outputs["answer_tokens"].mean() if "answer_tokens" in outputs else None

@@ -21,6 +21,10 @@ _CJK = (
 )
 # Thai and Lao, Myanmar, Khmer: words are not separated, and a letter is less than a syllable.
 _UNSPACED = ((0xE00, 0xEFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0xA9E0, 0xA9FF), (0xAA60, 0xAA7F))
+_UNSPACED_CHARACTERS = [chr(code) for low, high in _UNSPACED for code in range(low, high + 1)]
+_UNSPACED_LETTER = re.compile(
+    f"[{''.join(char for char in _UNSPACED_CHARACTERS if unicodedata.category(char)[0] == 'L')}]"
+)
 _REPORTED = 0.05
 """From this share on a caveat is given."""
 
@@ -102,20 +106,42 @@ def unspaced(references: Iterable[str], tokens: str, cjk: bool = False) -> list[
 
     cjk: whether Han and Kana are not divided either.
     """
-    counts = Counter("".join(references))
-    letters = {char: n for char, n in counts.items() if unicodedata.category(char)[0] in "LM"}
-    phrases = sum(
-        n
-        for char, n in letters.items()
-        if _within(ord(char), _UNSPACED) or (cjk and is_cjk(ord(char)))
-    )
-    share = phrases / max(sum(letters.values()), 1)
+    share = _unspaced_share(references, cjk)
     if share < _REPORTED:
         return []
     return [
         f"{share:.0%} of the references' letters are of a script written without spaces, of which "
         f"{tokens} takes a whole phrase for a word: judge by chrf, and set the task's language"
     ]
+
+
+def unspaced_text(texts: Iterable[str]) -> list[str]:
+    """The same of running text whose words are what stands between spaces."""
+    share = _unspaced_share(texts, cjk=True)
+    if share < _REPORTED:
+        return []
+    return [
+        f"{share:.0%} of the text's letters are of a script written without spaces, of which word "
+        "perplexity takes all between two spaces for a word: judge by bits_per_byte"
+    ]
+
+
+def length(text: str) -> int:
+    """How many words a text has; of scripts without spaces, whose words are not told apart, how
+    many letters."""
+    return sum(max(1, len(_UNSPACED_LETTER.findall(word))) for word in words(text))
+
+
+def _unspaced_share(texts: Iterable[str], cjk: bool) -> float:
+    """Of the letters. cjk: whether Han and Kana count."""
+    counts = Counter("".join(texts))
+    letters = {char: n for char, n in counts.items() if unicodedata.category(char)[0] in "LM"}
+    unspaced = sum(
+        n
+        for char, n in letters.items()
+        if _within(ord(char), _UNSPACED) or (cjk and is_cjk(ord(char)))
+    )
+    return unspaced / max(sum(letters.values()), 1)
 
 
 def _within(code: int, ranges: Iterable[tuple[int, int]]) -> bool:

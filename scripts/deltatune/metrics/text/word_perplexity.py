@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from deltatune.metrics.base import Metric, numbers, ratio
+from deltatune.metrics.base import Metric, numbers, ratio, texts
+from deltatune.metrics.words import unspaced_text
 
 _INPUTS = {"nll": ("nll", "float64"), "words": ("words", "int64")}
 
@@ -26,6 +27,10 @@ class WordPerplexity(Metric):
         """Give exp(nats / words); infinite where that overflows."""
         with np.errstate(over="ignore"):
             return np.exp(ratio(totals[..., 0], totals[..., 1]))
+
+    def caveats(self, outputs: pd.DataFrame) -> list[str]:
+        """Say where words cannot be told apart, where the outputs have the text."""
+        return unspaced_text(texts(outputs, "text")) if "text" in outputs else []
 
     def signature(self) -> str:
         """Say the unit."""

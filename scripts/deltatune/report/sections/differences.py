@@ -17,8 +17,8 @@ NAME, TITLE = "differences", "Differences"
 
 FIGURE = "What each experiment won and lost"
 PLAIN = {Outcome.IMPROVED: "better", Outcome.WORSENED: "worse"}
-NOT_SHOWN = "not shown"
-"""Of the other outcomes."""
+NOT_TESTED, NOT_SHOWN = "not tested", "not shown"
+"""Of what has no test, and of the other outcomes."""
 
 
 def view(data: ReportData) -> dict | None:
@@ -39,8 +39,8 @@ def view(data: ReportData) -> dict | None:
     settings = ForestSettings(
         titles=titles,
         seeds=seeds,
-        tests=len(own),
-        other_tests=len(others),
+        tests=max((fact.family for fact in own), default=0),
+        other_tests=max((fact.family for fact in others), default=0),
         confidence=data.confidence,
     )
     return {
@@ -53,10 +53,10 @@ def view(data: ReportData) -> dict | None:
 
 def description(data: ReportData, facts: list[Fact]) -> str:
     """'9 rows: 3 better, 4 worse, 2 not shown. Largest gain: …', for those who cannot see it."""
-    results = [PLAIN.get(outcomes.outcome(fact, data.level), NOT_SHOWN) for fact in facts]
-    counts = ", ".join(
-        f"{results.count(word)} {word}" for word in (*PLAIN.values(), NOT_SHOWN) if word in results
-    )
+    words = PLAIN | dict.fromkeys(outcomes.NOT_TESTED, NOT_TESTED)
+    results = [words.get(outcomes.outcome(fact, data.level), NOT_SHOWN) for fact in facts]
+    order = (*PLAIN.values(), NOT_SHOWN, NOT_TESTED)
+    counts = ", ".join(f"{results.count(word)} {word}" for word in order if word in results)
     text = f"{numbers.plural(len(facts), 'rows')}: {counts}."
     placed = [(value, fact) for fact in facts if (value := effect(fact).value) is not None]
     if not placed:

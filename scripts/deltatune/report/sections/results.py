@@ -63,6 +63,12 @@ def notes(table: Table, data: ReportData) -> str:
     keys = {column.key for column in table.columns}
     if missing and not keys & {"recipe_p", "adapters_p"}:
         sentences.append(f"No row has a p-value: {missing}.")
+    of_tasks = [fact.task for fact in outcomes.main_facts(data.own_facts())]
+    if len(set(of_tasks)) < len(of_tasks):
+        sentences.append(
+            "Of several experiments on one task the best is so in part by chance, and its figure "
+            "is optimistic: choose settings by the validation split."
+        )
     if "seed_sd" in keys:
         sentences.append("Seed SD: standard deviation of the tuned figure over training seeds.")
     return " ".join(sentences)

@@ -126,8 +126,8 @@ def lengths_view(data: ReportData, number: int, name: str) -> dict | None:
     )
     caption = (
         f"How many of {numbers.plural(len(words), 'answers')} have so many words (of Chinese and "
-        f"Japanese, characters); tuned is {the(seeds)}. Each row has a scale of its own upwards; "
-        "the dashed lines are medians."
+        "Japanese, characters; of Thai, Lao, Khmer and Burmese, letters); tuned is "
+        f"{the(seeds)}. Each row has a scale of its own upwards; the dashed lines are medians."
     )
     if last := lengths.beyond(words):
         caption += f" The last bar is of {last:,} words and more."
