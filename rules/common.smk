@@ -9,7 +9,7 @@ from deltatune.config.problems import ConfigError
 from deltatune.core.paths import RESULTS, ROOT
 from deltatune.core.text import printable
 from deltatune.forking import forked_jobs
-from deltatune.workflow import missing, stale
+from deltatune.workflow import missing, stale, upstream
 from deltatune.workflow.flow import Flow
 from deltatune.workflow.selection import NAME, SPLITS, SYSTEM
 from deltatune.workflow.upstream import Refused
@@ -43,7 +43,9 @@ onstart:
 
 # Where nothing is to be done, nothing starts: so not in onstart. Nor in each job.
 if workflow.is_main_process:
-    notices = [stale.notice(flow.jobs, workflow.modifier.modify_path)]
+    notices = []
+    if upstream.records_are_files(workflow):
+        notices.append(stale.notice(flow.jobs, workflow.modifier.modify_path))
     if missing.is_report(sys.argv):
         pages = [f"{RESULTS}/report.html", *(one.page for one in flow.table_pages)]
         wanted = [*flow.paths.tables(), *pages, *flow.paths.figures()]

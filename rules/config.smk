@@ -14,6 +14,7 @@ from deltatune.workflow import upstream
 from deltatune.workflow.upstream import Refused
 
 upstream.quote_interpreter()
+upstream.compare_by_any_record()
 
 try:
     # A module that is given a `config` reads no file.

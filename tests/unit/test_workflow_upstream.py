@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import requires
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT, run_snakemake
@@ -12,6 +13,9 @@ from deltatune.workflow import environments, upstream
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from snakemake.exceptions import WorkflowError, format_exception_to_string
+from snakemake.persistence import PersistenceBase
+from snakemake.settings.enums import PersistenceBackend
+from snakemake.settings.types import WorkflowSettings
 from snakemake.utils import format as snakemake_format
 
 
@@ -47,12 +51,28 @@ def test_snakemake_quotes_no_interpreter_and_has_records_by_the_names_of_results
     done = run_snakemake(tmp_path, "--cores", "1", *names)
     assert done.returncode == 0, done.stdout
     assert [upstream.is_recorded(name) for name in [*names, "d"]] == [True, True, False]
+    for backend in PersistenceBackend:
+        settings = WorkflowSettings(persistence_backend=backend)
+        workflow = SimpleNamespace(workflow_settings=settings)
+        assert upstream.records_are_files(workflow) == (settings == WorkflowSettings())
 
     monkeypatch.setattr(sys, "executable", "/a b/python")
     assert snakemake_format("{py}", py=sys.executable) == "/a b/python"
     upstream.quote_interpreter()
     assert snakemake_format("{py}", py=sys.executable) == "'/a b/python'"
     assert sys.executable == "/a b/python"
+
+
+def test_snakemake_compares_no_job_with_an_output_that_has_no_record(monkeypatch):
+    has_metadata = PersistenceBase.has_metadata
+    monkeypatch.setattr(PersistenceBase, "has_metadata", has_metadata)
+    persistence = SimpleNamespace(metadata={"known": "a record"}.get)
+    outputs = (["known", "new"], ["known"], ["new"], [])
+    jobs = [SimpleNamespace(output=files) for files in outputs]
+    assert [has_metadata(persistence, job) for job in jobs] == [False, True, False, True]
+    upstream.compare_by_any_record()
+    compared = [PersistenceBase.has_metadata(persistence, job) for job in jobs]
+    assert compared == [True, True, False, True]
 
 
 def test_the_cpu_build_of_torch_asks_for_nothing_of_cuda_s():

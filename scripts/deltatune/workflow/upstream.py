@@ -9,8 +9,10 @@ import sys
 from base64 import urlsafe_b64encode
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from snakemake.exceptions import WorkflowError
+from snakemake.persistence import PersistenceBase
 
 from deltatune.core.text import printable
 
@@ -56,12 +58,31 @@ def is_recorded(path: str) -> bool:
 
     Snakemake 9.27 has no way to ask before the jobs are planned, and where it plans none it says
     no more. Its records are files in .snakemake/metadata, named by the path of the result in
-    base64, in folders of at most 254 characters.
+    base64, in folders of at most 254 characters; see `records_are_files`.
     """
     name = urlsafe_b64encode(path.encode()).decode()
     parts = [name[start : start + 254] for start in range(0, len(name), 254)]
     folders = [f"@{part}" for part in parts[:-1]]
     return Path(".snakemake", "metadata", *folders, parts[-1]).exists()
+
+
+def records_are_files(workflow: Any) -> bool:
+    """Not where it was started with `--persistence-backend db`."""
+    return workflow.workflow_settings.persistence_backend.name == "FILE"
+
+
+def compare_by_any_record() -> None:
+    """Let a job be compared by those of its outputs that Snakemake has a record of.
+
+    Snakemake 9.27 compares neither params nor inputs of a job of which one output has no record.
+    Where a rule makes one file more than in the last run (in a newer version of the project; a page
+    of a table that a setting adds), and nothing asks for that file, no edit would be seen.
+    """
+
+    def has_metadata(self: Any, job: Any) -> bool:
+        return not job.output or any(self.metadata(path) is not None for path in job.output)
+
+    PersistenceBase.has_metadata = has_metadata
 
 
 # ---------------------------------------------------------------- the conda environments
