@@ -46,6 +46,20 @@ def batches_by_length(lengths: Sequence[int], batch_size: int) -> list[list[int]
     return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
 
 
+def each_apart(
+    groups: Sequence[list[int]],
+    lengths: Sequence[int],
+    batches: Callable[[list[int]], list[Batch]],
+) -> list[Batch]:
+    """Batches of each group of rows by itself. groups: indices of rows. batches: makes them from
+    lengths."""
+    return [
+        Batch([rows[i] for i in batch.indices], batch.width)
+        for rows in groups
+        for batch in batches([lengths[i] for i in rows])
+    ]
+
+
 def budgeted_batches(
     lengths: Sequence[int],
     batch_size: int,

@@ -21,6 +21,7 @@ from transformers.cache_utils import StaticSlidingWindowLayer
 
 from deltatune.evaluate.sampling import SeededSampling
 from deltatune.models import oom
+from deltatune.models.architecture import frequencies_change
 from deltatune.models.probes import FIRST, SECOND, ask
 from deltatune.models.quantization import gptq_layers
 from deltatune.models.upstream import captured
@@ -38,9 +39,10 @@ class Refused(Exception):
 class Decoder:
     """Continues batches of prompts: by `Steps` where that can be, else by `generate`.
 
-    captures: whether `Steps` are tried. captured: batches that they continued. shapes: batches by
-    "rows x width". Both give the same tokens, and which it is follows from the base and the
-    prompts, so base and tuned are treated alike.
+    captures: whether `Steps` are tried. Not for an answer within which rotary frequencies change:
+    `generate` computes all keys and values anew there. captured: batches that they continued.
+    shapes: batches by "rows x width". Both give the same tokens, and which it is follows from the
+    base and the prompts, so base and tuned are treated alike.
     """
 
     def __init__(self, model: Any, say: Callable[[str], None] = print) -> None:
@@ -67,9 +69,11 @@ class Decoder:
         noise: SeededSampling | None = None,
     ) -> torch.Tensor:
         """The tokens behind each prompt, as `Steps` give them. noise: of sampling."""
+        longest = int(mask.sum(1).max())
+        changes = longest <= frequencies_change(self._model.config) < longest + max_new_tokens
         ids, mask = ids.to(self._model.device), mask.to(self._model.device)
         self.shapes["x".join(map(str, ids.shape))] += 1
-        if self.captures:
+        if self.captures and not changes:
             try:
                 limits = {"max_new_tokens": max_new_tokens, "stops": stops, "pad": pad}
                 tokens = self._steps.tokens(ids, mask, noise=noise, **limits)

@@ -21,13 +21,14 @@ from deltatune.evaluate.batches import (
     budgeted_batches,
     cache_bytes,
     each_alike,
+    each_apart,
 )
 from deltatune.evaluate.decode import Decoder
 from deltatune.evaluate.generate_settings import GenerateSettings
 from deltatune.evaluate.outputs import Outputs
 from deltatune.evaluate.sampling import SeededSampling
 from deltatune.evaluate.vllm_engine import Engine
-from deltatune.models.architecture import context_length
+from deltatune.models.architecture import context_length, frequencies_change
 from deltatune.models.probes import ask, ignores_padding
 from deltatune.tasks.base import Sampling
 from deltatune.tokens.answer_ids import prompt_ids, readable, refusal, stop_id, text_behind
@@ -84,7 +85,8 @@ def answer(
     kept = [bos + ids[-(room - len(bos)) :] or [prefix_id(tokenizer)] for ids in encoded]
     decoder = decoder or Decoder(model)
     answers: dict[int, Answer] = {}
-    batches = _batches(model, [len(row) for row in kept], batch_size, row_bytes, room)
+    new = min(max_new_tokens, context - room)
+    batches = _batches(model, [len(row) for row in kept], batch_size, row_bytes, room, new)
     for number, (batch, width) in enumerate((one.indices, one.width) for one in batches):
         rows = [kept[i] for i in batch]
         ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows])
@@ -92,7 +94,7 @@ def answer(
         generated = decoder.tokens(
             ids,
             mask,
-            max_new_tokens=min(max_new_tokens, context - room),
+            max_new_tokens=new,
             stops=stops,
             pad=pad,
             # With sampling the noise is a processor of the logits, see `SeededSampling`.
@@ -126,17 +128,28 @@ def _on_gpu(model) -> bool:
 
 
 def _batches(
-    model, lengths: list[int], batch_size: int, row_bytes: RowBytes, room: int
+    model, lengths: list[int], batch_size: int, row_bytes: RowBytes, room: int, new: int
 ) -> list[Batch]:
-    """Prompts that are answered together: one where padding would change what a model answers.
+    """Prompts that are answered together: one where padding would change what a model answers, or
+    where its rotary frequencies change within the answer, see `architecture.frequencies_change`.
 
-    On a GPU their widths are few, so that a captured step serves many batches."""
+    On a GPU their widths are few, so that a captured step serves many batches. new: tokens of an
+    answer at most."""
     if isinstance(model, Engine):
         return [Batch(list(range(len(lengths))), max(lengths))]
     if not ask(model, ignores_padding):
         return budgeted_batches(lengths, 1, each_alike, multiple=1)
-    multiple = MULTIPLE if _on_gpu(model) else 1
-    return budgeted_batches(lengths, batch_size, row_bytes, multiple=multiple, longest=room)
+    limit, multiple = frequencies_change(model.config), MULTIPLE if _on_gpu(model) else 1
+    places = range(len(lengths))
+    long = [i for i in places if lengths[i] > limit]
+    short = [i for i in places if lengths[i] + new <= limit]
+    changing = sorted({*places} - {*long, *short})
+    made = each_apart(
+        [long, short],
+        lengths,
+        lambda some: budgeted_batches(some, batch_size, row_bytes, multiple=multiple, longest=room),
+    )
+    return made + [Batch([i], lengths[i]) for i in changing]
 
 
 def _batch_rule(model, tokenizer, prompts: list[Prompt], settings: GenerateSettings) -> BatchRule:

@@ -35,7 +35,7 @@ class LabelReader:
     def __init__(self, model: Any, labels: Sequence[Sequence[int]], pad: int) -> None:
         """labels: ids of each, with its end."""
         self._model, self._pad = model, pad
-        longest = max(map(len, labels))
+        longest = self._longest = max(map(len, labels))
         ids = [[*label, *[pad] * (longest - len(label))] for label in labels]
         self._ids = torch.tensor(ids).to(model.device)
         self._lengths = torch.tensor([len(label) for label in labels]).to(model.device)
@@ -55,7 +55,8 @@ class LabelReader:
     def batches(self, rows: list[list[int]], rule: BatchRule) -> list[Batch]:
         """Rows that are scored in one pass, whose widths are those of prompts and labels."""
         longest = attention_window(self._model)
-        return scoring_batches(self._widths(rows), rule, self._model.config, longest)
+        config, beside = self._model.config, self._tree.nodes - self._longest + 1
+        return scoring_batches(self._widths(rows), rule, config, longest, beside)
 
     def padding_share(self, rows: list[list[int]], batches: list[Batch]) -> float:
         """Of the tokens of `batches`."""

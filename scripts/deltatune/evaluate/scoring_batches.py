@@ -19,9 +19,11 @@ from deltatune.evaluate.batches import (
     RowBytes,
     block_parameters,
     budgeted_batches,
+    each_apart,
     padded,
     rows_by_width,
 )
+from deltatune.models.architecture import frequencies_change
 
 #: Parameters times tokens that a GPU computes in the time that a forward pass takes beside its
 #: tokens: 1,100 tokens of a 7B. Some 20 ms, in which the host launches kernels and weights are
@@ -32,10 +34,26 @@ MULTIPLE = 16
 
 
 def scoring_batches(
-    lengths: Sequence[int], rule: BatchRule, config: Any, longest: int
+    lengths: Sequence[int], rule: BatchRule, config: Any, longest: int, beside: int = 0
 ) -> list[Batch]:
     """Batches of rows of so many tokens. config: of the model. longest: the most tokens that a row
-    is padded to. Those that are not from a budget are padded to their longest rows."""
+    is padded to. beside: tokens of each row that have no position of their own. Batches that are
+    not from a budget are padded to their longest rows.
+
+    Rows with the rotary frequencies of short passes are in batches of their own.
+    """
+    limit, places = beside + frequencies_change(config), range(len(lengths))
+    long = [i for i in places if lengths[i] > limit]
+    short = [i for i in places if lengths[i] <= limit]
+
+    def made(some: list[int]) -> list[Batch]:
+        within = max(some, default=0) <= limit
+        return _of_one_side(some, rule, config, min(longest, limit) if within else longest)
+
+    return each_apart([long, short], lengths, made)
+
+
+def _of_one_side(lengths: Sequence[int], rule: BatchRule, config: Any, longest: int) -> list[Batch]:
     if rule.source != "budget":
         return budgeted_batches(lengths, rule.batch_size, rule.row_bytes, multiple=1)
     launching = LAUNCHING // block_parameters(config)

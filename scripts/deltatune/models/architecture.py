@@ -117,6 +117,23 @@ def attention_window(model: Any) -> int:
     return min([context_length(model), *sizes])
 
 
+def frequencies_change(config: Any) -> int:
+    """The longest pass, in tokens, with the rotary frequencies of short ones: LongRoPE (Phi-3 with
+    a context of 128k) has others for all rows of a longer pass. Without end for other models.
+
+    config: of transformers.
+    """
+    rope = getattr(config.get_text_config(), "rope_parameters", None) or {}
+    # Some classes have parameters for each kind of layer.
+    parts = [rope, *(part for part in rope.values() if isinstance(part, dict))]
+    limits = (
+        part.get("original_max_position_embeddings")
+        for part in parts
+        if part.get("rope_type") == "longrope"
+    )
+    return min(filter(None, limits), default=sys.maxsize)
+
+
 def of_folder(folder: str | Path, where: str = "models") -> Architecture:
     """That of the model in a folder."""
     fields = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
