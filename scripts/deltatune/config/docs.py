@@ -11,6 +11,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined
 
 from deltatune.config import model as settings_model
@@ -49,15 +50,23 @@ def page() -> str:
     return "\n".join(parts)
 
 
+class _Untitled(GenerateJsonSchema):
+    """Without a title for each key, which would be the key again ("Vocab Size")."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
 def schema() -> dict[str, Any]:
     """JSON Schema of config.yaml."""
-    return settings_model.Settings.model_json_schema()
+    return settings_model.Settings.model_json_schema(schema_generator=_Untitled)
 
 
 def write(folder: Path = DOCS) -> None:
     folder.mkdir(exist_ok=True)
     (folder / "settings.md").write_text(page(), encoding="utf-8")
-    text = json.dumps(schema(), indent=1, ensure_ascii=False)
+    # A line for each key, so that an edit is one in the file too; indented, it is a quarter larger.
+    text = json.dumps(schema(), indent=0, ensure_ascii=False)
     (folder / "config.schema.json").write_text(text + "\n", encoding="utf-8")
 
 
