@@ -204,6 +204,11 @@ def test_an_interval_that_disagrees_with_the_test_is_stated():
         "The interval includes zero, so take this with care."
     )
     assert "care" not in pair(a_fact())
+    five = {"base": 0.0, "tuned": 1.0, "delta": 1.0, "ci_low": 0.28, "ci_high": 1.0, "seeds": 1}
+    not_below = {"adapters_p": 0.064, "adapters_p_holm": 0.064, "detectable": None}
+    assert pair(a_fact(**five, **not_below)).endswith(
+        ". The interval leaves out zero, but the p-value, which decides, is not below the level."
+    )
 
 
 UNDECIDED = [name for name, (_, text) in GOLDEN.items() if "not shown" in text or "not tes" in text]

@@ -153,6 +153,10 @@ def _why_not_shown(fact: Fact, level: float) -> str:
             f" The test of {phrases.these_adapters(fact.seeds)} alone is below the level; with the "
             "spread over training seeds the difference is not shown."
         )
+    if fact.p is not None and fact.p >= level and outcomes.excludes_zero(fact):
+        return (
+            " The interval leaves out zero, but the p-value, which decides, is not below the level."
+        )
     return ""
 
 
