@@ -199,6 +199,19 @@ def test_a_difference_that_is_shown_but_within_the_margin_is_said_to_be():
         assert "margin" not in pair(a_fact(**small), margins=other)
 
 
+def test_what_is_shown_is_not_written_as_nothing():
+    """A difference in 12 of 5,000 answers, and an interval that begins near zero."""
+    few = dict.fromkeys(("ci_low", "ci_high", "adapters_low", "adapters_high"))
+    one = a_fact(base=0.5, tuned=0.50024, delta=0.00024, no_interval="few_differing", **few)
+    assert "from 0.5000 to 0.5002 (+0.0002; " in pair(one)
+    same = dataclasses.replace(one, tuned=0.5 + 1e-16, delta=1e-16, p_value=1.0, p_holm=1.0)
+    assert "0.500 to 0.500 (0.000; " in pair(same)
+    near = {"base": 0.5, "tuned": 0.606, "delta": 0.106, "ci_low": 0.002, "ci_high": 0.21}
+    assert "95% interval 0.002 to 0.210," in pair(a_fact(**near))
+    below = {"tuned": 0.394, "delta": -0.106, "ci_low": -0.21, "ci_high": -0.002}
+    assert "95% interval −0.210 to −0.002," in pair(a_fact(**near | below))
+
+
 def test_an_interval_that_disagrees_with_the_test_is_stated():
     assert pair(a_fact(ci_low=-0.001)).endswith(
         "The interval includes zero, so take this with care."

@@ -8,6 +8,7 @@ from deltatune.core.table import NOTHING
 
 CONFIDENCE = 0.95
 SMALLEST_P = 0.0001
+MOST_DECIMALS = 5
 LARGEST = 1e15
 """From here on digits are no longer those of the number."""
 MINUS = "−"
@@ -25,7 +26,9 @@ def decimals_for(fact: Fact) -> int:
     """How many decimals a fact's numbers deserve: one or two digits of the interval's half-width.
 
     Two where that digit is small (0.012 and 0.014 stay apart) or where the difference itself would
-    keep one digit only, one otherwise. Without an interval it goes by the size of the values.
+    keep one digit only, one otherwise. Without an interval it goes by the size of the values. An
+    interval that leaves out zero is not written as if it ended there, nor a difference that has no
+    interval as if it were none.
     """
     size = max((abs(value) for value in (fact.base, fact.tuned) if finite(value)), default=0.0)
     floor = 2 if size < 10 else 1 if size < 100 else 0
@@ -37,7 +40,21 @@ def decimals_for(fact: Fact) -> int:
         needed = -exponent + (1 if two_digits else 0)
     else:
         needed = 3 if size < 1 else floor
-    return max(floor, min(needed, 5))
+    needed = max(needed, floor)
+    while needed < MOST_DECIMALS and abs(_nearest_to_zero(fact)) < 0.5 * 10**-needed:
+        needed += 1
+    return min(needed, MOST_DECIMALS)
+
+
+def _nearest_to_zero(fact: Fact) -> float:
+    """What must not be written as zero: the nearer end of an interval that leaves it out, or
+    without an interval the difference. Infinite where there is no such figure."""
+    ends = _interval(fact)
+    if ends is not None:
+        return min(map(abs, ends)) if ends[0] * ends[1] > 0 else math.inf
+    # A mean over seeds of equal figures differs by a rounding error.
+    known = finite(fact.delta) and not math.isclose(fact.base, fact.tuned)
+    return fact.delta if known else math.inf
 
 
 def shared_decimals(facts: Iterable[Fact]) -> Callable[[Fact], int]:
@@ -50,10 +67,16 @@ def shared_decimals(facts: Iterable[Fact]) -> Callable[[Fact], int]:
     return lambda fact: most.get((fact.task, fact.metric, fact.model), decimals_for(fact))
 
 
-def _half_width(fact: Fact) -> float:
-    """Of the interval of the estimand, else of these adapters; 0 where there is none."""
+def _interval(fact: Fact) -> tuple[float, float] | None:
+    """Of the estimand, else of these adapters; None where there is none."""
     intervals = (fact.ci_low, fact.ci_high), (fact.adapters_low, fact.adapters_high)
-    return next(((high - low) / 2 for low, high in intervals if finite(low) and finite(high)), 0.0)
+    return next(((low, high) for low, high in intervals if finite(low) and finite(high)), None)
+
+
+def _half_width(fact: Fact) -> float:
+    """Of that interval; 0 where there is none."""
+    low, high = _interval(fact) or (0.0, 0.0)
+    return (high - low) / 2
 
 
 def format_number(value, decimals: int = 2) -> str:
