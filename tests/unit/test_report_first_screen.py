@@ -352,7 +352,7 @@ BEATEN = re.compile(
     r"(?P<how>; the best: |; closest: |)(?P<named>.*)\."
 )
 NOT_BEATEN = re.compile(
-    r"(?P<how>better|not shown to be beaten) on (?P<count>\d+)"
+    r"(?P<how>better|not shown to be beaten|not tested) on (?P<count>\d+)"
     r"(?: of (?P<total>\d+) (?P<what>task|experiment)s?)?(?:(?P<such>: |, such as )(?P<named>.+))?"
 )
 
@@ -364,21 +364,24 @@ def check_baselines(text: str, table: list[dict[str, str]]) -> None:
     if not pairs:
         assert text == "No plain baseline was compared."
         return
-    better, undecided = [], []
+    failing = {"better": [], "not shown to be beaten": [], "not tested": []}
     for group in pairs.values():
         won = [row for row in group if outcome(row) == "worsened"]
         open_ones = [row for row in group if outcome(row) != "improved"]
+        tested = {outcome(row) for row in open_ones} != {"untested"}
+        how = "better" if won else "not shown to be beaten" if tested else "not tested"
         if open_ones:
-            (better if won else undecided).append(won or open_ones)
+            failing[how].append(won or open_ones)
+    every = [rows for groups in failing.values() for rows in groups]
     if len(pairs) == 1:
-        begin = "beats every plain baseline, the best being"
-        if better or undecided:
-            begin = "does not beat" if better else "is not shown to beat"
+        verbs = ["does not beat", "is not shown to beat", "is not tested against"]
+        verb = next((v for v, of in zip(verbs, failing.values(), strict=True) if of), None)
+        begin = verb or "beats every plain baseline, the best being"
         assert text.startswith(f"The tuned model {begin} ")
-        check_best(text, [*better, *undecided] or list(pairs.values()))
+        check_best(text, every or list(pairs.values()))
         return
     what = "task" if len({row["task"] for row in table}) == len(pairs) else "experiment"
-    if not better and not undecided:
+    if not every:
         parsed = BEATEN.fullmatch(text)
         assert parsed, text
         assert (int(parsed["total"]), parsed["what"]) == (len(pairs), what)
@@ -392,7 +395,7 @@ def check_baselines(text: str, table: list[dict[str, str]]) -> None:
     for place, segment in enumerate(text.removeprefix(begin).removesuffix(".").split("; ")):
         parsed = NOT_BEATEN.fullmatch(segment)
         assert parsed, segment
-        group = better if parsed["how"] == "better" else undecided
+        group = failing[parsed["how"]]
         counted[parsed["how"]] = int(parsed["count"])
         assert int(parsed["count"]) == len(group)
         if place == 0:
@@ -400,7 +403,7 @@ def check_baselines(text: str, table: list[dict[str, str]]) -> None:
         if parsed["such"]:
             named = check_best(parsed["named"], group)
             assert (named == len(group)) == (parsed["such"] == ": ")
-    assert sum(counted.values()) == len(better) + len(undecided)
+    assert sum(counted.values()) == len(every)
 
 
 def check_best(text: str, groups: list[list[dict[str, str]]]) -> int:

@@ -473,6 +473,10 @@ NOT_BEATEN = {"base": 0.92, "delta": -0.07, "ci_low": -0.1, "ci_high": -0.02}
             "The tuned model is not shown to beat TF-IDF on t (0.72 against 0.85).",
         ),
         (
+            [control(**BEATEN, **FEW)],
+            "The tuned model is not tested against TF-IDF on t (0.72 against 0.85).",
+        ),
+        (
             [control(base=None, delta=None)],
             "The tuned model is not shown to beat TF-IDF on t (no figure).",
         ),
@@ -538,6 +542,11 @@ def test_baselines_that_win_are_told_from_those_that_are_not_shown_to_be_beaten(
     assert parts(*facts, controls=[undecided, wins, higher, beaten], **shared)[2] == (
         "Plain baselines are better on 1 of 3 tasks: nearest training example on b (0.92 against "
         "0.85); not shown to be beaten on 1: TF-IDF on a (0.72 against 0.85)."
+    )
+    untested = control(experiment="c-lora", task="c", **BEATEN, **FEW)
+    assert parts(*facts, controls=[undecided, untested], **shared)[2] == (
+        "Plain baselines are not shown to be beaten on 1 of 2 tasks: TF-IDF on a (0.72 against "
+        "0.85); not tested on 1: TF-IDF on c (0.72 against 0.85)."
     )
     assert parts(*facts, controls=[undecided, beaten], **shared)[2] == (
         "Plain baselines are not shown to be beaten on 1 of 2 tasks: TF-IDF on a (0.72 against "

@@ -226,6 +226,14 @@ def _is_in_figures(data: ReportData, fact: Fact) -> bool:
 # ---------------------------------------------------------------- plain baselines
 
 
+NOT_BEATEN = {
+    "better": "does not beat",
+    "not shown to be beaten": "is not shown to beat",
+    "not tested": "is not tested against",
+}
+"""What baselines are where not all are beaten, and how a sentence on one of them says it."""
+
+
 def baselines(data: ReportData) -> Wordings:
     """Whether tuned beats every plain baseline of its task, and the best of them."""
     pairs = outcomes.by_pair(outcomes.main_facts(data.controls))
@@ -243,18 +251,16 @@ def baselines(data: ReportData) -> Wordings:
             f"{every}; closest: {_against(data, _best(closest))}.",
             f"{every}.",
         ]
-    better, undecided = [], []
+    groups: dict[str, list[Fact]] = {how: [] for how in NOT_BEATEN}
     for pair in failing:
         won = [one for one in pair if data.outcome(one) is Outcome.WORSENED]
-        if won:
-            better.append(_best(won))
-        else:
-            not_beaten = [one for one in pair if data.outcome(one) is not Outcome.IMPROVED]
-            undecided.append(_best(not_beaten))
+        left = won or [one for one in pair if data.outcome(one) is not Outcome.IMPROVED]
+        tested = any(data.outcome(one) is not Outcome.UNTESTED for one in left)
+        how = "better" if won else "not shown to be beaten" if tested else "not tested"
+        groups[how].append(_best(left))
     if len(pairs) == 1:
-        verb = "does not beat" if better else "is not shown to beat"
-        return [f"The tuned model {verb} {_against(data, [*better, *undecided][0])}."]
-    groups = {"better": better, "not shown to be beaten": undecided}
+        ((how, one),) = [(how, one) for how, group in groups.items() for one in group]
+        return [f"The tuned model {NOT_BEATEN[how]} {_against(data, one)}."]
     wordings = [_not_beaten(data, groups, _count(pairs), naming) for naming in Naming]
     return list(dict.fromkeys(wordings))
 
