@@ -5,7 +5,9 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 import tiny
+import tokenizers
 import torch
+from deltatune.ask.upstream import PieceStreamer
 from deltatune.evaluate import batches, generate
 from deltatune.evaluate.batches import batches_by_length
 from deltatune.evaluate.generate import answer
@@ -13,6 +15,7 @@ from deltatune.evaluate.sampling import SeededSampling
 from deltatune.models.device import Compute
 from deltatune.models.load import load_base
 from deltatune.tasks.base import Sampling
+from deltatune.tokens.answer_ids import DECODING
 from deltatune.tokens.ids import bos_ids, text_ids
 from deltatune.tokens.tokenizer import load_tokenizer
 from hypothesis import given
@@ -140,6 +143,34 @@ def test_a_model_s_own_generation_settings_do_not_count(tmp_path):
     (folder / "generation_config.json").write_text(json.dumps(settings))
     model = load_base(folder, "none", machine)
     assert ask(model, load_tokenizer(folder)) == plain
+
+
+def test_an_answer_keeps_its_spaces():
+    """Some tokenizers that are not BPE would decode " ," as "," and "do n't" as "don't"."""
+    text = 'a , b . do n\'t " c " !'
+    pieces = [(one, 0.0) for one in ("<unk>", "</s>", "▁", *sorted({*text} - {" "}))]
+    unigram = tokenizers.Tokenizer(tokenizers.models.Unigram(pieces, unk_id=0))
+    unigram.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace()
+    unigram.decoder = tokenizers.decoders.Metaspace()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=unigram,
+        **{"unk_token": "<unk>", "eos_token": "</s>", "clean_up_tokenization_spaces": True},
+    )
+    (ids,) = text_ids([text], tokenizer)
+    assert tokenizer.decode(ids) != text
+
+    def tokens(*given, **named):
+        return torch.tensor([[*ids, tokenizer.eos_token_id]])
+
+    options = {"max_new_tokens": 40, "batch_size": 1, "progress": lambda text: None}
+    decoder = SimpleNamespace(tokens=tokens)
+    (given,) = answer(tiny.model(), tokenizer, ["a"], decoder=decoder, **options)
+    assert given.text == text
+    # As it is shown while it is made.
+    streamer = PieceStreamer(tokenizer, **DECODING)
+    for one in ids:
+        streamer.put(torch.tensor([one]))
+    assert "".join(streamer.text_queue.queue) == text
 
 
 def test_text_that_looks_like_the_end_is_text(model):

@@ -25,7 +25,7 @@ from deltatune.core.text import did_you_mean
 from deltatune.core.upstream import keep_threads_from_spinning
 from deltatune.tasks.base import TaskKind, labeled, question_prompt
 from deltatune.tasks.registry import load_kind
-from deltatune.tokens.answer_ids import prompt_ids, stop_id
+from deltatune.tokens.answer_ids import DECODING, prompt_ids, stop_id
 from deltatune.tokens.ids import bos_ids, eos_id, pad_id
 from deltatune.tokens.prompts import Prompt
 from deltatune.tokens.settings import TokenizeSettings
@@ -187,7 +187,7 @@ class Pair:
                 return input_ids.new_full((len(input_ids),), stopping.is_set(), dtype=bool)
 
         request, cut = self._request(question, max_new_tokens)
-        streamer = PieceStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
+        streamer = PieceStreamer(self._tokenizer, skip_prompt=True, **DECODING)
         result: dict[str, Any] = {}
 
         def generate() -> None:

@@ -31,7 +31,14 @@ from deltatune.evaluate.vllm_engine import Engine
 from deltatune.models.architecture import context_length, frequencies_change
 from deltatune.models.probes import ask, ignores_padding
 from deltatune.tasks.base import Sampling
-from deltatune.tokens.answer_ids import prompt_ids, readable, refusal, stop_id, text_behind
+from deltatune.tokens.answer_ids import (
+    DECODING,
+    prompt_ids,
+    readable,
+    refusal,
+    stop_id,
+    text_behind,
+)
 from deltatune.tokens.chat import name
 from deltatune.tokens.ids import bos_ids, eos_id, pad_id, prefix_id
 from deltatune.tokens.overflow import refuse
@@ -104,7 +111,7 @@ def answer(
             last = next((n for n, token in enumerate(tokens) if token in stops), len(tokens))
             finished = last < len(tokens)
             tokens = tokens[:last]
-            text = tokenizer.decode(tokens, skip_special_tokens=True)
+            text = tokenizer.decode(tokens, **DECODING)
             text = text.removesuffix(text_behind(prompts[i], tokenizer))
             cut = max(0, len(bos) + len(encoded[i]) - len(kept[i]))
             answers[i] = Answer(text, len(tokens), finished, cut)

@@ -18,6 +18,10 @@ from deltatune.tokens.ids import (
 )
 from deltatune.tokens.prompts import Conversation, Prompt
 
+#: How an answer is decoded: some tokenizers that are not BPE would take the spaces out of " ," and
+#: "do n't", which the reference keeps.
+DECODING = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
+
 
 def prompt_ids(prompts: Sequence[Prompt], tokenizer: Any) -> list[list[int]]:
     """Ids of prompts with what the tokenizer puts before a document first, see `bos_ids`.
