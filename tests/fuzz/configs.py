@@ -70,7 +70,9 @@ def values(model: type[BaseModel], name: str) -> st.SearchStrategy:
     if name == "optimizer":
         return st.sampled_from(optimizer_names())
     if name == "targets":
-        return st.just("all-linear") | st.sampled_from([r".*_proj", ["q_proj", "v_proj"]])
+        return st.sampled_from(["all-linear", ["q_proj", "v_proj"]])
+    if name in ("rank_pattern", "alpha_pattern"):
+        return st.dictionaries(st.sampled_from(["q_proj", ".*_proj"]), st.integers(1, 99))
     if name == "chat_template":
         return st.sampled_from([None, "{{ messages }}"])
     if issubclass(model, Split) and name in ("validation", "test"):

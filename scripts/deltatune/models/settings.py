@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from deltatune.core.schema import Section
 
 Quantization = Literal["nf4", "int8", "gptq", "as-published", "none"]
+
+
+ALL_LINEAR = "all-linear"
 
 
 def _pattern(value: str) -> str:
@@ -23,7 +26,18 @@ def _pattern(value: str) -> str:
     return value
 
 
-Targets = Annotated[str, AfterValidator(_pattern)]
+def _targets(value: str) -> str:
+    # Names of layers have dots in them.
+    if value != ALL_LINEAR and re.fullmatch(r"[\w-]+", value):
+        raise ValueError(
+            f"'{value}' alone would be a pattern for the whole name of a layer, such as "
+            f".*{value}; write all-linear, or a list of names such as ['{value}']"
+        )
+    return _pattern(value)
+
+
+Targets = Annotated[str, AfterValidator(_targets)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
 
 
 class Lora(Section):
@@ -35,7 +49,7 @@ class Lora(Section):
     """The update is scaled by alpha / rank."""
     dropout: float = Field(0.05, ge=0, lt=1)
     """Dropout on the input of the update."""
-    targets: list[str] | Targets = "all-linear"
+    targets: Annotated[list[str], Field(min_length=1)] | Targets = ALL_LINEAR
     """Target modules: a list of names of layers, such as [q_proj, v_proj]; all-linear: every linear
     layer but the output layer, whatever the architecture calls them; or, as in peft, a regular
     expression for the whole name of a layer, such as `.*(q|v)_proj`."""
@@ -49,9 +63,23 @@ class Lora(Section):
     """Initialization of the LoRA weights, as in peft; true: the paper's."""
     modules_to_save: list[str] | None = None
     """Layers that are fully trained and saved with the adapter."""
-    layers_to_transform: list[int] | None = None
-    """Indices of the transformer blocks to adapt; null for all."""
-    rank_pattern: dict[str, int] = {}
+    layers_to_transform: list[Annotated[int, Field(ge=0)]] | None = Field(None, min_length=1)
+    """Indices of the transformer blocks to adapt, from 0; null for all. Not with a regular
+    expression as `targets`."""
+    rank_pattern: dict[Pattern, Annotated[int, Field(ge=1, le=65_536)]] = {}
     """Layer name or pattern -> another rank."""
-    alpha_pattern: dict[str, float] = {}
+    alpha_pattern: dict[Pattern, Annotated[float, Field(gt=0)]] = {}
     """Layer name or pattern -> another alpha."""
+
+    @model_validator(mode="after")
+    def _blocks_of_named_layers(self) -> Lora:
+        if (
+            self.layers_to_transform
+            and self.targets != ALL_LINEAR
+            and isinstance(self.targets, str)
+        ):
+            raise ValueError(
+                "layers_to_transform: give `targets` as a list of names or as all-linear; a "
+                "regular expression can name the blocks itself"
+            )
+        return self
