@@ -67,8 +67,8 @@ def test_layers_of_some_blocks_by_a_word(model):
     ("settings", "message"),
     [
         ({"targets": []}, "at least 1 item"),
-        ({"targets": "all_linear"}, "write all-linear, or a list of names such as"),
-        ({"targets": "q_proj"}, "a list of names such as ['q_proj']"),
+        ({"targets": "all_linear"}, "write all-linear for every linear one"),
+        ({"targets": "q_proj"}, "such as .*q_proj; write all-linear"),
         ({"targets": ".*q_proj", "layers_to_transform": [0]}, "give `targets` as a list of names"),
         ({"layers_to_transform": []}, "at least 1 item"),
         ({"layers_to_transform": [-1]}, "greater than or equal to 0"),

@@ -31,7 +31,7 @@ def _targets(value: str) -> str:
     if value != ALL_LINEAR and re.fullmatch(r"[\w-]+", value):
         raise ValueError(
             f"'{value}' alone would be a pattern for the whole name of a layer, such as "
-            f".*{value}; write all-linear, or a list of names such as ['{value}']"
+            f".*{value}; write all-linear for every linear one, or a list such as [q_proj, v_proj]"
         )
     return _pattern(value)
 
