@@ -43,7 +43,7 @@ REFUSED: dict[str, tuple[str, dict, dict]] = {
     ),
     "the tokenizer has ids up to 399": ("Llama", {"vocab_size": 300}, {}),
     "no layer is called 'c_attn'": ("Llama", {}, {"lora": {"targets": ["c_attn"]}}),
-    "matches the whole name of no layer": ("Llama", {}, {"lora": {"targets": "q_proj"}}),
+    "matches the whole name of no layer": ("Llama", {}, {"lora": {"targets": "(q|v)_proj"}}),
     "no layer is called 'lm_haed' (did you": (
         *("Llama", {}, {"lora": {"modules_to_save": ["lm_haed"]}}),
     ),
