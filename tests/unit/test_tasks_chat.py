@@ -6,6 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltatune.data.prepare import prepare
 from deltatune.data.readers.read import read_records
 from deltatune.data.reasons import Code, Reason
 from deltatune.tasks import chat
@@ -13,6 +14,7 @@ from deltatune.tasks.registry import fields_of
 from deltatune.tokens.prompts import split_reasoning
 from hypothesis import given
 from hypothesis import strategies as st
+from stage_settings import split_settings
 
 Q, A = {"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}
 CALLS = [{"type": "function", "function": {"name": "f", "arguments": {"x": 1}}}]
@@ -142,6 +144,23 @@ def test_what_follows_the_last_answer_is_left_out_and_last_is_one_turn():
     assert [m["learned"] for m in flagged[1::2]] == [False, True]
     last = stored([Q, A, Q, A], records={"learn": "last"})
     assert [m.get("learned") for m in last] == [None, False, None, True]
+
+
+def test_a_long_system_prompt_makes_no_conversations_similar():
+    rules = {"role": "system", "content": " ".join(f"rule {n} holds" for n in range(200))}
+    asked = [f"Ask {n} whether {n * n} is the square of {n}" for n in range(40)]
+    talks = [[rules, {"role": "user", "content": text}, A] for text in asked]
+    # The same turns with another system prompt, or with tools, are another conversation.
+    tools = [""] * len(talks) + [json.dumps([{"name": "f"}])]
+    talks += [[{"role": "system", "content": "Be kind."}, *talks[0][1:]]]
+    records = pd.DataFrame({"row": range(1, 43), "tools": [*tools, ""]})
+    records["messages"] = [json.dumps(talk) for talk in (*talks[:40], talks[0], talks[40])]
+    split, counts = prepare(records, chat, split_settings("chat", split={"near_duplicates": 0.85}))
+    near = {*split.excluded["row"]}
+    assert near <= {1, 41, 42} and set(split.excluded["code"]) <= {Code.NEAR_DUPLICATE}
+    assert counts["excluded"].get(Code.DUPLICATE, 0) == 0
+    records = pd.concat([records, records.iloc[:1].assign(row=43)])
+    assert prepare(records, chat, split_settings("chat"))[1]["excluded"][Code.DUPLICATE] == 1
 
 
 @pytest.mark.parametrize("learn", ["all", "last"])

@@ -305,8 +305,8 @@ def _without(held_out: Sequence[np.ndarray], near: Container[int], where: str) -
         if not len(kept):
             raise UserError(
                 f"{where}.near_duplicates: all {len(part)} records of the {name} split are near "
-                "duplicates of earlier ones; raise the threshold, or write `null` to keep them, or "
-                "use data with fewer duplicates"
+                "duplicates of earlier ones (a long text that all records share counts too); raise "
+                "the threshold, or write `null` to keep them, or use data with fewer duplicates"
             )
         parts.append(kept)
     return parts

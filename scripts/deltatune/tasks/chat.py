@@ -6,6 +6,7 @@ and all before it its prompt.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,7 +29,7 @@ UNIT = "examples"
 MAIN_METRIC = shared.MAIN_METRIC
 FIELDS = ("messages", "system", "tools")
 OPTIONAL_FIELDS = ("system", "tools")
-TEXT_FIELDS = ("prompt", "answer")
+TEXT_FIELDS = ("prompt", "answer", "system_digest")
 PROMPT_FIELDS = ("prompt",)
 ANSWER_FIELDS = ("answer",)
 LABEL_FIELD = None
@@ -72,14 +73,19 @@ def check(record: Record, settings: Records) -> Reason | None:
 
 def clean(record: Record, settings: Records) -> Record:
     """messages and tools in JSON, each message with role, content and what it has beside them;
-    prompt and answer as plain text, by which records are compared."""
+    prompt and answer as plain text, by which records are compared, and of system prompts and tools
+    a digest: a long one that all records share makes no two of them similar."""
     messages = _messages(record, settings)
+    tools = json.dumps(given, ensure_ascii=False) if (given := _tools(record)) else ""
     *before, last = messages
+    around = [m["content"] for m in before if m["role"] == "system" and m["content"]]
+    digest = hashlib.sha256("\n\n".join([*around, tools]).encode()).hexdigest()[:16]
     return {
         "messages": json.dumps(messages, ensure_ascii=False),
-        "tools": json.dumps(tools, ensure_ascii=False) if (tools := _tools(record)) else "",
-        "prompt": "\n\n".join(_reference(message) for message in before),
+        "tools": tools,
+        "prompt": "\n\n".join(_reference(m) for m in before if m["role"] != "system"),
         "answer": _reference(last),
+        "system_digest": digest if around or tools else "",
     }
 
 
