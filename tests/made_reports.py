@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +138,21 @@ def partial() -> ReportData:
         "there.",
     ]
     data.other_settings = ["train_adapter: novel-qlora, seed 2"]
+    return data
+
+
+def wide(tasks: int = 11) -> ReportData:
+    """An experiment on each of so many tasks: those beyond three repeat the last under new names,
+    and the three are evaluated on all of them."""
+    data = sweep(3)
+    last, of_last = [*data.experiments][-1], task_name("classify")
+    facts = [fact for fact in data.facts if fact.task == of_last]
+    for number in range(tasks - 3):
+        name, task = f"tickets-{number}-qlora", f"customer-support-tickets-{number}"
+        data.experiments[name] = data.experiments[last] | {"task": task}
+        own = [replace(one, experiment=name) for one in facts if one.experiment == last]
+        data.facts += [replace(one, task=task) for one in [*facts, *own]]
+        data.records[task] = data.records[of_last]
     return data
 
 

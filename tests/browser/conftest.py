@@ -56,10 +56,11 @@ def browser(request) -> browsers.Browser:
 
 @pytest.fixture(scope="session")
 def report(request, tmp_path_factory) -> Callable[[str], Path]:
-    """The page of that name, written once: default, real, sweep, partial or hostile."""
+    """The page of that name, written once: default, real, sweep, wide, partial or hostile."""
     folder = tmp_path_factory.mktemp("pages")
     made: dict[str, Callable[[], ReportData]] = {
         "sweep": made_reports.sweep,
+        "wide": made_reports.wide,
         "partial": made_reports.partial,
         "hostile": lambda: made_reports.hostile(hostile_texts.TEXTS),
         "real": lambda: made_reports.real(request.getfixturevalue("shared_data")),

@@ -21,6 +21,14 @@ def test_it_is_drawn_without_faults(chromium, report, name, view):
         assert lines(look.faults(page)) == ""
 
 
+@pytest.mark.parametrize("view", ["light", "phone", "print"])
+def test_many_tasks_are_drawn_without_faults(chromium, report, view):
+    size, options = look.VIEWS[view]
+    with chromium.open(report("wide"), size, **options) as page:
+        assert page.problems() == page.requests() == []
+        assert lines(look.faults(page)) == ""
+
+
 @pytest.mark.parametrize("view", look.FIREFOX_VIEWS)
 @pytest.mark.parametrize("name", ["real", "sweep", "hostile"])
 def test_it_is_drawn_without_faults_in_firefox(firefox, report, name, view):

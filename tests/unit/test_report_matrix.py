@@ -9,7 +9,7 @@ import pytest
 from deltatune.report import page, pairs
 from deltatune.report.data import ReportData
 from deltatune.report.sections import matrix
-from made_reports import TEMPLATE, sweep
+from made_reports import TEMPLATE, sweep, wide
 from test_report import Reader, experiment, row
 
 
@@ -99,3 +99,12 @@ def test_rows_of_a_sweep_have_labels_that_differ():
     assert len({line["short"] for line in view["rows"]}) == 24
     assert max(len(line["short"]) for line in view["rows"]) <= matrix.SMALL
     assert view["many"]
+
+
+def test_of_many_tasks_the_columns_are_narrow_and_told_apart():
+    view = matrix.view(wide())
+    short = [column["short"] for column in view["columns"]]
+    assert view["wide"]
+    assert len(set(short)) == 11
+    assert max(map(len, short)) <= matrix.UPRIGHT
+    assert not matrix.view(sweep(3))["wide"]

@@ -24,6 +24,10 @@ FULL = 1.0
 SIDES = {Outcome.IMPROVED: "better", Outcome.WORSENED: "worse"}
 LABEL, SMALL, COLUMN = 30, 18, 22
 """Columns of text of an experiment's name, there and in the small picture, and of a task's."""
+WIDE = 6
+"""Tasks above which the columns are drawn narrow, their titles upright in the small picture."""
+LEVEL, UPRIGHT = 13, 15
+"""Columns of text of a task's name in the small picture, level or upright."""
 
 
 def view(data: ReportData) -> dict[str, Any] | None:
@@ -33,7 +37,9 @@ def view(data: ReportData) -> dict[str, Any] | None:
         return None
     anchors, tasks, names = pairs.anchors(data), pairs.tasks(data), pairs.experiments(data)
     long, short = labels.unique(names, LABEL), labels.unique(names, SMALL)
+    is_wide = len(tasks) > WIDE
     columns = labels.unique(tasks, COLUMN)
+    small = labels.unique(tasks, UPRIGHT if is_wide else LEVEL)
     places = {name: place for place, name in enumerate(data.experiments)}
     rows = [
         {
@@ -51,11 +57,20 @@ def view(data: ReportData) -> dict[str, Any] | None:
         for name in names
     ]
     return {
-        "columns": [_column(data, task, columns[task], facts) for task in tasks],
+        "columns": [
+            {
+                "name": task,
+                "label": columns[task],
+                "short": small[task],
+                "metric": _metric(data, task, facts),
+            }
+            for task in tasks
+        ],
         "rows": rows,
         "tally": tally(data, list(facts.values())),
         "legend": legend(rows),
         "many": len(rows) >= pairs.MANY,
+        "wide": is_wide,
         "table": as_table(rows, tasks),
     }
 
@@ -77,17 +92,12 @@ def _in_words(cell: dict[str, Any]) -> str:
     return f"{cell['badge']} {cell['change']} ({cell['figures']})"
 
 
-def _column(data: ReportData, task: str, label: str, facts: dict[Pair, Fact]) -> dict[str, str]:
-    """The task's name, and its main metric with the good direction where that is down."""
-    of_task = [fact for fact in facts.values() if fact.task == task]
-    if not of_task:
-        return {"name": task, "label": label, "metric": ""}
-    direction = "" if of_task[0].higher_is_better else " ↓"
-    return {
-        "name": task,
-        "label": label,
-        "metric": data.metric_title(of_task[0].metric) + direction,
-    }
+def _metric(data: ReportData, task: str, facts: dict[Pair, Fact]) -> str:
+    """The task's main metric, with the good direction where that is down; "" without figures."""
+    fact = next((fact for fact in facts.values() if fact.task == task), None)
+    if fact is None:
+        return ""
+    return data.metric_title(fact.metric) + ("" if fact.higher_is_better else " ↓")
 
 
 def _cell(data: ReportData, fact: Fact, anchor: str) -> dict[str, Any]:
