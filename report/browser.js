@@ -902,7 +902,12 @@ const browser = (() => {
     const sides = ["better", "unchanged", "worse"].map((side) => `${browser.count(counts[side])} ${side}`);
     const words = `Of all ${browser.count(table.tested)} ${table.unit}, by ${table.metric}: ${sides.join(", ")}`;
     if (!("right_base" in counts)) return `${words}.`;
-    const share = (right) => `${((100 * right) / table.tested).toFixed(1)}%`;
+    // Some are not written as none, nor most as all.
+    const share = (right) => {
+      const percent = (100 * right) / table.tested;
+      const rest = Math.min(percent, 100 - percent);
+      return `${percent.toFixed(rest > 0 && rest < 0.05 ? 3 : 1)}%`;
+    };
     const what = table.outputs === "labels" ? "right" : "exact";
     return `${words}; ${what}: base ${share(counts.right_base)}, tuned ${share(counts.right_tuned)}.`;
   }

@@ -300,6 +300,25 @@ def test_means_of_counts(value, expected):
 
 
 @pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0.0, "0%"), (0.0001, "0.01%"), (0.0035, "0.35%"), (0.12, "12%"), (0.994, "99%"),
+     (0.996, "99.6%"), (0.9996, "99.96%"), (1.0, "100%"), (float("nan"), "–")],
+)  # fmt: skip
+def test_a_share_is_neither_none_nor_all_by_rounding(value, expected):
+    assert numbers.format_share(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("base", "tuned", "expected"),
+    [(800, 798, "−0.2%"), (8, 6, "−25%"), (5.213, 5.212, "−0.02%"), (2.0, 2.0, "0.0%"),
+     (48_000, 31.2, "−99.94%"), (1000, 4.0, "−99.6%"), (63.6, 396.4, "+523%")],
+)  # fmt: skip
+def test_a_relative_change_is_neither_nothing_nor_all_by_rounding(base, tuned, expected):
+    fact = row(base=base, tuned=tuned, delta=tuned - base, higher_is_better=False)
+    assert numbers.percent_change(fact) == expected
+
+
+@pytest.mark.parametrize(
     ("value", "decimals", "plain", "signed"),
     [
         (-1469.4, 0, "−1,469", "−1,469"),

@@ -235,7 +235,8 @@ def test_beside_the_tally_stands_how_many_answers_are_exact(run):
     (table,) = (one for one in data.examples if one.outputs == "answers")
     one = next(fact for fact in data.facts if fact.metric == "exact_match")
     base, tuned = (
-        f"{numbers.format_count_mean(60 * value)} ({value:.0%})" for value in (one.base, one.tuned)
+        f"{numbers.format_count_mean(60 * value)} ({numbers.format_share(value)})"
+        for value in (one.base, one.tuned)
     )
     frames = list(table.tuned["chat-lora"].values())
     right = np.all([frame["right"] for frame in frames], axis=0)

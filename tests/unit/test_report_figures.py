@@ -336,6 +336,19 @@ def test_what_lies_beyond_the_axis_is_an_arrow():
     ET.fromstring(embed.to_svg(forest.plot([far, a_fact(experiment="y")])))
 
 
+def test_an_interval_that_goes_beyond_the_axis_says_so():
+    """As the rough one of two seeds does, on both sides."""
+    wide = a_fact(ci_low=-9.0, ci_high=9.0, adapters_low=0.5, adapters_high=0.7, estimand="recipe")
+    one_side = a_fact(experiment="y", ci_low=-9.0)
+    (axis,) = forest.plot([wide, one_side, a_fact(experiment="z")]).axes
+    arrows = [
+        (line.get_marker(), float(line.get_xdata()[0]))
+        for line in axis.lines
+        if line.get_marker() in ("<", ">")
+    ]
+    assert arrows == [("<", -forest.END), (">", forest.END), ("<", -forest.END)]
+
+
 def test_a_forest_has_room_for_the_names_of_a_sweep():
     """Which differ at their ends and in their middle."""
     names = [f"mistral-7b-{task}-r{rank}-lr1e-4" for task in "ab" for rank in (8, 16, 32)]

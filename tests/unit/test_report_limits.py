@@ -88,14 +88,14 @@ CASES = {
     ),
     "contained": (
         records(**{Leak.CONTAINED: 3}),
-        "3 of 100 test records (3.0%) are contained in a training record, with 90%",
+        "3 of 100 test records (3%) are contained in a training record, with 90%",
         records(**{Leak.CONTAINED: 0}),
     ),
     "repeated_prompt": (
-        records(**{Leak.REPEATED_PROMPT: 95}), "95 of 100 test prompts (95.0%)", data()
+        records(**{Leak.REPEATED_PROMPT: 95}), "95 of 100 test prompts (95%)", data()
     ),
     "repeated_answer": (
-        records(**{Leak.REPEATED_ANSWER: 79}), "79 of 100 test references (79.0%)", data()
+        records(**{Leak.REPEATED_ANSWER: 79}), "79 of 100 test references (79%)", data()
     ),
     "base_at_chance": (
         data(label_checks={PAIR: {"base": LABELS | {"label_mass": 3.5e-9, "at_chance_for_format":
@@ -104,8 +104,8 @@ CASES = {
         data(label_checks={PAIR: {"base": LABELS, "tuned": LABELS | {"at_chance_for_format": 1}}}),
     ),
     "base_cut_off": (
-        behavior(base={"truncated_share": 0.62}),
-        "x on t: 62% of the base's answers were cut at `max_new_tokens` and 2% of the tuned ones",
+        behavior(base={"truncated_share": 0.998}, tuned={"truncated_share": 0.004}),
+        "x on t: 99.8% of the base's answers were cut at `max_new_tokens` and 0.4% of the tuned",
         behavior(base={"truncated_share": 0.09}, tuned={"truncated_share": 0.0}),
     ),
     "copy_beats_base": (

@@ -162,8 +162,17 @@ def format_count_mean(value: float) -> str:
 
 
 def format_share(value: float) -> str:
-    """'0%', '0.35%', '12%': of 0 to 1."""
-    return f"{value:.0%}" if value >= 0.01 or value == 0 else f"{100 * value:.2g}%"
+    """'0%', '0.35%', '12%', '99.96%': of 0 to 1; some are not written as none, nor most as all."""
+    if not finite(value):
+        return NOTHING
+    if 0 < value < 0.01:
+        return f"{100 * value:.2g}%"
+    return f"{100 * value:.{_beside(100 - 100 * value)}f}%"
+
+
+def _beside(rest: float) -> int:
+    """The decimals with which a percentage that is `rest` from a bound is not written as it."""
+    return -math.floor(math.log10(rest)) if 0 < rest < 0.5 else 0
 
 
 def plural(count: int, word: str) -> str:
@@ -174,13 +183,17 @@ def plural(count: int, word: str) -> str:
 def percent_change(fact: Fact) -> str:
     """'−26%', the relative change of what has no natural ceiling: perplexity and its kin.
 
-    A fall from 8 to 6 means something else than one from 800 to 798. Empty for scores between 0
-    and 1, where a percentage of a small base would boast.
+    A fall from 8 to 6 means something else than one from 800 to 798. A change is not written as
+    none, nor a fall that leaves something as one of 100%. Empty for scores between 0 and 1, where
+    a percentage of a small base would boast.
     """
     if fact.higher_is_better or not (finite(fact.base) and finite(fact.tuned)) or fact.base <= 0:
         return ""
     percent = 100 * (fact.tuned - fact.base) / fact.base
-    return f"{format_signed(percent, 0 if abs(percent) >= 1 else 1)}%"
+    decimals = (
+        _beside(100 + percent) if abs(percent) >= 1 else max(1, _beside(round(abs(percent), 4)))
+    )
+    return f"{format_signed(percent, decimals)}%"
 
 
 def format_seconds(seconds) -> str:

@@ -219,15 +219,10 @@ def _interval(axis, row: Row, place: float, end: float) -> None:
     if one.value is None:
         return
     if one.low is not None and one.high is not None:
-        axis.plot(
-            [max(one.low, -end), min(one.high, end)], [place, place], color=color,
-            linewidth=THICK, solid_capstyle="butt",
-        )  # fmt: skip
+        _line(axis, (one.low, one.high), place, end, color=color, linewidth=THICK)
     if row.fact.estimand == "recipe" and one.inner_low is not None:
-        axis.plot(
-            [max(one.inner_low, -end), min(one.inner_high, end)], [place + 0.075] * 2, "|-",
-            color=color, linewidth=THIN, markersize=4,
-        )  # fmt: skip
+        inner = one.inner_low, one.inner_high
+        _line(axis, inner, place + 0.075, end, cap="|", color=color, linewidth=THIN)
     if abs(one.value) > end:
         side = 1 if one.value > 0 else -1
         arrow = ">" if side > 0 else "<"
@@ -238,6 +233,21 @@ def _interval(axis, row: Row, place: float, end: float) -> None:
         [one.value], [place], marker, color=color, markersize=5.0 if hollow else 6.5,
         markerfacecolor=PAPER if hollow else color, markeredgewidth=1.5,
     )  # fmt: skip
+
+
+def _line(
+    axis, interval: tuple[float, float], place: float, end: float, cap: str = "", **more
+) -> None:
+    """An interval as far as the axis goes, with an arrow where it goes on, else with its caps."""
+    low, high = interval
+    axis.plot([max(low, -end), min(high, end)], [place] * 2, solid_capstyle="butt", **more)
+    for value, arrow, beyond in ((low, "<", low < -end), (high, ">", high > end)):
+        marker = arrow if beyond else cap
+        if marker:
+            axis.plot(
+                [min(max(value, -end), end)], [place], marker, color=more["color"], markersize=4,
+                clip_on=not beyond,
+            )  # fmt: skip
 
 
 def _texts(

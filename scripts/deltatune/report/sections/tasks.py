@@ -84,7 +84,12 @@ def spread_view(data: ReportData, number: int, name: str) -> dict:
         "aggregation": tuned,
         "exact": exact(data, name),
         "sides": [
-            {"side": side, "count": f"{tally[side]:,}", "share": tally[side] / max(total, 1)}
+            {
+                "side": side,
+                "count": f"{tally[side]:,}",
+                "share": (share := tally[side] / max(total, 1)),
+                "percent": numbers.format_share(share),
+            }
             for side in examples.SIDES
         ],
         "unscored": f"{tally[examples.UNSCORED]:,}" if tally[examples.UNSCORED] else "",
@@ -103,7 +108,8 @@ def exact(data: ReportData, name: str) -> str:
         counts = one.counts.get(name, {})
         if one.task == task and one.outputs == "answers" and "right_base" in counts:
             base, tuned = (
-                f"{numbers.format_count_mean(counts[key])} ({counts[key] / one.tested:.0%})"
+                f"{numbers.format_count_mean(counts[key])} "
+                f"({numbers.format_share(counts[key] / one.tested)})"
                 for key in ("right_base", "right_tuned")
             )
             every = " by every seed" if len(one.tuned[name]) > 1 else ""

@@ -74,7 +74,7 @@ def _leak(code: str) -> Callable[[ReportData], Details]:
                     "task": task,
                     "count": count,
                     "total": total,
-                    "share": f"{count / total:.1%}",
+                    "share": numbers.format_share(count / total),
                     "least": f"{reasons.CONTAINED_SHARE:.0%}",
                 }
 
@@ -143,7 +143,7 @@ def base_at_chance(data: ReportData) -> Details:
             {
                 "task": task,
                 "label_mass": f"{base['label_mass']:.2g}",
-                "largest": f"{base['largest_predicted_share']:.0%}",
+                "largest": numbers.format_share(base["largest_predicted_share"]),
                 "chance": f"{base['chance']:.2g}",
             },
         )
@@ -158,7 +158,8 @@ def base_cut_off(data: ReportData) -> Details:
         if None in shares:
             continue
         if shares[0] >= CUT_OFF or abs(shares[0] - shares[1]) >= CUT_OFF:
-            yield {**where, "base": f"{shares[0]:.0%}", "tuned": f"{shares[1]:.0%}"}
+            base, tuned = map(numbers.format_share, shares)
+            yield {**where, "base": base, "tuned": tuned}
 
 
 def copy_beats_base(data: ReportData) -> Details:
@@ -210,8 +211,8 @@ def one_word(data: ReportData) -> Details:
 def repetition(data: ReportData) -> Details:
     for where, base, tuned in _behaviors(data):
         if tuned["repeated_4grams"] >= max(REPETITION, base["repeated_4grams"]):
-            shares = {"base": base, "tuned": tuned}
-            yield where | {n: f"{one['repeated_4grams']:.0%}" for n, one in shares.items()}
+            key, both = "repeated_4grams", {"base": base, "tuned": tuned}
+            yield where | {name: numbers.format_share(one[key]) for name, one in both.items()}
 
 
 def _answer_fault(key: str) -> Callable[[ReportData], Details]:
