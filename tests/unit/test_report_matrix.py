@@ -42,7 +42,9 @@ def test_harm_on_another_task_is_seen(data):
     harm = cells(data)["ex", "news"]
     assert (harm["side"], harm["sign"], harm["left"], harm["own"]) == ("worse", "▼", True, False)
     assert (harm["change"], harm["figures"]) == ("−0.40", "0.60 to 0.20")
-    assert matrix.view(data)["tally"] == "3 pairs: 1 better, 1 worse, 1 not shown"
+    view = matrix.view(data)
+    assert view["tally"] == "3 pairs: 1 better, 1 worse, 1 not shown"
+    assert view["not_shown"] in page.render(data, TEMPLATE) and "from chance" in view["not_shown"]
 
 
 def test_the_own_task_is_marked_and_the_bar_has_the_sign_and_size_of_the_effect(data):

@@ -68,6 +68,7 @@ def view(data: ReportData) -> dict[str, Any] | None:
         ],
         "rows": rows,
         "tally": tally(data, list(facts.values())),
+        "not_shown": phrases.not_shown(map(data.outcome, facts.values())),
         "legend": legend(rows),
         "many": len(rows) >= pairs.MANY,
         "wide": is_wide,

@@ -41,6 +41,8 @@ def notes(table: Table, data: ReportData) -> str:
         sentences.append(f"{SECONDARY} secondary: p-value and outcome are not adjusted.")
     if any(not fact.higher_is_better for fact in data.facts):
         sentences.append("↓ lower is better.")
+    if not_shown := phrases.not_shown(map(data.outcome, [*data.facts, *data.controls])):
+        sentences.append(not_shown)
     if data.controls:
         sentences.append(
             "Rows with “against” compare tuned with a plain baseline, whose figure stands in the "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from deltatune.compare.fact import Fact
 from deltatune.compare.reasons import Missing
@@ -19,6 +19,9 @@ BADGES = {
 }
 """How a comparison came out: a sign that needs no color, and a word."""
 
+NOT_SHOWN = "Not shown: the test cannot tell the difference from chance."
+"""What that badge means: beside the counts it could be read as left out of the page."""
+
 NO_P = {
     Missing.NOT_FINITE: "not finite: none",
     Missing.ONE_CLUSTER: "one text or group: none",
@@ -30,6 +33,11 @@ NO_P = {
     Missing.TWO_SEEDS: "two seeds: none",
 }
 """Code -> what stands in the place of a p-value."""
+
+
+def not_shown(results: Iterable[Outcome]) -> str:
+    """`NOT_SHOWN` where it is among the outcomes, else nothing."""
+    return NOT_SHOWN if Outcome.UNDETECTED in results else ""
 
 
 def subject(seeds: int) -> str:
