@@ -155,11 +155,10 @@ def base_at_chance(data: ReportData) -> Details:
 def base_cut_off(data: ReportData) -> Details:
     for where, base, tuned in _behaviors(data):
         shares = base.get("truncated_share"), tuned.get("truncated_share")
-        if None in shares:
-            continue
-        if shares[0] >= CUT_OFF or abs(shares[0] - shares[1]) >= CUT_OFF:
+        known = None not in shares
+        if known and (shares[0] >= CUT_OFF or abs(shares[0] - shares[1]) >= CUT_OFF):
             base, tuned = map(numbers.format_share, shares)
-            yield {**where, "base": base, "tuned": tuned}
+            yield where | {"base": base, "tuned": tuned}
 
 
 def copy_beats_base(data: ReportData) -> Details:
