@@ -37,6 +37,7 @@ rule all:
     input:
         flow.paths.tables(),
         "results/report.html",
+        "results/verdict.txt",
         flow.paths.figures(),
         # Named here too: of a job's missing outputs Snakemake sees those that are asked for.
         [one.page for one in flow.table_pages],

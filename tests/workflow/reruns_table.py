@@ -1246,6 +1246,11 @@ SECTIONS["Results"] = [
         {"comparison.csv": remove("results/comparison.csv")},
     ),
     Row(
+        "`report.html` or `verdict.txt` removed",
+        ("render_report",),
+        {name: remove(f"results/{name}") for name in ("report.html", "verdict.txt")},
+    ),
+    Row(
         "a result removed, with all that depend on it",
         (
             *(
@@ -1376,8 +1381,10 @@ FOOT = """
 - **`.snakemake/` has the metadata for all this.** Without it Snakemake compares modification times,
   warns of missing metadata, and does *not* detect changes of settings or code. If it is lost, run
   once with `--forceall`.
-- **An edit during a run** takes effect in the next one. On a cluster, do not edit config.yaml
-  before the run has ended: jobs read it when they start.
+- **An edit during a run**: of config.yaml, it takes effect in the next one. Code is loaded when a
+  job starts, so jobs that start after an edit run it, and the next run makes them again; where the
+  edit was taken back by then, they are not. So edit code between runs; on a cluster config.yaml
+  too, which jobs read when they start.
 
 ## Finished work is found again
 

@@ -486,3 +486,16 @@ def test_the_report_reads_results_alone_and_each_once(flow):
 
 def test_a_model_that_is_made_here_needs_no_gpu(flow):
     assert flow.resources.needs_gpu("tiny-mistral") == 0
+
+
+def test_an_environment_depends_on_wildcards_only_where_something_is_gptq(make, flow):
+    """`snakemake --containerize` takes no function of a rule that has no job."""
+    assert flow.resources.environment("train") == "../envs/train.yaml"
+    gptq = {"experiments.news-qlora.quantization": "gptq"}
+    gptq["models.tiny-mistral.gptq"] = {"calibration": "news"}
+    environment = make(**gptq).resources.environment("train")
+    names = ("news-qlora", "prose-qlora")
+    assert [environment(wildcards(experiment=name)) for name in names] == [
+        "../envs/gptq.yaml",
+        "../envs/train.yaml",
+    ]

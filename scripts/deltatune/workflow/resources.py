@@ -78,12 +78,17 @@ class Resources:
         training = self._selection.experiment(wildcards.experiment).training
         return training.threads * training.gpus
 
-    def environment(self, usual: str) -> Callable[[Wildcards], str]:
-        """The conda environment of a stage that loads a base, as a path from rules/."""
+    def environment(self, usual: str) -> str | Callable[[Wildcards], str]:
+        """The conda environment of a stage that loads a base, as a path from rules/: a function
+        only where some experiment is of GPTQ, which `snakemake --containerize` cannot always take.
+        """
+        usual_file = f"../envs/{usual}.yaml"
+        if all(e.quantization != "gptq" for e in self._selection.settings.experiments.values()):
+            return usual_file
 
         def path(wildcards: Wildcards) -> str:
             _, quantization = self._selection.base_of(wildcards)
-            return f"../envs/{'gptq' if quantization == 'gptq' else usual}.yaml"
+            return "../envs/gptq.yaml" if quantization == "gptq" else usual_file
 
         return path
 
