@@ -1381,10 +1381,10 @@ FOOT = """
 - **`.snakemake/` has the metadata for all this.** Without it Snakemake compares modification times,
   warns of missing metadata, and does *not* detect changes of settings or code. If it is lost, run
   once with `--forceall`.
-- **An edit during a run**: of config.yaml, it takes effect in the next one. Code is loaded when a
-  job starts, so jobs that start after an edit run it, and the next run makes them again; where the
-  edit was taken back by then, they are not. So edit code between runs; on a cluster config.yaml
-  too, which jobs read when they start.
+- **An edit during a run**: of config.yaml or of a script, it takes effect in the next one. Modules
+  of the library are loaded when a job starts: jobs that start after an edit run it, and the next
+  run makes them again, unless the edit was taken back by then. So edit modules between runs, and on
+  a cluster config.yaml too, which jobs read when they start.
 
 ## Finished work is found again
 
