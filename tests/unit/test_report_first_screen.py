@@ -270,9 +270,17 @@ WORSE = re.compile(
     r"(?P<nothing>, which fell to 0)?"
     rf"(?:,? \(?(?P<base>{NUMBER}) to (?P<tuned>{NUMBER}))?"
     rf"(?:(?:, | \()within the margin of (?P<margin>{NUMBER}))?"
-    r"(?:(?:, | \()(?P<experiment>\w+)\))?)?(?P<end>; [^.]+)?\."
+    r"(?:(?:, | \()(?P<experiment>\w+)\))?)?"
+    r"(?P<alone>; of these adapters [^;]+?)?(?P<end>; [^.]+)?\."
 )
-NO_HARM = re.compile(r"Cross-task, harm is not shown in (\d+) pairs? on (\d+) tasks?\.")
+ALONE = re.compile(
+    rf"; of these adapters alone, (?P<title>{TITLE}) on (?P<task>\w+)"
+    rf"(?:, (?P<more>more than )?(?P<times>{NUMBER}) times (?P<side>lower|higher))?"
+    r"(?P<nothing>, which fell to 0)?(?P<base>)(?P<tuned>)(?P<margin>)(?: \((?P<experiment>\w+)\))?"
+)
+NO_HARM = re.compile(
+    r"Cross-task, harm is not shown in (\d+) pairs? on (\d+) tasks?(?P<alone>; of [^;]+)?\."
+)
 NOT_SHOWN = re.compile(r"; not shown in (\d+) pairs? on (\d+) tasks?")
 
 
@@ -283,10 +291,16 @@ def check_cross_task(text: str, table: list[dict[str, str]]) -> None:
     worse = [row for row in table if outcome(row) == "worsened"]
     untested = [row for row in table if outcome(row) in ("untested", "unknown")]
     if not worse and not untested:
-        check_counts(NO_HARM.fullmatch(text), table)
+        parsed = NO_HARM.fullmatch(text)
+        check_counts(parsed, table)
+        check_of_adapters(parsed["alone"], table, worse)
         return
     parsed = WORSE.fullmatch(text)
     assert parsed, text
+    if parsed["task"] and worse:
+        check_of_adapters(parsed["alone"], table, worse, needed=True)
+    else:
+        assert parsed["alone"] is None
     if worse:
         assert int(parsed["worse"]) == len(worse)
         assert int(parsed["pairs"]) == len(table)
@@ -307,6 +321,23 @@ def check_cross_task(text: str, table: list[dict[str, str]]) -> None:
     check_worst(parsed, worse)
 
 
+def check_of_adapters(
+    text: str | None, table: list[dict[str, str]], worse: list, needed: bool = False
+) -> None:
+    """Larger harm than that of `worse` which only the test of the adapters shows."""
+    least = max(map(worse_by, worse), default=1.005)
+    larger = [
+        row
+        for row in table
+        if outcome(row) == "undetected" and int(row["seeds"]) > 1 and row["adapters_p_holm"]
+        if number(row, "adapters_p_holm") < 0.05 and worse_by(row) > least
+        if number(row, "base") > 0 or row["higher_is_better"] == "True"
+    ]
+    if text:
+        check_worst(ALONE.fullmatch(text), larger)
+    assert bool(text) == bool(larger) or not (text or needed)
+
+
 def check_counts(parsed: re.Match | None, table: list[dict[str, str]]) -> None:
     assert parsed
     assert int(parsed[1]) == len(table)
@@ -323,7 +354,7 @@ def check_worst(parsed: re.Match, worse: list[dict[str, str]]) -> None:
         worst = [row for row in worst if row["experiment"] == parsed["experiment"]]
     assert worst, parsed[0]
     row = worst[0]
-    if parsed["experiment"]:
+    if parsed["experiment"] and parsed["margin"] != "":
         assert (parsed["margin"] is not None) == is_within_margin(row)
     if parsed["title"]:
         assert parsed["title"] == TITLES[row["metric"]]

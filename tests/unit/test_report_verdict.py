@@ -380,6 +380,20 @@ def test_harm_is_counted_by_pairs_and_tasks_and_named_as_a_factor():
     assert parts(*own, tasks=tuned_on(own))[1] == "Other tasks were not evaluated."
 
 
+def test_harm_that_is_shown_of_the_adapters_alone_is_named_where_it_is_worse():
+    """Seeds that differ much hide it from the test of the recipe, but not from who uses one."""
+    alone = a_fact(task="u", **PROSE | HARM | {"p_value": 0.2, "p_holm": 0.3})
+    text = "; of these adapters alone, Perplexity on u, 13.4 times higher (x)."
+    less = a_fact(task="z", **PROSE | HARM | {"tuned": 254.0, "delta": 191.0})
+    more = a_fact(task="z", **PROSE | HARM | {"tuned": 1846.0, "delta": 1783.0})
+    worse = "Cross-task, 1 of 2 pairs became worse, on 1 task, at worst Perplexity on z,"
+    assert parts(a_fact(), alone)[1] == f"Cross-task, harm is not shown in 1 pair on 1 task{text}"
+    assert parts(a_fact(), alone, less)[1] == f"{worse} 4.03 times higher (63 to 254, x){text}"
+    assert parts(a_fact(), alone, more)[1] == f"{worse} 29.3 times higher (63 to 1,846, x)."
+    neither = dataclasses.replace(alone, adapters_p=0.2, adapters_p_holm=0.3)
+    assert parts(a_fact(), neither)[1] == "Cross-task, harm is not shown in 1 pair on 1 task."
+
+
 FEW = {"clusters": 3, "no_p": "few_clusters"} | dict.fromkeys(
     ("p_value", "p_holm", "adapters_p", "adapters_p_holm")
 )

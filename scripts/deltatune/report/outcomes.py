@@ -63,6 +63,12 @@ def is_adjusted(fact: Fact) -> bool:
     return fact.p_adjusted is not None
 
 
+def shown_of_adapters(fact: Fact, level: float) -> bool:
+    """Whether the test of several seeds' adapters alone shows a difference, whatever decides."""
+    p = fact.adapters_p_holm if is_adjusted(fact) else fact.adapters_p
+    return fact.seeds > 1 and p is not None and p < level
+
+
 def excludes_zero(fact: Fact) -> bool:
     """Whether the interval of the estimand leaves out zero; False where there is none."""
     if fact.ci_low is None or fact.ci_high is None:

@@ -157,9 +157,11 @@ def cross_task(data: ReportData, facts: Sequence[Fact]) -> Wordings:
     if harmed:
         pairs, tasks = numbers.plural(len(facts), "pairs"), _tasks(harmed)
         begin = f"Cross-task, {len(harmed)} of {pairs} became worse, on {tasks}"
-        return _at_worst(data, begin, harmed, f"; {len(untested)} not tested" if untested else "")
+        end = f"; {len(untested)} not tested" if untested else ""
+        return _at_worst(data, begin, harmed, end, _of_adapters(data, facts, harmed))
     if not untested:
-        return [f"Cross-task, harm is not shown in {_pairs(facts)}."]
+        begin = f"Cross-task, harm is not shown in {_pairs(facts)}"
+        return [f"{begin}{also}." for also in (*_of_adapters(data, facts, harmed), "")]
     tested = [fact for fact in facts if fact not in untested]
     begin = f"Cross-task, harm is not tested in {_pairs(untested)}"
     end = f"; not shown in {_pairs(tested)}" if tested else ""
@@ -174,8 +176,32 @@ def _tasks(facts: Sequence[Fact]) -> str:
     return numbers.plural(len({fact.task for fact in facts}), "tasks")
 
 
-def _at_worst(data: ReportData, begin: str, worse: Sequence[Fact], end: str) -> Wordings:
-    """The worst of what became worse between beginning and end of a sentence, which may be none."""
+def _of_adapters(data: ReportData, facts: Sequence[Fact], harmed: Sequence[Fact]) -> Wordings:
+    """The worst harm that is shown of the adapters that were trained, and not of the recipe, where
+    it is worse than all of `harmed`: who uses one of them has it. None where there is no such."""
+    least = max(map(harm, harmed), default=LEAST_TIMES)
+    larger = [
+        fact
+        for fact in facts
+        if data.outcome(fact) is Outcome.UNDETECTED
+        and outcomes.shown_of_adapters(fact, data.level)
+        and harm(fact) > least
+        and how_much(fact)
+    ]
+    if not larger:
+        return []
+    worst = max(larger, key=harm)
+    title, size = data.metric_title(worst.metric), how_much(worst)
+    text = f"; of these adapters alone, {title} on {worst.task}"
+    return [f"{text}, {size} ({worst.experiment})", f"{text}, {size}"]
+
+
+def _at_worst(
+    data: ReportData, begin: str, worse: Sequence[Fact], end: str, also: Wordings | None = None
+) -> Wordings:
+    """The worst of what became worse between beginning and end of a sentence, which may be none.
+    also: what is said of more, before the end."""
+    long, short = also or ("", "")
     if not worse:
         return [f"{begin}{end}."]
     worst = max(worse, key=harm)
@@ -185,8 +211,8 @@ def _at_worst(data: ReportData, begin: str, worse: Sequence[Fact], end: str) -> 
     figures = f"{change}, " if not size or _is_in_figures(data, worst) else ""
     margin = data.within(worst)
     within = f"within the margin of {margin:g}, " if margin else ""
-    full = f"{at_worst}{size and f', {size}'} ({figures}{within}{worst.experiment}){end}."
-    return [full, f"{at_worst}, {size or change}{end}.", f"{begin}{end}."]
+    full = f"{at_worst}{size and f', {size}'} ({figures}{within}{worst.experiment}){long}{end}."
+    return [full, f"{at_worst}, {size or change}{short}{end}.", f"{begin}{end}."]
 
 
 def harm(fact: Fact, reverse: bool = False) -> float:

@@ -147,8 +147,7 @@ def _why_not_shown(fact: Fact, level: float) -> str:
             " Taken alone it would have counted; it does not after the correction for "
             f"{fact.family} comparisons."
         )
-    p_of_adapters = fact.adapters_p_holm if adjusted else fact.adapters_p
-    if fact.seeds > 1 and p_of_adapters is not None and p_of_adapters < level:
+    if outcomes.shown_of_adapters(fact, level):
         return (
             f" The test of {phrases.these_adapters(fact.seeds)} alone is below the level; with the "
             "spread over training seeds the difference is not shown."
