@@ -274,7 +274,7 @@ WORSE = re.compile(
     r"(?P<alone>; of these adapters [^;]+?)?(?P<end>; [^.]+)?\."
 )
 ALONE = re.compile(
-    rf"; of these adapters alone, (?P<title>{TITLE}) on (?P<task>\w+)"
+    rf"; of these adapters alone(?:, (?P<title>{TITLE}) on (?P<task>\w+))?"
     rf"(?:, (?P<more>more than )?(?P<times>{NUMBER}) times (?P<side>lower|higher))?"
     r"(?P<nothing>, which fell to 0)?(?P<base>)(?P<tuned>)(?P<margin>)(?: \((?P<experiment>\w+)\))?"
 )

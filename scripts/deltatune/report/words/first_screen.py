@@ -51,8 +51,11 @@ def count_words(text: str) -> int:
 
 
 def _shorten(wordings: list[Wordings]) -> list[str]:
-    """The longest wordings that fit; the last parts take their shorter ones first."""
-    turns = itertools.cycle(reversed(wordings))
+    """The longest wordings that fit. By turns the last parts take their shorter ones first; how
+    much tuning helped goes when the others have been shortened once, and harm after it."""
+    own, cross, *others = wordings
+    others.reverse()
+    turns = itertools.chain([*others, cross], itertools.cycle([*others, own, cross]))
     while sum(count_words(one[0]) for one in wordings) > MOST_WORDS:
         if all(len(one) == 1 for one in wordings):
             break
@@ -191,9 +194,11 @@ def _of_adapters(data: ReportData, facts: Sequence[Fact], harmed: Sequence[Fact]
     if not larger:
         return []
     worst = max(larger, key=harm)
-    title, size = data.metric_title(worst.metric), how_much(worst)
-    text = f"; of these adapters alone, {title} on {worst.task}"
-    return [f"{text}, {size} ({worst.experiment})", f"{text}, {size}"]
+    text, size = "; of these adapters alone", how_much(worst)
+    named = f"{text}, {data.metric_title(worst.metric)} on {worst.task}, {size}"
+    shown = max(harmed, key=harm, default=None)
+    same = shown and (shown.task, shown.metric) == (worst.task, worst.metric)
+    return [f"{named} ({worst.experiment})", f"{text}, {size}" if same else named]
 
 
 def _at_worst(
