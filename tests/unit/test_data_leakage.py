@@ -73,7 +73,7 @@ def test_a_planted_leak_of_each_kind_is_found_and_no_other(leak):
     assert counts == {**dict.fromkeys(map(str, Leak), 0), str(leak): 7}
     (one,) = shown_of(counts)
     assert one.limit.id == leak
-    assert str(one).startswith("Leakage, questions: 7 of 80 test ") and "(8.8%)" in str(one)
+    assert str(one).startswith("Leakage, questions: 7 of 80 test ") and "(9%)" in str(one)
 
 
 def test_group_takes_the_leak_of_prompts_away():
