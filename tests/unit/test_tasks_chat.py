@@ -196,23 +196,28 @@ def test_reasoning_is_split_from_an_answer(text, parts):
 CONVERSATION = [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A", "weight": None}]
 
 
-@pytest.mark.parametrize("suffix", ["json", "jsonl", "parquet", "csv"])
-def test_a_list_of_messages_comes_through_every_format_as_one_field(suffix, tmp_path):
-    rows = [{"conversations": CONVERSATION, "score": 1.5, "tags": ["a"]}] * 3
-    file = tmp_path / f"talks.{suffix}"
+def read_written(rows, suffix, folder):
+    """(facts, records) of rows that were written to a file of that format."""
+    file, out = folder / f"talks.{suffix}", folder / "records.parquet"
     if suffix == "parquet":
         pq.write_table(pa.Table.from_pylist(rows), file)
     elif suffix == "csv":
-        texts = [{"conversations": json.dumps(CONVERSATION), "score": 1.5}] * 3
+        texts = [{key: json.dumps(value) for key, value in row.items()} for row in rows]
         pd.DataFrame(texts).to_csv(file, index=False)
     else:
         lines = [json.dumps(row) for row in rows]
         file.write_text("\n".join(lines) if suffix == "jsonl" else f"[{','.join(lines)}]")
-    out = tmp_path / "records.parquet"
-    facts = read_records(file, None, {}, out, tmp_path / "rejects.csv", used=fields_of(["chat"]))
+    facts = read_records(file, None, {}, out, folder / "rejects.csv", used=fields_of(["chat"]))
+    return facts, pd.read_parquet(out).to_dict("records")
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl", "parquet", "csv"])
+def test_a_list_of_messages_comes_through_every_format_as_one_field(suffix, tmp_path):
+    rows = [{"conversations": CONVERSATION, "score": 1.5, "tags": ["a"]}] * 3
+    facts, records = read_written(rows, suffix, tmp_path)
     assert facts["kept"] == 3
     assert "the column 'conversations' is taken for `messages`" in facts["notes"]
-    record = pd.read_parquet(out).to_dict("records")[0]
+    record = records[0]
     assert chat.check(record, chat.Records()) is None
     assert chat.clean(record, chat.Records())["answer"] == "A"
 
@@ -227,19 +232,9 @@ def test_a_null_that_the_data_state_stays_and_one_that_a_table_fills_in_goes(suf
         {"conversations": [CONVERSATION[0], answer], "functions": [{"name": "f", "strict": None}]}
         for answer in answers
     ]
-    file = tmp_path / f"talks.{suffix}"
-    if suffix == "parquet":
-        pq.write_table(pa.Table.from_pylist(rows), file)
-    elif suffix == "csv":
-        texts = [{key: json.dumps(value) for key, value in row.items()} for row in rows]
-        pd.DataFrame(texts).to_csv(file, index=False)
-    else:
-        lines = [json.dumps(row) for row in rows]
-        file.write_text("\n".join(lines) if suffix == "jsonl" else f"[{','.join(lines)}]")
-    out = tmp_path / "records.parquet"
-    facts = read_records(file, None, {}, out, tmp_path / "rejects.csv", used=fields_of(["chat"]))
+    facts, records = read_written(rows, suffix, tmp_path)
     assert "the column 'functions' is taken for `tools`" in facts["notes"]
-    read = [chat.clean(row, chat.Records()) for row in pd.read_parquet(out).to_dict("records")]
+    read = [chat.clean(row, chat.Records()) for row in records]
     calls = [json.loads(one["messages"])[1]["tool_calls"][0]["function"] for one in read]
     is_table = suffix == "parquet"
     assert [call["arguments"] for call in calls] == (
