@@ -15,7 +15,7 @@ from deltatune.tasks.registry import fields_of
 def taken(tmp_path):
     """taken(records, kinds, suffix) -> (facts, records, lines of rejects.csv)."""
 
-    def read(records, *kinds, suffix="jsonl"):
+    def read(records, *kinds, suffix="jsonl", columns=None):
         file, out, rejects = (tmp_path / n for n in (f"p.{suffix}", "r.parquet", "rejects.csv"))
         if suffix == "parquet":
             pd.DataFrame(records).to_parquet(file)
@@ -23,7 +23,7 @@ def taken(tmp_path):
             pd.DataFrame(records).to_csv(file, index=False)
         else:
             file.write_text("\n".join(map(json.dumps, records)))
-        facts = read_records(file, None, {}, out, rejects, used=fields_of(kinds))
+        facts = read_records(file, None, columns or {}, out, rejects, used=fields_of(kinds))
         return facts, pq.read_table(out).to_pylist(), pd.read_csv(rejects)
 
     return read
@@ -144,8 +144,48 @@ def test_what_is_named_or_has_an_output_is_no_pair(taken, tmp_path):
     facts, records, _ = taken([{"text": "T", "chosen": "A", "rejected": "B"}], "prose")
     assert set(records[0]) == {"row", "text", "chosen", "rejected"} and "notes" not in facts
     columns = {"instruction": "prompt", "output": "rejected"}
-    file = tmp_path / "p.jsonl"
-    file.write_text(json.dumps(rows[0]))
-    paths = tmp_path / "r.parquet", tmp_path / "rejects.csv"
-    read_records(file, None, columns, *paths, used=fields_of(["instruct"]))
-    assert pd.read_parquet(paths[0])["output"].tolist() == ["B"]
+    _, records, _ = taken(rows, "instruct", columns=columns)
+    assert records[0]["output"] == "B"
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+@pytest.mark.parametrize("prompt, completion", [("Q", "A"), (LIST[:1], LIST[1:])])
+def test_a_completion_is_the_answer_to_its_prompt(prompt, completion, suffix, taken):
+    rows = [{"prompt": prompt, "completion": completion}] * 2
+    facts, records, _ = taken(rows, "instruct", "chat", suffix=suffix)
+    assert (records[0]["instruction"], records[0]["output"]) == ("Q", "A")
+    cleaned = chat.clean(records[0], chat.Records())
+    assert (cleaned["prompt"], cleaned["answer"]) == ("Q", "A")
+    assert facts["notes"] == [
+        "completions: `messages`, `instruction` and `output` are read from the answer in "
+        "'completion', the question in 'prompt'"
+    ]
+
+
+def test_of_a_completion_no_turn_of_its_prompt_is_learned(taken):
+    rows = [{"prompt": turns("Q", "A", "R"), "completion": turns("", "B")[1:]}]
+    _, records, _ = taken(rows, "chat")
+    kept = json.loads(chat.clean(records[0], chat.Records())["messages"])
+    assert [one.get("learned") for one in kept] == [None, False, None, True]
+    rows = [row | {"messages": LIST} for row in rows]
+    assert json.loads(taken(rows, "chat")[1][0]["messages"]) == LIST
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet", "csv"])
+@pytest.mark.parametrize("columns", [None, {"instruction": "prompt", "output": "completion"}])
+def test_an_answer_that_is_marked_as_undesirable_is_left_out(columns, suffix, taken):
+    rows = [{"prompt": "Q", "completion": f"A{i}", "label": i != 1} for i in range(3)]
+    facts, records, rejects = taken(rows, "instruct", suffix=suffix, columns=columns)
+    assert [record["output"] for record in records] == ["A0", "A2"]
+    assert facts["reasons"] == {"undesirable": 1}
+    assert rejects[["row", "field", "reason"]].values.tolist() == [
+        [2, "label", "marked as undesirable"]
+    ]
+
+
+def test_the_mark_of_a_conversation_counts_and_a_label_that_is_read_is_none(taken):
+    rows = [{"conversations": LIST, "kto_tag": good} for good in (True, False, None)]
+    assert [record["row"] for record in taken(rows, "chat")[1]] == [1, 3]
+    rows = [{"text": "T", "completion": "A", "label": label} for label in (True, False)]
+    for columns in (None, {"text": "completion", "label": "label"}):
+        assert taken(rows, "classify", columns=columns)[0]["rejected"] == 0

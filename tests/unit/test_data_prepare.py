@@ -115,6 +115,15 @@ def test_what_the_reader_left_out_counts_as_unusable(code, reason, advice, tmp_p
     assert not (tmp_path / "unusable.csv").exists()
 
 
+def test_answers_that_are_marked_as_undesirable_stop_nothing_however_many(tmp_path):
+    lines = unread(range(61, 181), "undesirable", "marked as undesirable")
+    split, counts = split_of(news(60), source=(lines, None, tmp_path))
+    assert counts["unread"] == {"undesirable": 120} and len(split.excluded) == 120
+    more = pd.concat([lines, unread([181, 182, 183, 184], "not_utf8", "not UTF-8")])
+    with pytest.raises(UserError, match="4 of 64 records cannot be used"):
+        split_of(news(60), source=(more, None, tmp_path))
+
+
 def test_paragraphs_that_were_not_read_are_counted_out_of_paragraphs():
     chunks = pd.DataFrame({"row": range(1, 21), "chapter": "", "text": news(20)["text"]})
     task = split_settings("prose", "news", split={"near_duplicates": None})

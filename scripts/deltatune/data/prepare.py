@@ -322,7 +322,8 @@ def _check_shares(
     folder: Path | None,
 ) -> None:
     """Refuse too many that are unread or rejected: of all together, or, of a text, of its
-    paragraphs and of its records."""
+    paragraphs and of its records. Of answers marked as undesirable there may be any number."""
+    unread = unread[unread["code"] != Code.UNDESIRABLE]
     where, allowed = f"tasks.{settings.task}", settings.split.max_rejected
     if paragraphs is None:
         left_out = pd.concat([unread, rejected])

@@ -31,6 +31,7 @@ class Code(StrEnum):
     NOT_AN_OBJECT = "not_an_object"
     REPEATED_NAME = "repeated_name"
     SEVERAL_TURNS = "several_turns"
+    UNDESIRABLE = "undesirable"
     # For a task.
     MISSING = "missing"
     EMPTY = "empty"
@@ -68,6 +69,7 @@ _LABELS = {
     Code.TOO_LONG: "field too long",
     Code.WRONG_COLUMNS: "wrong number of columns",
     Code.NOT_JSON: "not JSON",
+    Code.UNDESIRABLE: "marked as undesirable",
     Code.NOTHING_LEARNED: "nothing to learn",
     Code.LONGER: "longer than max_length",
     Code.NO_ROOM: "the prompt leaves no room for an answer",

@@ -1,19 +1,20 @@
-"""Preference pairs, a question with a chosen and a rejected answer: the chosen one is read.
+"""Answers beside their question: the chosen one of a preference pair, or a completion of a prompt.
 
 The question is a column of its own, text or messages; an answer is text, one message, the messages
 of the answer or the whole conversation; or a conversation is one text of turns that begin with
-"Human:" and "Assistant:", as in hh-rlhf.
+"Human:" and "Assistant:", as in hh-rlhf. An answer that is marked as undesirable is not read.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from deltatune.core.text import excerpt
+from deltatune.data.readers.base import Rejected, Row, Source
 from deltatune.data.readers.fields import Field, Place
 from deltatune.data.readers.values import as_json, as_text
 from deltatune.data.reasons import Code, Reason
@@ -29,10 +30,11 @@ Message = dict[str, Any]
 
 @dataclass(frozen=True)
 class Pair:
-    """The columns of a source of preference pairs."""
+    """The columns of a source of preference pairs, or of prompts and completions."""
 
     chosen: str
-    rejected: str
+    rejected: str | None
+    """None where the source has completions: then nothing of the question is learned."""
     question: str | None
     system: str | None
     """A system prompt, which stands before an instruction."""
@@ -58,6 +60,8 @@ class Pair:
         more = values[self.input] if self.input and with_input else None
         if isinstance(more, str) and more.strip():
             before.append({"role": "user", "content": f"{_content(before.pop())}\n\n{more}"})
+        if self.rejected is None:
+            before = [m | {"weight": 0} if _role(m) == "assistant" else m for m in before]
         return before + chosen
 
 
@@ -102,19 +106,24 @@ def with_chosen(
     fields: Sequence[Field], names: Sequence[str], used: Collection[str]
 ) -> list[Field]:
     """The fields of a source without `columns`, those of its chosen conversations among them where
-    it has preference pairs.
+    it has preference pairs, or completions.
 
     names: its columns; used: the fields that tasks have.
     """
     columns = {name.strip().casefold(): name for name in names}
-    if "chosen" not in columns or "rejected" not in columns:
+    is_pair = {"chosen", "rejected"} <= columns.keys()
+    if not is_pair and not {"prompt", "completion"} <= columns.keys():
         return list(fields)
-    derived = ["messages"] if "messages" in used else []
-    if "output" in used and not any(field.name == "output" for field in fields):
+    there = {field.name for field in fields}
+    derived = ["messages"] if "messages" in used and (is_pair or "messages" not in there) else []
+    if "output" in used and "output" not in there:
         derived += ["instruction", "output"]
-    question = next((columns[name] for name in QUESTIONS if name in columns), None)
+    questions = QUESTIONS if is_pair else ["prompt"]
+    question = next((columns[name] for name in questions if name in columns), None)
     more = None if question == columns.get("input") else columns.get("input")
-    pair = Pair(columns["chosen"], columns["rejected"], question, columns.get("system"), more)
+    chosen = columns["chosen" if is_pair else "completion"]
+    rejected = columns["rejected"] if is_pair else None
+    pair = Pair(chosen, rejected, question, columns.get("system"), more)
     # A question in the column `input` is no input beside it.
     replaced = {*derived, *(["input"] if derived and question == columns.get("input") else [])}
     return [
@@ -130,7 +139,7 @@ def _field(name: str, pair: Pair, is_alone: bool) -> Preferred:
 
 
 def notes(fields: Sequence[Field]) -> list[str]:
-    """What is read of preference pairs, and what is not."""
+    """What is read of preference pairs or completions, and what is not."""
     derived = {field.name: field.pair for field in fields if isinstance(field, Preferred)}
     if not derived:
         return []
@@ -140,10 +149,29 @@ def notes(fields: Sequence[Field]) -> list[str]:
     asked = f", the question in '{excerpt(pair.question, 40)}'" if pair.question else ""
     system = "instruction" in derived and pair.system
     before = f" behind the system prompt in '{excerpt(system, 40)}'" if system else ""
-    return [
-        f"preference pairs: {listed} read from the answer in '{excerpt(pair.chosen, 40)}'{asked}"
-        f"{before}; '{excerpt(pair.rejected, 40)}' is not used"
-    ]
+    read = f"{listed} read from the answer in '{excerpt(pair.chosen, 40)}'{asked}{before}"
+    if pair.rejected is None:
+        return [f"completions: {read}"]
+    return [f"preference pairs: {read}; '{excerpt(pair.rejected, 40)}' is not used"]
+
+
+def desirable(source: Source, wanted: Sequence[str], looked_at: Collection[str]) -> Iterator[Row]:
+    """The rows of a source; rejected are those whose answer is marked as undesirable, as data for
+    KTO have it: `label: false` beside a completion, or `kto_tag`.
+
+    wanted: the columns of a row. looked_at: those that tasks look at: a flag among them is a field.
+    """
+    columns = {name.strip().casefold(): name for name in source.names()}
+    flags = ["kto_tag", *(["label"] if columns.get("completion") in looked_at else [])]
+    named = (columns[name] for name in flags if name in columns)
+    flag = next((name for name in named if name not in looked_at), None)
+    rows = source.rows([*wanted, flag] if flag else list(wanted))
+    for row in rows:
+        if flag and not isinstance(row, Rejected):
+            *row, desired = row
+            if str(desired).strip().casefold() == "false":
+                row = Rejected(Reason(Code.UNDESIRABLE, flag), row[0])
+        yield row
 
 
 # ---------------------------------------------------------------- conversations

@@ -111,11 +111,12 @@ def read_rows(
     looked_at = {f.name for f in mapping if not used or f.name in used or f.name.startswith(GROUP)}
     # Most fields are a column as it is.
     plans = [(f, wanted.index(f.columns[0]) if f.is_column else None) for f in mapping]
+    read = {column for field in mapping if field.name in looked_at for column in field.columns}
     types: dict[str, Counter[str]] = {}
     # A path may lead nowhere, and a field without values may be one that a record can lack.
     empty = {field.name: None for field, position in plans if position is None}
     with Writer(Path(write), Path(rejects), [field.name for field in mapping]) as out:
-        for values in source.rows(wanted):
+        for values in preferences.desirable(source, wanted, read):
             if isinstance(values, Rejected):
                 out.reject(*values)
                 continue
