@@ -66,6 +66,12 @@ def test_each_way_to_write_a_turn_is_read(given_, expected):
     assert {key: message.get(key) for key in expected} == expected
 
 
+def test_texts_are_the_turns_of_user_and_assistant_by_turns():
+    assert stored(["Q", "A", "R", "B"]) == stored(
+        [Q, A, Q | {"content": "R"}, A | {"content": "B"}]
+    )
+
+
 @pytest.mark.parametrize(
     ("messages", "reason"),
     [
@@ -73,7 +79,8 @@ def test_each_way_to_write_a_turn_is_read(given_, expected):
         ("Hello.", Reason(Code.NOT_JSON, "messages")),
         ("[" * 100_000, Reason(Code.NOT_JSON, "messages")),
         ('{"role": "user"}', Reason(Code.NOT_A_CONVERSATION, "messages", "no list")),
-        (["Q"], "message 1: no object"),
+        (["Q", {"role": "assistant"}], "message 1: no object"),
+        (["Q"], Reason(Code.NOTHING_LEARNED, "messages", "no turn of the assistant")),
         ([{"role": "alien", "content": "Q"}], "message 1: unknown role 'alien'"),
         ([{"speaker": "user", "text": "Q"}, A], "message 1: no `role`; it has speaker, text"),
         ([{"role": "user", "text": "Q"}, A], "message 1: no `content`; it has role, text"),

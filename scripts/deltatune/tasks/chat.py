@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -34,6 +35,7 @@ PROMPT_FIELDS = ("prompt",)
 ANSWER_FIELDS = ("answer",)
 LABEL_FIELD = None
 TRUNCATION = "leave_out_turns"
+_TURNS = ("user", "assistant")  # of a conversation that is a list of texts
 _CALL = "function_call"  # of ShareGPT: a turn that is a call; a call in older messages of OpenAI
 
 
@@ -97,6 +99,11 @@ def _messages(record: Record, settings: Records) -> list[dict[str, Any]] | Reaso
         return given
     if given is None:
         return Reason(Code.MISSING, "messages")
+    if all(isinstance(turn, str) for turn in given):  # as in LIMA and UltraChat
+        given = [
+            {"role": role, "content": turn}
+            for role, turn in zip(cycle(_TURNS), given, strict=False)
+        ]
     messages = []
     for number, message in enumerate(given, start=1):
         try:
